@@ -1,0 +1,71 @@
+"""Image guidance: the difference that a reference makes, scaled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import attrs
+
+from refhooks import Branch, Context, Inputs, Tokens, hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from refhooks import BoundReference, Method, RunInfo
+
+__all__ = ["Guidance"]
+
+
+@attrs.frozen
+class Guidance:
+    """``v0 + s·(v_ref − v0)``, with ``v0`` the prediction without the reference's tokens.
+
+    InstructPix2Pix's image guidance (arXiv 2211.09800, equation 3). It costs one forward pass more
+    at steps where the strength is not 1. Above 1 it goes beyond what the model was trained for. The
+    text encoder sees the picture in both passes.
+    """
+
+    name: ClassVar[str] = "guidance"
+
+    def bind(self, reference: BoundReference, run: RunInfo) -> object:
+        """Return the object that adds the branch and combines the predictions."""
+        del run
+        return _Bound(reference)
+
+
+class _Bound:
+    def __init__(self, reference: BoundReference) -> None:
+        self._slot = reference.index
+        self._latents = reference.latents  # [1,R,C]
+        self._without = Branch(f"without reference {reference.index + 1}")
+
+    @hookimpl
+    def refhooks_branches(self, ctx: Context, branches: Sequence[Branch]) -> list[Branch] | None:
+        return None if self._strength(ctx) == 1.0 else [*branches, self._without]
+
+    @hookimpl
+    def refhooks_conditioning(self, branch: Branch, inputs: Inputs) -> Inputs | None:
+        if branch == self._without:
+            return None
+        return inputs.fill(self._slot, Tokens(self._latents))
+
+    @hookimpl
+    def refhooks_velocity(
+        self, ctx: Context, predictions: Mapping[str, Tensor], velocity: Tensor
+    ) -> Tensor | None:
+        strength = self._strength(ctx)
+        if strength == 1.0:
+            return None
+        difference = predictions["cond"] - predictions[self._without.name]
+        return velocity + (strength - 1.0) * difference
+
+    def _strength(self, ctx: Context) -> float:
+        return ctx.rows[self._slot].strength
+
+
+@hookimpl
+def refhooks_methods() -> list[type[Method]]:
+    """Register the method."""
+    return [Guidance]

@@ -1,0 +1,51 @@
+"""Loading where torchvision is not installed."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from transformers import Qwen2Tokenizer, Qwen2VLProcessor
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers.processing_utils import ProcessorMixin
+
+
+class StillPictureProcessor(Qwen2VLProcessor):
+    """A ``Qwen2VLProcessor`` for still pictures.
+
+    The stock class insists on a video processor, which needs torchvision; edits show no videos.
+    """
+
+    @classmethod
+    def get_attributes(cls) -> list[str]:
+        """Name the parts: no video processor."""
+        return ["image_processor", "tokenizer"]
+
+    def __init__(
+        self, image_processor: Any = None, tokenizer: Any = None, chat_template: Any = None
+    ) -> None:
+        self.image_token = "<|image_pad|>"  # noqa: S105  not a secret
+        self.video_token = "<|video_pad|>"  # noqa: S105
+        self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
+        self.video_token_id = tokenizer.convert_tokens_to_ids(self.video_token)
+        ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
+
+
+def load_pipeline(pipeline: Any, name_or_path: str, **kwargs: Any) -> Any:
+    """Load a pipeline, with a processor that does without torchvision if that is missing."""
+    if "processor" not in kwargs and importlib.util.find_spec("torchvision") is None:
+        kwargs["processor"] = _load_processor(name_or_path)
+    return pipeline.from_pretrained(name_or_path, **kwargs)
+
+
+def _load_processor(name_or_path: str) -> StillPictureProcessor:
+    if Path(name_or_path).is_dir():
+        place: dict[str, Any] = {
+            "pretrained_model_name_or_path": str(Path(name_or_path) / "processor")
+        }
+    else:
+        place = {"pretrained_model_name_or_path": name_or_path, "subfolder": "processor"}
+    return StillPictureProcessor(
+        Qwen2VLImageProcessorPil.from_pretrained(**place), Qwen2Tokenizer.from_pretrained(**place)
+    )

@@ -1,0 +1,116 @@
+"""The state of one run: prompts, noise, and the way through the transformer and the VAE."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from diffusers.utils.torch_utils import randn_tensor
+
+from refhooks import Branch, Context, FamilyRun, Inputs, Size, Text
+from refhooks_qwen._model import ModelHooks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from PIL.Image import Image
+    from torch import Tensor
+
+Grid = tuple[int, int]
+
+
+class QwenRun(FamilyRun):
+    """One run on a Qwen-Image-Edit pipeline."""
+
+    def __init__(
+        self,
+        *,
+        pipe: Any,
+        texts: Mapping[str, Text],
+        cfg: float,
+        seeds: Sequence[int],
+        size: Size,
+        grid: Grid,
+        grids: tuple[Grid | None, ...],
+    ) -> None:
+        self._pipe = pipe
+        self._texts = texts
+        self._cfg = cfg
+        self._size = size
+        self._device = pipe._execution_device
+        self._dtype = texts["cond"].embeds.dtype
+        self._channels = pipe.transformer.config.in_channels // 4
+        self._hooks = ModelHooks(pipe.transformer, grid, grids)
+        self.grid = grid
+        self.grids = grids
+        self.branches = tuple(Branch(name, text=name) for name in texts)
+        self.noise = self._draw(seeds)
+
+    def encode(self, picture: Image, size: Size) -> Tensor:
+        """Return the VAE's mode, normalised and packed, ``[1,R,C]``."""
+        pipe = self._pipe
+        pixels = pipe.image_processor.preprocess(picture, size.height, size.width)
+        pixels = pixels.unsqueeze(2).to(device=self._device, dtype=self._dtype)  # [1,3,1,h,w]
+        latents = pipe._encode_vae_image(image=pixels, generator=None)  # [1,C/4,1,h/f,w/f]
+        return pipe._pack_latents(latents, 1, self._channels, *latents.shape[3:])  # type: ignore[no-any-return]
+
+    def inputs(self, latents: Tensor, branch: Branch) -> Inputs:
+        """Return the latents and the branch's prompt, every slot empty."""
+        return Inputs(
+            target=latents, slots=(None,) * len(self.grids), text=self._texts[branch.text]
+        )
+
+    def predict(self, ctx: Context, branch: Branch, inputs: Inputs) -> Tensor:
+        """Run the transformer on target and filled slots, and return the target's part."""
+        batch, tokens, _ = inputs.target.shape
+        hidden, shapes = self._hooks.arrange(inputs)
+        timestep = ctx.t.expand(batch).to(inputs.target.dtype)
+        with self._pipe.transformer.cache_context(branch.name):
+            prediction = self._pipe.transformer(
+                hidden_states=hidden,
+                timestep=timestep / 1000,
+                guidance=None,
+                encoder_hidden_states_mask=inputs.text.mask,
+                encoder_hidden_states=inputs.text.embeds,
+                img_shapes=[shapes] * batch,
+                attention_kwargs={},
+                return_dict=False,
+            )[0]
+        return prediction[:, :tokens]  # type: ignore[no-any-return]
+
+    def guide(self, predictions: Mapping[str, Tensor]) -> Tensor:
+        """Classifier-free guidance with the norm of each token set back to the conditional one's."""
+        cond = predictions["cond"]
+        if "uncond" not in predictions:
+            return cond
+        uncond = predictions["uncond"]
+        combined = uncond + self._cfg * (cond - uncond)
+        cond_norm = torch.norm(cond, dim=-1, keepdim=True)
+        combined_norm = torch.norm(combined, dim=-1, keepdim=True)
+        return combined * (cond_norm / combined_norm)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return the pictures ``[B,3,height,width]``, 0–1."""
+        pipe = self._pipe
+        latents = pipe._unpack_latents(
+            latents, self._size.height, self._size.width, pipe.vae_scale_factor
+        ).to(pipe.vae.dtype)  # [B,C/4,1,h/f,w/f]
+        mean, deviation = (
+            torch.tensor(values).view(1, -1, 1, 1, 1).to(latents.device, latents.dtype)
+            for values in (pipe.vae.config.latents_mean, pipe.vae.config.latents_std)
+        )
+        inverse = 1.0 / deviation
+        pixels = pipe.vae.decode(latents / inverse + mean, return_dict=False)[0][:, :, 0]
+        return pipe.image_processor.postprocess(pixels, output_type="pt")  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Take the hooks off the transformer and let an offloaded pipeline go back to rest."""
+        self._hooks.remove()
+        self._pipe.maybe_free_model_hooks()
+
+    def _draw(self, seeds: Sequence[int]) -> Tensor:
+        pipe, (rows, columns) = self._pipe, self.grid
+        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+        shape = (len(seeds), 1, self._channels, 2 * rows, 2 * columns)
+        noise = randn_tensor(shape, generator=generators, device=self._device, dtype=self._dtype)
+        return pipe._pack_latents(noise, len(seeds), self._channels, 2 * rows, 2 * columns)  # type: ignore[no-any-return]

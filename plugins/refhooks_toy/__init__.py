@@ -1,0 +1,1 @@
+"""Toyland: procedural scenes and edits, and a tiny edit model trained on them."""

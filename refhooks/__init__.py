@@ -1,0 +1,82 @@
+"""refhooks decides how, and how much, each reference picture steers an image-edit diffusion model.
+
+``Editor`` loads a model and edits; ``Strategy``, ``Stage`` and ``Reference`` say how references
+steer; ``hookimpl``, ``Context``, ``Inputs`` and the other values are for those who write plugins
+(see ``refhooks.hookspecs``).
+"""
+
+from refhooks._bound import BoundReference, Method, RunInfo
+from refhooks._editor import Editor
+from refhooks._family import (
+    Checkpoint,
+    EmbeddedModel,
+    Family,
+    FamilyEntry,
+    FamilyRun,
+    Guidance,
+    Shown,
+    Size,
+)
+from refhooks._registry import PluginRecord, Registry, load_registry, method
+from refhooks._result import EditResult
+from refhooks._strategy import Reference, Stage, Strategy
+from refhooks._timetable import Planned, Timetable
+from refhooks._values import Branch, Context, Inputs, Row, Step, Text, Tokens
+from refhooks.errors import (
+    BusyError,
+    HookReturnError,
+    InputError,
+    ModelError,
+    NotFiniteError,
+    OutOfMemoryError,
+    PluginError,
+    RefhooksError,
+    RefhooksWarning,
+    StrategyError,
+    UnknownNameError,
+)
+from refhooks.hookspecs import hookimpl
+
+__all__ = [
+    "BoundReference",
+    "Branch",
+    "BusyError",
+    "Checkpoint",
+    "Context",
+    "EditResult",
+    "Editor",
+    "EmbeddedModel",
+    "Family",
+    "FamilyEntry",
+    "FamilyRun",
+    "Guidance",
+    "HookReturnError",
+    "InputError",
+    "Inputs",
+    "Method",
+    "ModelError",
+    "NotFiniteError",
+    "OutOfMemoryError",
+    "Planned",
+    "PluginError",
+    "PluginRecord",
+    "Reference",
+    "RefhooksError",
+    "RefhooksWarning",
+    "Registry",
+    "Row",
+    "RunInfo",
+    "Shown",
+    "Size",
+    "Stage",
+    "Step",
+    "Strategy",
+    "StrategyError",
+    "Text",
+    "Timetable",
+    "Tokens",
+    "UnknownNameError",
+    "hookimpl",
+    "load_registry",
+    "method",
+]

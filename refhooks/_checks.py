@@ -1,0 +1,158 @@
+"""Checks of what hook implementations return; each names the plugin, the hook and the step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from refhooks._names import listed
+from refhooks._values import Branch, Context, Inputs, Text, Tokens
+from refhooks.errors import HookReturnError, NotFiniteError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+
+def where(plugin: str, hook: str, ctx: Context) -> str:
+    """Return how messages name a call of a hook."""
+    return f"{plugin}, {hook}, step {ctx.step.index + 1} of {ctx.step.total}"
+
+
+def like(new: Any, old: Tensor, name: str, label: str, *, eager: bool) -> Tensor:
+    """Check that a tensor replaces another one.
+
+    Raises:
+        HookReturnError: Not a tensor, or another shape, dtype or device.
+        NotFiniteError: ``eager`` and the tensor holds NaN or infinity.
+    """
+    if new is old:
+        return old
+    tensor = _tensor(new, name, label)
+    if tensor.shape != old.shape:
+        raise HookReturnError(
+            f"{label}: {name} must keep the shape {list(old.shape)}, got {list(tensor.shape)}"
+        )
+    _same_kind(tensor, old, name, label)
+    if eager:
+        _finite(tensor, name, label)
+    return tensor
+
+
+def branches(new: Any, own: Sequence[Branch], label: str) -> tuple[Branch, ...]:
+    """Check a list of branches: the family's own are still there, and names are unique.
+
+    Raises:
+        HookReturnError: It is not so.
+    """
+    if not isinstance(new, list | tuple) or not all(isinstance(entry, Branch) for entry in new):
+        raise HookReturnError(
+            f"{label}: must return a sequence of refhooks.Branch, got {new!r:.80}"
+        )
+    names = [entry.name for entry in new]
+    if len(set(names)) != len(names):
+        raise HookReturnError(f"{label}: branch names must be unique, got {listed(names)}")
+    missing = [entry.name for entry in own if entry not in new]
+    if missing:
+        raise HookReturnError(
+            f"{label}: the family's branch {listed(missing)} must stay in the list"
+        )
+    return tuple(new)
+
+
+def inputs(new: Any, old: Inputs, label: str, *, eager: bool) -> Inputs:
+    """Check new inputs of the transformer against the ones they replace.
+
+    Raises:
+        HookReturnError: Another type, number of slots, shape, dtype or device.
+        NotFiniteError: ``eager`` and a tensor holds NaN or infinity.
+    """
+    if not isinstance(new, Inputs):
+        raise HookReturnError(f"{label}: must return refhooks.Inputs or None, got {_kind(new)}")
+    like(new.target, old.target, "target", label, eager=eager)
+    if len(new.slots) != len(old.slots):
+        raise HookReturnError(
+            f"{label}: the number of slots must stay {len(old.slots)}, got {len(new.slots)}"
+        )
+    for number, (tokens, before) in enumerate(zip(new.slots, old.slots, strict=True)):
+        if tokens is not before and tokens is not None:
+            _tokens(tokens, old.target, f"slot {number}", label, eager=eager)
+    if new.text is not old.text:
+        _text(new.text, old, label)
+    if new.added is not None and new.added is not old.added:
+        _added(new.added, old.target, label, eager=eager)
+    return new
+
+
+def _tokens(tokens: Any, target: Tensor, name: str, label: str, *, eager: bool) -> None:
+    if not isinstance(tokens, Tokens):
+        raise HookReturnError(f"{label}: {name} must hold refhooks.Tokens, got {_kind(tokens)}")
+    latents = _tensor(tokens.latents, f"{name}.latents", label)
+    batch, _, channels = target.shape
+    if latents.ndim != 3 or latents.shape[0] not in (1, batch) or latents.shape[2] != channels:
+        raise HookReturnError(
+            f"{label}: {name}.latents must be [1 or {batch},R,{channels}], got {list(latents.shape)}"
+        )
+    _same_kind(latents, target, f"{name}.latents", label)
+    if tokens.keep is not None:
+        keep = _tensor(tokens.keep, f"{name}.keep", label)
+        if keep.ndim != 1 or keep.dtype != torch.int64 or keep.device != target.device:
+            raise HookReturnError(
+                f"{label}: {name}.keep must be int64 indices [K] on {target.device},"
+                f" got {keep.dtype} {list(keep.shape)} on {keep.device}"
+            )
+    if eager:
+        _finite(latents, f"{name}.latents", label)
+
+
+def _text(text: Any, old: Inputs, label: str) -> None:
+    if not isinstance(text, Text):
+        raise HookReturnError(f"{label}: text must be refhooks.Text, got {_kind(text)}")
+    before = old.text.embeds
+    embeds = _tensor(text.embeds, "text.embeds", label)
+    if embeds.ndim != 3 or embeds.shape[0] != before.shape[0] or embeds.shape[2] != before.shape[2]:
+        raise HookReturnError(
+            f"{label}: text.embeds must be [{before.shape[0]},S,{before.shape[2]}],"
+            f" got {list(embeds.shape)}"
+        )
+    _same_kind(embeds, before, "text.embeds", label)
+    if text.mask is not None and tuple(text.mask.shape) != tuple(embeds.shape[:2]):
+        raise HookReturnError(
+            f"{label}: text.mask must be {list(embeds.shape[:2])}, got {list(text.mask.shape)}"
+        )
+
+
+def _added(added: Any, target: Tensor, label: str, *, eager: bool) -> None:
+    tensor = _tensor(added, "added", label)
+    if tensor.ndim != 3 or tensor.shape[:2] != target.shape[:2]:
+        raise HookReturnError(
+            f"{label}: added must be [{target.shape[0]},{target.shape[1]},width],"
+            f" got {list(tensor.shape)}"
+        )
+    _same_kind(tensor, target, "added", label)
+    if eager:
+        _finite(tensor, "added", label)
+
+
+def _tensor(value: Any, name: str, label: str) -> Tensor:
+    if not isinstance(value, torch.Tensor):
+        raise HookReturnError(f"{label}: {name} must be a tensor, got {_kind(value)}")
+    return value
+
+
+def _same_kind(new: Tensor, old: Tensor, name: str, label: str) -> None:
+    if new.dtype != old.dtype:
+        raise HookReturnError(f"{label}: {name} must keep the dtype {old.dtype}, got {new.dtype}")
+    if new.device != old.device:
+        raise HookReturnError(f"{label}: {name} must stay on {old.device}, got {new.device}")
+
+
+def _finite(tensor: Tensor, name: str, label: str) -> None:
+    if not torch.isfinite(tensor).all():
+        raise NotFiniteError(f"{label}: {name} holds NaN or infinity")
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__

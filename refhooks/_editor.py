@@ -1,0 +1,162 @@
+"""The editor: a loaded model with its family adapter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from refhooks._family import Checkpoint
+from refhooks._registry import load_registry
+from refhooks._request import make_request
+from refhooks.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import torch
+    from PIL.Image import Image
+
+    from refhooks._bound import Method
+    from refhooks._family import Family
+    from refhooks._registry import Registry
+    from refhooks._request import Callback
+    from refhooks._result import EditResult
+    from refhooks._strategy import Reference, Stage, Strategy
+
+__all__ = ["Editor"]
+
+
+class Editor:
+    """A loaded model that edits pictures.
+
+    Args:
+        pipe: A diffusers pipeline you already have (with LoRA, compiled, offloaded, quantised). It
+            is used as it is and left as it is.
+        checkpoint: What the checkpoint prescribes where the stock pipeline's defaults do not fit.
+
+    Attributes:
+        pipe: The pipeline.
+        checkpoint: What the checkpoint prescribes.
+        family: The adapter to its model family.
+        registry: The plugins that methods are named from.
+
+    Raises:
+        ModelError: No live plugin has an adapter for the pipeline's class.
+    """
+
+    def __init__(self, pipe: Any, *, checkpoint: Checkpoint | None = None) -> None:
+        self.pipe = pipe
+        self.registry = load_registry()
+        self.checkpoint = checkpoint or Checkpoint()
+        self.family = _family(self.registry, pipe, self.checkpoint)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path,
+        *,
+        device: str | torch.device | None = None,
+        dtype: str | torch.dtype | None = None,
+        **kwargs: Any,
+    ) -> Editor:
+        """Load a model.
+
+        Args:
+            name_or_path: A folder that ``save_pretrained`` wrote, or a repository on the Hugging
+                Face Hub such as ``Qwen/Qwen-Image-Edit-2511``.
+            device: Where to put it, such as ``cuda``; by default it stays where diffusers loads it.
+            dtype: Such as ``bfloat16``; by default that of the files.
+            **kwargs: Passed to diffusers' ``from_pretrained``.
+
+        Raises:
+            ModelError: No such model, not a diffusers pipeline, a device or dtype that is not
+                there, or a family that no live plugin knows.
+        """
+        from refhooks._load import load_model  # noqa: PLC0415  imports diffusers, which takes seconds
+
+        pipe, checkpoint = load_model(
+            name_or_path, registry=load_registry(), device=device, dtype=dtype, kwargs=kwargs
+        )
+        return cls(pipe, checkpoint=checkpoint)
+
+    def edit(
+        self,
+        image: str | Path | Image | None,
+        prompt: str | Sequence[str],
+        *,
+        strategy: Strategy | Stage | Method | str | None = None,
+        references: Sequence[Reference | str | Path | Image] = (),
+        negative_prompt: str | Sequence[str] = " ",
+        cfg: float | None = None,
+        steps: int | None = None,
+        seed: int | Sequence[int] | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        resolution: int | None = None,
+        plugins: Sequence[object] = (),
+        n: int = 1,
+        callback: Callback | None = None,
+        check: Literal["final", "eager"] = "final",
+    ) -> EditResult:
+        """Edit a picture.
+
+        Args:
+            image: The source: it gives the output's shape and is reference 1. ``None`` makes a
+                picture from the prompt alone, at ``height`` and ``width``.
+            prompt: What to do; several make a batch.
+            strategy: How the source steers; ``None``: the family's native method at 1, which is
+                the stock pipeline to the bit.
+            references: More pictures, each with its own strategy.
+            negative_prompt: What guidance moves away from; one, or one a prompt.
+            cfg: Guidance scale; 1 and below is off. ``None``: the checkpoint's own.
+            steps: 1–1000. ``None``: the checkpoint's own.
+            seed: 0 and above; several make a batch. ``None`` draws one and keeps it in the result.
+            height: Pixels, a multiple of what the model works in (16 for Qwen-Image-Edit).
+            width: Likewise.
+            resolution: Pixel area of the output, in the shape of the source.
+            plugins: Objects whose run hooks take part in this run.
+            n: Pictures from consecutive seeds.
+            callback: Called at each step as ``callback(step, latents, x0)`` with ``x_t`` and the
+                predicted clean latents, both ``[B,T,C]``.
+            check: ``final`` looks for NaN once; ``eager`` after every hook, and names the plugin.
+
+        Raises:
+            InputError: An argument cannot be used; found before the first step.
+            UnknownNameError: A method that no live plugin registers.
+            BusyError: The model already runs another edit.
+            HookReturnError: What a hook returned breaks its contract.
+            NotFiniteError: The result holds NaN or infinity.
+            OutOfMemoryError: The device is full.
+        """
+        from refhooks._run import run_edit  # noqa: PLC0415  imports torch, which takes a second
+
+        request = make_request(
+            image,
+            prompt,
+            strategy=strategy,
+            references=references,
+            negative_prompt=negative_prompt,
+            cfg=cfg,
+            steps=steps,
+            seed=seed,
+            height=height,
+            width=width,
+            resolution=resolution,
+            plugins=plugins,
+            n=n,
+            callback=callback,
+            check=check,
+        )
+        return run_edit(self, request)
+
+    def __repr__(self) -> str:
+        return f"Editor({type(self.pipe).__name__}, family={self.family.name!r})"
+
+
+def _family(registry: Registry, pipe: Any, checkpoint: Checkpoint) -> Family:
+    classes = [cls.__name__ for cls in type(pipe).__mro__]
+    for name in classes:
+        for entry in registry.families.values():
+            if name in entry.pipelines:
+                return entry.load()(pipe, checkpoint)
+    raise ModelError(f"{classes[0]}: {registry.no_family()}")

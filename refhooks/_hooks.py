@@ -1,0 +1,185 @@
+"""The typed façade over pluggy: the only module that touches ``pm.hook``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pluggy
+
+from refhooks import _checks
+from refhooks._validate import check_implementations
+from refhooks.errors import PluginError
+from refhooks.hookspecs import Registration, RunHooks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import Tensor
+
+    from refhooks._bound import Method
+    from refhooks._family import EmbeddedModel, FamilyEntry
+    from refhooks._values import Branch, Context, Inputs
+
+PROJECT = "refhooks"
+
+
+class RegistrationCalls:
+    """Calls the registration hooks of one plugin module."""
+
+    def __init__(self, plugin: object, label: str) -> None:
+        check_implementations(plugin, label, Registration, RunHooks)
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(Registration)
+        self._manager.register(plugin, name=label)
+
+    def methods(self) -> list[type[Method]]:
+        """Return the method classes the plugin registers."""
+        return self._collect("refhooks_methods")
+
+    def families(self) -> list[FamilyEntry]:
+        """Return the families the plugin registers."""
+        return self._collect("refhooks_families")
+
+    def models(self) -> list[EmbeddedModel]:
+        """Return the embedded models the plugin registers."""
+        return self._collect("refhooks_models")
+
+    def _collect(self, hook: str) -> list[Any]:
+        return [entry for entries in getattr(self._manager.hook, hook)() for entry in entries]
+
+
+@attrs.frozen(eq=False)
+class BoundPlugin:
+    """An object whose run hooks take part in a run.
+
+    Attributes:
+        implementation: The object with the ``@hookimpl`` methods.
+        label: How errors name it, such as ``inject (reference 1, stage 1)``.
+        reference: 0-based reference whose row gates it, or ``None``: called at every step.
+        stage: 0-based stage of that reference in which it is called.
+    """
+
+    implementation: object
+    label: str
+    reference: int | None = None
+    stage: int = 0
+
+    def acts(self, ctx: Context) -> bool:
+        """Return whether the plugin's hooks are called at this step."""
+        if self.reference is None:
+            return True
+        row = ctx.rows[self.reference]
+        return row.stage == self.stage and row.strength > 0
+
+
+@attrs.frozen(eq=False)
+class _Call:
+    function: Callable[..., Any]
+    arguments: tuple[str, ...]
+    hook: str
+    plugin: BoundPlugin
+
+    def __call__(self, ctx: Context, values: dict[str, Any]) -> Any:
+        try:
+            return self.function(*[values[name] for name in self.arguments])
+        except BaseException as error:
+            error.add_note(f"raised by {_checks.where(self.plugin.label, self.hook, ctx)}")
+            raise
+
+
+class Hooks:
+    """Runs the chains of one edit: one method a hook, each checked and attributed.
+
+    Args:
+        plugins: What takes part, in call order.
+        eager: Check every returned tensor for NaN and infinity, and name the plugin.
+
+    Raises:
+        PluginError: An object is not valid, or is registered twice.
+    """
+
+    def __init__(self, plugins: Sequence[BoundPlugin], *, eager: bool = False) -> None:
+        self._eager = eager
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(RunHooks)
+        by_object: dict[int, BoundPlugin] = {}
+        for plugin in plugins:
+            if id(plugin.implementation) in by_object:
+                raise PluginError(
+                    f"{plugin.label}: the object is registered already, as"
+                    f" {by_object[id(plugin.implementation)].label}; bind() must return a new object"
+                )
+            check_implementations(plugin.implementation, plugin.label, RunHooks, Registration)
+            self._manager.register(plugin.implementation)
+            by_object[id(plugin.implementation)] = plugin
+        self._step = self._chain("refhooks_step", by_object)
+        self._branches = self._chain("refhooks_branches", by_object)
+        self._conditioning = self._chain("refhooks_conditioning", by_object)
+        self._velocity = self._chain("refhooks_velocity", by_object)
+
+    def step(self, ctx: Context, latents: Tensor) -> Tensor:
+        """Chain ``refhooks_step``."""
+        for call in self._step:
+            if call.plugin.acts(ctx):
+                new = call(ctx, {"ctx": ctx, "latents": latents})
+                latents = self._tensor(call, ctx, new, latents, "latents")
+        return latents
+
+    def branches(self, ctx: Context, branches: tuple[Branch, ...]) -> tuple[Branch, ...]:
+        """Chain ``refhooks_branches``, from those of the family."""
+        own = branches
+        for call in self._branches:
+            if call.plugin.acts(ctx):
+                new = call(ctx, {"ctx": ctx, "branches": branches})
+                if new is not None:
+                    label = _checks.where(call.plugin.label, call.hook, ctx)
+                    branches = _checks.branches(new, own, label)
+        return branches
+
+    def conditioning(self, ctx: Context, branch: Branch, inputs: Inputs) -> Inputs:
+        """Chain ``refhooks_conditioning``."""
+        for call in self._conditioning:
+            if call.plugin.acts(ctx):
+                new = call(ctx, {"ctx": ctx, "branch": branch, "inputs": inputs})
+                if new is not None:
+                    label = _checks.where(call.plugin.label, call.hook, ctx)
+                    inputs = _checks.inputs(new, inputs, label, eager=self._eager)
+        return inputs
+
+    def velocity(self, ctx: Context, predictions: Mapping[str, Tensor], velocity: Tensor) -> Tensor:
+        """Chain ``refhooks_velocity``, from the family's guidance."""
+        for call in self._velocity:
+            if call.plugin.acts(ctx):
+                values = {"ctx": ctx, "predictions": predictions, "velocity": velocity}
+                new = call(ctx, values)
+                velocity = self._tensor(call, ctx, new, velocity, "velocity")
+        return velocity
+
+    def _tensor(
+        self, call: _Call, ctx: Context, new: Tensor | None, old: Tensor, name: str
+    ) -> Tensor:
+        if new is None:
+            return old
+        label = _checks.where(call.plugin.label, call.hook, ctx)
+        return _checks.like(new, old, name, label, eager=self._eager)
+
+    def _chain(self, hook: str, plugins: Mapping[int, BoundPlugin]) -> tuple[_Call, ...]:
+        order = {key: place for place, key in enumerate(plugins)}
+        found = [
+            (
+                implementation.trylast - implementation.tryfirst,
+                order[id(implementation.plugin)],
+                implementation,
+            )
+            for implementation in getattr(self._manager.hook, hook).get_hookimpls()
+        ]
+        return tuple(
+            _Call(
+                implementation.function,
+                implementation.argnames,
+                hook,
+                plugins[id(implementation.plugin)],
+            )
+            for _, _, implementation in sorted(found, key=lambda entry: entry[:2])
+        )

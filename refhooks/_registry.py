@@ -1,0 +1,240 @@
+"""Finding, filtering and loading plugins: who registers which name, and why something is missing."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import warnings
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+from refhooks._bound import Method
+from refhooks._family import EmbeddedModel, FamilyEntry
+from refhooks._names import did_you_mean, listed
+from refhooks.errors import InputError, PluginError, RefhooksWarning, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+GROUP = "refhooks"
+ALLOW = "REFHOOKS_PLUGINS"
+BLOCK = "REFHOOKS_BLOCK"
+
+__all__ = ["PluginRecord", "Registry", "load_registry", "method"]
+
+
+@attrs.frozen
+class PluginRecord:
+    """One installed plugin, loaded or not.
+
+    Attributes:
+        name: Name of its entry point.
+        distribution: Normalised name of the distribution that brings it.
+        version: Version of that distribution.
+        state: ``live``, ``blocked`` (by the environment) or ``broken``.
+        reason: Why it is not live; empty if it is.
+        registers: What it registers, such as ``method inject``.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    state: Literal["live", "blocked", "broken"]
+    reason: str = ""
+    registers: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Registry:
+    """Everything the live plugins register, by name.
+
+    Attributes:
+        records: One record a plugin, in the order of their names.
+        methods: Method classes by name.
+        families: Families by name.
+        models: Embedded models by name.
+    """
+
+    records: tuple[PluginRecord, ...]
+    methods: dict[str, type[Method]]
+    families: dict[str, FamilyEntry]
+    models: dict[str, EmbeddedModel]
+    _owners: dict[tuple[str, str], str] = attrs.field(factory=dict)
+
+    def method(self, name: str, options: dict[str, Any] | None = None) -> Method:
+        """Return the description of a registered method.
+
+        Raises:
+            UnknownNameError: No live plugin registers the name.
+            InputError: The method has no such option, or refuses its value.
+        """
+        if name not in self.methods:
+            raise self.unknown("method", name, self.methods)
+        return make(self.methods[name], f"method {name!r}", options or {})
+
+    def claim(self, plugin: str, names: Sequence[tuple[str, str]]) -> None:
+        """Note which plugin registers these (kind, name) pairs.
+
+        Raises:
+            PluginError: A name is taken; nothing is noted then.
+        """
+        for kind, name in names:
+            owner = self._owners.get((kind, name))
+            if owner is not None:
+                raise PluginError(f"{kind} {name!r} is already registered by plugin {owner!r}")
+        self._owners.update(dict.fromkeys(names, plugin))
+
+    def unknown(self, kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+        """Return the error for a name that nothing registers; it names plugins that are off."""
+        known = sorted(known)
+        return UnknownNameError(
+            f"there is no {kind} {name!r}.{did_you_mean(name, known)}"
+            f" Registered: {listed(known)}.{self.absent()}"
+        )
+
+    def no_family(self) -> str:
+        """Return a sentence for a pipeline class that nothing adapts."""
+        known = sorted(name for entry in self.families.values() for name in entry.pipelines)
+        return f"no plugin has an adapter for it. Supported: {listed(known)}.{self.absent()}"
+
+    def absent(self) -> str:
+        """Return a sentence on the plugins that are blocked or broken, or an empty string."""
+        off = [f"{entry.name} ({entry.reason})" for entry in self.records if entry.state != "live"]
+        return f" Not loaded: {listed(off)}." if off else ""
+
+
+def make(cls: type[Any], label: str, options: dict[str, Any]) -> Any:
+    """Make a description from options.
+
+    Raises:
+        InputError: An unknown option, or one whose value is refused.
+    """
+    known = [field.alias for field in attrs.fields(cls)] if attrs.has(cls) else []
+    unknown = [option for option in options if option not in known]
+    if attrs.has(cls) and unknown:
+        raise InputError(
+            f"{label} has no option {unknown[0]!r}.{did_you_mean(unknown[0], known)}"
+            f" Options: {listed(known)}"
+        )
+    try:
+        return cls(**options)
+    except (TypeError, ValueError) as error:
+        reason = error.args[0] if error.args else error
+        raise InputError(f"{label}: {reason}") from error
+
+
+def load_registry() -> Registry:
+    """Return the registry for the current environment, loaded once for each setting of it.
+
+    ``REFHOOKS_PLUGINS`` (only these) and ``REFHOOKS_BLOCK`` (not these) hold names separated by
+    commas, of entry points or distributions; they act before anything is imported.
+    """
+    return _load(os.environ.get(ALLOW), os.environ.get(BLOCK))
+
+
+def method(name: str, **options: Any) -> Method:
+    """Return a registered method with its options, for ``Stage(method=...)``.
+
+    Raises:
+        UnknownNameError: No live plugin registers the name.
+        InputError: The method has no such option, or refuses its value.
+    """
+    return load_registry().method(name, options)
+
+
+@functools.cache
+def _load(allow: str | None, block: str | None) -> Registry:
+    points = sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
+    allowed, blocked = _split(allow), _split(block)
+    _warn_of_unknown(points, {ALLOW: allowed, BLOCK: blocked})
+    registry = Registry(records=(), methods={}, families={}, models={})
+    records = [
+        _load_one(point, registry, _refused(point, allow, allowed, blocked)) for point in points
+    ]
+    return attrs.evolve(registry, records=tuple(records))
+
+
+def _load_one(point: EntryPoint, registry: Registry, refused: str) -> PluginRecord:
+    record = PluginRecord(
+        name=point.name,
+        distribution=_distribution(point),
+        version=point.dist.version if point.dist else "",
+        state="blocked" if refused else "live",
+        reason=refused,
+    )
+    if refused:
+        return record
+    try:
+        registers = _register(point.load(), point.name, registry)
+    except Exception as error:  # noqa: BLE001  one broken plugin must not take the others along
+        return attrs.evolve(record, state="broken", reason=f"{type(error).__name__}: {error}")
+    return attrs.evolve(record, registers=registers)
+
+
+def _register(plugin: object, name: str, registry: Registry) -> tuple[str, ...]:
+    from refhooks._hooks import RegistrationCalls  # noqa: PLC0415  imports torch, a second
+
+    calls = RegistrationCalls(plugin, f"plugin {name!r}")
+    methods = {cls.name: cls for cls in _checked(calls.methods())}
+    families = {entry.name: entry for entry in calls.families()}
+    models = {entry.name: entry for entry in calls.models()}
+    new = [
+        (kind, registered)
+        for kind, entries in (("method", methods), ("family", families), ("model", models))
+        for registered in entries
+    ]
+    registry.claim(name, new)
+    registry.methods.update(methods)
+    registry.families.update(families)
+    registry.models.update(models)
+    return tuple(f"{kind} {registered}" for kind, registered in new)
+
+
+def _checked(methods: Sequence[type[Method]]) -> Sequence[type[Method]]:
+    for cls in methods:
+        if not isinstance(getattr(cls, "name", None), str) or not hasattr(cls, "bind"):
+            raise PluginError(f"{cls!r} is not a method: it needs a name and bind(reference, run)")
+    return methods
+
+
+def _split(names: str | None) -> tuple[str, ...]:
+    return tuple(_normalise(name) for name in (names or "").split(",") if name.strip())
+
+
+def _normalise(name: str) -> str:
+    """PEP 503: what distribution names are compared by."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
+
+
+def _distribution(point: EntryPoint) -> str:
+    return _normalise(point.dist.name) if point.dist else ""
+
+
+def _keys(point: EntryPoint) -> tuple[str, str]:
+    return _normalise(point.name), _distribution(point)
+
+
+def _refused(
+    point: EntryPoint, allow: str | None, allowed: Sequence[str], blocked: Sequence[str]
+) -> str:
+    if any(key in blocked for key in _keys(point)):
+        return f"blocked by {BLOCK}"
+    if allow is not None and not any(key in allowed for key in _keys(point)):
+        return f"not in {ALLOW}"
+    return ""
+
+
+def _warn_of_unknown(points: Sequence[EntryPoint], named: dict[str, tuple[str, ...]]) -> None:
+    known = sorted({key for point in points for key in _keys(point) if key})
+    for variable, names in named.items():
+        for name in names:
+            if name not in known:
+                warnings.warn(
+                    f"{variable} names {name!r}, which is no installed plugin or distribution."
+                    f"{did_you_mean(name, known)}",
+                    RefhooksWarning,
+                    stacklevel=4,
+                )

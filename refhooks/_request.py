@@ -1,0 +1,172 @@
+"""The arguments of one edit, validated before anything is encoded."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+from refhooks._names import listed
+from refhooks._strategy import Reference
+from refhooks.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_SEED = 2**63 - 1
+MAX_STEPS = 1000
+CHECKS = ("final", "eager")
+Callback = Callable[[int, "Tensor", "Tensor"], object]
+
+
+@attrs.frozen(eq=False)
+class Request:
+    """One call of ``edit()``.
+
+    Attributes:
+        prompts: One or more.
+        negative: As many.
+        references: The source first, if there is one.
+        seeds: One a picture of each prompt.
+        steps: ``None``: the checkpoint's own number.
+        cfg: ``None``: the checkpoint's own scale.
+        height, width, resolution: The output's size, as it was given.
+        plugins: Objects whose run hooks take part.
+        callback: Called after each prediction.
+        eager: Check every value a hook returns.
+    """
+
+    prompts: tuple[str, ...]
+    negative: tuple[str, ...]
+    references: tuple[Reference, ...]
+    seeds: tuple[int, ...]
+    steps: int | None
+    cfg: float | None
+    height: int | None
+    width: int | None
+    resolution: int | None
+    plugins: tuple[object, ...]
+    callback: Callback | None
+    eager: bool
+
+
+def make_request(
+    image: Any,
+    prompt: Any,
+    *,
+    strategy: Any,
+    references: Any,
+    negative_prompt: Any,
+    cfg: Any,
+    steps: Any,
+    seed: Any,
+    height: Any,
+    width: Any,
+    resolution: Any,
+    plugins: Any,
+    n: Any,
+    callback: Any,
+    check: Literal["final", "eager"],
+) -> Request:
+    """Return the validated request.
+
+    Raises:
+        InputError: An argument has the wrong type or range; the message names it.
+    """
+    prompts = _texts(prompt, "prompt")
+    if check not in CHECKS:
+        raise InputError(f"check must be one of {listed(CHECKS)}; got {check!r}")
+    return Request(
+        prompts=prompts,
+        negative=_negatives(negative_prompt, len(prompts)),
+        references=_references(image, strategy, references),
+        seeds=_seeds(seed, _whole(n, "n", 1, 4096)),
+        steps=_optional(steps, "steps", 1, MAX_STEPS),
+        cfg=_cfg(cfg),
+        height=_optional(height, "height", 1, 2**16),
+        width=_optional(width, "width", 1, 2**16),
+        resolution=_optional(resolution, "resolution", 1, 2**32),
+        plugins=_plugins(plugins),
+        callback=_callback(callback),
+        eager=check == "eager",
+    )
+
+
+def _texts(value: Any, name: str) -> tuple[str, ...]:
+    texts = (value,) if isinstance(value, str) else tuple(value) if _is_list(value) else ()
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise InputError(f"{name} must be a string, or a list of strings, got {value!r:.80}")
+    return texts
+
+
+def _negatives(value: Any, count: int) -> tuple[str, ...]:
+    texts = _texts(value, "negative_prompt")
+    if len(texts) == 1:
+        return texts * count
+    if len(texts) != count:
+        raise InputError(
+            f"negative_prompt must be one string, or one for each of the {count} prompts,"
+            f" got {len(texts)}"
+        )
+    return texts
+
+
+def _references(image: Any, strategy: Any, references: Any) -> tuple[Reference, ...]:
+    if not _is_list(references):
+        raise InputError(f"references must be a list, got {type(references).__name__}")
+    others = tuple(
+        entry if isinstance(entry, Reference) else Reference(entry) for entry in references
+    )
+    if image is not None:
+        return (Reference(image, strategy), *others)
+    if strategy is not None or others:
+        raise InputError("a strategy or references need a source picture, but image is None")
+    return ()
+
+
+def _seeds(seed: Any, n: int) -> tuple[int, ...]:
+    if _is_list(seed):
+        seeds = tuple(_whole(entry, "seed", 0, MAX_SEED) for entry in seed)
+        if not seeds or n not in (1, len(seeds)):
+            raise InputError(f"seed lists {len(seeds)} numbers, but n is {n}; leave n out")
+        return seeds
+    first = secrets.randbelow(2**31) if seed is None else _whole(seed, "seed", 0, MAX_SEED - n)
+    return tuple(range(first, first + n))
+
+
+def _cfg(value: Any) -> float | None:
+    if value is None:
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or not 0 <= value <= 100:
+        raise InputError(f"cfg must be a number from 0 to 100 (1 and below: off), got {value!r}")
+    return float(value)
+
+
+def _plugins(value: Any) -> tuple[object, ...]:
+    if not _is_list(value):
+        raise InputError(f"plugins must be a list of objects, got {type(value).__name__}")
+    return tuple(value)
+
+
+def _callback(value: Any) -> Callback | None:
+    if value is not None and not callable(value):
+        raise InputError(f"callback must be callable as (step, latents, x0), got {value!r:.80}")
+    return value  # type: ignore[no-any-return]
+
+
+def _optional(value: Any, name: str, low: int, high: int) -> int | None:
+    return None if value is None else _whole(value, name, low, high)
+
+
+def _whole(value: Any, name: str, low: int, high: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise InputError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
+    return value
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)

@@ -1,0 +1,91 @@
+"""Strict validation of plugin objects, beyond what pluggy checks itself.
+
+pluggy reports an unknown hook only through ``check_pending``, never passes an argument that has a
+default, and fails at call time on a keyword-only one. Here all three are errors when the object is
+registered.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from refhooks._names import did_you_mean, listed
+from refhooks.errors import PluginError
+
+PREFIX = "refhooks_"
+_MARK = "refhooks_impl"  # the attribute that pluggy's marker of this project sets
+
+
+def hook_arguments(specs: type) -> dict[str, tuple[str, ...]]:
+    """Return each hook of a spec class with its argument names."""
+    return {
+        name: tuple(inspect.signature(function).parameters)[1:]
+        for name, function in vars(specs).items()
+        if name.startswith(PREFIX)
+    }
+
+
+def check_implementations(plugin: object, label: str, specs: type, others: type) -> None:
+    """Check every hook implementation of a plugin object.
+
+    Args:
+        plugin: A module or an object with marked functions.
+        label: How messages name it.
+        specs: The spec class whose hooks belong on such an object.
+        others: The other spec class, for a message that says where a hook belongs.
+
+    Raises:
+        PluginError: An unknown or misplaced hook, an unmarked one, a wrapper, an unknown argument,
+            a default, or a keyword-only or variadic parameter.
+    """
+    known, misplaced = hook_arguments(specs), hook_arguments(others)
+    for name, member in _candidates(plugin):
+        if name in misplaced:
+            raise PluginError(f"{label}: {name} is a {_kind(others)}, not a {_kind(specs)}")
+        if name not in known:
+            raise PluginError(
+                f"{label}: there is no hook {name}.{did_you_mean(name, known)}"
+                f" {specs.__name__} hooks: {listed(known)}"
+            )
+        mark = getattr(member, _MARK, None)
+        if mark is None:
+            raise PluginError(f"{label}: {name} is not marked; put @refhooks.hookimpl above it")
+        if mark.get("wrapper") or mark.get("hookwrapper"):
+            raise PluginError(
+                f"{label}: {name} is a wrapper; hooks here form a chain, use tryfirst or trylast"
+            )
+        _check_parameters(member, f"{label}: {name}", known[name])
+
+
+def _candidates(plugin: object) -> list[tuple[str, Any]]:
+    members = [(name, getattr(plugin, name, None)) for name in dir(plugin)]
+    return [
+        (name, member)
+        for name, member in members
+        if inspect.isroutine(member)
+        and (name.startswith(PREFIX) or getattr(member, _MARK, None) is not None)
+    ]
+
+
+def _check_parameters(function: Any, label: str, expected: tuple[str, ...]) -> None:
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
+            raise PluginError(
+                f"{label}: parameter {str(parameter)!r} must be a plain positional one;"
+                f" the hook passes {listed(expected)}"
+            )
+        if parameter.default is not parameter.empty:
+            raise PluginError(
+                f"{label}: parameter {parameter.name!r} has a default, so pluggy would never pass it;"
+                " remove the default"
+            )
+        if parameter.name not in expected:
+            raise PluginError(
+                f"{label}: the hook has no argument {parameter.name!r}."
+                f"{did_you_mean(parameter.name, expected)} It passes {listed(expected)}"
+            )
+
+
+def _kind(specs: type) -> str:
+    return "registration hook" if specs.__name__ == "Registration" else "run hook"

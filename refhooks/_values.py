@@ -1,0 +1,137 @@
+"""The frozen values that cross a hook.
+
+Shape letters, here and everywhere: ``B`` batch, ``T`` target tokens, ``R`` reference tokens, ``S``
+text tokens, ``L`` all tokens of a sequence, ``C`` latent channels of a token, ``H`` heads, ``D``
+head size, ``N`` steps.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Branch", "Context", "Inputs", "Row", "Step", "Text", "Tokens"]
+
+
+@attrs.frozen
+class Step:
+    """Where a denoising step stands in its run.
+
+    Attributes:
+        index: 0 for the first step.
+        total: Number of steps of the run, ``N``.
+        sigma: Noise level before the step, 1 → 0: ``x_t = (1 − sigma)·x0 + sigma·noise``.
+    """
+
+    index: int
+    total: int
+    sigma: float
+
+    @property
+    def progress(self) -> float:
+        """``index / total``: 0 at the first step, below 1 at the last."""
+        return self.index / self.total
+
+
+@attrs.frozen
+class Row:
+    """What one reference does at one step.
+
+    Attributes:
+        reference: 0-based position of the reference in the call; also its slot.
+        stage: 0-based stage of its strategy that is in force.
+        method: Name of the stage's method.
+        strength: 0–2 at this step.
+    """
+
+    reference: int
+    stage: int
+    method: str
+    strength: float
+
+
+@attrs.frozen(eq=False)
+class Context:
+    """Everything a hook may know of the step it runs in.
+
+    Attributes:
+        step: Where the step stands in the run.
+        t: The scheduler's timestep, 0-d, on the device of the run.
+        family: Name of the model family.
+        blocks: Number of transformer blocks.
+        rows: One row a reference, in the order of the call.
+    """
+
+    step: Step
+    t: Tensor
+    family: str
+    blocks: int
+    rows: tuple[Row, ...]
+
+
+@attrs.frozen
+class Branch:
+    """One forward pass of the transformer at a step.
+
+    Attributes:
+        name: Unique among the branches of a step, such as ``cond`` and ``uncond``.
+        text: Which encoded prompt the pass reads: ``cond`` or ``uncond``.
+    """
+
+    name: str
+    text: str = "cond"
+
+
+@attrs.frozen(eq=False)
+class Text:
+    """An encoded prompt.
+
+    Attributes:
+        embeds: ``[B,S,E]``, as the text encoder returns them.
+        mask: ``[B,S]``, 1 for a token and 0 for padding, or ``None`` where nothing is padded.
+    """
+
+    embeds: Tensor
+    mask: Tensor | None = None
+
+
+@attrs.frozen(eq=False)
+class Tokens:
+    """The tokens in a reference's slot.
+
+    Attributes:
+        latents: ``[1,R,C]`` or ``[B,R,C]``, on the grid of the reference picture.
+        keep: Indices ``[K]`` (int64, rising) of the tokens that are passed on, at the positions
+            they have in the whole picture; ``None`` passes all of them.
+    """
+
+    latents: Tensor
+    keep: Tensor | None = None
+
+
+@attrs.frozen(eq=False)
+class Inputs:
+    """What the transformer is given in one branch.
+
+    Attributes:
+        target: The noisy latents ``[B,T,C]``, as the model will see them.
+        slots: One entry a reference, in the order of the call, empty until a method fills it.
+            The number of a slot is the reference's position on the frame axis, filled or not.
+        text: The encoded prompt of the branch.
+        added: ``[B,T,width]`` (``width`` of the transformer), joins after the input projection of
+            the target, or ``None``.
+    """
+
+    target: Tensor
+    slots: tuple[Tokens | None, ...]
+    text: Text
+    added: Tensor | None = None
+
+    def fill(self, slot: int, tokens: Tokens | None) -> Inputs:
+        """Return the same inputs with one slot filled, or emptied with ``None``."""
+        slots = (*self.slots[:slot], tokens, *self.slots[slot + 1 :])
+        return attrs.evolve(self, slots=slots)

@@ -1,0 +1,150 @@
+"""The contract between the core and every plugin, ours and a stranger's.
+
+Mark an implementation with :data:`refhooks.hookimpl` and give it any subset of the spec's arguments,
+positional, without defaults. ``Registration`` hooks are module-level functions of a plugin, called
+once when plugins load. ``RunHooks`` are methods of the object that ``Method.bind`` returns, or of an
+object passed as ``edit(plugins=[...])``; they are called while an edit runs.
+
+``B`` batch, ``T`` target tokens, ``R`` reference tokens, ``C`` latent channels of a token. Tensors
+have the dtype and device of the run. Nothing passed to a hook may be changed in place.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from refhooks._bound import Method
+    from refhooks._family import EmbeddedModel, FamilyEntry
+    from refhooks._values import Branch, Context, Inputs
+
+__all__ = ["Registration", "RunHooks", "hookimpl", "hookspec"]
+
+hookspec = pluggy.HookspecMarker("refhooks")
+hookimpl = pluggy.HookimplMarker("refhooks")
+
+
+class Registration:
+    """Hooks that say what a plugin brings."""
+
+    @hookspec
+    def refhooks_methods(self) -> Sequence[type[Method]]:
+        """Register methods.
+
+        Fires: once, when the plugin is loaded.
+        Arguments: none.
+        May change: nothing.
+        Returns: Classes of method descriptions, each with a ``name`` that no other plugin uses.
+        Combines: All are collected; a name that is taken makes the later plugin (by entry-point
+            name) fail to load, with a reason that names both.
+        Added: 0.1.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def refhooks_families(self) -> Sequence[FamilyEntry]:
+        """Register adapters to model families.
+
+        Fires: once, when the plugin is loaded; the adapter itself is imported when a pipeline of
+            its family is opened.
+        Arguments: none.
+        May change: nothing.
+        Returns: One :class:`refhooks.FamilyEntry` a family, each with a ``name`` and pipeline
+            classes that no other plugin uses.
+        Combines: All are collected; a name that is taken makes the later plugin fail to load.
+        Added: 0.1.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def refhooks_models(self) -> Sequence[EmbeddedModel]:
+        """Register models that the plugin brings along.
+
+        Fires: once, when the plugin is loaded; the model itself is loaded when it is asked for.
+        Arguments: none.
+        May change: nothing.
+        Returns: One :class:`refhooks.EmbeddedModel` a model, each with a ``name`` that no other
+            plugin uses.
+        Combines: All are collected; a name that is taken makes the later plugin fail to load.
+        Added: 0.1.
+        """
+        raise NotImplementedError
+
+
+class RunHooks:
+    """Hooks of the denoising loop, in the order in which a step calls them.
+
+    Several implementations of one hook form a chain: each receives what the one before returned.
+    ``tryfirst`` ones come first, then those of the references in the order of the call, then those
+    of ``edit(plugins=[...])``, then ``trylast`` ones. A method's implementations are skipped at
+    steps outside its stage and at steps where its strength is 0.
+    """
+
+    @hookspec
+    def refhooks_step(self, ctx: Context, latents: Tensor) -> Tensor | None:
+        """Change the latents before a step.
+
+        Fires: once a step, before anything else of the step. Not called after the last step.
+        Arguments: ``ctx``: the step. ``latents``: ``x_t`` at noise level ``ctx.step.sigma``,
+            ``[B,T,C]``.
+        May change: the latents; the change persists into the following steps.
+        Returns: New latents of the same shape, dtype and device, or ``None``: unchanged.
+        Combines: A chain.
+        Added: 0.1.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def refhooks_branches(
+        self, ctx: Context, branches: Sequence[Branch]
+    ) -> Sequence[Branch] | None:
+        """Add forward passes to a step.
+
+        Fires: once a step, after ``refhooks_step``.
+        Arguments: ``ctx``: the step. ``branches``: the passes so far, at first those of the family
+            (``cond``, and ``uncond`` where the run has guidance).
+        May change: the list; those of the family must stay, and names must be unique.
+        Returns: The new list, or ``None``: unchanged.
+        Combines: A chain.
+        Added: 0.1.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def refhooks_conditioning(self, ctx: Context, branch: Branch, inputs: Inputs) -> Inputs | None:
+        """Change what the transformer is given.
+
+        Fires: once a step and branch, before the forward pass.
+        Arguments: ``ctx``: the step. ``branch``: the pass. ``inputs``: target ``[B,T,C]``, one slot
+            a reference (empty at first), the encoded prompt, and what joins after the input
+            projection.
+        May change: ``target`` (only what this pass sees: the latents of the loop stay), ``slots``,
+            ``text`` and ``added``. The number of slots stays.
+        Returns: New inputs (``inputs.fill(slot, tokens)``, ``attrs.evolve(inputs, ...)``), or
+            ``None``: unchanged.
+        Combines: A chain.
+        Added: 0.1.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def refhooks_velocity(
+        self, ctx: Context, predictions: Mapping[str, Tensor], velocity: Tensor
+    ) -> Tensor | None:
+        """Change the velocity that the scheduler integrates.
+
+        Fires: once a step, after the last branch and the family's guidance.
+        Arguments: ``ctx``: the step. ``predictions``: branch name to predicted velocity
+            ``v = noise − x0``, ``[B,T,C]``. ``velocity``: the guided one, ``[B,T,C]``.
+        May change: the velocity.
+        Returns: A new velocity of the same shape, dtype and device, or ``None``: unchanged.
+        Combines: A chain.
+        Added: 0.1.
+        """
+        raise NotImplementedError

@@ -1,0 +1,30 @@
+"""The denoising loop: the whole of it, with every hook point in its place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from refhooks._run import Run
+
+__all__ = ["denoise"]
+
+
+def denoise(run: Run) -> Tensor:
+    """Run every step of a bound run and return the final latents ``[B,T,C]``.
+
+    What is planned is what runs: the steps are those of the run's timetable.
+    """
+    family, hooks, latents = run.family, run.hooks, run.noise
+    for ctx in run.contexts():
+        latents = hooks.step(ctx, latents)
+        predictions = {}
+        for branch in hooks.branches(ctx, family.branches):
+            inputs = hooks.conditioning(ctx, branch, family.inputs(latents, branch))
+            predictions[branch.name] = family.predict(ctx, branch, inputs)
+        velocity = hooks.velocity(ctx, predictions, family.guide(predictions))
+        run.report(ctx, latents, velocity)
+        latents = run.scheduler.step(velocity, ctx.t, latents, return_dict=False)[0]
+    return latents
