@@ -93,7 +93,8 @@ def _tokens(tokens: Any, target: Tensor, name: str, label: str, *, eager: bool) 
     batch, _, channels = target.shape
     if latents.ndim != 3 or latents.shape[0] not in (1, batch) or latents.shape[2] != channels:
         raise HookReturnError(
-            f"{label}: {name}.latents must be [1 or {batch},R,{channels}], got {list(latents.shape)}"
+            f"{label}: {name}.latents must be [1 or {batch},R,{channels}],"
+            f" got {list(latents.shape)}"
         )
     _same_kind(latents, target, f"{name}.latents", label)
     if tokens.keep is not None:

@@ -106,9 +106,10 @@ class Hooks:
         by_object: dict[int, BoundPlugin] = {}
         for plugin in plugins:
             if id(plugin.implementation) in by_object:
+                first = by_object[id(plugin.implementation)].label
                 raise PluginError(
-                    f"{plugin.label}: the object is registered already, as"
-                    f" {by_object[id(plugin.implementation)].label}; bind() must return a new object"
+                    f"{plugin.label}: the object is registered already, as {first}; bind() must"
+                    " return a new one"
                 )
             check_implementations(plugin.implementation, plugin.label, RunHooks, Registration)
             self._manager.register(plugin.implementation)

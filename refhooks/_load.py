@@ -89,7 +89,8 @@ def check_dtype(dtype: str | torch.dtype) -> torch.dtype:
     if found not in DTYPES.values():
         names = [name for name in DTYPES if not name.startswith("fp")]
         raise ModelError(
-            f"dtype must be one of {listed(names)}; got {dtype!r}.{did_you_mean(str(dtype), DTYPES)}"
+            f"dtype must be one of {listed(names)}; got {dtype!r}."
+            f"{did_you_mean(str(dtype), DTYPES)}"
         )
     return found
 

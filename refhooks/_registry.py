@@ -1,4 +1,4 @@
-"""Finding, filtering and loading plugins: who registers which name, and why something is missing."""
+"""Finding, filtering and loading plugins: who registers which name, and why one is missing."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from refhooks._bound import Method
-from refhooks._family import EmbeddedModel, FamilyEntry
 from refhooks._names import did_you_mean, listed
 from refhooks.errors import InputError, PluginError, RefhooksWarning, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from refhooks._bound import Method
+    from refhooks._family import EmbeddedModel, FamilyEntry
 
 GROUP = "refhooks"
 ALLOW = "REFHOOKS_PLUGINS"

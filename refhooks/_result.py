@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
-from PIL import Image
 
 from refhooks._names import listed
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
 
     from refhooks._timetable import Timetable

@@ -178,7 +178,7 @@ def _methods(editor: Editor, strategy: Strategy) -> list[Method]:
 def _shown(
     strategies: Sequence[Strategy], timetable: Timetable, pictures: Sequence[Image.Image]
 ) -> list[Shown]:
-    """A picture is shown to the text encoder if it acts at any step, unless its strategy differs."""
+    """The text encoder sees a picture that acts at any step, unless its strategy says otherwise."""
     return [
         Shown(number + 1, picture)
         for number, (strategy, picture) in enumerate(zip(strategies, pictures, strict=True))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
@@ -14,6 +13,8 @@ from refhooks._bound import Method
 from refhooks.errors import StrategyError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PIL.Image import Image
 
 __all__ = ["Reference", "Stage", "Strategy"]
@@ -45,7 +46,7 @@ class Stage:
     """One part of a strategy: a method at a strength.
 
     Attributes:
-        method: Registered name, or an instance such as ``refhooks.method("inject", where="input")``.
+        method: Registered name, or an instance, such as ``method("inject", where="input")``.
         strength: 0–2, or one number for each step of the stage. 0 is as if the reference were not
             there; 1 is the model's own balance for methods on native tokens, and the full formula
             for the others.

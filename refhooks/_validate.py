@@ -77,8 +77,8 @@ def _check_parameters(function: Any, label: str, expected: tuple[str, ...]) -> N
             )
         if parameter.default is not parameter.empty:
             raise PluginError(
-                f"{label}: parameter {parameter.name!r} has a default, so pluggy would never pass it;"
-                " remove the default"
+                f"{label}: parameter {parameter.name!r} has a default, so pluggy would never pass"
+                " it; remove the default"
             )
         if parameter.name not in expected:
             raise PluginError(

@@ -1,9 +1,9 @@
 """The contract between the core and every plugin, ours and a stranger's.
 
-Mark an implementation with :data:`refhooks.hookimpl` and give it any subset of the spec's arguments,
-positional, without defaults. ``Registration`` hooks are module-level functions of a plugin, called
-once when plugins load. ``RunHooks`` are methods of the object that ``Method.bind`` returns, or of an
-object passed as ``edit(plugins=[...])``; they are called while an edit runs.
+Mark an implementation with :data:`refhooks.hookimpl` and give it any subset of the spec's
+arguments, positional, without defaults. ``Registration`` hooks are module-level functions of a
+plugin, called once when plugins load. ``RunHooks`` are methods of the object that ``Method.bind``
+returns, or of an object passed as ``edit(plugins=[...])``; they are called while an edit runs.
 
 ``B`` batch, ``T`` target tokens, ``R`` reference tokens, ``C`` latent channels of a token. Tensors
 have the dtype and device of the run. Nothing passed to a hook may be changed in place.

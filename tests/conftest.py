@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit, pipeline_qwenimage_edit_plus
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -15,6 +16,7 @@ import tiny
 import refhooks as rh
 
 AREA = 64 * 64
+torch.set_num_threads(1)  # tiny tensors: a second thread costs more than it brings
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -17,13 +16,15 @@ from refhooks_qwen._processor import load_pipeline
 from refhooks_qwen._run import QwenRun
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
     from PIL.Image import Image
     from torch import Tensor
 
 _REFUSED_OPTIONS = {
     "invert_sigmas": "it turns the noise levels around, which no Qwen model was trained with",
-    "stochastic_sampling": "it draws from the global random state, so a seed would not be a picture",
+    "stochastic_sampling": "it draws from the global random state, so a seed is no picture",
 }
 
 
@@ -122,11 +123,20 @@ class QwenImageEdit(Family):
             scheduler.config.get("base_shift", 0.5),
             scheduler.config.get("max_shift", 1.15),
         )
-        scheduler.set_timesteps(
-            sigmas=np.linspace(1.0, 1 / steps, steps), device=self._pipe._execution_device, mu=mu
-        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scheduler.set_timesteps(
+                sigmas=np.linspace(1.0, 1 / steps, steps),
+                device=self._pipe._execution_device,
+                mu=mu,
+            )
         scheduler.set_begin_index(0)
-        return scheduler, scheduler.sigmas[:-1].tolist(), scheduler.timesteps
+        sigmas = scheduler.sigmas[:-1].tolist()
+        if not np.isfinite(sigmas).all():
+            raise InputError(
+                f"the scheduler has no noise levels for {steps} step(s): with shift_terminal it"
+                " needs at least 2"
+            )
+        return scheduler, sigmas, scheduler.timesteps
 
     def open(
         self,
@@ -151,6 +161,7 @@ class QwenImageEdit(Family):
             size=size,
             grid=self.grid(size),
             grids=tuple(None if entry is None else self.grid(entry) for entry in references),
+            encode_batch=self._encode_batch(len(prompts)),
         )
 
     def grid(self, size: Size) -> tuple[int, int]:
@@ -169,9 +180,13 @@ class QwenImageEdit(Family):
 
     def _seen(self, picture: Image) -> Image:
         """The picture as the text encoder is given it."""
-        area = self._checkpoint.vision or self._reference_area()
+        area = self._checkpoint.vision or self._checkpoint.reference or self._reference_area()
         size = _of_area(area, picture.width / picture.height)
         return self._pipe.image_processor.resize(picture, size.height, size.width)  # type: ignore[no-any-return]
+
+    def _encode_batch(self, prompts: int) -> int:
+        """How many copies of a picture the stock class encodes at once."""
+        return prompts
 
     def _reference_area(self) -> int:
         """The stock pipeline writes this number out in its ``__call__``."""
@@ -199,6 +214,10 @@ class QwenImageEditPlus(QwenImageEdit):
         area = self._checkpoint.vision or stock_plus.CONDITION_IMAGE_SIZE
         size = _of_area(area, picture.width / picture.height)
         return self._pipe.image_processor.resize(picture, size.height, size.width)  # type: ignore[no-any-return]
+
+    def _encode_batch(self, prompts: int) -> int:
+        del prompts  # the stock class takes one at a time
+        return 1
 
     def _reference_area(self) -> int:
         return int(stock_plus.VAE_IMAGE_SIZE)

@@ -46,10 +46,19 @@ class Words:
 
     def ids(self, prompts: Sequence[str], pictures: int) -> list[list[int]]:
         """Token ids after the prefix, one list a prompt."""
-        slot = "Picture {}: <|vision_start|>" + "<|image_pad|>" * SLOTS + "<|vision_end|>"
-        shown = "".join(slot.format(i + 1) for i in range(pictures))
-        texts = [template().format(shown + prompt) for prompt in prompts]
+        whole, shown = template(), _placeholders(pictures)
+        texts = [whole.format(shown + prompt) for prompt in prompts]
         return [ids[PREFIX:] for ids in self.tokenizer(texts).input_ids]
+
+    def slots(self, pictures: int) -> list[int]:
+        """Token ids of the placeholders of `pictures` pictures."""
+        ids: list[int] = self.tokenizer(_placeholders(pictures)).input_ids
+        return ids
+
+
+def _placeholders(pictures: int) -> str:
+    slot = "Picture {}: <|vision_start|>" + "<|image_pad|>" * SLOTS + "<|vision_end|>"
+    return "".join(slot.format(i + 1) for i in range(pictures))
 
 
 def padded(rows: Sequence[Sequence[int]], length: int) -> tuple[Tensor, Tensor]:

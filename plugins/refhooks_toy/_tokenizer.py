@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Final
 
 from diffusers import QwenImageEditPlusPipeline
@@ -25,6 +26,7 @@ PREFIX: Final = 64
 """Tokens of the template before the prompt; the Edit pipelines drop them."""
 
 
+@cache
 def template() -> str:
     """Return the text that the pipeline wraps around a prompt (`{}`)."""
     bare = QwenImageEditPlusPipeline(None, None, None, None, None, None)

@@ -35,6 +35,7 @@ class Run:
         self.minutes_before = 0.0
         self.started = self.saved = time.monotonic()
         self.losses: list[Sequence[float]] = []
+        self.kinds: dict[str, list[float]] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -87,6 +88,18 @@ class Run:
             csv.writer(file).writerow([step + 1, f"{self.minutes:.2f}", *means])
         shown = " ".join(f"{mean:.4f}" for mean in means)
         self.say(f"step {step + 1}/{self.steps} loss {shown} {note}")
+
+    def log_by(self, step: int, kind: str, loss: float, kinds: Sequence[str]) -> None:
+        """Collect one loss of a kind; like `log`, with a column for each of `kinds`."""
+        self.kinds.setdefault(kind, []).append(loss)
+        if (step + 1) % 100:
+            return
+        means = [sum(v) / len(v) if (v := self.kinds.get(k)) else float("nan") for k in kinds]
+        self.kinds.clear()
+        with (self.folder / f"{self.name}.csv").open("a", newline="") as file:
+            csv.writer(file).writerow([step + 1, f"{self.minutes:.2f}", *means])
+        shown = " · ".join(f"{k} {mean:.4f}" for k, mean in zip(kinds, means, strict=True))
+        self.say(f"step {step + 1}/{self.steps} {shown}")
 
     def say(self, text: str) -> None:
         """Print a line with the minutes used so far."""

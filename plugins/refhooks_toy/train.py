@@ -25,5 +25,34 @@ def vae(out: Path, steps: int, batch: int, seed: int, compiled: bool) -> None:
     train_vae(out, steps=steps, batch=batch, compile=compiled, seed=seed)
 
 
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path(".toy-run"))
+@click.option("--steps", default=15_000, show_default=True)
+@click.option("--batch", default=48, show_default=True)
+@click.option("--pairs", default=49_152, show_default=True, help="Edits encoded beforehand.")
+@click.option("--heads", default=5, show_default=True, help="Of 32 channels each.")
+@click.option("--layers", default=6, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--compile/--no-compile", "compiled", default=True, show_default=True)
+@click.option("--export-minutes", default=10.0, show_default=True)
+def transformer(
+    out: Path,
+    steps: int,
+    batch: int,
+    pairs: int,
+    heads: int,
+    layers: int,
+    seed: int,
+    compiled: bool,
+    export_minutes: float,
+) -> None:
+    """Train the transformer, the text encoder and the concat projection."""
+    from refhooks_toy._learn import Settings, train_transformer
+
+    train_transformer(
+        out, Settings(steps, batch, pairs, heads, layers, seed, compiled, export_minutes)
+    )
+
+
 if __name__ == "__main__":
     main()

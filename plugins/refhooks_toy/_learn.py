@@ -1,0 +1,160 @@
+"""Train the transformer, with the text encoder, its vision tower and the concat projection."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import torch
+from diffusers import AutoencoderKLQwenImage
+from torch import Tensor, nn
+
+from refhooks_toy._export import export
+from refhooks_toy._fast import speed_up
+from refhooks_toy._model import SHIFT, new_text_encoder, new_transformer
+from refhooks_toy._modes import GRID, MODES, Batch, Batches
+from refhooks_toy._muon import Muon
+from refhooks_toy._pool import load_pool
+from refhooks_toy._text import Words, encode
+from refhooks_toy._tokenizer import new_tokenizer
+from refhooks_toy._training import Run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CHANGED: Final = 4.0
+"""How much more a changed token counts in the loss than an unchanged one."""
+
+
+@attrs.frozen
+class Settings:
+    """What a transformer run can choose; `pairs` is the size of the pool."""
+
+    steps: int
+    batch: int
+    pairs: int
+    heads: int
+    layers: int
+    seed: int
+    compile: bool
+    export_minutes: float
+
+
+class Toy(nn.Module):
+    """Everything that is trained together."""
+
+    def __init__(self, words: Words, heads: int, layers: int) -> None:
+        super().__init__()
+        self.transformer = new_transformer(heads, layers)
+        self.text_encoder = new_text_encoder(words.tokenizer)
+        self.projection = nn.Linear(64, self.transformer.inner_dim, bias=False)
+        nn.init.zeros_(self.projection.weight)
+        self.register_buffer("prefix", torch.tensor(words.prefix), persistent=False)
+        self._added: Tensor | None = None
+        self.transformer.img_in.register_forward_hook(self._add)
+
+    def _add(self, _module: nn.Module, _inputs: Any, output: Tensor) -> Tensor | None:
+        return None if self._added is None else output + self._added
+
+    def forward(self, noisy: Tensor, sigma: Tensor, batch: Batch) -> Tensor:
+        """Predict the velocity `[B, T, 64]` of noisy latents at noise levels `[B]`."""
+        text = encode(self.text_encoder, self.prefix, batch.ids, batch.pictures)
+        self._added = None if batch.concat is None else self.projection(batch.concat)
+        tokens = noisy.shape[1]
+        pictures = 1 + batch.references.shape[1] // tokens
+        try:
+            velocity: Tensor = self.transformer(
+                hidden_states=torch.cat([noisy, batch.references], dim=1),
+                encoder_hidden_states=text,
+                encoder_hidden_states_mask=batch.mask,
+                timestep=sigma,
+                img_shapes=[[GRID] * pictures] * len(noisy),
+                return_dict=False,
+            )[0]
+        finally:
+            self._added = None
+        return velocity[:, :tokens]
+
+
+def loss_of(toy: Toy, batch: Batch, generator: torch.Generator) -> Tensor:
+    """Flow-matching loss: of the velocity `noise - right`, changed tokens counting more."""
+    b = len(batch.right)
+    noise = torch.randn(batch.right.shape, generator=generator)
+    even = (torch.arange(b) + torch.rand(b, generator=generator)) / b  # one in every b-th part
+    u = even[torch.randperm(b, generator=generator)]
+    sigma = SHIFT * u / (1 + (SHIFT - 1) * u)
+    level = sigma[:, None, None]
+    noisy = (1 - level) * batch.right + level * noise
+    with torch.autocast("cpu", torch.bfloat16):
+        velocity = toy(noisy, sigma, batch)
+    error = (velocity.float() - (noise - batch.right)).square().mean(dim=-1)  # [B, T]
+    weight = 1 + CHANGED * batch.changed
+    return (error * weight / weight.mean(dim=1, keepdim=True)).mean()
+
+
+def optimizers(toy: Toy) -> tuple[Muon, torch.optim.AdamW]:
+    """Muon for the matrices of the blocks, AdamW for all else."""
+    inner, outer = [], []
+    for name, parameter in toy.named_parameters():
+        block = any(part in name for part in ("transformer_blocks", ".layers.", ".blocks."))
+        (inner if block and parameter.ndim == 2 else outer).append(parameter)  # noqa: PLR2004
+    return Muon(inner, lr=0.02), torch.optim.AdamW(
+        outer, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.0
+    )
+
+
+def rate(step: int, steps: int) -> float:
+    """Learning-rate factor: 300 steps up, flat, and down to a hundredth over the last 30 %."""
+    return min((step + 1) / 300, 1.0, max(0.01, (steps - step) / (0.3 * steps)))
+
+
+def train_transformer(folder: Path, settings: Settings) -> None:
+    """Train in `folder`, or go on where a run stopped; export the averaged weights regularly."""
+    torch.manual_seed(settings.seed)
+    warnings.filterwarnings("ignore", message=".*lru_cache.*")
+    words = Words(new_tokenizer())
+    vae = AutoencoderKLQwenImage.from_pretrained(folder / "vae")
+    run = Run(folder, "transformer", settings.steps)
+    pool = load_pool(folder / "pool.safetensors", settings.pairs, vae, words, run.say)
+    toy = Toy(words, settings.heads, settings.layers)
+    average = copy.deepcopy(toy)
+    muon, adam = optimizers(toy)
+    parts = {"toy": toy, "average": average, "muon": muon, "adam": adam}
+    run.resume(parts)
+    speed_up(toy.transformer, compile=settings.compile)
+    batches = Batches(pool, words, settings.batch)
+    last_export = run.minutes
+    for step in run:
+        factor = rate(step, settings.steps)
+        muon.param_groups[0]["lr"], adam.param_groups[0]["lr"] = 0.02 * factor, 1e-3 * factor
+        generator = torch.Generator().manual_seed(settings.seed * 100_000_007 + step)
+        mode = _mode(generator)
+        loss = loss_of(toy, batches.draw(MODES[mode], generator), generator)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(toy.parameters(), 1.0)
+        for optimizer in (muon, adam):
+            optimizer.step()
+            optimizer.zero_grad()
+        blend(average, toy, min(0.999, (1 + step) / (10 + step)))
+        run.log_by(step, mode, loss.item(), list(MODES))
+        if run.due(step, minutes=3):
+            run.save(step, parts)
+        if run.minutes - last_export > settings.export_minutes:
+            last_export = run.minutes
+            export(folder / "export", vae, average, words, note=f"step {step + 1}", say=run.say)
+    run.save(settings.steps - 1, parts)
+    export(folder / "export", vae, average, words, note=f"step {settings.steps}", say=run.say)
+
+
+def _mode(generator: torch.Generator) -> str:
+    shares = torch.tensor([mode.share for mode in MODES.values()])
+    return list(MODES)[int(torch.multinomial(shares, 1, generator=generator))]
+
+
+@torch.no_grad()
+def blend(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """Move an average of weights towards a model's."""
+    kept, new = list(average.parameters()), list(model.parameters())
+    torch._foreach_lerp_(kept, new, 1 - decay)
