@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -20,6 +21,15 @@ MAX_BYTES = 256 * 2**20
 MAX_PIXELS = 128 * 10**6
 MAX_RATIO = 64
 _ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 FITS = ("cover", "contain", "stretch")
 
 
@@ -33,26 +43,28 @@ def load_picture(source: str | Path | Image.Image) -> Image.Image:
         InputError: Not a picture, another format, damaged, or beyond the caps on bytes, pixels and
             aspect ratio.
     """
-    if isinstance(source, Image.Image):
-        return _as_rgb(source, "the picture")
-    if not isinstance(source, str | Path):
+    if not isinstance(source, str | Path | Image.Image):
         raise InputError(f"a picture must be a path or a PIL image, got {type(source).__name__}")
-    path = Path(source)
-    _check_file(path)
+    in_hand = isinstance(source, Image.Image)
+    label = "the picture" if in_hand else str(source)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as opened:
-                _check_size(opened, str(path))
-                return _as_rgb(opened, str(path))
+        return _as_rgb(source, label) if in_hand else _read(Path(source))
+    except InputError:
+        raise
     except UnidentifiedImageError as error:
         raise InputError(
-            f"{path} is not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} picture"
+            f"{label} is not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} picture"
         ) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} cannot be read as a picture: {error}") from error
+        raise InputError(f"{label} cannot be read as a picture: {error}") from error
+
+
+def _read(path: Path) -> Image.Image:
+    _check_file(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with Image.open(path, formats=FORMATS) as opened:
+            return _as_rgb(opened, str(path))
 
 
 def _check_file(path: Path) -> None:
@@ -81,17 +93,26 @@ def _as_rgb(picture: Image.Image, label: str) -> Image.Image:
         warnings.warn(
             f"{label} is animated; only its first frame is used", RefhooksWarning, stacklevel=3
         )
-    if picture.mode == "RGB" and picture.getexif().get(_ORIENTATION, 1) == 1:
+    turn = _TURNS.get(_orientation(picture))
+    if picture.mode == "RGB" and turn is None and not picture.has_transparency_data:
         picture.load()
         return picture if type(picture) is Image.Image else picture.copy()
-    upright = ImageOps.exif_transpose(picture)
+    upright = picture if turn is None else picture.transpose(turn)
     if upright.mode.startswith("I") or upright.mode == "F":
         upright = _eight_bit(upright)
-    if "A" in upright.getbands() or "transparency" in upright.info:
+    if upright.has_transparency_data:
         upright = upright.convert("RGBA")
         white = Image.new("RGBA", upright.size, "white")
         upright = Image.alpha_composite(white, upright)
     return upright.convert("RGB")
+
+
+def _orientation(picture: Image.Image) -> Any:
+    """A damaged tag says nothing about the pixels; only they are needed."""
+    try:
+        return picture.getexif().get(_ORIENTATION, 1)
+    except (OSError, SyntaxError, ValueError, TypeError, struct.error):
+        return 1
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:

@@ -161,7 +161,6 @@ class QwenImageEdit(Family):
             size=size,
             grid=self.grid(size),
             grids=tuple(None if entry is None else self.grid(entry) for entry in references),
-            encode_batch=self._encode_batch(len(prompts)),
         )
 
     def grid(self, size: Size) -> tuple[int, int]:
@@ -183,10 +182,6 @@ class QwenImageEdit(Family):
         area = self._checkpoint.vision or self._checkpoint.reference or self._reference_area()
         size = _of_area(area, picture.width / picture.height)
         return self._pipe.image_processor.resize(picture, size.height, size.width)  # type: ignore[no-any-return]
-
-    def _encode_batch(self, prompts: int) -> int:
-        """How many copies of a picture the stock class encodes at once."""
-        return prompts
 
     def _reference_area(self) -> int:
         """The stock pipeline writes this number out in its ``__call__``."""
@@ -214,10 +209,6 @@ class QwenImageEditPlus(QwenImageEdit):
         area = self._checkpoint.vision or stock_plus.CONDITION_IMAGE_SIZE
         size = _of_area(area, picture.width / picture.height)
         return self._pipe.image_processor.resize(picture, size.height, size.width)  # type: ignore[no-any-return]
-
-    def _encode_batch(self, prompts: int) -> int:
-        del prompts  # the stock class takes one at a time
-        return 1
 
     def _reference_area(self) -> int:
         return int(stock_plus.VAE_IMAGE_SIZE)

@@ -32,13 +32,11 @@ class QwenRun(FamilyRun):
         size: Size,
         grid: Grid,
         grids: tuple[Grid | None, ...],
-        encode_batch: int,
     ) -> None:
         self._pipe = pipe
         self._texts = texts
         self._cfg = cfg
         self._size = size
-        self._encode_batch = encode_batch
         self._device = pipe._execution_device
         self._dtype = texts["cond"].embeds.dtype
         self._channels = pipe.transformer.config.in_channels // 4
@@ -49,16 +47,11 @@ class QwenRun(FamilyRun):
         self.noise = self._draw(seeds)
 
     def encode(self, picture: Image, size: Size) -> Tensor:
-        """Return the VAE's mode, normalised and packed, ``[1,R,C]``.
-
-        The stock class encodes one copy of the picture a prompt, and a batched convolution rounds
-        differently from a single one: to be equal to the bit, so does this.
-        """
+        """Return the VAE's mode, normalised and packed, ``[1,R,C]``."""
         pipe = self._pipe
-        copies = [picture] * self._encode_batch
-        pixels = pipe.image_processor.preprocess(copies, size.height, size.width)
-        pixels = pixels.unsqueeze(2).to(device=self._device, dtype=self._dtype)  # [P,3,1,h,w]
-        latents = pipe._encode_vae_image(image=pixels, generator=None)[:1]  # [1,C/4,1,h/f,w/f]
+        pixels = pipe.image_processor.preprocess(picture, size.height, size.width)
+        pixels = pixels.unsqueeze(2).to(device=self._device, dtype=self._dtype)  # [1,3,1,h,w]
+        latents = pipe._encode_vae_image(image=pixels, generator=None)  # [1,C/4,1,h/f,w/f]
         return pipe._pack_latents(latents, 1, self._channels, *latents.shape[3:])  # type: ignore[no-any-return]
 
     def inputs(self, latents: Tensor, branch: Branch) -> Inputs:

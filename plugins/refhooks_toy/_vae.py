@@ -15,6 +15,7 @@ from diffusers.models.autoencoders.autoencoder_kl_qwenimage import QwenImageCaus
 from torch import Tensor
 
 from refhooks_toy._draw import draw
+from refhooks_toy._pairs import HELD_OUT
 from refhooks_toy._scenes import random_scene
 from refhooks_toy._training import Run
 
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 CHANNELS: Final = 16
 REDUCTION: Final = 4
 """Pixels per latent, on each side."""
-
-HELD_OUT: Final = 1_000_000_000
-"""Seeds from here on are never trained on."""
 
 
 def new_vae() -> AutoencoderKLQwenImage:
