@@ -21,7 +21,18 @@ from refhooks._registry import PluginRecord, Registry, load_registry, method
 from refhooks._result import EditResult
 from refhooks._strategy import Reference, Stage, Strategy
 from refhooks._timetable import Planned, Timetable
-from refhooks._values import Branch, Context, Inputs, Row, Step, Text, Tokens
+from refhooks._values import (
+    AttentionEdit,
+    Branch,
+    Context,
+    Inputs,
+    KeyValues,
+    Layout,
+    Row,
+    Step,
+    Text,
+    Tokens,
+)
 from refhooks.errors import (
     BusyError,
     HookReturnError,
@@ -38,6 +49,7 @@ from refhooks.errors import (
 from refhooks.hookspecs import hookimpl
 
 __all__ = [
+    "AttentionEdit",
     "BoundReference",
     "Branch",
     "BusyError",
@@ -53,6 +65,8 @@ __all__ = [
     "HookReturnError",
     "InputError",
     "Inputs",
+    "KeyValues",
+    "Layout",
     "Method",
     "ModelError",
     "NotFiniteError",

@@ -24,7 +24,7 @@ class RunInfo:
         sigmas: Noise level of each of the ``N`` steps, 1 → 0.
         noise: The run's own starting noise ``ε``, ``[B,T,C]``.
         grid: Rows and columns of the target's tokens, ``rows·columns = T``.
-        references: Number of references of the call.
+        methods: The methods of each reference's stages, in the order of the call.
     """
 
     family: str
@@ -32,7 +32,7 @@ class RunInfo:
     sigmas: tuple[float, ...]
     noise: Tensor
     grid: tuple[int, int]
-    references: int
+    methods: tuple[tuple[Method, ...], ...]
 
 
 @attrs.define(eq=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from refhooks._names import listed
-from refhooks._values import Branch, Context, Inputs, Text, Tokens
+from refhooks._values import BASE, AttentionEdit, Branch, Context, Inputs, Layout, Text, Tokens
 from refhooks.errors import HookReturnError, NotFiniteError
 
 if TYPE_CHECKING:
@@ -84,6 +84,73 @@ def inputs(new: Any, old: Inputs, label: str, *, eager: bool) -> Inputs:
     if new.added is not None and new.added is not old.added:
         _added(new.added, old.target, label, eager=eager)
     return new
+
+
+def attention(
+    new: Any, layout: Layout, ctx: Context, label: str, *, eager: bool
+) -> Sequence[AttentionEdit]:
+    """Check the edits that an implementation returned.
+
+    Raises:
+        HookReturnError: Not a list of edits, a group that is not there, or a tensor of another
+            shape or dtype.
+        NotFiniteError: ``eager`` and a weight or scale holds NaN or infinity.
+    """
+    if not isinstance(new, list | tuple) or not all(isinstance(e, AttentionEdit) for e in new):
+        raise HookReturnError(
+            f"{label}: must return a list of refhooks.AttentionEdit, got {new!r:.80}"
+        )
+    for edit in new:
+        _group(edit, layout, label)
+        if edit.weight is not None:
+            _weight(edit.weight, layout, ctx.blocks, label)
+        if edit.key_scale is not None:
+            _key_scale(edit.key_scale, ctx.blocks, label)
+        for tensor in (edit.weight, edit.key_scale):
+            if eager and tensor is not None:
+                _finite(tensor, "an attention edit", label)
+    return new
+
+
+def _group(edit: AttentionEdit, layout: Layout, label: str) -> None:
+    group, slots = edit.group, layout.slots
+    if edit.separate and (edit.weight is None or group == BASE):
+        raise HookReturnError(f"{label}: a separate group must be a slot, and have a weight")
+    if group == BASE:
+        return
+    if not isinstance(group, int) or isinstance(group, bool) or not 0 <= group < len(slots):
+        raise HookReturnError(
+            f"{label}: group must be {BASE!r} or a slot from 0 to {len(slots) - 1}, got {group!r}"
+        )
+    if slots[group] is None and edit.load is None:
+        raise HookReturnError(
+            f"{label}: slot {group} is empty, so there are no keys to edit; fill it in"
+            " refhooks_conditioning"
+        )
+
+
+def _weight(weight: Any, layout: Layout, blocks: int, label: str) -> None:
+    _floating(weight, "weight", label)
+    shape = tuple(weight.shape)
+    if shape not in ((), (blocks,), (1, layout.length), (blocks, layout.length)):
+        raise HookReturnError(
+            f"{label}: weight must be 0-d, [{blocks}] for each block, or"
+            f" [1 or {blocks},{layout.length}] for each query, got {list(shape)}"
+        )
+
+
+def _key_scale(scale: Any, blocks: int, label: str) -> None:
+    _floating(scale, "key_scale", label)
+    if scale.ndim > 2 or (scale.ndim == 2 and scale.shape[0] != blocks):
+        raise HookReturnError(
+            f"{label}: key_scale must be 0-d, [D], [{blocks},1] or [{blocks},D],"
+            f" got {list(scale.shape)}"
+        )
+
+
+def _floating(value: Any, name: str, label: str) -> None:
+    if not _tensor(value, name, label).is_floating_point():
+        raise HookReturnError(f"{label}: {name} must be floating point, got {value.dtype}")
 
 
 def _tokens(tokens: Any, target: Tensor, name: str, label: str, *, eager: bool) -> None:

@@ -97,6 +97,7 @@ class Editor:
         n: int = 1,
         callback: Callback | None = None,
         check: Literal["final", "eager"] = "final",
+        record_attention: bool = False,
     ) -> EditResult:
         """Edit a picture.
 
@@ -119,6 +120,8 @@ class Editor:
             callback: Called at each step as ``callback(step, latents, x0)`` with ``x_t`` and the
                 predicted clean latents, both ``[B,T,C]``.
             check: ``final`` looks for NaN once; ``eager`` after every hook, and names the plugin.
+            record_attention: Keep how much of the attention each reference gets, for each step and
+                block, in the result; the picture stays the same to the bit, but takes longer.
 
         Raises:
             InputError: An argument cannot be used; found before the first step.
@@ -146,6 +149,7 @@ class Editor:
             n=n,
             callback=callback,
             check=check,
+            record_attention=record_attention,
         )
         return run_edit(self, request)
 

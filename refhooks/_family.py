@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from refhooks._values import Branch, Context, Inputs
+    from refhooks._values import Branch, Context, Inputs, Layout
+    from refhooks.attention import GroupEdit
 
 __all__ = [
     "Checkpoint",
@@ -254,8 +255,34 @@ class FamilyRun(abc.ABC):
         """Return the inputs of a branch, every slot empty."""
 
     @abc.abstractmethod
-    def predict(self, ctx: Context, branch: Branch, inputs: Inputs) -> Tensor:
+    def prepare(self, *, attention: bool, record: bool) -> None:
+        """Make ready for what the run needs of attention; called once, before the first step.
+
+        Args:
+            attention: Whether a plugin of the run edits attention.
+            record: Whether the attention share is recorded.
+
+        Raises:
+            InputError: The model, as it is loaded, cannot do that.
+        """
+
+    @abc.abstractmethod
+    def layout(self, inputs: Inputs) -> Layout:
+        """Return where the tokens of these inputs stand in the sequence."""
+
+    @abc.abstractmethod
+    def predict(
+        self, ctx: Context, branch: Branch, inputs: Inputs, edits: Sequence[GroupEdit]
+    ) -> Tensor:
         """Return the transformer's velocity for the target, ``[B,T,C]``."""
+
+    @abc.abstractmethod
+    def recorded(self) -> Tensor | None:
+        """Return the attention shares ``[N,blocks,1+references]`` of ``cond``, if recorded.
+
+        Each is the mean over the target's queries, heads and batch; the first is that of text and
+        target together, then one a slot, 0 where it is empty.
+        """
 
     @abc.abstractmethod
     def guide(self, predictions: Mapping[str, Tensor]) -> Tensor:

@@ -9,6 +9,7 @@ import pluggy
 
 from refhooks import _checks
 from refhooks._validate import check_implementations
+from refhooks.attention import combine
 from refhooks.errors import PluginError
 from refhooks.hookspecs import Registration, RunHooks
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from refhooks._bound import Method
     from refhooks._family import EmbeddedModel, FamilyEntry
-    from refhooks._values import Branch, Context, Inputs
+    from refhooks._values import AttentionEdit, Branch, Context, Inputs, Layout
+    from refhooks.attention import GroupEdit
 
 PROJECT = "refhooks"
 
@@ -117,6 +119,7 @@ class Hooks:
         self._step = self._chain("refhooks_step", by_object)
         self._branches = self._chain("refhooks_branches", by_object)
         self._conditioning = self._chain("refhooks_conditioning", by_object)
+        self._attention = self._chain("refhooks_attention", by_object)
         self._velocity = self._chain("refhooks_velocity", by_object)
 
     def step(self, ctx: Context, latents: Tensor) -> Tensor:
@@ -148,11 +151,34 @@ class Hooks:
                     inputs = _checks.inputs(new, inputs, label, eager=self._eager)
         return inputs
 
-    def velocity(self, ctx: Context, predictions: Mapping[str, Tensor], velocity: Tensor) -> Tensor:
+    @property
+    def edits_attention(self) -> bool:
+        """Whether any bound plugin implements ``refhooks_attention``."""
+        return bool(self._attention)
+
+    def attention(self, ctx: Context, branch: Branch, layout: Layout) -> tuple[GroupEdit, ...]:
+        """Collect ``refhooks_attention``, and combine what concerns one group."""
+        edits: list[AttentionEdit] = []
+        for call in self._attention:
+            if call.plugin.acts(ctx):
+                new = call(ctx, {"ctx": ctx, "branch": branch, "layout": layout})
+                if new is not None:
+                    label = _checks.where(call.plugin.label, call.hook, ctx)
+                    edits += _checks.attention(new, layout, ctx, label, eager=self._eager)
+        return combine(edits, layout) if edits else ()
+
+    def velocity(
+        self, ctx: Context, latents: Tensor, predictions: Mapping[str, Tensor], velocity: Tensor
+    ) -> Tensor:
         """Chain ``refhooks_velocity``, from the family's guidance."""
         for call in self._velocity:
             if call.plugin.acts(ctx):
-                values = {"ctx": ctx, "predictions": predictions, "velocity": velocity}
+                values = {
+                    "ctx": ctx,
+                    "latents": latents,
+                    "predictions": predictions,
+                    "velocity": velocity,
+                }
                 new = call(ctx, values)
                 velocity = self._tensor(call, ctx, new, velocity, "velocity")
         return velocity

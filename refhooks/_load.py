@@ -69,7 +69,7 @@ def check_device(device: str | torch.device) -> torch.device:
     try:
         place = torch.device(device)
         torch.empty(0, device=place)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         there = ["cpu"]
         if torch.accelerator.is_available():
             there.append(str(torch.accelerator.current_accelerator()))
@@ -86,8 +86,8 @@ def check_dtype(dtype: str | torch.dtype) -> torch.dtype:
         ModelError: It is none that models run in.
     """
     found = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
-    if found not in DTYPES.values():
-        names = [name for name in DTYPES if not name.startswith("fp")]
+    if found is None or found not in DTYPES.values():
+        names = [name for name in DTYPES if "float" in name]
         raise ModelError(
             f"dtype must be one of {listed(names)}; got {dtype!r}."
             f"{did_you_mean(str(dtype), DTYPES)}"
@@ -115,20 +115,18 @@ def _read_index(name: str, registry: Registry, kwargs: dict[str, Any]) -> Any:
         path = _download_index(name, registry, kwargs)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not valid JSON: {error}") from error
 
 
 def _download_index(name: str, registry: Registry, kwargs: dict[str, Any]) -> Path:
+    if "/" not in name:  # the Hub has no such repositories; asking it would hide a typing error
+        raise _no_model(name, registry)
     options = {key: value for key, value in kwargs.items() if key in _HUB_OPTIONS}
     try:
         return Path(hf_hub_download(name, INDEX, **options))
     except HFValidationError as error:
-        known = sorted(registry.models)
-        raise ModelError(
-            f"there is no model {name!r}: no folder, no embedded model, and no repository's name."
-            f"{did_you_mean(name, known)} Embedded: {listed(known)}.{registry.absent()}"
-        ) from error
+        raise _no_model(name, registry) from error
     except LocalEntryNotFoundError as error:
         raise ModelError(
             f"{name} is not on this machine and the Hugging Face Hub cannot be reached. Where there"
@@ -136,3 +134,11 @@ def _download_index(name: str, registry: Registry, kwargs: dict[str, Any]) -> Pa
         ) from error
     except HfHubHTTPError as error:
         raise ModelError(f"the Hugging Face Hub does not give {name}: {error}") from error
+
+
+def _no_model(name: str, registry: Registry) -> ModelError:
+    known = sorted(registry.models)
+    return ModelError(
+        f"there is no model {name!r}: no folder, no embedded model, and no repository's name"
+        f" (owner/name).{did_you_mean(name, known)} Embedded: {listed(known)}.{registry.absent()}"
+    )

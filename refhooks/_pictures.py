@@ -45,10 +45,11 @@ def load_picture(source: str | Path | Image.Image) -> Image.Image:
     """
     if not isinstance(source, str | Path | Image.Image):
         raise InputError(f"a picture must be a path or a PIL image, got {type(source).__name__}")
-    in_hand = isinstance(source, Image.Image)
-    label = "the picture" if in_hand else str(source)
+    label = "the picture" if isinstance(source, Image.Image) else str(source)
     try:
-        return _as_rgb(source, label) if in_hand else _read(Path(source))
+        if isinstance(source, Image.Image):
+            return _as_rgb(source, label)
+        return _read(Path(source))
     except InputError:
         raise
     except UnidentifiedImageError as error:
@@ -91,7 +92,9 @@ def _as_rgb(picture: Image.Image, label: str) -> Image.Image:
     _check_size(picture, label)
     if getattr(picture, "n_frames", 1) > 1:
         warnings.warn(
-            f"{label} is animated; only its first frame is used", RefhooksWarning, stacklevel=3
+            f"{label} is animated or holds several pictures; only the first is used",
+            RefhooksWarning,
+            stacklevel=3,
         )
     turn = _TURNS.get(_orientation(picture))
     if picture.mode == "RGB" and turn is None and not picture.has_transparency_data:

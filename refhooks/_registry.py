@@ -74,7 +74,8 @@ class Registry:
         """
         if name not in self.methods:
             raise self.unknown("method", name, self.methods)
-        return make(self.methods[name], f"method {name!r}", options or {})
+        made: Method = make(self.methods[name], f"method {name!r}", options or {})
+        return made
 
     def claim(self, plugin: str, names: Sequence[tuple[str, str]]) -> None:
         """Note which plugin registers these (kind, name) pairs.
@@ -170,7 +171,7 @@ def _load_one(point: EntryPoint, registry: Registry, refused: str) -> PluginReco
         return record
     try:
         registers = _register(point.load(), point.name, registry)
-    except Exception as error:  # noqa: BLE001  one broken plugin must not take the others along
+    except (Exception, SystemExit) as error:  # noqa: BLE001  the others live
         return attrs.evolve(record, state="broken", reason=f"{type(error).__name__}: {error}")
     return attrs.evolve(record, registers=registers)
 
@@ -187,7 +188,8 @@ def _register(plugin: object, name: str, registry: Registry) -> tuple[str, ...]:
         for kind, entries in (("method", methods), ("family", families), ("model", models))
         for registered in entries
     ]
-    registry.claim(name, new)
+    adapted = [("adapter to", cls) for entry in families.values() for cls in entry.pipelines]
+    registry.claim(name, [*new, *adapted])
     registry.methods.update(methods)
     registry.families.update(families)
     registry.models.update(models)

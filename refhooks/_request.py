@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import numbers
 import secrets
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -37,6 +37,7 @@ class Request:
         plugins: Objects whose run hooks take part.
         callback: Called after each prediction.
         eager: Check every value a hook returns.
+        record_attention: Whether the attention share is recorded.
     """
 
     prompts: tuple[str, ...]
@@ -51,6 +52,7 @@ class Request:
     plugins: tuple[object, ...]
     callback: Callback | None
     eager: bool
+    record_attention: bool
 
 
 def make_request(
@@ -70,6 +72,7 @@ def make_request(
     n: Any,
     callback: Any,
     check: Literal["final", "eager"],
+    record_attention: Any,
 ) -> Request:
     """Return the validated request.
 
@@ -92,6 +95,7 @@ def make_request(
         plugins=_plugins(plugins),
         callback=_callback(callback),
         eager=check == "eager",
+        record_attention=bool(record_attention),
     )
 
 
@@ -140,9 +144,11 @@ def _seeds(seed: Any, n: int) -> tuple[int, ...]:
 def _cfg(value: Any) -> float | None:
     if value is None:
         return None
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not 0 <= value <= 100:
-        raise InputError(f"cfg must be a number from 0 to 100 (1 and below: off), got {value!r}")
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 100:
+        raise InputError(
+            f"cfg must be a number from 0 to 100 (1 and below: off), got {value!r:.80}"
+        )
     return float(value)
 
 
@@ -163,9 +169,10 @@ def _optional(value: Any, name: str, low: int, high: int) -> int | None:
 
 
 def _whole(value: Any, name: str, low: int, high: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise InputError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
-    return value
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or not low <= value <= high:
+        raise InputError(f"{name} must be a whole number from {low} to {high}, got {value!r:.80}")
+    return int(value)
 
 
 def _is_list(value: Any) -> bool:

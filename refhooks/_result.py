@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,12 +33,16 @@ class EditResult:
         latents: The final latents ``[B,T,C]``.
         timetable: What every reference did at every step.
         seeds: The seed of each picture.
+        attention_share: How much of the target's attention each group of keys got,
+            ``[N,blocks,1+references]``, means over queries, heads and batch in the branch ``cond``:
+            first text and target together, then each reference. ``None`` unless recorded.
     """
 
     images: tuple[Image.Image, ...] = attrs.field(repr=False)
     latents: Tensor = attrs.field(repr=False)
     timetable: Timetable = attrs.field(repr=False)
     seeds: tuple[int, ...]
+    attention_share: Tensor | None = attrs.field(default=None, repr=False)
 
     @property
     def image(self) -> Image.Image:
@@ -94,17 +98,14 @@ def save_picture(picture: Image.Image, path: Path) -> None:
     """Write a picture beside its place, then rename it, so that no half-written file is left.
 
     Raises:
-        InputError: The disk is full, or refuses the file.
+        InputError: The disk is full or refuses the file, or the format cannot hold the picture.
     """
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    beside = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with beside.open("xb") as file:
             picture.save(file, format=EXTENSIONS[path.suffix.lower()], quality=QUALITY)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(beside).chmod(0o666 & ~umask)
-        Path(beside).replace(path)
-    except OSError as error:
+        beside.replace(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be written: {error}") from error
     finally:
-        Path(beside).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)

@@ -98,11 +98,13 @@ def run_edit(editor: Editor, request: Request) -> EditResult:
             latents = denoise(run)
             _check_finite(latents, eager=request.eager)
             pictures = run.family.decode(latents)
+            recorded = run.family.recorded()
         return EditResult(
             images=_as_pil(pictures),
             latents=latents,
             timetable=run.timetable,
             seeds=request.seeds * len(request.prompts),
+            attention_share=recorded,
         )
 
 
@@ -148,6 +150,7 @@ def _bind(editor: Editor, request: Request) -> Iterator[Run]:
             for plugin in request.plugins
         ]
         hooks = Hooks(bound, eager=request.eager)
+        opened.prepare(attention=hooks.edits_attention, record=request.record_attention)
         bar = stack.enter_context(editor.pipe.progress_bar(total=len(sigmas)))
         bar.set_description(f"seed {request.seeds[0]}")
         yield Run(
@@ -230,7 +233,7 @@ def _bound(
         sigmas=timetable.sigmas,
         noise=opened.noise,
         grid=opened.grid,
-        references=len(pictures),
+        methods=tuple(tuple(stages) for stages in methods),
     )
     bound = []
     for index, (stages, picture) in enumerate(zip(methods, pictures, strict=True)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,8 +31,8 @@ def method_name(method: str | Method) -> str:
 def _number(value: Any, label: str, low: float, high: float) -> float:
     """Return a real number in ``low``–``high`` as a float; bools are no numbers here."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not math.isfinite(value) or not low <= value <= high:
-        raise StrategyError(f"{label} must be a number from {low:g} to {high:g}, got {value!r}")
+    if not real or not low <= value <= high:
+        raise StrategyError(f"{label} must be a number from {low:g} to {high:g}, got {value!r:.80}")
     return float(value)
 
 

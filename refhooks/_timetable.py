@@ -91,7 +91,7 @@ def compile_timetable(strategies: Sequence[Strategy], sigmas: Sequence[float]) -
 
 
 def _column(strategy: Strategy, reference: int, steps: Sequence[Step]) -> list[Row]:
-    stages = [_stage_at(strategy, step) for step in steps]
+    stages = [_stage_at(strategy, step, reference) for step in steps]
     rows: list[Row] = []
     for number, stage in enumerate(strategy.stages):
         label = (
@@ -105,14 +105,14 @@ def _column(strategy: Strategy, reference: int, steps: Sequence[Step]) -> list[R
     return rows
 
 
-def _stage_at(strategy: Strategy, step: Step) -> int:
+def _stage_at(strategy: Strategy, step: Step, reference: int) -> int:
     for number, stage in enumerate(strategy.stages):
         if stage.until is None or step.progress < stage.until:
             return number
     raise StrategyError(
-        f"the last stage ends at progress {strategy.stages[-1].until:g}, but step"
-        f" {step.index + 1} of {step.total} is at {step.progress:.3g}; leave its until out, or add"
-        " a stage"
+        f"reference {reference + 1}: the last stage ends at progress"
+        f" {strategy.stages[-1].until:g}, but step {step.index + 1} of {step.total} is at"
+        f" {step.progress:.3g}; leave its until out, or add a stage"
     )
 
 

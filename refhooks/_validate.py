@@ -36,11 +36,19 @@ def check_implementations(plugin: object, label: str, specs: type, others: type)
         others: The other spec class, for a message that says where a hook belongs.
 
     Raises:
-        PluginError: An unknown or misplaced hook, an unmarked one, a wrapper, an unknown argument,
-            a default, or a keyword-only or variadic parameter.
+        PluginError: No hook at all, an unknown or misplaced one, an unmarked one, a wrapper, an
+            unknown argument, a default, or a keyword-only or variadic parameter; or a class.
     """
+    if isinstance(plugin, type):
+        raise PluginError(f"{label}: {plugin.__name__} is a class; give an object made from it")
     known, misplaced = hook_arguments(specs), hook_arguments(others)
-    for name, member in _candidates(plugin):
+    candidates = _candidates(plugin)
+    if not candidates:
+        raise PluginError(
+            f"{label}: {type(plugin).__name__} has no {_kind(specs)}, so it would do nothing;"
+            f" put @refhooks.hookimpl above one of {listed(known)}"
+        )
+    for name, member in candidates:
         if name in misplaced:
             raise PluginError(f"{label}: {name} is a {_kind(others)}, not a {_kind(specs)}")
         if name not in known:

@@ -14,7 +14,20 @@ import attrs
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Branch", "Context", "Inputs", "Row", "Step", "Text", "Tokens"]
+__all__ = [
+    "AttentionEdit",
+    "Branch",
+    "Context",
+    "Inputs",
+    "KeyValues",
+    "Layout",
+    "Row",
+    "Step",
+    "Text",
+    "Tokens",
+]
+
+BASE = "base"
 
 
 @attrs.frozen
@@ -107,10 +120,12 @@ class Tokens:
         latents: ``[1,R,C]`` or ``[B,R,C]``, on the grid of the reference picture.
         keep: Indices ``[K]`` (int64, rising) of the tokens that are passed on, at the positions
             they have in the whole picture; ``None`` passes all of them.
+        positions: Where the model places the picture: ``native``, or a name that the family knows.
     """
 
     latents: Tensor
     keep: Tensor | None = None
+    positions: str = "native"
 
 
 @attrs.frozen(eq=False)
@@ -135,3 +150,63 @@ class Inputs:
         """Return the same inputs with one slot filled, or emptied with ``None``."""
         slots = (*self.slots[:slot], tokens, *self.slots[slot + 1 :])
         return attrs.evolve(self, slots=slots)
+
+
+@attrs.frozen
+class Layout:
+    """Where the tokens of a branch stand in the sequence that attention sees.
+
+    Attributes:
+        text: The prompt's tokens.
+        target: The target's.
+        slots: One entry a reference, ``None`` where its slot is empty.
+        length: Of the whole sequence, ``L``.
+    """
+
+    text: slice
+    target: slice
+    slots: tuple[slice | None, ...]
+    length: int
+
+
+@attrs.frozen(eq=False)
+class KeyValues:
+    """Buffers for the keys and values of a group of keys, for every block.
+
+    Attributes:
+        keys: ``[blocks,B,R,H,D]``, as attention uses them (after norm and rotary embedding).
+        values: ``[blocks,B,R,H,D]``.
+    """
+
+    keys: Tensor
+    values: Tensor
+
+
+@attrs.frozen(eq=False)
+class AttentionEdit:
+    """A change to how one group of keys is attended.
+
+    Edits of several plugins to one group combine: weights multiply, key scales multiply,
+    ``separate`` holds if any asks for it.
+
+    Attributes:
+        group: A slot's number, or ``base``: the tokens of text and target together.
+        weight: Factor on the group's attention before it is normalised, 0 and above; a weight ``w``
+            is a bias of ``log w`` on the logits. 0-d, or ``[blocks]``: for every query outside the
+            group, while the group's own queries keep 1. ``[1,L]`` or ``[blocks,L]``: for each query
+            as given.
+        key_scale: Factor on the group's keys, after QK norm: 0-d or ``[D]``; ``[blocks,1]`` or
+            ``[blocks,D]`` for each block.
+        separate: The group gets a softmax of its own, and what it attends to is added with
+            ``weight`` as the factor.
+        store: Buffers to fill with the group's keys and values.
+        load: Buffers to read instead of the group's own keys and values; the group's slot may then
+            be empty.
+    """
+
+    group: int | str
+    weight: Tensor | None = None
+    key_scale: Tensor | None = None
+    separate: bool = False
+    store: KeyValues | None = None
+    load: KeyValues | None = None

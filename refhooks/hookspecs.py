@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from refhooks._bound import Method
     from refhooks._family import EmbeddedModel, FamilyEntry
-    from refhooks._values import Branch, Context, Inputs
+    from refhooks._values import AttentionEdit, Branch, Context, Inputs, Layout
 
 __all__ = ["Registration", "RunHooks", "hookimpl", "hookspec"]
 
@@ -134,14 +134,37 @@ class RunHooks:
         raise NotImplementedError
 
     @hookspec
+    def refhooks_attention(
+        self, ctx: Context, branch: Branch, layout: Layout
+    ) -> Sequence[AttentionEdit] | None:
+        """Change how the transformer attends to a group of keys.
+
+        Fires: once a step and branch, after ``refhooks_conditioning`` and outside the model: only
+            tensors reach the compiled blocks.
+        Arguments: ``ctx``: the step. ``branch``: the pass. ``layout``: where text, target and the
+            filled slots stand in the sequence of ``L`` tokens.
+        May change: nothing; the edits are what is returned.
+        Returns: Edits of groups that are there, ``[]`` or ``None``: none.
+        Combines: All are collected; those of one group multiply their weights and key scales. Two
+            that ``load`` for one group are an error.
+        Added: 0.1.
+        """
+        raise NotImplementedError
+
+    @hookspec
     def refhooks_velocity(
-        self, ctx: Context, predictions: Mapping[str, Tensor], velocity: Tensor
+        self,
+        ctx: Context,
+        latents: Tensor,
+        predictions: Mapping[str, Tensor],
+        velocity: Tensor,
     ) -> Tensor | None:
         """Change the velocity that the scheduler integrates.
 
         Fires: once a step, after the last branch and the family's guidance.
-        Arguments: ``ctx``: the step. ``predictions``: branch name to predicted velocity
-            ``v = noise − x0``, ``[B,T,C]``. ``velocity``: the guided one, ``[B,T,C]``.
+        Arguments: ``ctx``: the step. ``latents``: ``x_t``, as after ``refhooks_step``, ``[B,T,C]``.
+            ``predictions``: branch name to predicted velocity ``v = noise − x0``, ``[B,T,C]``.
+            ``velocity``: the guided one, ``[B,T,C]``.
         May change: the velocity.
         Returns: A new velocity of the same shape, dtype and device, or ``None``: unchanged.
         Combines: A chain.

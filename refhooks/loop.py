@@ -23,8 +23,9 @@ def denoise(run: Run) -> Tensor:
         predictions = {}
         for branch in hooks.branches(ctx, family.branches):
             inputs = hooks.conditioning(ctx, branch, family.inputs(latents, branch))
-            predictions[branch.name] = family.predict(ctx, branch, inputs)
-        velocity = hooks.velocity(ctx, predictions, family.guide(predictions))
+            edits = hooks.attention(ctx, branch, family.layout(inputs))
+            predictions[branch.name] = family.predict(ctx, branch, inputs, edits)
+        velocity = hooks.velocity(ctx, latents, predictions, family.guide(predictions))
         run.report(ctx, latents, velocity)
         latents = run.scheduler.step(velocity, ctx.t, latents, return_dict=False)[0]
     return latents

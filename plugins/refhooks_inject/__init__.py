@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 from attrs import validators
 
-from refhooks import Branch, Context, Inputs, hookimpl
+from refhooks import Context, Inputs, Tokens, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,58 +16,160 @@ if TYPE_CHECKING:
 
 __all__ = ["Inject"]
 
+PULL_WHILE_SIGMA_ABOVE = 0.2
+
 
 @attrs.frozen
 class Inject:
-    """Mixes the clean reference latents ``r`` into ``x_t``; the model gets no reference tokens.
+    """Mixes the clean reference latents ``r`` into ``x_t``.
+
+    The picture is fitted to the target's grid. Sources: the guide's sections "inject" and "Model
+    Processing" for ``add``; the others are common repairs of it.
 
     Attributes:
-        formula: ``add``, the guide's: ``x + r·s·(1 − sigma)``.
-        where: ``input`` changes only what the model sees (the guide's forward-pass form);
-            ``latents`` persists (the guide's sampler form), so its sum grows with the number of
-            steps and strength does not mean the same at 4 and at 28.
+        formula: ``add``, the guide's: ``x + r·s·(1 − sigma)``. ``blend``: ``(1 − w)·x + w·((1 −
+            sigma)·r + sigma·ε)`` with ``w = min(1, s·(1 − sigma))`` and the run's own noise ``ε``,
+            so the mix stays at the step's noise level. ``pull``: the predicted ``x0`` is moved
+            toward r by ``w = s/2`` of the way while ``sigma > 0.2``.
+        where: For ``add`` and ``blend``. ``input`` changes only what the model sees (the guide's
+            forward-pass form); ``latents`` persists (the guide's sampler form), so its effect grows
+            with the number of steps, and strength does not mean the same at 4 and at 28.
+        tokens: ``drop``: the model gets no reference tokens, and is faster for it. ``keep``: it
+            gets them as ``default`` at 1 does, and r is mixed in besides.
         fit: How the picture is fitted to the target's shape, in pixels and before it is encoded:
             ``cover``, ``contain`` or ``stretch``.
 
-    The source is the guide's section "inject" and "Model Processing".
+    Blend weights of several references that act on the input add up; where they sum above 1 they
+    are scaled to 1.
     """
 
     name: ClassVar[str] = "inject"
 
-    formula: Literal["add"] = attrs.field(default="add", validator=validators.in_(("add",)))
+    formula: Literal["add", "blend", "pull"] = attrs.field(
+        default="add", validator=validators.in_(("add", "blend", "pull"))
+    )
     where: Literal["input", "latents"] = attrs.field(
         default="input", validator=validators.in_(("input", "latents"))
+    )
+    tokens: Literal["drop", "keep"] = attrs.field(
+        default="drop", validator=validators.in_(("drop", "keep"))
     )
     fit: Literal["cover", "contain", "stretch"] = attrs.field(
         default="cover", validator=validators.in_(("cover", "contain", "stretch"))
     )
 
+    @where.validator
+    def _pull_has_no_place(self, _: Any, value: str) -> None:
+        if self.formula == "pull" and value == "latents":
+            raise ValueError(
+                "where='latents' does not go with formula='pull', which acts on the prediction"
+            )
+
     def bind(self, reference: BoundReference, run: RunInfo) -> object:
         """Return the object that mixes the reference in."""
-        del run
-        return (_InLatents if self.where == "latents" else _InInput)(self, reference)
+        if self.formula == "pull":
+            return _Pull(self, reference)
+        if self.formula == "add":
+            return (_AddToLatents if self.where == "latents" else _AddToInput)(self, reference)
+        return (_BlendLatents if self.where == "latents" else _BlendInput)(self, reference, run)
+
+
+def blend_weight(strength: float, sigma: float) -> float:
+    """Return how much of ``x_t`` a blend replaces, 0–1."""
+    return min(1.0, strength * (1.0 - sigma))
 
 
 class _Bound:
     def __init__(self, method: Inject, reference: BoundReference) -> None:
         self._slot = reference.index
         self._reference = reference.fitted(method.fit)  # [1,T,C]
+        self._tokens = reference.latents if method.tokens == "keep" else None  # [1,R,C]
 
-    def _mixed(self, ctx: Context, latents: Tensor) -> Tensor:
-        weight = ctx.rows[self._slot].strength * (1.0 - ctx.step.sigma)
-        return latents + self._reference * weight
+    def _strength(self, ctx: Context) -> float:
+        return ctx.rows[self._slot].strength
+
+    def _added(self, ctx: Context, latents: Tensor) -> Tensor:
+        return latents + self._reference * (self._strength(ctx) * (1.0 - ctx.step.sigma))
+
+    def _with_tokens(self, inputs: Inputs) -> Inputs:
+        return inputs if self._tokens is None else inputs.fill(self._slot, Tokens(self._tokens))
 
 
-class _InLatents(_Bound):
+class _OnLatents(_Bound):
+    """What acts on the latents may still give the model its tokens."""
+
+    @hookimpl
+    def refhooks_conditioning(self, inputs: Inputs) -> Inputs:
+        return self._with_tokens(inputs)
+
+
+class _AddToLatents(_OnLatents):
     @hookimpl
     def refhooks_step(self, ctx: Context, latents: Tensor) -> Tensor:
-        return self._mixed(ctx, latents)
+        return self._added(ctx, latents)
 
 
-class _InInput(_Bound):
+class _AddToInput(_Bound):
     @hookimpl
-    def refhooks_conditioning(self, ctx: Context, branch: Branch, inputs: Inputs) -> Inputs:  # noqa: ARG002
-        return attrs.evolve(inputs, target=self._mixed(ctx, inputs.target))
+    def refhooks_conditioning(self, ctx: Context, inputs: Inputs) -> Inputs:
+        target = self._added(ctx, inputs.target)
+        return self._with_tokens(attrs.evolve(inputs, target=target))
+
+
+class _BlendLatents(_OnLatents):
+    def __init__(self, method: Inject, reference: BoundReference, run: RunInfo) -> None:
+        super().__init__(method, reference)
+        self._noise = run.noise  # [B,T,C]
+
+    @hookimpl
+    def refhooks_step(self, ctx: Context, latents: Tensor) -> Tensor:
+        weight = blend_weight(self._strength(ctx), ctx.step.sigma)
+        return (1.0 - weight) * latents + weight * self._noised(ctx)
+
+    def _noised(self, ctx: Context) -> Tensor:
+        return (1.0 - ctx.step.sigma) * self._reference + ctx.step.sigma * self._noise
+
+
+class _BlendInput(_BlendLatents):
+    """Each blend adds ``w·(a − x)`` with the same ``x``: references may come in any order."""
+
+    def __init__(self, method: Inject, reference: BoundReference, run: RunInfo) -> None:
+        super().__init__(method, reference, run)
+        self._methods = run.methods
+        self._latents: Tensor | None = None
+
+    @hookimpl(trylast=True)
+    def refhooks_step(self, latents: Tensor) -> None:  # type: ignore[override]
+        self._latents = latents
+
+    @hookimpl
+    def refhooks_conditioning(self, ctx: Context, inputs: Inputs) -> Inputs:  # type: ignore[override]
+        assert self._latents is not None  # noqa: S101  the step hook comes first
+        weight = blend_weight(self._strength(ctx), ctx.step.sigma) / max(1.0, self._total(ctx))
+        target = inputs.target + weight * (self._noised(ctx) - self._latents)
+        return self._with_tokens(attrs.evolve(inputs, target=target))
+
+    def _total(self, ctx: Context) -> float:
+        """The weights of all references that are blended into the input at this step."""
+        return sum(
+            blend_weight(row.strength, ctx.step.sigma)
+            for row in ctx.rows
+            if self._blends(self._methods[row.reference][row.stage])
+        )
+
+    @staticmethod
+    def _blends(method: Method) -> bool:
+        return isinstance(method, Inject) and method.formula == "blend" and method.where == "input"
+
+
+class _Pull(_OnLatents):
+    @hookimpl
+    def refhooks_velocity(self, ctx: Context, latents: Tensor, velocity: Tensor) -> Tensor | None:
+        sigma = ctx.step.sigma
+        if sigma <= PULL_WHILE_SIGMA_ABOVE:
+            return None
+        x0 = latents - sigma * velocity
+        return velocity - (0.5 * self._strength(ctx) / sigma) * (self._reference - x0)
 
 
 @hookimpl

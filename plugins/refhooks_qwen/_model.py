@@ -1,28 +1,36 @@
 """What a run puts on the transformer, only when it needs it, and takes off again.
 
 The stock forward knows whole pictures, one after the other. Two plain forward hooks give it what it
-lacks: one on the position embedding (some tokens of a picture, a slot that is empty), one on the
-input projection (what joins after it).
+lacks: one on the position embedding (some tokens of a picture, a slot that is empty, other
+positions), one on the input projection (what joins after it). Processors edit attention.
 """
 
 from __future__ import annotations
 
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from refhooks import InputError, Layout
+from refhooks_qwen import _positions
+from refhooks_qwen._attention import Processors
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from refhooks import Inputs, Tokens
+    from refhooks.attention import GroupEdit
 
 Grid = tuple[int, int]
 Shape = tuple[int, int, int]
+Filled = list[tuple[int, "Tokens"]]
+_ROW = 4096  # positions that the stock embedding has on one axis
 
 
 class ModelHooks:
-    """Forward hooks of one run on a ``QwenImageTransformer2DModel``.
+    """What one run has on a ``QwenImageTransformer2DModel``.
 
     Args:
         transformer: The model.
@@ -34,130 +42,136 @@ class ModelHooks:
         self._transformer = transformer
         self._grid = grid
         self._grids = grids
-        self._handles: dict[str, list[Any]] = {}
-        self._rows: Tensor | None = None
+        self._reach = max(_reach(entry) for entry in (grid, *grids))
+        self._handles: dict[str, Any] = {}
+        self._processors: Processors | None = None
+        self._frequencies: dict[Any, tuple[Filled, tuple[Tensor, Tensor]]] = {}
+        self._rotary: tuple[Tensor, Tensor] | None = None
         self._added: Tensor | None = None
 
-    def arrange(self, inputs: Inputs) -> tuple[Tensor, list[Shape]]:
+    def edit_attention(self, *, record: bool) -> None:
+        """Put the processors on.
+
+        Raises:
+            InputError: The model's attention is not the stock one.
+        """
+        self._processors = Processors(self._transformer, record=record)
+
+    def arrange(
+        self, inputs: Inputs, layout: Layout, edits: Sequence[GroupEdit]
+    ) -> tuple[Tensor, list[Shape]]:
         """Return the transformer's ``hidden_states`` and ``img_shapes`` for these inputs.
 
         Positions that the stock forward would get wrong are set by the hook on the position
         embedding; ``img_shapes`` then only counts tokens (``zero_cond_t`` reads it for that).
         """
-        batch = inputs.target.shape[0]
-        filled = [(slot, tokens) for slot, tokens in enumerate(inputs.slots) if tokens is not None]
-        parts = [inputs.target, *[_kept(tokens).expand(batch, -1, -1) for _, tokens in filled]]
+        filled = _filled(inputs)
         self._use_added(inputs.added)
+        if self._processors is not None:
+            self._processors.plan(layout, edits)
+        batch = inputs.target.shape[0]
+        parts = [inputs.target, *[_kept(tokens).expand(batch, -1, -1) for _, tokens in filled]]
         if self._is_stock(filled):
-            self._rows = None
-            shapes = [_shape(self._grid), *[_shape(self._grids[slot]) for slot, _ in filled]]
+            self._rotary = None
+            shapes = [(1, *self._grid), *[(1, *self._grid_of(slot)) for slot, _ in filled]]
         else:
-            self._rows = self._select(filled, inputs.target.device)
-            self._install("pos_embed", _Positions(self))
-            shapes = [_shape(self._grid), *[(1, 1, part.shape[1]) for part in parts[1:]]]
+            self._rotary = self._frequencies_of(filled, inputs)
+            self._install("pos_embed", self._replace_rotary)
+            shapes = [(1, *self._grid), *_counted(sum(part.shape[1] for part in parts[1:]))]
         return (torch.cat(parts, dim=1) if filled else inputs.target), shapes
 
+    def recorded(self) -> Tensor:
+        """Return the attention shares of the last forward pass, ``[blocks,1+references]``."""
+        assert self._processors is not None  # noqa: S101  put on by edit_attention
+        return self._processors.recorded(len(self._grids))
+
     def remove(self) -> None:
-        """Take every hook off."""
-        for handles in self._handles.values():
-            for handle in handles:
-                handle.remove()
+        """Take everything off."""
+        for handle in self._handles.values():
+            handle.remove()
         self._handles.clear()
+        if self._processors is not None:
+            self._processors.remove()
 
-    @property
-    def positions(self) -> tuple[list[Shape], Tensor] | None:
-        """The whole pictures, and which rows of their positions the sequence has."""
-        if self._rows is None:
-            return None
-        return [_shape(self._grid), *[_shape(grid) for grid in self._grids]], self._rows
+    def _grid_of(self, slot: int) -> Grid:
+        grid = self._grids[slot]
+        if grid is None:
+            raise InputError(
+                f"slot {slot} was filled, but reference {slot + 1} has strength 0 at every step"
+            )
+        return grid
 
-    @property
-    def added(self) -> Tensor | None:
-        """What joins the target after the input projection, ``[B,T,width]``."""
-        return self._added
-
-    def _is_stock(self, filled: list[tuple[int, Tokens]]) -> bool:
+    def _is_stock(self, filled: Filled) -> bool:
         """Whether the stock forward gives every token and the text their right positions."""
-        if any(tokens.keep is not None for _, tokens in filled):
+        if any(tokens.keep is not None or tokens.positions != "native" for _, tokens in filled):
             return False
         slots = [slot for slot, _ in filled]
-        missing = [grid for slot, grid in enumerate(self._grids) if slot not in slots]
-        reach = max(_reach(grid) for grid in [self._grid, *[self._grids[slot] for slot in slots]])
-        return slots == list(range(len(slots))) and all(_reach(grid) <= reach for grid in missing)
+        reach = max(_reach(grid) for grid in (self._grid, *[self._grid_of(slot) for slot in slots]))
+        return slots == list(range(len(slots))) and reach == self._reach
 
-    def _select(self, filled: list[tuple[int, Tokens]], device: torch.device) -> Tensor:
-        counts = [prod(_shape(grid)) for grid in (self._grid, *self._grids)]
-        rows = [torch.arange(counts[0], device=device)]
-        for slot, tokens in filled:
-            start = sum(counts[: slot + 1])
-            places = (
-                torch.arange(counts[slot + 1], device=device)
-                if tokens.keep is None
-                else tokens.keep
+    def _frequencies_of(self, filled: Filled, inputs: Inputs) -> tuple[Tensor, Tensor]:
+        """Computed once for each layout of the run; what the key names is kept alive beside it."""
+        length = inputs.text.embeds.shape[1]
+        key = (length, *[(slot, id(tokens.keep), tokens.positions) for slot, tokens in filled])
+        if key not in self._frequencies:
+            found = _positions.frequencies(
+                self._transformer.pos_embed,
+                self._grid,
+                [(slot, self._grid_of(slot), tokens) for slot, tokens in filled],
+                self._reach,
+                length,
+                inputs.target.device,
             )
-            rows.append(start + places)
-        return torch.cat(rows)  # [T + kept]
+            self._frequencies[key] = (filled, found)
+        return self._frequencies[key][1]
 
     def _use_added(self, added: Tensor | None) -> None:
         self._added = added
         if added is not None:
-            self._install("img_in", _Added(self))
+            self._install("img_in", self._add)
 
     def _install(self, name: str, hook: Any) -> None:
         if name not in self._handles:
-            self._handles[name] = hook.register(getattr(self._transformer, name))
+            module = getattr(self._transformer, name)
+            self._handles[name] = module.register_forward_hook(hook)
 
-
-class _Positions:
-    """Asks the position embedding for whole pictures, and passes on the rows that are there."""
-
-    def __init__(self, owner: ModelHooks) -> None:
-        self._owner = owner
-
-    def register(self, module: torch.nn.Module) -> list[Any]:
-        return [
-            module.register_forward_pre_hook(self._whole, with_kwargs=True),
-            module.register_forward_hook(self._rows),
-        ]
-
-    def _whole(self, _module: Any, args: Any, kwargs: Any) -> Any:
-        positions = self._owner.positions
-        if positions is None:
-            return None
-        return ([positions[0]], *args[1:]), kwargs
-
-    def _rows(self, _module: Any, _args: Any, output: Any) -> Any:
-        positions = self._owner.positions
-        if positions is None:
-            return None
-        image, text = output
-        return image[positions[1]], text
-
-
-class _Added:
-    """Adds to the target's part of the projected sequence."""
-
-    def __init__(self, owner: ModelHooks) -> None:
-        self._owner = owner
-
-    def register(self, module: torch.nn.Module) -> list[Any]:
-        return [module.register_forward_hook(self._add)]
+    def _replace_rotary(self, _module: Any, _args: Any, _output: Any) -> Any:
+        return self._rotary
 
     def _add(self, _module: Any, _args: Any, output: Tensor) -> Tensor | None:
-        added = self._owner.added
-        if added is None:
+        if self._added is None:
             return None
-        tokens = added.shape[1]
-        return torch.cat([output[:, :tokens] + added, output[:, tokens:]], dim=1)
+        tokens = self._added.shape[1]
+        return torch.cat([output[:, :tokens] + self._added, output[:, tokens:]], dim=1)
+
+
+def sequence(inputs: Inputs) -> Layout:
+    """Return where text, target and slots stand: in this order, as attention joins them."""
+    text, target = inputs.text.embeds.shape[1], inputs.target.shape[1]
+    slots: list[slice | None] = [None] * len(inputs.slots)
+    stop = text + target
+    for slot, tokens in _filled(inputs):
+        start, stop = stop, stop + _kept_count(tokens)
+        slots[slot] = slice(start, stop)
+    return Layout(slice(0, text), slice(text, text + target), tuple(slots), stop)
+
+
+def _filled(inputs: Inputs) -> Filled:
+    return [(slot, tokens) for slot, tokens in enumerate(inputs.slots) if tokens is not None]
 
 
 def _kept(tokens: Tokens) -> Tensor:
     return tokens.latents if tokens.keep is None else tokens.latents[:, tokens.keep]
 
 
-def _shape(grid: Grid | None) -> Shape:
-    """A reference that never acts holds its place on the frame axis with a single token."""
-    return (1, 1, 1) if grid is None else (1, *grid)
+def _kept_count(tokens: Tokens) -> int:
+    return int(tokens.latents.shape[1] if tokens.keep is None else tokens.keep.shape[0])
+
+
+def _counted(tokens: int) -> list[Shape]:
+    """Shapes that hold so many tokens in all, each short enough for the stock embedding."""
+    rows = [(1, 1, _ROW)] * (tokens // _ROW)
+    return [*rows, (1, 1, tokens % _ROW)] if tokens % _ROW else rows
 
 
 def _reach(grid: Grid | None) -> int:

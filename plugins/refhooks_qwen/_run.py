@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from diffusers.utils.torch_utils import randn_tensor
 
-from refhooks import Branch, Context, FamilyRun, Inputs, Size, Text
-from refhooks_qwen._model import ModelHooks
+from refhooks import Branch, Context, FamilyRun, Inputs, Layout, Size, Text
+from refhooks_qwen._model import ModelHooks, sequence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from PIL.Image import Image
     from torch import Tensor
+
+    from refhooks.attention import GroupEdit
 
 Grid = tuple[int, int]
 
@@ -41,6 +43,8 @@ class QwenRun(FamilyRun):
         self._dtype = texts["cond"].embeds.dtype
         self._channels = pipe.transformer.config.in_channels // 4
         self._hooks = ModelHooks(pipe.transformer, grid, grids)
+        self._record = False
+        self._shares: list[Tensor] = []
         self.grid = grid
         self.grids = grids
         self.branches = tuple(Branch(name, text=name) for name in texts)
@@ -60,10 +64,22 @@ class QwenRun(FamilyRun):
             target=latents, slots=(None,) * len(self.grids), text=self._texts[branch.text]
         )
 
-    def predict(self, ctx: Context, branch: Branch, inputs: Inputs) -> Tensor:
+    def prepare(self, *, attention: bool, record: bool) -> None:
+        """Put the attention processors on, if anything needs them."""
+        self._record = record
+        if attention or record:
+            self._hooks.edit_attention(record=record)
+
+    def layout(self, inputs: Inputs) -> Layout:
+        """Return where the tokens stand: text, target, then the filled slots."""
+        return sequence(inputs)
+
+    def predict(
+        self, ctx: Context, branch: Branch, inputs: Inputs, edits: Sequence[GroupEdit]
+    ) -> Tensor:
         """Run the transformer on target and filled slots, and return the target's part."""
         batch, tokens, _ = inputs.target.shape
-        hidden, shapes = self._hooks.arrange(inputs)
+        hidden, shapes = self._hooks.arrange(inputs, sequence(inputs), edits)
         timestep = ctx.t.expand(batch).to(inputs.target.dtype)
         with self._pipe.transformer.cache_context(branch.name):
             prediction = self._pipe.transformer(
@@ -76,7 +92,13 @@ class QwenRun(FamilyRun):
                 attention_kwargs={},
                 return_dict=False,
             )[0]
+        if self._record and branch.name == "cond":
+            self._shares.append(self._hooks.recorded())
         return prediction[:, :tokens]  # type: ignore[no-any-return]
+
+    def recorded(self) -> Tensor | None:
+        """Return the attention shares of every step, ``[N,blocks,1+references]``."""
+        return torch.stack(self._shares) if self._shares else None
 
     def guide(self, predictions: Mapping[str, Tensor]) -> Tensor:
         """Classifier-free guidance; the norm of each token is set back to the conditional one's."""

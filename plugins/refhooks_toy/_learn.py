@@ -110,20 +110,24 @@ def rate(step: int, steps: int) -> float:
     return min((step + 1) / 300, 1.0, max(0.01, (steps - step) / (0.3 * steps)))
 
 
-def train_transformer(folder: Path, settings: Settings) -> None:
-    """Train in `folder`, or go on where a run stopped; export the averaged weights regularly."""
+def train_transformer(folder: Path, settings: Settings, *, stop: int | None = None) -> None:
+    """Train in `folder`, or go on where a run stopped; export the averaged weights regularly.
+
+    `stop` ends the run after so many of its steps, as if it were interrupted.
+    """
     torch.manual_seed(settings.seed)
     warnings.filterwarnings("ignore", message=".*lru_cache.*")
     words = Words(new_tokenizer())
     vae = AutoencoderKLQwenImage.from_pretrained(folder / "vae")
     run = Run(folder, "transformer", settings.steps)
-    pool = load_pool(folder / "pool.safetensors", settings.pairs, vae, words, run.say)
+    pool = load_pool(folder / "pool.safetensors", settings.pairs, vae, words, run.say, compile=settings.compile)
     toy = Toy(words, settings.heads, settings.layers)
     average = copy.deepcopy(toy)
     muon, adam = optimizers(toy)
     parts = {"toy": toy, "average": average, "muon": muon, "adam": adam}
     run.resume(parts)
     speed_up(toy.transformer, compile=settings.compile)
+    toy.text_encoder.set_attn_implementation("eager")  # the faster one backwards, when short
     batches = Batches(pool, words, settings.batch)
     last_export = run.minutes
     for step in run:
@@ -139,13 +143,14 @@ def train_transformer(folder: Path, settings: Settings) -> None:
             optimizer.zero_grad()
         blend(average, toy, min(0.999, (1 + step) / (10 + step)))
         run.log_by(step, mode, loss.item(), list(MODES))
-        if run.due(step, minutes=3):
+        if run.due(step, minutes=3) or step + 1 in (stop, settings.steps):
             run.save(step, parts)
+        if step + 1 == stop:
+            break
         if run.minutes - last_export > settings.export_minutes:
             last_export = run.minutes
             export(folder / "export", vae, average, words, note=f"step {step + 1}", say=run.say)
-    run.save(settings.steps - 1, parts)
-    export(folder / "export", vae, average, words, note=f"step {settings.steps}", say=run.say)
+    export(folder / "export", vae, average, words, note=f"step {step + 1}", say=run.say)
 
 
 def _mode(generator: torch.Generator) -> str:

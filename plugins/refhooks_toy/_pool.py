@@ -78,12 +78,14 @@ def load_pool(
     vae: AutoencoderKLQwenImage,
     words: Words,
     say: Callable[[str], None],
+    *,
+    compile: bool = True,
 ) -> Pool:
     """Load the pool in `path`, or make it there from `count` edits with training seeds."""
     if not path.exists():
         random = Random(0)
         kinds = random.choices(list(MIX), list(MIX.values()), k=count)
-        encode = torch.compile(encoder(vae), dynamic=False)
+        encode = torch.compile(encoder(vae)) if compile else encoder(vae)
         parts: list[dict[str, Tensor]] = []
         with single_frame(), torch.autocast("cpu", torch.bfloat16):
             for start in range(0, count, _CHUNK):

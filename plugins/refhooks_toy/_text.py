@@ -92,7 +92,7 @@ def see(text_encoder: Qwen2_5_VLForConditionalGeneration, pictures: Tensor) -> T
     tower = text_encoder.model.visual
     x = patches(pictures)
     b, n, _ = x.shape
-    x = tower.patch_embed(x.flatten(0, 1)).view(b, n, -1)
+    x = F.linear(x, tower.patch_embed.proj.weight.flatten(1))  # the convolution's kernel is a patch
     half = torch.arange(GRID).view(GRID // 2, 2)
     rows = half[:, None, :, None].expand(-1, GRID // 2, -1, 2).flatten()
     columns = half[None, :, None, :].expand(GRID // 2, -1, 2, -1).flatten()
@@ -102,7 +102,8 @@ def see(text_encoder: Qwen2_5_VLForConditionalGeneration, pictures: Tensor) -> T
         qkv = attention.qkv(block.norm1(x)).view(b, n, 3, attention.num_heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # [B, H, n, D]
         q, k = (y * cos + rotate_half(y) * sin for y in (q, k))
-        y = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v)
+        scores = q.to(v.dtype) @ k.to(v.dtype).mT * attention.scaling  # [B, H, n, n]
+        y = scores.softmax(dim=-1).to(v.dtype) @ v
         x = x + attention.proj(y.transpose(1, 2).reshape(b, n, -1))
         x = x + block.mlp(block.norm2(x))
     tokens: Tensor = tower.merger(x.reshape(b * n, -1)).view(b, SLOTS, -1)

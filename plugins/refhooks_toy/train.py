@@ -30,7 +30,7 @@ def vae(out: Path, steps: int, batch: int, seed: int, compiled: bool) -> None:
 @click.option("--steps", default=15_000, show_default=True)
 @click.option("--batch", default=48, show_default=True)
 @click.option("--pairs", default=49_152, show_default=True, help="Edits encoded beforehand.")
-@click.option("--heads", default=5, show_default=True, help="Of 32 channels each.")
+@click.option("--heads", default=4, show_default=True, help="Of 32 channels each.")
 @click.option("--layers", default=6, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--compile/--no-compile", "compiled", default=True, show_default=True)

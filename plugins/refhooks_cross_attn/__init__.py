@@ -1,0 +1,121 @@
+"""The reference's keys and values, attended with a weight of their own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import attrs
+import torch
+from attrs import validators
+
+from refhooks import AttentionEdit, Context, InputError, Inputs, Tokens, hookimpl
+
+if TYPE_CHECKING:
+    from refhooks import BoundReference, Method, RunInfo
+
+__all__ = ["CrossAttn"]
+
+
+def _layers(value: Any) -> str | tuple[float, ...] | None:
+    if value is None or (isinstance(value, str) and re.fullmatch(r"\d+-\d+", value)):
+        return value
+    numbers = isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
+    if not numbers or not all(isinstance(w, int | float) and 0 <= w <= 2 for w in value):
+        raise ValueError(
+            "layers must be a range such as '10-20', or a list with one weight from 0 to 2 for"
+            f" each block, got {value!r}"
+        )
+    return tuple(float(weight) for weight in value)
+
+
+@attrs.frozen
+class CrossAttn:
+    """Native tokens whose keys compete with the target's by ``strength``.
+
+    Models of this kind have no cross-attention to a picture: target, text and references share one
+    softmax. Strength is therefore a factor ``s`` on the reference's part of it, which is a bias of
+    ``log s`` on its logits (OminiControl, arXiv 2411.15098): 0 is no reference, 1 the stock pipeline
+    to the bit, and above 1 the reference goes on gaining. The guide's own formula, section
+    "cross_attn", is ``key = ref * strength``; it is kept as ``gain="keys"``, and leaves the
+    reference partly attended at small strengths.
+
+    Attributes:
+        gain: ``bias``: logit + log s. ``keys``: the keys are multiplied by s, after QK norm.
+        softmax: ``joint``: as trained. ``separate``: the reference has a softmax of its own, and s
+            times what it attends to is added (IP-Adapter, arXiv 2308.06721, equation 5); no
+            strength equals the stock pipeline then.
+        layers: Blocks in which the reference is attended: a range such as ``10-20`` (0-based, ends
+            included), or one factor for each block. Outside it is not attended. ``None``: all.
+    """
+
+    name: ClassVar[str] = "cross_attn"
+
+    gain: Literal["bias", "keys"] = attrs.field(
+        default="bias", validator=validators.in_(("bias", "keys"))
+    )
+    softmax: Literal["joint", "separate"] = attrs.field(
+        default="joint", validator=validators.in_(("joint", "separate"))
+    )
+    layers: str | tuple[float, ...] | None = attrs.field(default=None, converter=_layers)
+
+    def bind(self, reference: BoundReference, run: RunInfo) -> object:
+        """Return the object that fills the reference's slot and weighs its keys.
+
+        Raises:
+            InputError: ``layers`` does not fit the model's number of blocks.
+        """
+        return _Bound(self, reference, self._factors(run.blocks))
+
+    def _factors(self, blocks: int) -> tuple[float, ...] | None:
+        """One factor for each block, or ``None``: 1 in all of them."""
+        if self.layers is None:
+            return None
+        if isinstance(self.layers, tuple):
+            if len(self.layers) != blocks:
+                raise InputError(
+                    f"cross_attn: layers lists {len(self.layers)} weights, but the model has"
+                    f" {blocks} blocks"
+                )
+            return self.layers
+        first, last = (int(end) for end in self.layers.split("-"))
+        if not first <= last < blocks:
+            raise InputError(
+                f"cross_attn: layers={self.layers!r} must rise and stay below the model's"
+                f" {blocks} blocks: 0-{blocks - 1} is all of them"
+            )
+        return tuple(float(first <= block <= last) for block in range(blocks))
+
+
+class _Bound:
+    def __init__(
+        self, method: CrossAttn, reference: BoundReference, factors: tuple[float, ...] | None
+    ) -> None:
+        self._method = method
+        self._slot = reference.index
+        self._latents = reference.latents  # [1,R,C]
+        self._one = self._latents.new_ones((), dtype=torch.float32)
+        self._factors = self._one if factors is None else self._one.new_tensor(factors)  # [blocks]
+
+    @hookimpl
+    def refhooks_conditioning(self, inputs: Inputs) -> Inputs:
+        return inputs.fill(self._slot, Tokens(self._latents))
+
+    @hookimpl
+    def refhooks_attention(self, ctx: Context) -> list[AttentionEdit] | None:
+        strength = ctx.rows[self._slot].strength
+        separate = self._method.softmax == "separate"
+        if strength == 1.0 and not separate and self._method.layers is None:
+            return None
+        scaled = self._factors * strength
+        if self._method.gain == "bias":
+            return [AttentionEdit(self._slot, weight=scaled, separate=separate)]
+        keys = self._one * strength
+        return [AttentionEdit(self._slot, self._factors, key_scale=keys, separate=separate)]
+
+
+@hookimpl
+def refhooks_methods() -> list[type[Method]]:
+    """Register the method."""
+    return [CrossAttn]

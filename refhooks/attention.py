@@ -1,0 +1,255 @@
+"""Attention over weighted groups of keys, without leaving the fast kernels.
+
+Each group is attended on its own, and the results are merged by their log-sum-exp::
+
+    out = Σ w_g·Z_g·o_g / Σ w_g·Z_g,    Z_g = exp(lse_g)
+
+which equals a bias of ``log w_g`` on the logits, needs no mask as large as the attention matrix, is
+exact at ``w = 0``, and lets the weight differ for each query.
+
+Shapes: ``B`` batch, ``L`` queries, ``K`` keys of a group, ``H`` heads, ``D`` head size.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+import torch
+
+from refhooks._values import BASE, AttentionEdit, KeyValues, Layout
+from refhooks.errors import PluginError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+__all__ = ["GroupEdit", "KeyGroup", "attend", "combine", "merged_attention", "shares"]
+
+
+@attrs.frozen(eq=False)
+class GroupEdit:
+    """All edits of one group of keys at a step, combined.
+
+    Attributes:
+        group: A slot's number, or ``base``.
+        weight: ``[1,L]`` or ``[blocks,L]``, or ``None``: 1.
+        key_scale: ``[1 or blocks,1 or D]``, or ``None``: 1.
+        separate: Whether the group has a softmax of its own.
+        store: Buffers to fill.
+        load: Buffers to read instead.
+    """
+
+    group: int | str
+    weight: Tensor | None
+    key_scale: Tensor | None
+    separate: bool
+    store: tuple[KeyValues, ...]
+    load: KeyValues | None
+
+
+@attrs.frozen(eq=False)
+class KeyGroup:
+    """One group of keys as attention uses it.
+
+    Attributes:
+        keys: ``[B,K,H,D]``.
+        values: ``[B,K,H,D]``.
+        weight: ``[L]``, one a query, or ``None``: 1.
+        mask: ``[B,K]``, true for a key that counts, or ``None``.
+        separate: Whether the group has a softmax of its own.
+        own: The group's own queries, which attend to it in the common softmax also where it is
+            separate.
+    """
+
+    keys: Tensor
+    values: Tensor
+    weight: Tensor | None = None
+    mask: Tensor | None = None
+    separate: bool = False
+    own: slice | None = None
+
+
+def combine(edits: Sequence[AttentionEdit], layout: Layout) -> tuple[GroupEdit, ...]:
+    """Combine the edits of a step, one result a group.
+
+    Raises:
+        PluginError: Two edits load buffers for one group.
+    """
+    groups = dict.fromkeys(edit.group for edit in edits)
+    return tuple(
+        _combine_group(group, [edit for edit in edits if edit.group == group], layout)
+        for group in groups
+    )
+
+
+def _combine_group(group: int | str, edits: Sequence[AttentionEdit], layout: Layout) -> GroupEdit:
+    loads = [edit.load for edit in edits if edit.load is not None]
+    if len(loads) > 1:
+        raise PluginError(f"two plugins load keys and values for group {group!r}; only one may")
+    weight: Tensor | None = None
+    key_scale: Tensor | None = None
+    for edit in edits:
+        if edit.weight is not None:
+            spread = _spread(edit.weight, group, layout)
+            weight = spread if weight is None else weight * spread
+        if edit.key_scale is not None:
+            scale = torch.atleast_1d(edit.key_scale)
+            scale = scale if scale.ndim == 2 else scale.unsqueeze(0)
+            key_scale = scale if key_scale is None else key_scale * scale
+    return GroupEdit(
+        group=group,
+        weight=weight,
+        key_scale=key_scale,
+        separate=any(edit.separate for edit in edits),
+        store=tuple(edit.store for edit in edits if edit.store is not None),
+        load=loads[0] if loads else None,
+    )
+
+
+def own_queries(group: int | str, layout: Layout) -> tuple[slice, ...]:
+    """Return the slices of a group's own queries."""
+    if group == BASE:
+        return (layout.text, layout.target)
+    own = layout.slots[int(group)]
+    return () if own is None else (own,)
+
+
+def _spread(weight: Tensor, group: int | str, layout: Layout) -> Tensor:
+    """Return a weight for each query: 1 for the group's own, the given one for the others."""
+    if weight.ndim == 2:
+        return weight
+    spread = weight.reshape(-1, 1).repeat(1, layout.length)  # [1 or blocks, L]
+    for own in own_queries(group, layout):
+        spread[:, own] = 1.0
+    return spread
+
+
+def merged_attention(query: Tensor, groups: Sequence[KeyGroup]) -> Tensor:
+    """Attend to weighted groups of keys.
+
+    Args:
+        query: ``[B,L,H,D]``.
+        groups: Those without a softmax of their own share one.
+
+    Returns:
+        ``[B,L,H,D]``, in the dtype of ``query``.
+    """
+    query = query.transpose(1, 2)  # [B,H,L,D]
+    parts = [(_log_weight(group), attend(query, group)) for group in groups]
+    logits = torch.stack([lse + log_weight for log_weight, (_, lse) in parts])  # [G,B,H,L]
+    out = torch.zeros_like(query)
+    for group, alpha, (_, (part, _)) in zip(groups, _normalised(logits), parts, strict=True):
+        factor = alpha.unsqueeze(-1).to(query.dtype)  # [B,H,L,1]
+        if group.separate:
+            factor = factor + _factor(group, query)
+        out = out + factor * part
+    return out.transpose(1, 2)
+
+
+def shares(query: Tensor, groups: Sequence[KeyGroup]) -> Tensor:
+    """Return how much of the attention each group gets, ``[G]``: means over queries, heads, batch.
+
+    Separate groups count by their weight times their ``Z``, as if they shared the softmax.
+    """
+    query = query.transpose(1, 2)  # [B,H,L,D]
+    logits = torch.stack(
+        [
+            attend(query, group)[1] + _log_weight(attrs.evolve(group, separate=False))
+            for group in groups
+        ]
+    )
+    return _normalised(logits).mean(dim=(1, 2, 3))
+
+
+def _normalised(logits: Tensor) -> Tensor:
+    """Softmax over the groups; the maximum is taken over ``lse_g + log w_g``."""
+    return torch.softmax(logits, dim=0)
+
+
+def _log_weight(group: KeyGroup) -> Tensor:
+    """``log w`` for each query, ``[L]`` or 0-d; −∞ keeps a group out of the common softmax."""
+    if group.separate:
+        assert group.weight is not None  # noqa: S101  a separate group always has one
+        kept = torch.full_like(group.weight, float("-inf"))
+        if group.own is not None:
+            kept[group.own] = 0.0
+        return kept
+    if group.weight is None:
+        return torch.zeros((), device=group.keys.device)
+    return group.weight.log()
+
+
+def _factor(group: KeyGroup, query: Tensor) -> Tensor:
+    """What a separate group's part is multiplied by; its own queries have it already."""
+    assert group.weight is not None  # noqa: S101  a separate group always has one
+    factor = group.weight.clone()
+    if group.own is not None:
+        factor[group.own] = 0.0
+    return factor.unsqueeze(-1).to(query.dtype)  # [L,1]
+
+
+def attend(query: Tensor, group: KeyGroup) -> tuple[Tensor, Tensor]:
+    """Attend to one group.
+
+    Args:
+        query: ``[B,H,L,D]``.
+        group: Its keys, values and mask.
+
+    Returns:
+        The output ``[B,H,L,D]`` and the log-sum-exp of the scaled logits ``[B,H,L]``, in float32
+        (float64 for float64).
+    """
+    keys, values = group.keys.transpose(1, 2), group.values.transpose(1, 2)  # [B,H,K,D]
+    bias = None if group.mask is None else _bias(group.mask, query.dtype)
+    if query.device.type == "cpu":
+        out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(  # noqa: SLF001
+            query, keys, values, attn_mask=bias
+        )
+        return out, lse
+    if query.device.type == "cuda":
+        return _attend_cuda(query, keys, values, bias)
+    return _attend_plain(query, keys, values, bias)
+
+
+def _attend_cuda(
+    query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    half = query.dtype in (torch.float16, torch.bfloat16)
+    if half and bias is None and query.shape[-1] % 8 == 0 and query.shape[-1] <= 256:
+        out, lse = torch.ops.aten._scaled_dot_product_flash_attention(  # noqa: SLF001
+            query, keys, values
+        )[:2]
+        return out, lse
+    if query.dtype == torch.float64:
+        return _attend_plain(query, keys, values, bias)
+    if bias is not None:
+        bias = _aligned(bias).expand(*query.shape[:3], keys.shape[2])
+    out, lse = torch.ops.aten._scaled_dot_product_efficient_attention(  # noqa: SLF001
+        query, keys, values, bias, compute_log_sumexp=True
+    )[:2]
+    return out, lse[:, :, : query.shape[2]]  # the kernel pads the queries
+
+
+def _aligned(bias: Tensor) -> Tensor:
+    """The same values, in rows whose length in memory is a multiple of 8 as the kernel needs it."""
+    keys = bias.shape[-1]
+    return torch.nn.functional.pad(bias, (0, -keys % 8))[..., :keys]
+
+
+def _attend_plain(
+    query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """For devices and masks without a kernel that gives the log-sum-exp."""
+    logits = (query @ keys.transpose(-1, -2)).float() * query.shape[-1] ** -0.5  # [B,H,L,K]
+    if bias is not None:
+        logits = logits + bias
+    lse = logits.logsumexp(-1)
+    return (logits - lse.unsqueeze(-1)).exp().to(query.dtype) @ values, lse
+
+
+def _bias(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """0 for a key that counts and −∞ for one that does not, ``[B,1,1,K]``."""
+    bias = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
+    return bias.masked_fill(~mask, float("-inf"))[:, None, None, :]

@@ -1,0 +1,5 @@
+"""The command ``refhooks``."""
+
+from refhooks.cli._app import main
+
+__all__ = ["main"]

@@ -1,0 +1,81 @@
+"""The command line's root; what a command needs is imported when it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from refhooks.cli._command import App, Command
+from refhooks.cli._options import model_options, option, output_option, sampling_options
+
+__all__ = ["main"]
+
+EDIT_EXAMPLES = (
+    'refhooks edit photo.png "make it night" -o night.png --strength 0.8 --seed 7',
+    'refhooks edit photo.png "wear the coat of Picture 2" --ref coat.png:default:0.6 -o out.png',
+)
+
+
+@click.group(cls=App, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="refhooks")
+def main() -> None:
+    """Edit pictures, and decide how and how much each reference picture steers the edit."""
+
+
+@main.command(cls=Command, examples=EDIT_EXAMPLES)
+@click.argument("image")
+@click.argument("prompt")
+@output_option
+@model_options
+@option(
+    "Reference", "--method", metavar="NAME",
+    help="How IMAGE steers the edit; by default the model's own way.",
+)  # fmt: skip
+@option(
+    "Reference", "--strength", metavar="0-2", type=float,
+    help="How much IMAGE steers the edit: 0 as if it were not there, 1 (the default) the method's"
+    " own balance; above 1.5 artifacts are likely.",
+)  # fmt: skip
+@option(
+    "Reference", "--ref", "references", metavar="FILE[:METHOD[:STRENGTH]]", multiple=True,
+    help="One more picture, 'Picture 2' of the prompt and so on; may be repeated.",
+)  # fmt: skip
+@sampling_options
+@option(
+    "Output", "--preview-every", metavar="N", type=click.IntRange(1),
+    help="Every N steps, write what the picture would become beside OUT, as OUT's name with"
+    " '.preview.png'.",
+)  # fmt: skip
+def edit(**given: Any) -> None:
+    """Edit the picture IMAGE as PROMPT says.
+
+    IMAGE is a PNG, JPEG or WEBP file; it gives the shape of the output. Without --model the
+    embedded model is used, which is small and knows drawn scenes only.
+    """
+    from refhooks.cli._edit import EditOptions, run_edit  # noqa: PLC0415  imports torch
+    from refhooks.cli._model import ModelOptions  # noqa: PLC0415
+
+    run_edit(EditOptions(model=ModelOptions.take(given), **given))
+
+
+@main.command(cls=Command)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def plugins(as_json: bool) -> None:  # noqa: FBT001  click passes options by name
+    """List the installed plugins: what each registers, and why one is not live."""
+    from refhooks.cli._plugins import list_plugins  # noqa: PLC0415  imports every plugin
+
+    list_plugins(as_json=as_json)
+
+
+@main.command(cls=Command)
+@click.option(
+    "-o", "--output", "folder", metavar="FOLDER", default="demo", show_default=True,
+    type=click.Path(path_type=Path), help="Where to write; made if it is not there.",
+)  # fmt: skip
+def demo(folder: Path) -> None:
+    """Edit a sample picture with the embedded model, and show it before and after."""
+    from refhooks.cli._demo import run_demo  # noqa: PLC0415  imports torch
+
+    run_demo(folder)

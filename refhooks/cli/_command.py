@@ -1,0 +1,153 @@
+"""What every command has: grouped help, ``--debug``, and errors as one line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import click
+
+from refhooks.cli._terminal import say, warnings_as_lines
+from refhooks.errors import RefhooksError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count it
+
+
+@attrs.define
+class Settings:
+    """What a command line switches on for all of its run.
+
+    Attributes:
+        debug: Show tracebacks and what the libraries log.
+    """
+
+    debug: bool = False
+
+
+class Option(click.Option):
+    """An option that stands under a heading of the help.
+
+    Args:
+        heading: Such as ``Sampling``.
+    """
+
+    def __init__(self, *args: Any, heading: str = "General", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.heading = heading
+
+
+class Command(click.Command):
+    """A command with options under headings and examples at the end of its help."""
+
+    def __init__(self, *args: Any, examples: tuple[str, ...] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(_debug_option())
+        self.examples = examples
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, grouped by heading, in the order of their first one."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                groups.setdefault(getattr(parameter, "heading", "General"), []).append(record)
+        for heading, records in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, one a line, never wrapped: they are there to be copied."""
+        if self.examples:
+            with formatter.section("Examples"):
+                for example in self.examples:
+                    formatter.write(f"  {example}\n")
+        super().format_epilog(ctx, formatter)
+
+
+class App(click.Group):
+    """The group of all commands; it turns every error into one line and an exit status."""
+
+    command_class = Command
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Run a command line.
+
+        Args:
+            *args: As ``click.Group.main`` takes them.
+            standalone_mode: ``True`` exits: 0, 2 for what the user can put right, 1 for anything
+                else, 130 after Ctrl-C. ``False`` lets exceptions through.
+            **extra: As ``click.Group.main`` takes them.
+        """
+        run = super().main
+        if not standalone_mode:
+            return run(*args, standalone_mode=False, **extra)
+        settings = Settings()
+        with warnings_as_lines():
+            status = _status(
+                lambda: run(*args, standalone_mode=False, obj=settings, **extra), settings
+            )
+        sys.exit(status)
+
+
+def _status(run: Callable[[], object], settings: Settings) -> int:
+    try:
+        returned = run()
+    except (click.Abort, KeyboardInterrupt):
+        say("interrupted", "nothing half-written was left behind", "yellow")
+        return INTERRUPTED
+    except click.ClickException as error:
+        return _usage(error)
+    except BrokenPipeError:
+        # Whoever read the output has left; the interpreter's last flush must not complain of it.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # noqa: BLE001  this is where every error ends
+        return _failure(error, debug=settings.debug)
+    return returned if isinstance(returned, int) else 0
+
+
+def _usage(error: click.ClickException) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return error.exit_code
+    say("error", error.format_message(), "red")
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        say("help", f"{context.command_path} --help", "dim")
+    return error.exit_code
+
+
+def _failure(error: Exception, *, debug: bool) -> int:
+    """A refhooks error speaks for itself; any other names its type and who raised it."""
+    if debug:
+        traceback.print_exception(error)
+    expected = isinstance(error, RefhooksError)
+    kind = "" if expected and str(error) else f"{type(error).__name__}: "
+    say("error", f"{kind}{error}", "red")
+    for note in getattr(error, "__notes__", ()):
+        say("note", note, "dim")
+    if not expected and not debug:
+        say("help", "the same command with --debug shows where it happened", "dim")
+    return 2 if expected else 1
+
+
+def _debug_option() -> Option:
+    return Option(
+        ["--debug"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_set_debug,
+        help="Show the traceback of an error, and what the libraries log.",
+    )
+
+
+def _set_debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001
+    if value and isinstance(context.obj, Settings):
+        context.obj.debug = True

@@ -1,0 +1,75 @@
+"""Options that more than one command takes, by heading."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from refhooks.cli._command import Option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEFAULT_MODEL = "toy"
+REAL_MODEL = "Qwen/Qwen-Image-Edit-2511"
+OFFLOADS = ("none", "model", "group", "sequential")
+QUANTIZATIONS = ("none", "int8", "fp8", "nf4")
+DTYPES = ("bfloat16", "float16", "float32")
+
+
+def option(heading: str, *names: str, **kwargs: Any) -> Callable[[Any], Any]:
+    """Return a decorator that adds an option under a heading of the help."""
+    return click.option(*names, cls=Option, heading=heading, **kwargs)
+
+
+def _together(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def decorate(function: Any) -> Any:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+output_option = option(
+    "Output", "-o", "--output", metavar="OUT", required=True,
+    help="Where the picture goes: .png, .jpg or .webp. With -n, OUT-1 and so on.",
+)  # fmt: skip
+
+model_options = _together(
+    option(
+        "Model", "--model", "name", metavar="NAME",
+        help=f"A folder, a Hugging Face repository such as {REAL_MODEL}, or an embedded model;"
+        f" by default the embedded '{DEFAULT_MODEL}'.",
+    ),
+    option("Model", "--device", metavar="NAME",
+           help="Such as cuda or cpu; by default the accelerator, if there is one."),
+    option("Model", "--dtype", type=click.Choice(DTYPES),
+           help="Precision of the weights; by default that of the files."),
+    option("Model", "--offload", type=click.Choice(OFFLOADS), default="none", show_default=True,
+           help="Keep the model in memory and move to the accelerator one model, a group of"
+           " layers or one layer at a time: less of its memory, slower."),
+    option("Model", "--quantize", type=click.Choice(QUANTIZATIONS), default="none",
+           show_default=True, help="Shrink the weights while loading."),
+    option("Model", "--lora", "loras", metavar="FILE[:SCALE]", multiple=True,
+           help="A LoRA as a .safetensors file; may be repeated."),
+)  # fmt: skip
+
+sampling_options = _together(
+    option("Sampling", "--steps", type=click.IntRange(1, 1000),
+           help="Denoising steps; by default the model's own number."),
+    option("Sampling", "--seed", type=click.IntRange(0),
+           help="The same seed gives the same picture; by default a new one, which is printed."),
+    option("Sampling", "-n", "count", type=click.IntRange(1, 4096), default=1, show_default=True,
+           help="Pictures, from consecutive seeds."),
+    option("Sampling", "--cfg", type=float, metavar="SCALE",
+           help="Guidance: how closely to follow the prompt; 1 is off. By default the model's"
+           " own."),
+    option("Sampling", "--negative", metavar="TEXT", default=" ",
+           help="What guidance moves away from."),
+    option("Sampling", "--resolution", type=click.IntRange(1), metavar="PIXELS",
+           help="Pixels of the output, width times height, in the shape of IMAGE."),
+    option("Sampling", "--height", type=click.IntRange(1), help="Of the output, in pixels."),
+    option("Sampling", "--width", type=click.IntRange(1), help="Of the output, in pixels."),
+)  # fmt: skip

@@ -1,0 +1,94 @@
+"""What goes to the terminal: results to stdout, everything else to stderr, a line each."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from typing import TYPE_CHECKING, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from refhooks.errors import RefhooksWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def printable(text: str) -> str:
+    """Return a text as one line without control characters.
+
+    File names and messages of strangers' plugins may hold escape sequences, which a terminal obeys.
+    """
+    line = " ".join(text.split("\n"))
+    return "".join(
+        character if character.isprintable() else _escaped(character) for character in line
+    )
+
+
+def _escaped(character: str) -> str:
+    return " " if character.isspace() else character.encode("unicode_escape").decode("ascii")
+
+
+def stderr() -> Console:
+    """Return a console on stderr that neither wraps nor colours words it thinks it knows."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(kind: str, message: str, style: str = "") -> None:
+    """Print ``kind: message`` on stderr, as one line."""
+    stderr().print(Text(f"{kind}: {printable(message)}", style=style))
+
+
+def tell(message: str) -> None:
+    """Print a result on stdout, as one line."""
+    Console(highlight=False, soft_wrap=True).print(Text(printable(message)))
+
+
+@contextlib.contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Print each warning once, as a line; those meant for programmers are left out."""
+    said: set[str] = set()
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        del category, filename, lineno, file, line
+        if str(message) not in said:
+            said.add(str(message))
+            say("warning", str(message), "yellow")
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=RefhooksWarning)
+        warnings.filterwarnings("ignore", category=FutureWarning, append=True)
+        warnings.showwarning = show
+        yield
+
+
+@contextlib.contextmanager
+def working(message: str) -> Iterator[None]:
+    """Show that something is going on, on a terminal; elsewhere show nothing."""
+    console = stderr()
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(Text(printable(message))):
+        yield
+
+
+@contextlib.contextmanager
+def steps_bar(total: int) -> Iterator[Callable[[], None]]:
+    """Show the steps of a run on a terminal; yields what is called after each of them."""
+    console = stderr()
+    columns = (TextColumn("editing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda: bar.advance(task)

@@ -1,0 +1,57 @@
+"""One small editor for all core tests: refhooks leaves a model as it was, and these prove it."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+import tiny
+import torch
+
+import refhooks as rh
+
+AREA = 32 * 32
+
+# Threads that wait for each other cost more than such small tensors gain from them.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def editor(pipe):
+    """An editor on the shared pipeline, at 32x32."""
+    return rh.Editor(pipe, checkpoint=rh.Checkpoint(output=AREA, reference=AREA, vision=AREA))
+
+
+@pytest.fixture(scope="session")
+def edit(editor):
+    """``edit()`` of one picture in three steps, unless the call says otherwise."""
+
+    def edit(image=None, prompt="make it blue", **kwargs):
+        return editor.edit(
+            image or tiny.picture(), prompt, **{"steps": 3, "seed": 1, "cfg": 2.0, **kwargs}
+        )
+
+    return edit
+
+
+@pytest.fixture(scope="session")
+def clean(edit):
+    """Latents of an edit without plugins."""
+    return edit().latents
+
+
+@pytest.fixture
+def never_called(pipe):
+    """A context manager that proves that the transformer is not called in it."""
+
+    @contextlib.contextmanager
+    def never_called():
+        calls = []
+        handle = pipe.transformer.register_forward_pre_hook(lambda *_: calls.append(1))
+        try:
+            yield
+        finally:
+            handle.remove()
+            assert not calls
+
+    return never_called

@@ -1,0 +1,171 @@
+"""Training: optimizer, batches, resuming, and what a run leaves behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from refhooks_toy import load_pipeline
+from refhooks_toy._export import PROJECTION
+from refhooks_toy._learn import Settings, Toy, loss_of, rate, train_transformer
+from refhooks_toy._modes import MODES, TEXT, Batches
+from refhooks_toy._muon import Muon, orthogonal
+from refhooks_toy._pool import load_pool
+from refhooks_toy._text import Words
+from refhooks_toy._training import Run
+from refhooks_toy._vae import new_vae, train_vae
+from safetensors import safe_open
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from diffusers import QwenImageEditPlusPipeline
+    from refhooks_toy._pool import Pool
+
+
+def settings(steps: int) -> Settings:
+    """Settings of a run small enough for a test."""
+    return Settings(
+        steps=steps,
+        batch=5,
+        pairs=48,
+        heads=1,
+        layers=1,
+        seed=0,
+        compile=False,
+        export_minutes=60,
+    )
+
+
+@pytest.fixture(scope="module")
+def words(untrained: QwenImageEditPlusPipeline) -> Words:
+    return Words(untrained.tokenizer)
+
+
+@pytest.fixture(scope="module")
+def pool(words: Words, tmp_path_factory: pytest.TempPathFactory) -> Pool:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("pool") / "pool.safetensors"
+    return load_pool(path, 48, new_vae(), words, say=print, compile=False)
+
+
+def test_orthogonal_brings_singular_values_close_to_one() -> None:
+    """Tall, wide and square matrices, however scaled."""
+    for shape in ((3, 64, 16), (3, 16, 64), (2, 32, 32)):
+        matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 1e-3
+        values = torch.linalg.svdvals(orthogonal(matrices).float())
+        assert values.min() > 0.4
+        assert values.max() < 1.4
+
+
+def test_muon_learns_a_linear_map() -> None:
+    """It brings a least-squares loss down a hundredfold."""
+    torch.manual_seed(0)
+    layer, wanted = torch.nn.Linear(16, 8, bias=False), torch.randn(8, 16)
+    optimizer = Muon([layer.weight], lr=0.05)
+    losses = []
+    for step in range(200):
+        optimizer.param_groups[0]["lr"] = 0.05 * (1 - step / 200)
+        x = torch.randn(32, 16)
+        loss = (layer(x) - x @ wanted.T).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 100
+
+
+def test_the_rate_rises_holds_and_falls() -> None:
+    """A short ramp, a plateau, and almost nothing at the end."""
+    assert rate(0, 10_000) < 0.01
+    assert rate(5_000, 10_000) == 1
+    assert rate(9_999, 10_000) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_a_batch_shows_its_references_as_its_mode_says(
+    name: str, pool: Pool, words: Words
+) -> None:
+    """Tokens, pictures for the text encoder and input channels appear only where asked for."""
+    mode = MODES[name]
+    batch = Batches(pool, words, 5).draw(mode, torch.Generator().manual_seed(0))
+    assert batch.references.shape == (5, 64 * mode.tokens, 64)
+    assert (batch.concat is not None) == mode.concat
+    shown = 0 if batch.pictures is None else len(batch.pictures) // 5
+    assert shown == mode.shown
+    assert batch.ids.shape == (5, TEXT[mode.shown])
+    image = words.tokenizer.convert_tokens_to_ids("<|image_pad|>")
+    assert (batch.ids == image).sum(dim=1).tolist() == [4 * mode.shown] * 5
+
+
+def test_every_mode_trains_what_it_uses(pool: Pool, words: Words) -> None:
+    """The projection gets a gradient in concat modes only, the vision tower where it sees."""
+    torch.manual_seed(0)
+    toy = Toy(words, heads=1, layers=1)
+    torch.nn.init.normal_(toy.transformer.proj_out.weight)
+    for block in toy.transformer.transformer_blocks:
+        torch.nn.init.normal_(block.img_mod[1].weight, std=0.1)
+    tower = toy.text_encoder.model.visual.patch_embed.proj.weight
+    for mode in MODES.values():
+        toy.zero_grad()
+        generator = torch.Generator().manual_seed(0)
+        loss_of(toy, Batches(pool, words, 5).draw(mode, generator), generator).backward()
+        assert (toy.projection.weight.grad is not None) == mode.concat
+        assert (tower.grad is not None) == bool(mode.shown)
+
+
+def test_dropped_prompts_become_the_empty_prompt(pool: Pool, words: Words) -> None:
+    """With every prompt dropped, all rows hold what the negative prompt's tokens are."""
+    batches = Batches(pool, words, 5, text_dropped=1.0)
+    batch = batches.draw(MODES["tokens"], torch.Generator().manual_seed(0))
+    (empty,) = words.ids([" "], 0)
+    for ids, mask in zip(batch.ids, batch.mask, strict=True):
+        assert ids[mask].tolist() == empty
+
+
+def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    """A killed run loses nothing before its checkpoint, and a half-written one does no harm."""
+    layer = torch.nn.Linear(2, 2)
+    run = Run(tmp_path, "toy", 10)
+    run.save(4, {"layer": layer})
+    (tmp_path / "toy.new").write_bytes(b"half a checkpoint")
+    other = torch.nn.Linear(2, 2)
+    again = Run(tmp_path, "toy", 10)
+    again.resume({"layer": other})
+    assert torch.equal(other.weight, layer.weight)
+    assert list(again) == [5, 6, 7, 8, 9]
+
+
+def test_resuming_gives_the_uninterrupted_run(tmp_path: Path) -> None:
+    """Two steps, a stop, two more: the weights of four steps in one go."""
+    weights = []
+    for folder, stops in ((tmp_path / "one", (4,)), (tmp_path / "two", (2, 4))):
+        folder.mkdir()
+        torch.manual_seed(0)
+        new_vae().save_pretrained(folder / "vae")
+        for stop in stops:
+            train_transformer(folder, settings(4), stop=stop)
+        weights.append(load_pipeline(folder=folder / "export").transformer.state_dict())
+    for name, weight in weights[0].items():
+        torch.testing.assert_close(weights[1][name], weight, msg=name)
+
+
+def test_an_export_holds_the_projection_with_its_family(tmp_path: Path) -> None:
+    """The projection file names what it was trained for, and fits the transformer."""
+    new_vae().save_pretrained(tmp_path / "vae")
+    train_transformer(tmp_path, settings(1))
+    with safe_open(tmp_path / "export" / PROJECTION, "pt") as file:
+        assert file.metadata()["family"] == "qwen-image-edit-plus"
+        assert file.get_tensor("projection.weight").shape == (32, 64)
+
+
+def test_the_autoencoder_trains_and_resumes(tmp_path: Path) -> None:
+    """A few steps lower its loss, and leave a loadable autoencoder with its latents' scale."""
+    train_vae(tmp_path, steps=2, batch=2, compile=False, seed=0)
+    train_vae(tmp_path, steps=3, batch=2, compile=False, seed=0)
+    from diffusers import AutoencoderKLQwenImage
+
+    vae = AutoencoderKLQwenImage.from_pretrained(tmp_path / "vae")
+    assert min(vae.config.latents_std) > 0
+    assert vae.config.latents_std != [1.0] * 16
