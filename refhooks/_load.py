@@ -42,11 +42,11 @@ def load_model(
     """
     place = None if device is None else check_device(device)
     if dtype is not None:
-        kwargs = {**kwargs, "torch_dtype": check_dtype(dtype)}
+        kwargs = {**kwargs, "dtype": check_dtype(dtype)}
     embedded = registry.models.get(str(name_or_path))
     if embedded is not None:
         pipe = embedded.load()
-        return _placed(pipe, place, kwargs.get("torch_dtype")), embedded.checkpoint
+        return _placed(pipe, place, kwargs.get("dtype")), embedded.checkpoint
     entry, pipeline = _find(str(name_or_path), registry, kwargs)
     try:
         pipe = entry.load().load(pipeline, str(name_or_path), **kwargs)
@@ -107,7 +107,7 @@ def _find(name: str, registry: Registry, kwargs: dict[str, Any]) -> tuple[Family
 
 def _read_index(name: str, registry: Registry, kwargs: dict[str, Any]) -> Any:
     folder = Path(name)
-    if folder.is_dir():
+    if name and folder.is_dir():
         path = folder / INDEX
         if not path.is_file():
             raise ModelError(f"{folder} has no {INDEX}, so it is not a diffusers pipeline's folder")

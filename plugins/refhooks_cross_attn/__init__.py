@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
-import torch
 from attrs import validators
 
 from refhooks import AttentionEdit, Context, InputError, Inputs, Tokens, hookimpl
@@ -36,8 +35,8 @@ class CrossAttn:
 
     Models of this kind have no cross-attention to a picture: target, text and references share one
     softmax. Strength is therefore a factor ``s`` on the reference's part of it, which is a bias of
-    ``log s`` on its logits (OminiControl, arXiv 2411.15098): 0 is no reference, 1 the stock pipeline
-    to the bit, and above 1 the reference goes on gaining. The guide's own formula, section
+    ``log s`` on its logits (OminiControl, arXiv 2411.15098): 0 is no reference, 1 the stock
+    pipeline to the bit, and above 1 the reference goes on gaining. The guide's own formula, section
     "cross_attn", is ``key = ref * strength``; it is kept as ``gain="keys"``, and leaves the
     reference partly attended at small strengths.
 
@@ -95,7 +94,7 @@ class _Bound:
         self._method = method
         self._slot = reference.index
         self._latents = reference.latents  # [1,R,C]
-        self._one = self._latents.new_ones((), dtype=torch.float32)
+        self._one = self._latents.new_ones(()).float()
         self._factors = self._one if factors is None else self._one.new_tensor(factors)  # [blocks]
 
     @hookimpl

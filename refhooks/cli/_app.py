@@ -27,7 +27,6 @@ def main() -> None:
 @main.command(cls=Command, examples=EDIT_EXAMPLES)
 @click.argument("image")
 @click.argument("prompt")
-@output_option
 @model_options
 @option(
     "Reference", "--method", metavar="NAME",
@@ -43,6 +42,7 @@ def main() -> None:
     help="One more picture, 'Picture 2' of the prompt and so on; may be repeated.",
 )  # fmt: skip
 @sampling_options
+@output_option
 @option(
     "Output", "--preview-every", metavar="N", type=click.IntRange(1),
     help="Every N steps, write what the picture would become beside OUT, as OUT's name with"

@@ -137,6 +137,12 @@ def _failure(error: Exception, *, debug: bool) -> int:
     return 2 if expected else 1
 
 
+def debugging() -> bool:
+    """Return whether the command that is running was given ``--debug``."""
+    context = click.get_current_context(silent=True)
+    return isinstance(settings := getattr(context, "obj", None), Settings) and settings.debug
+
+
 def _debug_option() -> Option:
     return Option(
         ["--debug"],

@@ -48,8 +48,9 @@ model_options = _together(
     option("Model", "--dtype", type=click.Choice(DTYPES),
            help="Precision of the weights; by default that of the files."),
     option("Model", "--offload", type=click.Choice(OFFLOADS), default="none", show_default=True,
-           help="Keep the model in memory and move to the accelerator one model, a group of"
-           " layers or one layer at a time: less of its memory, slower."),
+           help="Keep the weights in main memory and move them to the accelerator one model at a"
+           " time, or layer by layer, ahead of need (group) or at need (sequential): each takes"
+           " less of its memory."),
     option("Model", "--quantize", type=click.Choice(QUANTIZATIONS), default="none",
            show_default=True, help="Shrink the weights while loading."),
     option("Model", "--lora", "loras", metavar="FILE[:SCALE]", multiple=True,

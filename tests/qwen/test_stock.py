@@ -122,7 +122,10 @@ def test_text_padding():
     pipe = tiny.build("edit", "middle")
     # The stock class shows a list of pictures to its text encoder as they are, so this one already
     # has the size to which a single one would be resized.
-    source, prompts = tiny.picture(size=(64, 64)), ["make it blue", "explain the texture of the background"]
+    source, prompts = (
+        tiny.picture(size=(64, 64)),
+        ["make it blue", "explain the texture of the background"],
+    )
     negative = ["image", "the input image where the user's text"]
 
     result = editor(pipe).edit(
@@ -133,7 +136,7 @@ def test_text_padding():
 
 
 def test_several_pictures_of_one_prompt():
-    """n pictures are the stock pipeline's with one generator a picture."""
+    """N pictures are the stock pipeline's with one generator a picture."""
     pipe = tiny.build("plus", "middle")
     source = tiny.picture()
 

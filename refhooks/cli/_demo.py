@@ -1,0 +1,126 @@
+"""``refhooks demo``: the main job on any machine, offline, in seconds."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from refhooks._pictures import load_picture
+from refhooks._registry import load_registry
+from refhooks._result import check_output, save_picture
+from refhooks._sheet import make_sheet
+from refhooks.cli._libraries import quiet
+from refhooks.cli._model import ModelPlan, open_editor
+from refhooks.cli._options import DEFAULT_MODEL, REAL_MODEL
+from refhooks.cli._terminal import steps_bar, tell
+from refhooks.errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PIL.Image import Image
+
+    from refhooks._family import EmbeddedModel
+    from refhooks._result import EditResult
+
+PROMPTS = ("make it night", "turn it into a pencil sketch")  # where the model names none
+SEED = 0
+
+
+def run_demo(folder: Path) -> None:
+    """Edit the embedded model's first sample and write it, the result and a sheet of both.
+
+    Raises:
+        ModelError: There is no embedded model, or it ships no sample.
+        InputError: The folder cannot be made or written.
+    """
+    started = time.perf_counter()
+    model = _model()
+    photo = load_picture(_sample(model))
+    prompts = model.prompts or PROMPTS
+    photo_place, place, sheet_place = _places(folder)
+    editor = open_editor(ModelPlan(name=model.name, embedded=True))
+    steps = editor.family.default_steps
+    with quiet(bars=False), steps_bar(steps) as advance:
+        result = editor.edit(photo, prompts[0], seed=SEED, callback=lambda *_: advance())
+    save_picture(photo, photo_place)
+    save_picture(result.image, place)
+    save_picture(_sheet(photo, result, prompts[0], steps), sheet_place)
+    _tell(place, sheet_place, time.perf_counter() - started)
+    _tell_next(photo_place, folder, prompts)
+
+
+def _model() -> EmbeddedModel:
+    registry = load_registry()
+    if DEFAULT_MODEL not in registry.models:
+        raise ModelError(f"there is no embedded model {DEFAULT_MODEL!r}.{registry.absent()}")
+    return registry.models[DEFAULT_MODEL]
+
+
+def _sample(model: EmbeddedModel) -> Path:
+    samples = model.samples()
+    if not samples:
+        raise ModelError(f"the embedded model {model.name!r} ships no sample picture")
+    return samples[0]
+
+
+def _places(folder: Path) -> tuple[Path, Path, Path]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made: {error}") from error
+    names = ("photo.png", "edited.png", "before-after.png")
+    photo, edited, sheet = [check_output(folder / name) for name in names]
+    return photo, edited, sheet
+
+
+def _sheet(photo: Image, result: EditResult, prompt: str, steps: int) -> Image:
+    strength = result.timetable.strengths(0)[0]
+    captions = ["before", f"after: seed {result.seed}, {steps} steps, strength {strength:g}"]
+    return make_sheet([photo, result.image], captions, title=prompt)
+
+
+def _tell(place: Path, sheet: Path, seconds: float) -> None:
+    tell(f"the picture:           {place}")
+    tell(f"before and after:      {sheet}")
+    tell(f"made in {seconds:.1f} s, with no network and no accelerator needed")
+
+
+def _tell_next(photo: Path, folder: Path, prompts: Sequence[str]) -> None:
+    """Three commands that work as they stand, wherever the program was started from."""
+    other = prompts[1 % len(prompts)]
+    commands = [
+        ["edit", str(photo), other, "-o", str(folder / "other.png")],
+        ["edit", str(photo), prompts[0], "--strength", "0.5", "-o", str(folder / "looser.png")],
+        ["edit", str(photo), prompts[-1], "-n", "3", "-o", str(folder / "three.png")],
+    ]
+    tell("")
+    tell("try next:")
+    for command in commands:
+        tell(f"  {_joined([*_program(), *command])}")
+    tell(f"and for photographs, on a machine with an accelerator, add: --model {REAL_MODEL}")
+
+
+def _program() -> list[str]:
+    """How this program is called from here: by its name only if that finds this very one."""
+    beside = Path(sys.executable).with_name("refhooks")
+    found = shutil.which("refhooks")
+    if found is not None and Path(found).parent == beside.parent:
+        return ["refhooks"]
+    if beside.is_file():
+        return [_short(beside)]
+    return [_short(Path(sys.executable)), "-m", "refhooks"]
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _joined(command: Sequence[str]) -> str:
+    return subprocess.list2cmdline(command) if os.name == "nt" else shlex.join(command)

@@ -1,0 +1,186 @@
+"""Loading a model as the command line asks for it; what can be refused is refused before."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import torch
+
+from refhooks._editor import Editor
+from refhooks.cli._libraries import quiet
+from refhooks.cli._lora import Lora, add_loras, check_loras
+from refhooks.cli._options import DEFAULT_MODEL, REAL_MODEL
+from refhooks.cli._terminal import say, working
+from refhooks.errors import ModelError
+
+if TYPE_CHECKING:
+    from refhooks._registry import Registry
+
+PACKAGES = {"int8": "torchao", "fp8": "torchao", "nf4": "bitsandbytes"}
+
+
+@attrs.frozen(kw_only=True)
+class ModelOptions:
+    """The options under the heading ``Model``, as they were given."""
+
+    name: str | None
+    device: str | None
+    dtype: str | None
+    offload: str
+    quantize: str
+    loras: tuple[str, ...]
+
+    @classmethod
+    def take(cls, given: dict[str, Any]) -> ModelOptions:
+        """Take these options out of all that a command was given."""
+        return cls(**{field.name: given.pop(field.name) for field in attrs.fields(cls)})
+
+
+@attrs.frozen(kw_only=True)
+class ModelPlan:
+    """A model that can be loaded, as far as this can be known before.
+
+    Attributes:
+        name: Folder, repository or embedded model.
+        chosen: Whether the user named it.
+        embedded: Whether a plugin brings it along.
+        device: Where it runs; ``None``: where it is loaded.
+        dtype: ``None``: that of the files.
+        offload: ``none``, ``model``, ``group`` or ``sequential``.
+        quantize: ``none``, ``int8``, ``fp8`` or ``nf4``.
+        loras: Their files and scales.
+    """
+
+    name: str
+    chosen: bool = True
+    embedded: bool = False
+    device: str | None = None
+    dtype: str | None = None
+    offload: str = "none"
+    quantize: str = "none"
+    loras: tuple[Lora, ...] = ()
+
+
+def plan_model(options: ModelOptions, registry: Registry) -> ModelPlan:
+    """Check the options of a model and return what is to be loaded.
+
+    Raises:
+        ModelError: Nothing embeds the default model, or an option needs what is not there.
+    """
+    name = options.name or DEFAULT_MODEL
+    embedded = name in registry.models
+    if options.name is None and not embedded:
+        raise ModelError(
+            f"there is no embedded model {name!r}; name a model with --model, a folder or a"
+            f" repository such as {REAL_MODEL}.{registry.absent()}"
+        )
+    _check_quantize(options.quantize, name, embedded=embedded)
+    return ModelPlan(
+        name=name,
+        chosen=options.name is not None,
+        embedded=embedded,
+        device=_device(options, embedded=embedded),
+        dtype=options.dtype,
+        offload=options.offload,
+        quantize=options.quantize,
+        loras=check_loras(options.loras),
+    )
+
+
+def open_editor(plan: ModelPlan) -> Editor:
+    """Load the model.
+
+    Raises:
+        ModelError: It cannot be loaded, or a LoRA does not fit it.
+    """
+    if not plan.chosen:
+        say(
+            "note",
+            f"editing with the embedded model {plan.name!r}, which knows drawn scenes only; for"
+            f" photographs add --model {REAL_MODEL}",
+            "cyan",
+        )
+    options: dict[str, Any] = {"dtype": plan.dtype}
+    if plan.offload == "none":
+        options["device"] = plan.device
+    if plan.quantize != "none":
+        options["quantization_config"] = _quantization(plan.quantize)
+        options["dtype"] = plan.dtype or "bfloat16"
+    with quiet(bars=not plan.embedded), working(f"loading {plan.name}"):
+        editor = Editor.from_pretrained(plan.name, **options)
+        add_loras(editor.pipe, plan.loras)
+        _offload(editor.pipe, plan)
+    editor.pipe.set_progress_bar_config(disable=True)
+    return editor
+
+
+def _device(options: ModelOptions, *, embedded: bool) -> str | None:
+    """An embedded model is small enough to stay where it is loaded, unless it is sent away."""
+    if options.device is not None or (embedded and options.offload == "none"):
+        device = options.device
+    else:
+        found = torch.accelerator.current_accelerator(check_available=True)
+        device = None if found is None else str(found)
+    if options.offload != "none" and (device is None or device.startswith("cpu")):
+        raise ModelError(
+            f"--offload {options.offload} moves the model to an accelerator and back, and"
+            + (" --device says cpu" if device else " there is none here")
+            + "; leave --offload out"
+        )
+    return device
+
+
+def _offload(pipe: Any, plan: ModelPlan) -> None:
+    if plan.offload == "model":
+        pipe.enable_model_cpu_offload(device=plan.device)
+    elif plan.offload == "sequential":
+        pipe.enable_sequential_cpu_offload(device=plan.device)
+    elif plan.offload == "group":
+        place = torch.device(str(plan.device))
+        # By leaf: text encoders nest their layers too deep for diffusers to find blocks in them.
+        pipe.enable_group_offload(
+            onload_device=place, offload_type="leaf_level", use_stream=place.type == "cuda"
+        )
+
+
+def _check_quantize(kind: str, name: str, *, embedded: bool) -> None:
+    if kind == "none":
+        return
+    if embedded:
+        raise ModelError(f"--quantize is for models loaded from files; {name!r} is embedded")
+    package = PACKAGES[kind]
+    if importlib.util.find_spec(package) is None:
+        raise ModelError(
+            f"--quantize {kind} needs the package {package}; install it with:"
+            ' pip install "refhooks[quantize]"'
+        )
+    if kind == "nf4" and not torch.accelerator.is_available():
+        raise ModelError("--quantize nf4 needs an accelerator, and there is none here; try int8")
+
+
+def _quantization(kind: str) -> Any:
+    """The two large models are quantised; the VAE is small, and shows errors as they are."""
+    import diffusers  # noqa: PLC0415  takes seconds
+    import transformers  # noqa: PLC0415
+
+    if kind == "nf4":
+        options = {
+            "load_in_4bit": True,
+            "bnb_4bit_quant_type": "nf4",
+            "bnb_4bit_compute_dtype": torch.bfloat16,
+        }
+        mapping = {
+            "transformer": diffusers.BitsAndBytesConfig(**options),
+            "text_encoder": transformers.BitsAndBytesConfig(**options),
+        }
+    else:
+        from torchao import quantization  # noqa: PLC0415  an extra
+
+        scheme = {"int8": "Int8WeightOnlyConfig", "fp8": "Float8WeightOnlyConfig"}[kind]
+        mapping = {
+            "transformer": diffusers.TorchAoConfig(getattr(quantization, scheme)()),
+            "text_encoder": transformers.TorchAoConfig(getattr(quantization, scheme)()),
+        }
+    return diffusers.PipelineQuantizationConfig(quant_mapping=mapping)
