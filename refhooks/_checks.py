@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import torch
 
 from refhooks._names import listed
@@ -14,6 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
+
+
+@attrs.frozen
+class Contract:
+    """What a run's values must fit.
+
+    Attributes:
+        tokens: Tokens of each reference's whole picture, ``None`` for one that never acts.
+        width: Of the transformer, for ``Inputs.added``.
+    """
+
+    tokens: tuple[int | None, ...]
+    width: int
 
 
 def where(plugin: str, hook: str, ctx: Context) -> str:
@@ -28,9 +42,9 @@ def like(new: Any, old: Tensor, name: str, label: str, *, eager: bool) -> Tensor
         HookReturnError: Not a tensor, or another shape, dtype or device.
         NotFiniteError: ``eager`` and the tensor holds NaN or infinity.
     """
-    if new is old:
-        return old
     tensor = _tensor(new, name, label)
+    if tensor is old:
+        return tensor
     if tensor.shape != old.shape:
         raise HookReturnError(
             f"{label}: {name} must keep the shape {list(old.shape)}, got {list(tensor.shape)}"
@@ -54,6 +68,13 @@ def branches(new: Any, own: Sequence[Branch], label: str) -> tuple[Branch, ...]:
     names = [entry.name for entry in new]
     if len(set(names)) != len(names):
         raise HookReturnError(f"{label}: branch names must be unique, got {listed(names)}")
+    texts = {entry.text for entry in own}
+    unknown = [entry for entry in new if entry.text not in texts]
+    if unknown:
+        raise HookReturnError(
+            f"{label}: branch {unknown[0].name!r} reads the text {unknown[0].text!r}; this run has"
+            f" {listed(sorted(texts))}"
+        )
     missing = [entry.name for entry in own if entry not in new]
     if missing:
         raise HookReturnError(
@@ -62,7 +83,7 @@ def branches(new: Any, own: Sequence[Branch], label: str) -> tuple[Branch, ...]:
     return tuple(new)
 
 
-def inputs(new: Any, old: Inputs, label: str, *, eager: bool) -> Inputs:
+def inputs(new: Any, old: Inputs, contract: Contract, label: str, *, eager: bool) -> Inputs:
     """Check new inputs of the transformer against the ones they replace.
 
     Raises:
@@ -72,17 +93,16 @@ def inputs(new: Any, old: Inputs, label: str, *, eager: bool) -> Inputs:
     if not isinstance(new, Inputs):
         raise HookReturnError(f"{label}: must return refhooks.Inputs or None, got {_kind(new)}")
     like(new.target, old.target, "target", label, eager=eager)
-    if len(new.slots) != len(old.slots):
-        raise HookReturnError(
-            f"{label}: the number of slots must stay {len(old.slots)}, got {len(new.slots)}"
-        )
+    if not isinstance(new.slots, tuple) or len(new.slots) != len(old.slots):
+        raise HookReturnError(f"{label}: the number of slots must stay {len(old.slots)}")
     for number, (tokens, before) in enumerate(zip(new.slots, old.slots, strict=True)):
         if tokens is not before and tokens is not None:
-            _tokens(tokens, old.target, f"slot {number}", label, eager=eager)
+            name = f"slot {number}"
+            _tokens(tokens, old.target, contract.tokens[number], name, label, eager=eager)
     if new.text is not old.text:
-        _text(new.text, old, label)
+        _text(new.text, old, label, eager=eager)
     if new.added is not None and new.added is not old.added:
-        _added(new.added, old.target, label, eager=eager)
+        _added(new.added, old.target, contract.width, label, eager=eager)
     return new
 
 
@@ -153,29 +173,39 @@ def _floating(value: Any, name: str, label: str) -> None:
         raise HookReturnError(f"{label}: {name} must be floating point, got {value.dtype}")
 
 
-def _tokens(tokens: Any, target: Tensor, name: str, label: str, *, eager: bool) -> None:
+def _tokens(
+    tokens: Any, target: Tensor, count: int | None, name: str, label: str, *, eager: bool
+) -> None:
     if not isinstance(tokens, Tokens):
         raise HookReturnError(f"{label}: {name} must hold refhooks.Tokens, got {_kind(tokens)}")
+    if count is None:
+        raise HookReturnError(
+            f"{label}: {name} must stay empty: its reference has strength 0 at every step"
+        )
     latents = _tensor(tokens.latents, f"{name}.latents", label)
     batch, _, channels = target.shape
-    if latents.ndim != 3 or latents.shape[0] not in (1, batch) or latents.shape[2] != channels:
+    if tuple(latents.shape) not in ((1, count, channels), (batch, count, channels)):
         raise HookReturnError(
-            f"{label}: {name}.latents must be [1 or {batch},R,{channels}],"
-            f" got {list(latents.shape)}"
+            f"{label}: {name}.latents must be [1 or {batch},{count},{channels}], the whole picture"
+            f" (keep names the tokens that are passed on), got {list(latents.shape)}"
         )
     _same_kind(latents, target, f"{name}.latents", label)
     if tokens.keep is not None:
-        keep = _tensor(tokens.keep, f"{name}.keep", label)
-        if keep.ndim != 1 or keep.dtype != torch.int64 or keep.device != target.device:
-            raise HookReturnError(
-                f"{label}: {name}.keep must be int64 indices [K] on {target.device},"
-                f" got {keep.dtype} {list(keep.shape)} on {keep.device}"
-            )
+        _keep(tokens.keep, target, f"{name}.keep", label)
     if eager:
         _finite(latents, f"{name}.latents", label)
 
 
-def _text(text: Any, old: Inputs, label: str) -> None:
+def _keep(value: Any, target: Tensor, name: str, label: str) -> None:
+    keep = _tensor(value, name, label)
+    if keep.ndim != 1 or keep.dtype != torch.int64 or keep.device != target.device:
+        raise HookReturnError(
+            f"{label}: {name} must be int64 indices [K] on {target.device},"
+            f" got {keep.dtype} {list(keep.shape)} on {keep.device}"
+        )
+
+
+def _text(text: Any, old: Inputs, label: str, *, eager: bool) -> None:
     if not isinstance(text, Text):
         raise HookReturnError(f"{label}: text must be refhooks.Text, got {_kind(text)}")
     before = old.text.embeds
@@ -186,19 +216,21 @@ def _text(text: Any, old: Inputs, label: str) -> None:
             f" got {list(embeds.shape)}"
         )
     _same_kind(embeds, before, "text.embeds", label)
-    if text.mask is not None and tuple(text.mask.shape) != tuple(embeds.shape[:2]):
-        raise HookReturnError(
-            f"{label}: text.mask must be {list(embeds.shape[:2])}, got {list(text.mask.shape)}"
-        )
+    if text.mask is not None:
+        mask = _tensor(text.mask, "text.mask", label)
+        if mask.shape != embeds.shape[:2]:
+            raise HookReturnError(
+                f"{label}: text.mask must be {list(embeds.shape[:2])}, got {list(mask.shape)}"
+            )
+    if eager:
+        _finite(embeds, "text.embeds", label)
 
 
-def _added(added: Any, target: Tensor, label: str, *, eager: bool) -> None:
+def _added(added: Any, target: Tensor, width: int, label: str, *, eager: bool) -> None:
     tensor = _tensor(added, "added", label)
-    if tensor.ndim != 3 or tensor.shape[:2] != target.shape[:2]:
-        raise HookReturnError(
-            f"{label}: added must be [{target.shape[0]},{target.shape[1]},width],"
-            f" got {list(tensor.shape)}"
-        )
+    expected = (*target.shape[:2], width)
+    if tuple(tensor.shape) != expected:
+        raise HookReturnError(f"{label}: added must be {list(expected)}, got {list(tensor.shape)}")
     _same_kind(tensor, target, "added", label)
     if eager:
         _finite(tensor, "added", label)

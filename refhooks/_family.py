@@ -10,6 +10,7 @@ from attrs import validators
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     import torch
     from PIL.Image import Image
@@ -90,12 +91,17 @@ class EmbeddedModel:
         description: One line for listings.
         load: Loads and returns the pipeline, without a network.
         checkpoint: What it prescribes.
+        samples: Returns the paths of pictures that it edits well, the best one first; none by
+            default. ``refhooks demo`` edits the first.
+        prompts: Prompts that it follows well on the first sample, the best one first.
     """
 
     name: str
     description: str
     load: Callable[[], Any]
     checkpoint: Checkpoint = Checkpoint()
+    samples: Callable[[], Sequence[Path]] = tuple
+    prompts: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -238,12 +244,14 @@ class FamilyRun(abc.ABC):
         noise: The starting noise ``ε``, ``[B,T,C]``, from CPU generators.
         grid: Rows and columns of the target's tokens.
         grids: Rows and columns of each reference's tokens; ``None`` for one that never acts.
+        width: Of the transformer, for ``Inputs.added``.
         branches: The family's own forward passes, in order.
     """
 
     noise: Tensor
     grid: tuple[int, int]
     grids: tuple[tuple[int, int] | None, ...]
+    width: int
     branches: tuple[Branch, ...]
 
     @abc.abstractmethod

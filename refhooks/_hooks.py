@@ -95,13 +95,17 @@ class Hooks:
 
     Args:
         plugins: What takes part, in call order.
+        contract: What the values of this run must fit.
         eager: Check every returned tensor for NaN and infinity, and name the plugin.
 
     Raises:
         PluginError: An object is not valid, or is registered twice.
     """
 
-    def __init__(self, plugins: Sequence[BoundPlugin], *, eager: bool = False) -> None:
+    def __init__(
+        self, plugins: Sequence[BoundPlugin], contract: _checks.Contract, *, eager: bool = False
+    ) -> None:
+        self._contract = contract
         self._eager = eager
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(RunHooks)
@@ -148,7 +152,7 @@ class Hooks:
                 new = call(ctx, {"ctx": ctx, "branch": branch, "inputs": inputs})
                 if new is not None:
                     label = _checks.where(call.plugin.label, call.hook, ctx)
-                    inputs = _checks.inputs(new, inputs, label, eager=self._eager)
+                    inputs = _checks.inputs(new, inputs, self._contract, label, eager=self._eager)
         return inputs
 
     @property

@@ -85,7 +85,11 @@ def check_output(path: str | Path) -> Path:
     target = Path(path)
     if target.suffix.lower() not in EXTENSIONS:
         raise InputError(f"{target}: the ending must be one of {listed(EXTENSIONS)}")
-    if target.is_dir():
+    try:
+        is_folder = target.is_dir()
+    except OSError as error:  # such as a name that is too long
+        raise InputError(f"{target} cannot be written: {error}") from error
+    if is_folder:
         raise InputError(f"{target} is a directory; name a file")
     if not target.parent.is_dir():
         raise InputError(f"{target}: there is no folder {target.parent}; make it first")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import re
 import threading
 import warnings
@@ -16,6 +17,7 @@ import torch
 from PIL import Image
 
 from refhooks._bound import BoundReference, Method, RunInfo
+from refhooks._checks import Contract
 from refhooks._family import FamilyRun, Guidance, Shown
 from refhooks._hooks import BoundPlugin, Hooks
 from refhooks._pictures import fit_picture, load_picture
@@ -149,7 +151,9 @@ def _bind(editor: Editor, request: Request) -> Iterator[Run]:
             BoundPlugin(plugin, f"plugin {type(plugin).__name__} of the call")
             for plugin in request.plugins
         ]
-        hooks = Hooks(bound, eager=request.eager)
+        tokens = tuple(None if grid is None else math.prod(grid) for grid in opened.grids)
+        contract = Contract(tokens=tokens, width=opened.width)
+        hooks = Hooks(bound, contract, eager=request.eager)
         opened.prepare(attention=hooks.edits_attention, record=request.record_attention)
         bar = stack.enter_context(editor.pipe.progress_bar(total=len(sigmas)))
         bar.set_description(f"seed {request.seeds[0]}")

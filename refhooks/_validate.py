@@ -63,6 +63,8 @@ def check_implementations(plugin: object, label: str, specs: type, others: type)
             raise PluginError(
                 f"{label}: {name} is a wrapper; hooks here form a chain, use tryfirst or trylast"
             )
+        if mark.get("specname"):
+            raise PluginError(f"{label}: {name} has a specname; name the function after its hook")
         _check_parameters(member, f"{label}: {name}", known[name])
 
 

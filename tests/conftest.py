@@ -15,7 +15,6 @@ import tiny
 
 import refhooks as rh
 
-AREA = 64 * 64
 torch.set_num_threads(1)  # tiny tensors: a second thread costs more than it brings
 
 
@@ -24,10 +23,12 @@ def small_stock(monkeypatch):
     """Shrink the areas to which the stock pipelines resize pictures."""
     original = pipeline_qwenimage_edit.calculate_dimensions
     monkeypatch.setattr(
-        pipeline_qwenimage_edit, "calculate_dimensions", lambda _area, ratio: original(AREA, ratio)
+        pipeline_qwenimage_edit,
+        "calculate_dimensions",
+        lambda _area, ratio: original(tiny.AREA, ratio),
     )
-    monkeypatch.setattr(pipeline_qwenimage_edit_plus, "VAE_IMAGE_SIZE", AREA)
-    monkeypatch.setattr(pipeline_qwenimage_edit_plus, "CONDITION_IMAGE_SIZE", AREA)
+    monkeypatch.setattr(pipeline_qwenimage_edit_plus, "VAE_IMAGE_SIZE", tiny.AREA)
+    monkeypatch.setattr(pipeline_qwenimage_edit_plus, "CONDITION_IMAGE_SIZE", tiny.AREA)
 
 
 @pytest.fixture(scope="session")
@@ -39,4 +40,6 @@ def pipe():
 @pytest.fixture
 def editor(pipe):
     """An editor on the shared pipeline, at 64x64."""
-    return rh.Editor(pipe, checkpoint=rh.Checkpoint(output=AREA, reference=AREA, vision=AREA))
+    return rh.Editor(
+        pipe, checkpoint=rh.Checkpoint(output=tiny.AREA, reference=tiny.AREA, vision=tiny.AREA)
+    )

@@ -27,6 +27,7 @@ SPECIAL = (
     "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>",
 )  # fmt: skip
 WIDTH = 32
+AREA = 64 * 64  # to which the tests shrink the stock pipelines
 PIPELINES = {"edit": QwenImageEditPipeline, "plus": QwenImageEditPlusPipeline}
 # (VAE stages, transformer blocks, heads): three widths, depths and VAE factors.
 SHAPES = {"small": ((1, 2), 1, 1), "middle": ((1, 2, 2), 2, 2), "large": ((1, 1, 2, 2), 3, 3)}

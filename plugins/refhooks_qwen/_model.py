@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from refhooks import InputError, Layout
+from refhooks import Layout
 from refhooks_qwen import _positions
 from refhooks_qwen._attention import Processors
 
@@ -95,10 +95,7 @@ class ModelHooks:
 
     def _grid_of(self, slot: int) -> Grid:
         grid = self._grids[slot]
-        if grid is None:
-            raise InputError(
-                f"slot {slot} was filled, but reference {slot + 1} has strength 0 at every step"
-            )
+        assert grid is not None  # noqa: S101  the core lets nothing fill the slot of such a one
         return grid
 
     def _is_stock(self, filled: Filled) -> bool:

@@ -11,7 +11,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from transformers.processing_utils import ProcessorMixin
 
 
-class StillPictureProcessor(Qwen2VLProcessor):
+class StillPictureProcessor(Qwen2VLProcessor):  # type: ignore[misc]  # transformers is untyped
     """A ``Qwen2VLProcessor`` for still pictures.
 
     The stock class insists on a video processor, which needs torchvision; edits show no videos.

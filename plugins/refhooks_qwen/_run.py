@@ -47,6 +47,7 @@ class QwenRun(FamilyRun):
         self._shares: list[Tensor] = []
         self.grid = grid
         self.grids = grids
+        self.width = pipe.transformer.inner_dim
         self.branches = tuple(Branch(name, text=name) for name in texts)
         self.noise = self._draw(seeds)
 
@@ -109,7 +110,7 @@ class QwenRun(FamilyRun):
         combined = uncond + self._cfg * (cond - uncond)
         cond_norm = torch.norm(cond, dim=-1, keepdim=True)
         combined_norm = torch.norm(combined, dim=-1, keepdim=True)
-        return combined * (cond_norm / combined_norm)
+        return torch.mul(combined, cond_norm / combined_norm)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Return the pictures ``[B,3,height,width]``, 0–1."""

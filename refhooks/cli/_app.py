@@ -18,7 +18,9 @@ EDIT_EXAMPLES = (
 )
 
 
-@click.group(cls=App, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=App, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="refhooks")
 def main() -> None:
     """Edit pictures, and decide how and how much each reference picture steers the edit."""
@@ -62,8 +64,8 @@ def edit(**given: Any) -> None:
 
 @main.command(cls=Command)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def plugins(as_json: bool) -> None:  # noqa: FBT001  click passes options by name
-    """List the installed plugins: what each registers, and why one is not live."""
+def plugins(as_json: bool) -> None:
+    """List the plugins, what they register, and why one is not live."""
     from refhooks.cli._plugins import list_plugins  # noqa: PLC0415  imports every plugin
 
     list_plugins(as_json=as_json)
@@ -75,7 +77,7 @@ def plugins(as_json: bool) -> None:  # noqa: FBT001  click passes options by nam
     type=click.Path(path_type=Path), help="Where to write; made if it is not there.",
 )  # fmt: skip
 def demo(folder: Path) -> None:
-    """Edit a sample picture with the embedded model, and show it before and after."""
+    """Edit a sample picture with the embedded model."""
     from refhooks.cli._demo import run_demo  # noqa: PLC0415  imports torch
 
     run_demo(folder)

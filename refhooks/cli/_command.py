@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import traceback
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
@@ -15,6 +15,10 @@ import click
 from refhooks.cli._terminal import say, warnings_as_lines
 from refhooks.errors import RefhooksError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+GENERAL = "General"
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 
 
@@ -36,9 +40,15 @@ class Option(click.Option):
         heading: Such as ``Sampling``.
     """
 
-    def __init__(self, *args: Any, heading: str = "General", **kwargs: Any) -> None:
+    def __init__(self, *args: Any, heading: str = GENERAL, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.heading = heading
+
+    def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
+        """Leave ``[x>=1]`` out: who oversteps a range is told of it."""
+        extra = super().get_help_extra(ctx)
+        extra.pop("range", None)
+        return extra
 
 
 class Command(click.Command):
@@ -50,13 +60,13 @@ class Command(click.Command):
         self.examples = examples
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, grouped by heading, in the order of their first one."""
+        """Write the options, grouped by heading; what every command has comes last."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:
-                groups.setdefault(getattr(parameter, "heading", "General"), []).append(record)
-        for heading, records in groups.items():
+            if record is not None and isinstance(parameter, click.Option):
+                groups.setdefault(getattr(parameter, "heading", GENERAL), []).append(record)
+        for heading, records in sorted(groups.items(), key=lambda group: group[0] == GENERAL):
             with formatter.section(heading):
                 formatter.write_dl(records)
 
@@ -74,23 +84,33 @@ class App(click.Group):
 
     command_class = Command
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
         """Run a command line.
 
         Args:
-            *args: As ``click.Group.main`` takes them.
+            args: By default those of the process.
+            prog_name: How the help names the program.
+            complete_var: As click takes it.
             standalone_mode: ``True`` exits: 0, 2 for what the user can put right, 1 for anything
                 else, 130 after Ctrl-C. ``False`` lets exceptions through.
-            **extra: As ``click.Group.main`` takes them.
+            **extra: As click takes them.
         """
-        run = super().main
-        if not standalone_mode:
-            return run(*args, standalone_mode=False, **extra)
         settings = Settings()
+        run: Callable[..., Any] = super().main
+        run = functools.partial(
+            run, args, prog_name, complete_var, standalone_mode=False, obj=settings, **extra
+        )
+        if not standalone_mode:
+            return run()
         with warnings_as_lines():
-            status = _status(
-                lambda: run(*args, standalone_mode=False, obj=settings, **extra), settings
-            )
+            status = _status(run, settings)
         sys.exit(status)
 
 
@@ -154,6 +174,6 @@ def _debug_option() -> Option:
     )
 
 
-def _set_debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001
+def _set_debug(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value and isinstance(context.obj, Settings):
         context.obj.debug = True

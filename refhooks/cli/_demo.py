@@ -59,7 +59,10 @@ def run_demo(folder: Path) -> None:
 def _model() -> EmbeddedModel:
     registry = load_registry()
     if DEFAULT_MODEL not in registry.models:
-        raise ModelError(f"there is no embedded model {DEFAULT_MODEL!r}.{registry.absent()}")
+        raise ModelError(
+            f"there is no embedded model {DEFAULT_MODEL!r}; refhooks plugins shows"
+            f" what is installed.{registry.absent()}"
+        )
     return registry.models[DEFAULT_MODEL]
 
 

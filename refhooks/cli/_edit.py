@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._editor import Editor
 from refhooks._pictures import load_picture
 from refhooks._registry import load_registry
 from refhooks._request import make_request
-from refhooks._result import check_output
 from refhooks._strategy import Reference, Stage
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import ModelOptions, ModelPlan, open_editor, plan_model
 from refhooks.cli._parse import check_strength, parse_reference
-from refhooks.cli._preview import preview_place, previews
+from refhooks.cli._places import check_places, preview_place
+from refhooks.cli._preview import previews
 from refhooks.cli._terminal import steps_bar, tell
-from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
-    from refhooks._editor import Editor
     from refhooks._registry import Registry
     from refhooks._request import Callback
     from refhooks._result import EditResult
@@ -101,7 +101,6 @@ def run_edit(options: EditOptions) -> None:
 
 
 def _check(options: EditOptions, registry: Registry) -> _Job:
-    target = check_output(options.output)
     if options.strength is not None:
         check_strength(options.strength, "--strength")
     if options.method is not None:
@@ -110,30 +109,25 @@ def _check(options: EditOptions, registry: Registry) -> _Job:
     pictures = [options.image, *[str(entry.image) for entry in references]]
     for picture in pictures:
         load_picture(picture)
-    _check_places(options, target, pictures)
-    make_request(
-        options.image,
-        options.prompt,
-        strategy=options.strategy("default"),
-        plugins=(),
-        callback=None,
-        check="final",
-        **options.arguments(references),
-    )
+    preview = options.preview_every is not None
+    target = check_places(options.output, count=options.count, preview=preview, pictures=pictures)
+    _check_arguments(options, references)
     return _Job(options, target, plan_model(options.model, registry), references)
 
 
-def _check_places(options: EditOptions, target: Path, pictures: Sequence[str]) -> None:
-    """Nothing that is written may be a picture that is read: a run may fail after the first."""
-    places = [target]
-    if options.count > 1:
-        places = [target.with_stem(f"{target.stem}-{n + 1}") for n in range(options.count)]
-    if options.preview_every is not None:
-        places.append(preview_place(target))
-    for place in places:
-        check_output(place)
-        if place.exists() and any(place.samefile(picture) for picture in pictures):
-            raise InputError(f"{place} is one of the pictures to read; name another output")
+def _check_arguments(options: EditOptions, references: Sequence[Reference]) -> None:
+    """Refuse what ``Editor.edit`` itself would refuse first, but before there is an editor."""
+    call = inspect.signature(Editor.edit).bind(
+        None,
+        options.image,
+        options.prompt,
+        strategy=options.strategy("default"),
+        **options.arguments(references),
+    )
+    call.apply_defaults()
+    arguments = dict(call.arguments)
+    del arguments["self"]
+    make_request(**arguments)
 
 
 def _edit(editor: Editor, job: _Job) -> EditResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
@@ -176,8 +177,7 @@ def _quantization(kind: str) -> Any:
             "text_encoder": transformers.BitsAndBytesConfig(**options),
         }
     else:
-        from torchao import quantization  # noqa: PLC0415  an extra
-
+        quantization = importlib.import_module("torchao.quantization")  # an extra
         scheme = {"int8": "Int8WeightOnlyConfig", "fp8": "Float8WeightOnlyConfig"}[kind]
         mapping = {
             "transformer": diffusers.TorchAoConfig(getattr(quantization, scheme)()),

@@ -58,12 +58,12 @@ model_options = _together(
 )  # fmt: skip
 
 sampling_options = _together(
-    option("Sampling", "--steps", type=click.IntRange(1, 1000),
+    option("Sampling", "--steps", metavar="N", type=click.IntRange(1, 1000),
            help="Denoising steps; by default the model's own number."),
-    option("Sampling", "--seed", type=click.IntRange(0),
+    option("Sampling", "--seed", metavar="N", type=click.IntRange(0),
            help="The same seed gives the same picture; by default a new one, which is printed."),
-    option("Sampling", "-n", "count", type=click.IntRange(1, 4096), default=1, show_default=True,
-           help="Pictures, from consecutive seeds."),
+    option("Sampling", "-n", "count", metavar="N", type=click.IntRange(1, 4096), default=1,
+           show_default=True, help="Pictures, from consecutive seeds."),
     option("Sampling", "--cfg", type=float, metavar="SCALE",
            help="Guidance: how closely to follow the prompt; 1 is off. By default the model's"
            " own."),
@@ -71,6 +71,8 @@ sampling_options = _together(
            help="What guidance moves away from."),
     option("Sampling", "--resolution", type=click.IntRange(1), metavar="PIXELS",
            help="Pixels of the output, width times height, in the shape of IMAGE."),
-    option("Sampling", "--height", type=click.IntRange(1), help="Of the output, in pixels."),
-    option("Sampling", "--width", type=click.IntRange(1), help="Of the output, in pixels."),
+    option("Sampling", "--height", metavar="PIXELS", type=click.IntRange(1),
+           help="Of the output; the width follows if it is not given."),
+    option("Sampling", "--width", metavar="PIXELS", type=click.IntRange(1),
+           help="Of the output; the height follows if it is not given."),
 )  # fmt: skip

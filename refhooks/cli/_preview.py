@@ -24,11 +24,6 @@ if TYPE_CHECKING:
     from refhooks._family import FamilyRun, Size
 
 
-def preview_place(output: Path) -> Path:
-    """Return where the preview of an output goes: beside it."""
-    return output.with_name(f"{output.stem}.preview.png")
-
-
 @contextlib.contextmanager
 def previews(
     editor: Editor, size: Size, place: Path, every: int

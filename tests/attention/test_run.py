@@ -6,7 +6,6 @@ import attrs
 import pytest
 import tiny
 import torch
-from conftest import AREA
 from diffusers.models.attention_dispatch import AttentionBackendName
 from diffusers.models.transformers.transformer_qwenimage import QwenDoubleStreamAttnProcessor2_0
 
@@ -18,7 +17,9 @@ PROMPT = "make it blue"
 
 def editor_for(pipe):
     """An editor at the tests' size."""
-    return rh.Editor(pipe, checkpoint=rh.Checkpoint(output=AREA, reference=AREA, vision=AREA))
+    return rh.Editor(
+        pipe, checkpoint=rh.Checkpoint(output=tiny.AREA, reference=tiny.AREA, vision=tiny.AREA)
+    )
 
 
 def processors(pipe):

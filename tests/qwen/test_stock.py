@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import tiny
 import torch
-from conftest import AREA
 from PIL import ImageChops
 
 import refhooks as rh
@@ -63,7 +62,7 @@ def editor(pipe):
 
     QwenImageEditPipeline has its area in its code, so there is no constant to read.
     """
-    area = AREA if type(pipe).__name__ == "QwenImageEditPipeline" else None
+    area = tiny.AREA if type(pipe).__name__ == "QwenImageEditPipeline" else None
     return rh.Editor(pipe, checkpoint=rh.Checkpoint(reference=area))
 
 

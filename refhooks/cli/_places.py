@@ -1,0 +1,66 @@
+"""Where a command writes: checked before the model loads, so that no run is lost for it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from refhooks._result import check_output
+from refhooks.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def preview_place(output: Path) -> Path:
+    """Return where the preview of an output goes: beside it."""
+    return output.with_name(f"{output.stem}.preview.png")
+
+
+def check_places(output: str, *, count: int, preview: bool, pictures: Sequence[str]) -> Path:
+    """Check every file that an edit will write, and return its output.
+
+    Args:
+        output: As it was given.
+        count: Number of pictures; several are numbered.
+        preview: Whether there will be one.
+        pictures: What the edit reads; none of it may be written over.
+
+    Raises:
+        InputError: A name, its ending or its folder does not allow it.
+    """
+    target = _checked(output)
+    places = [target]
+    if count > 1:
+        places = [target.with_stem(f"{target.stem}-{number + 1}") for number in range(count)]
+    if preview:
+        places.append(preview_place(target))
+    for place in places:
+        _checked(place)
+        if place.exists() and any(place.samefile(picture) for picture in pictures):
+            raise InputError(f"{place} is one of the pictures to read; name another output")
+    _try_writing(target)
+    return target
+
+
+def _checked(place: str | Path) -> Path:
+    try:
+        checked = check_output(place)
+        checked.stat()
+    except FileNotFoundError:
+        return checked
+    except OSError as error:
+        raise InputError(f"{place} cannot be written: {error.strerror}") from error
+    return checked
+
+
+def _try_writing(target: Path) -> None:
+    """Permissions do not tell all: there are read-only disks, full ones, and the superuser."""
+    beside = target.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        beside.touch(exist_ok=False)
+    except OSError as error:
+        raise InputError(f"{target} cannot be written: {error.strerror}") from error
+    finally:
+        beside.unlink(missing_ok=True)
