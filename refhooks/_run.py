@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-import re
 import threading
-import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -16,27 +14,25 @@ import numpy as np
 import torch
 from PIL import Image
 
-from refhooks._bound import BoundReference, Method, RunInfo
+from refhooks._bound import BoundReference, RunInfo
 from refhooks._checks import Contract
-from refhooks._family import FamilyRun, Guidance, Shown
 from refhooks._hooks import BoundPlugin, Hooks
-from refhooks._pictures import fit_picture, load_picture
+from refhooks._pictures import fit_picture
+from refhooks._plan import Plan, make_plan
 from refhooks._result import EditResult
-from refhooks._strategy import Strategy, as_strategy
-from refhooks._timetable import Timetable, compile_timetable
 from refhooks._values import Context
-from refhooks.errors import BusyError, InputError, NotFiniteError, OutOfMemoryError, RefhooksWarning
+from refhooks.errors import BusyError, NotFiniteError, OutOfMemoryError
 from refhooks.loop import denoise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from torch import Tensor
 
     from refhooks._editor import Editor
-    from refhooks._family import Family, Size
+    from refhooks._family import Family, FamilyRun, Size
     from refhooks._request import Callback, Request
-    from refhooks._strategy import Reference
+    from refhooks._timetable import Timetable
 
 _locks: weakref.WeakKeyDictionary[torch.nn.Module, threading.Lock] = weakref.WeakKeyDictionary()
 _locks_guard = threading.Lock()
@@ -112,57 +108,27 @@ def run_edit(editor: Editor, request: Request) -> EditResult:
 
 @contextlib.contextmanager
 def _bind(editor: Editor, request: Request) -> Iterator[Run]:
-    family = editor.family
-    for prompt in (*request.prompts, *request.negative):
-        family.check_prompt(prompt)
-    if len(request.references) > family.max_references:
-        raise InputError(
-            f"{family.name} takes at most {family.max_references} references, the source included;"
-            f" got {len(request.references)}"
-        )
-    strategies = [as_strategy(entry.strategy, family.native) for entry in request.references]
-    methods = [_methods(editor, strategy) for strategy in strategies]
-    pictures = [load_picture(entry.image) for entry in request.references]
-    if pictures and editor.checkpoint.judge is not None:
-        _warn_of(editor.checkpoint.judge(pictures[0]))
-    size = family.output_size(
-        pictures[0] if pictures else None, request.height, request.width, request.resolution
-    )
-    scheduler, sigmas, timesteps = family.schedule(request.steps or family.default_steps, size)
-    timetable = compile_timetable(strategies, sigmas)
-    sizes = _sizes(family, timetable, request.references, pictures)
-    shown = _shown(strategies, timetable, pictures)
-    _warn_of_hidden(request.prompts, shown)
+    family, plan = editor.family, make_plan(editor, request)
     with contextlib.ExitStack() as stack:
         opened = family.open(
             prompts=request.prompts,
-            guidance=Guidance(
-                scale=family.default_cfg if request.cfg is None else request.cfg,
-                negative=request.negative,
-            ),
+            guidance=plan.guidance,
             seeds=request.seeds,
-            size=size,
-            references=sizes,
-            shown=shown,
+            size=plan.size,
+            references=[reference.size for reference in plan.references],
+            shown=plan.shown,
         )
         stack.callback(opened.close)
-        bound = _bound(family, opened, timetable, methods, pictures, size, sizes)
-        bound += [
-            BoundPlugin(plugin, f"plugin {type(plugin).__name__} of the call")
-            for plugin in request.plugins
-        ]
-        tokens = tuple(None if grid is None else math.prod(grid) for grid in opened.grids)
-        contract = Contract(tokens=tokens, width=opened.width)
-        hooks = Hooks(bound, contract, eager=request.eager)
+        hooks = _hooks(family, opened, plan, request)
         opened.prepare(attention=hooks.edits_attention, record=request.record_attention)
-        bar = stack.enter_context(editor.pipe.progress_bar(total=len(sigmas)))
+        bar = stack.enter_context(editor.pipe.progress_bar(total=len(plan.timetable.steps)))
         bar.set_description(f"seed {request.seeds[0]}")
         yield Run(
             family=opened,
             hooks=hooks,
-            scheduler=scheduler,
-            timetable=timetable,
-            timesteps=timesteps,
+            scheduler=plan.scheduler,
+            timetable=plan.timetable,
+            timesteps=plan.timesteps,
             name=family.name,
             blocks=family.blocks,
             bar=bar,
@@ -170,101 +136,53 @@ def _bind(editor: Editor, request: Request) -> Iterator[Run]:
         )
 
 
-def _methods(editor: Editor, strategy: Strategy) -> list[Method]:
-    methods = [
-        editor.registry.method(stage.method) if isinstance(stage.method, str) else stage.method
-        for stage in strategy.stages
-    ]
-    for entry in methods:
-        reason = editor.family.refuses.get(entry.name)
-        if reason:
-            raise InputError(f"{editor.family.name} cannot do {entry.name!r}: {reason}")
-    return methods
-
-
-def _shown(
-    strategies: Sequence[Strategy], timetable: Timetable, pictures: Sequence[Image.Image]
-) -> list[Shown]:
-    """The text encoder sees a picture that acts at any step, unless its strategy says otherwise."""
-    return [
-        Shown(number + 1, picture)
-        for number, (strategy, picture) in enumerate(zip(strategies, pictures, strict=True))
-        if strategy.vision == "always"
-        or (strategy.vision == "auto" and any(timetable.strengths(number)))
-    ]
-
-
-def _warn_of(message: str | None) -> None:
-    if message:
-        warnings.warn(message, RefhooksWarning, stacklevel=2)
-
-
-def _warn_of_hidden(prompts: Sequence[str], shown: Sequence[Shown]) -> None:
-    numbers = {str(entry.number) for entry in shown}
-    for prompt in prompts:
-        for number in re.findall(r"\bpicture (\d+)\b", prompt, flags=re.IGNORECASE):
-            if number not in numbers:
-                _warn_of(f"the prompt names Picture {number}, which the text encoder is not shown")
-
-
-def _sizes(
-    family: Family,
-    timetable: Timetable,
-    references: Sequence[Reference],
-    pictures: Sequence[Image.Image],
-) -> list[Size | None]:
-    return [
-        family.reference_size(picture, reference.resolution)
-        if any(timetable.strengths(number))
-        else None
-        for number, (reference, picture) in enumerate(zip(references, pictures, strict=True))
-    ]
-
-
-def _bound(
-    family: Family,
-    opened: FamilyRun,
-    timetable: Timetable,
-    methods: Sequence[Sequence[Method]],
-    pictures: Sequence[Image.Image],
-    size: Size,
-    sizes: Sequence[Size | None],
-) -> list[BoundPlugin]:
-    """Bind every stage's method to its reference, in the order of the call."""
+def _hooks(family: Family, opened: FamilyRun, plan: Plan, request: Request) -> Hooks:
+    """Bind every stage's method to its reference, in the order of the call, then its plugins."""
     info = RunInfo(
         family=family.name,
         blocks=family.blocks,
-        sigmas=timetable.sigmas,
+        sigmas=plan.timetable.sigmas,
         noise=opened.noise,
         grid=opened.grid,
-        methods=tuple(tuple(stages) for stages in methods),
+        methods=tuple(reference.methods for reference in plan.references),
     )
-    bound = []
-    for index, (stages, picture) in enumerate(zip(methods, pictures, strict=True)):
-        own, grid = sizes[index], opened.grids[index]
-        if own is None or grid is None:
-            continue
-        encode, encode_fitted = _encoders(opened, picture, own, size)
-        for stage, entry in enumerate(stages):
-            strengths = timetable.strengths(index, stage)
-            if not any(strengths):
-                continue
-            label = f"{entry.name} (reference {index + 1}, stage {stage + 1})"
-            reference = BoundReference(
-                index=index,
-                stage=stage,
-                grid=grid,
-                strengths=strengths,
-                encode=encode,
-                encode_fitted=encode_fitted,
-            )
+    bound = [
+        plugin
+        for index in range(len(plan.references))
+        for plugin in _bound(opened, plan, index, info)
+    ]
+    bound += [
+        BoundPlugin(plugin, f"plugin {type(plugin).__name__} of the call")
+        for plugin in request.plugins
+    ]
+    tokens = tuple(None if grid is None else math.prod(grid) for grid in opened.grids)
+    contract = Contract(tokens=tokens, width=opened.width)
+    return Hooks(bound, contract, eager=request.eager)
+
+
+def _bound(opened: FamilyRun, plan: Plan, index: int, info: RunInfo) -> Iterator[BoundPlugin]:
+    """Bind the stages of one reference that act at any step."""
+    planned, grid = plan.references[index], opened.grids[index]
+    if planned.size is None or grid is None:
+        return
+    encode, encode_fitted = _encoders(opened, planned.picture, planned.size, plan.size)
+    for stage, method in enumerate(planned.methods):
+        reference = BoundReference(
+            index=index,
+            stage=stage,
+            grid=grid,
+            strengths=plan.timetable.strengths(index, stage),
+            encode=encode,
+            encode_fitted=encode_fitted,
+        )
+        if any(reference.strengths):
+            label = f"{method.name} (reference {index + 1}, stage {stage + 1})"
             try:
-                implementation = entry.bind(reference, info)
+                implementation = method.bind(reference, info)
             except BaseException as error:
                 error.add_note(f"raised by {label}, bind, before the first step")
                 raise
-            bound.append(BoundPlugin(implementation, label, index, stage))
-    return bound
+            yield BoundPlugin(implementation, label, index, stage)
 
 
 def _encoders(opened: FamilyRun, picture: Image.Image, own: Size, target: Size) -> Any:

@@ -22,12 +22,13 @@ def quiet(*, bars: bool) -> Iterator[None]:
     Args:
         bars: Whether there is anything to wait for.
     """
+    diffusers, transformers, hub = _libraries()
     with contextlib.ExitStack() as stack:
-        for library in _libraries():
-            if not debugging():
-                stack.callback(library.set_verbosity, library.get_verbosity())
-                library.set_verbosity(logging.ERROR)
-            if library.is_progress_bar_enabled() and not (bars and sys.stderr.isatty()):
+        for library in () if debugging() else (diffusers, transformers, hub):
+            stack.callback(library.set_verbosity, library.get_verbosity())
+            library.set_verbosity(logging.ERROR)
+        for library in () if bars and sys.stderr.isatty() else (diffusers, transformers):
+            if library.is_progress_bar_enabled():
                 stack.callback(library.enable_progress_bar)
                 library.disable_progress_bar()
         yield
@@ -36,7 +37,7 @@ def quiet(*, bars: bool) -> Iterator[None]:
 @contextlib.contextmanager
 def logged_as_warnings() -> Iterator[None]:
     """Turn what diffusers logs as a warning into a warning of refhooks, which is shown."""
-    diffusers = _libraries()[0]
+    diffusers, *_ = _libraries()
     logger = logging.getLogger("diffusers")
     handler = _Handler(logging.WARNING)
     before = diffusers.get_verbosity()
@@ -69,6 +70,11 @@ def _only(logger: logging.Logger, handler: logging.Handler) -> Iterator[None]:
 
 def _libraries() -> list[Any]:
     import diffusers.utils.logging  # noqa: PLC0415  takes seconds
+    import huggingface_hub.utils.logging  # noqa: PLC0415
     import transformers.utils.logging  # noqa: PLC0415
 
-    return [diffusers.utils.logging, transformers.utils.logging]
+    return [
+        diffusers.utils.logging,
+        transformers.utils.logging,
+        huggingface_hub.utils.logging,
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
@@ -109,7 +110,8 @@ def open_editor(plan: ModelPlan) -> Editor:
     if plan.quantize != "none":
         options["quantization_config"] = _quantization(plan.quantize)
         options["dtype"] = plan.dtype or "bfloat16"
-    with quiet(bars=not plan.embedded), working(f"loading {plan.name}"):
+    spinner = working(f"loading {plan.name}") if plan.embedded else contextlib.nullcontext()
+    with quiet(bars=not plan.embedded), spinner:
         editor = Editor.from_pretrained(plan.name, **options)
         add_loras(editor.pipe, plan.loras)
         _offload(editor.pipe, plan)
