@@ -1,0 +1,137 @@
+"""What the hook machinery costs: host time inside the façade, and a whole edit against stock.
+
+    python benchmarks/overhead.py [--repeats 9] [--json benchmarks/results/overhead.json]
+
+The first figure is the time spent in the façade (planning of chains, calls, checks) per step, with a
+transformer that returns at once. The second is the wall time of ``Editor.edit`` over that of the
+stock pipeline's ``__call__`` with the same arguments: interleaved pairs in one process, the median of
+the ratios and their spread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+import tiny
+
+import refhooks as rh
+from refhooks import _hooks
+
+STEPS = 20
+SIZE = 256
+AREA = SIZE * SIZE
+
+
+def facade_ms(strategy: Any, references: int) -> float:
+    """Return the milliseconds per step inside the façade, median of 5 runs."""
+    pipe = tiny.build("plus", "middle")
+    pipe.transformer.forward = lambda hidden_states, **_: (hidden_states,)
+    editor = _editor(pipe)
+    spent: list[int] = []
+    for name in ("step", "branches", "conditioning", "attention", "velocity"):
+        setattr(_hooks.Hooks, name, _timed(getattr(_hooks.Hooks, name), spent))
+    runs = []
+    for _ in range(5):
+        spent.clear()
+        editor.edit(
+            tiny.picture(), "make it blue", steps=STEPS, seed=1, strategy=strategy,
+            references=[tiny.picture(1)] * (references - 1),
+        )  # fmt: skip
+        runs.append(sum(spent) / 1e6 / STEPS)
+    return statistics.median(runs)
+
+
+def _timed(function: Callable[..., Any], spent: list[int]) -> Callable[..., Any]:
+    original = getattr(function, "__wrapped__", function)
+
+    def timed(*args: Any) -> Any:
+        start = time.perf_counter_ns()
+        try:
+            return original(*args)
+        finally:
+            spent.append(time.perf_counter_ns() - start)
+
+    timed.__wrapped__ = original  # type: ignore[attr-defined]
+    return timed
+
+
+def end_to_end(repeats: int) -> list[float]:
+    """Return the ratio of each interleaved pair: ours over stock."""
+    pipe = tiny.build("plus", "large")
+    editor = _editor(pipe)
+    source = tiny.picture(size=(SIZE, SIZE))
+    arguments = {"height": SIZE, "width": SIZE}
+
+    def ours() -> None:
+        editor.edit(source, "make it blue", steps=STEPS, seed=1, cfg=4.0, **arguments)
+
+    def stock() -> None:
+        pipe(
+            image=[source], prompt="make it blue", negative_prompt=" ", true_cfg_scale=4.0,
+            num_inference_steps=STEPS, generator=torch.Generator().manual_seed(1), **arguments,
+        )  # fmt: skip
+
+    from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as module  # noqa: PLC0415
+
+    module.VAE_IMAGE_SIZE = module.CONDITION_IMAGE_SIZE = AREA
+    ours(), stock()
+    return [_seconds(ours) / _seconds(stock) for _ in range(repeats)]
+
+
+def _editor(pipe: Any) -> rh.Editor:
+    return rh.Editor(pipe, checkpoint=rh.Checkpoint(output=AREA, reference=AREA, vision=AREA))
+
+
+def _seconds(function: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Print the figures, and write them if asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    cases = {
+        "no strategy": (None, 1),
+        "default at 0.7, 3 references": (rh.Stage("default", 0.7), 3),
+        "inject at 0.7": (rh.Stage("inject", 0.7), 1),
+        "cross_attn at 0.7": (rh.Stage("cross_attn", 0.7), 1),
+        "guidance at 0.7": (rh.Stage("guidance", 0.7), 1),
+    }
+    facade = {name: facade_ms(*case) for name, case in cases.items()}
+    for name, milliseconds in facade.items():
+        print(f"façade, {name}: {milliseconds:.3f} ms a step (bound 0.5)")
+    ratios = sorted(end_to_end(arguments.repeats))
+    print(
+        f"edit / stock: median {statistics.median(ratios):.3f},"
+        f" from {ratios[0]:.3f} to {ratios[-1]:.3f} in {len(ratios)} pairs"
+    )
+    if arguments.json:
+        result = {
+            "command": "python benchmarks/overhead.py",
+            "device": platform.processor() or platform.machine(),
+            "torch": torch.__version__,
+            "facade_ms_per_step": facade,
+            "edit_over_stock": ratios,
+        }
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
