@@ -244,7 +244,8 @@ class FamilyRun(abc.ABC):
         noise: The starting noise ``ε``, ``[B,T,C]``, from CPU generators.
         grid: Rows and columns of the target's tokens.
         grids: Rows and columns of each reference's tokens; ``None`` for one that never acts.
-        width: Of the transformer, for ``Inputs.added``.
+        width: Of the transformer: ``H·D``.
+        heads: ``H``.
         branches: The family's own forward passes, in order.
     """
 
@@ -252,6 +253,7 @@ class FamilyRun(abc.ABC):
     grid: tuple[int, int]
     grids: tuple[tuple[int, int] | None, ...]
     width: int
+    heads: int
     branches: tuple[Branch, ...]
 
     @abc.abstractmethod

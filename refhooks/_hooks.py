@@ -8,6 +8,7 @@ import attrs
 import pluggy
 
 from refhooks import _checks
+from refhooks._check_attention import attention
 from refhooks._validate import check_implementations
 from refhooks.attention import combine
 from refhooks.errors import PluginError
@@ -168,7 +169,9 @@ class Hooks:
                 new = call(ctx, {"ctx": ctx, "branch": branch, "layout": layout})
                 if new is not None:
                     label = _checks.where(call.plugin.label, call.hook, ctx)
-                    edits += _checks.attention(new, layout, ctx, label, eager=self._eager)
+                    edits += attention(
+                        new, layout, ctx.blocks, self._contract, label, eager=self._eager
+                    )
         return combine(edits, layout) if edits else ()
 
     def velocity(

@@ -156,7 +156,14 @@ def _hooks(family: Family, opened: FamilyRun, plan: Plan, request: Request) -> H
         for plugin in request.plugins
     ]
     tokens = tuple(None if grid is None else math.prod(grid) for grid in opened.grids)
-    contract = Contract(tokens=tokens, width=opened.width)
+    contract = Contract(
+        tokens=tokens,
+        width=opened.width,
+        batch=opened.noise.shape[0],
+        heads=opened.heads,
+        head_size=opened.width // opened.heads,
+        device=opened.noise.device,
+    )
     return Hooks(bound, contract, eager=request.eager)
 
 

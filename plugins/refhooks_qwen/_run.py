@@ -48,6 +48,7 @@ class QwenRun(FamilyRun):
         self.grid = grid
         self.grids = grids
         self.width = pipe.transformer.inner_dim
+        self.heads = pipe.transformer.config.num_attention_heads
         self.branches = tuple(Branch(name, text=name) for name in texts)
         self.noise = self._draw(seeds)
 

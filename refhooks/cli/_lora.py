@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -79,7 +80,9 @@ def add_loras(pipe: Any, loras: Sequence[Lora]) -> None:
 
 def _add(pipe: Any, name: str, path: Path) -> None:
     try:
-        with logged_as_warnings():
+        with logged_as_warnings(), warnings.catch_warnings():
+            # peft says so of every LoRA after the first; several are meant here.
+            warnings.filterwarnings("ignore", message="Already found a `peft_config`")
             pipe.load_lora_weights(
                 str(path.parent),
                 weight_name=path.name,

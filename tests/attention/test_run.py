@@ -226,7 +226,8 @@ def test_two_loads_are_refused_before_the_transformer_runs(pipe):
     """An error before step 0."""
     calls = []
     handle = pipe.transformer.register_forward_pre_hook(lambda *_: calls.append(1))
-    edit = rh.AttentionEdit(0, load=rh.KeyValues(torch.zeros(1), torch.zeros(1)))
+    buffers = torch.zeros(2, 1, 64, 2, 16)
+    edit = rh.AttentionEdit(0, load=rh.KeyValues(buffers, buffers))
     with pytest.raises(rh.PluginError, match="two plugins load"):
         editor_for(pipe).edit(tiny.picture(), PROMPT, plugins=[Edits(edit), Edits(edit)], **ARGS)
     handle.remove()

@@ -6,14 +6,10 @@ import contextlib
 
 import pytest
 import tiny
-import torch
 
 import refhooks as rh
 
 AREA = 32 * 32
-
-# Threads that wait for each other cost more than such small tensors gain from them.
-torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

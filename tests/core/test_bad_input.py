@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import diffusers
 import huggingface_hub.constants
 import pytest
 import tiny
 import torch
+from diffusers.configuration_utils import FrozenDict
 from huggingface_hub.errors import HfHubHTTPError
 
 import refhooks as rh
@@ -94,7 +96,7 @@ def test_an_unknown_method_is_refused_before_the_first_step(edit, never_called):
     """Also where only the second stage of the second reference has it."""
     strategy = rh.Strategy([rh.Stage("default", until=0.5), rh.Stage("injekt")])
 
-    with pytest.raises(rh.UnknownNameError, match="Did you mean 'inject'") as _, never_called():
+    with pytest.raises(rh.UnknownNameError, match="Did you mean 'inject'"), never_called():
         edit(references=[rh.Reference(tiny.picture(1), strategy)])
 
 
@@ -137,7 +139,8 @@ def test_a_single_step_works_or_says_why_not(edit, never_called):
 
 def test_a_guidance_distilled_transformer_is_refused(pipe, monkeypatch):
     """The model is refused when the editor is made."""
-    monkeypatch.setitem(pipe.transformer.config._internal_dict, "guidance_embeds", True)
+    config = {**pipe.transformer.config, "guidance_embeds": True}
+    monkeypatch.setattr(pipe.transformer, "_internal_dict", FrozenDict(config))
 
     with pytest.raises(rh.ModelError, match="guidance_embeds"):
         rh.Editor(pipe)
@@ -196,7 +199,8 @@ def test_a_repository_that_the_hub_refuses(monkeypatch):
     """The Hub's own reason is passed on."""
 
     def refuse(*_, **__):
-        raise HfHubHTTPError("404: no such repository", response=None)
+        answer = SimpleNamespace(headers={}, request=None)
+        raise HfHubHTTPError("404: no such repository", response=answer)
 
     monkeypatch.setattr(_load, "hf_hub_download", refuse)
 
@@ -247,23 +251,17 @@ def test_a_dtype_that_models_do_not_run_in(dtype):
         assert "Did you mean 'bfloat16'?" in str(caught.value)
 
 
-def test_a_saved_pipeline_is_loaded_again(pipe, edit, clean, tmp_path):
+def test_a_saved_pipeline_is_loaded_again(pipe, tmp_path):
     """The same weights give the same picture, in the dtype and on the device asked for."""
     pipe.save_pretrained(tmp_path)
 
     loaded = rh.Editor.from_pretrained(str(tmp_path), device="cpu", dtype="float32")
-    loaded.pipe.set_progress_bar_config(disable=True)
     half = rh.Editor.from_pretrained(tmp_path, dtype="bfloat16")
+    loaded.pipe.set_progress_bar_config(disable=True)
 
-    again = loaded.edit(
-        tiny.picture(), "make it blue", steps=3, seed=1, cfg=2.0, height=32, width=32
+    before, after = (
+        editor.edit(None, "a night", steps=2, seed=1, height=32, width=32)
+        for editor in (rh.Editor(pipe), loaded)
     )
-    assert loaded.family.name == "qwen-image-edit-plus"
-    assert again.images[0].size == (32, 32)
+    assert torch.equal(before.latents, after.latents)
     assert torch.bfloat16 == half.pipe.transformer.dtype
-    assert all(
-        torch.equal(ours, theirs)
-        for ours, theirs in zip(
-            pipe.transformer.parameters(), loaded.pipe.transformer.parameters(), strict=True
-        )
-    )

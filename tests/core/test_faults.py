@@ -134,11 +134,13 @@ def made_wrong(hook, spoil):
     def refhooks_conditioning(inputs):
         return spoil(inputs)
 
+    def refhooks_attention(layout):
+        return [spoil(layout)]
+
     def refhooks_velocity(velocity):
         return spoil(velocity)
 
-    made = (refhooks_step, refhooks_branches, refhooks_conditioning, refhooks_velocity)
-    return next(function for function in made if function.__name__ == hook)
+    return locals()[hook]
 
 
 def with_slot(tokens):
@@ -159,6 +161,16 @@ def with_text(**changes):
 def with_field(name, change):
     """Return a function that changes a field, made from the target."""
     return lambda inputs: attrs.evolve(inputs, **{name: change(inputs.target)})
+
+
+def attending(weight=None, **fields):
+    """Return a function that edits how slot 0 is attended."""
+    return lambda _layout: rh.AttentionEdit(0, weight, **fields)
+
+
+def buffers(*shape):
+    """Return buffers for keys and values of a shape."""
+    return rh.KeyValues(torch.zeros(shape), torch.zeros(shape))
 
 
 TENSORS = [
@@ -205,6 +217,19 @@ WRONG = [
      with_field("added", lambda target: torch.ones(1, target.shape[1], 1)), "added"),
     ("refhooks_conditioning", "added dtype",
      with_field("added", lambda target: torch.ones(1, target.shape[1], 32).half()), "the dtype"),
+    ("refhooks_attention", "type", lambda _: 0.5, "a list of refhooks.AttentionEdit"),
+    ("refhooks_attention", "group", lambda _: rh.AttentionEdit(1), "a slot from 0 to 0, got 1"),
+    ("refhooks_attention", "weight type", attending(0.5), "weight must be a tensor, got float"),
+    ("refhooks_attention", "weight dtype", attending(torch.tensor(1)), "must be floating point"),
+    ("refhooks_attention", "weight shape", attending(torch.ones(3)), "weight must be 0-d, [2]"),
+    ("refhooks_attention", "weight device",
+     attending(torch.ones((), device="meta")), "weight must be on cpu"),
+    ("refhooks_attention", "scale shape", attending(key_scale=torch.ones(3)), "key_scale must be"),
+    ("refhooks_attention", "scale device",
+     attending(key_scale=torch.ones((), device="meta")), "key_scale must be on cpu"),
+    ("refhooks_attention", "store type", attending(store=torch.zeros(1)), "refhooks.KeyValues"),
+    ("refhooks_attention", "store shape", attending(store=buffers(2, 1, 15, 2, 16)), "store"),
+    ("refhooks_attention", "load blocks", attending(load=buffers(1, 1, 16, 2, 16)), "load"),
 ]  # fmt: skip
 
 
@@ -257,6 +282,9 @@ NOT_FINITE = {
     "slot": ("refhooks_conditioning",
              with_slot(lambda target: rh.Tokens(not_a_number(target)))),
     "text": ("refhooks_conditioning", with_text(embeds=not_a_number)),
+    "weight": ("refhooks_attention", attending(torch.tensor(float("nan")))),
+    "negative weight": ("refhooks_attention", attending(torch.tensor(-1.0))),
+    "scale": ("refhooks_attention", attending(key_scale=torch.tensor(float("inf")))),
 }  # fmt: skip
 
 
@@ -283,29 +311,37 @@ def test_nan_of_the_model_itself_is_not_blamed_on_a_plugin(edit, pipe):
         handle.remove()
 
 
-def out_of_memory(latents, **_):
-    """Fail as a full device does."""
-    del latents
-    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+FULL = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 2 bytes"),
+]
 
 
-def test_out_of_memory_says_what_to_lower(edit, pipe, monkeypatch):
+@pytest.mark.parametrize("full", FULL, ids=["device", "cpu"])
+def test_out_of_memory_says_what_to_lower(edit, pipe, monkeypatch, full):
     """The message counts references and pictures and names what makes them smaller."""
-    monkeypatch.setattr(pipe.vae, "decode", out_of_memory)
 
+    def decode(*_, **__):
+        raise full
+
+    monkeypatch.setattr(pipe.vae, "decode", decode)
     with pytest.raises(rh.OutOfMemoryError) as caught:
         edit(references=[tiny.picture(1)], n=2)
     monkeypatch.undo()
 
     for words in ("2 references", "2 pictures", "lower resolution, n", "offload"):
         assert words in str(caught.value)
-    assert isinstance(caught.value.__cause__, torch.OutOfMemoryError)
+    assert full is caught.value.__cause__
 
 
 def test_out_of_memory_in_a_plugin_still_names_it(edit):
     """The cause carries the note."""
+
+    def fail(latents):
+        raise torch.OutOfMemoryError(f"no room for {latents.shape}")
+
     with pytest.raises(rh.OutOfMemoryError) as caught:
-        edit(plugins=[plugin(refhooks_step=lambda latents: out_of_memory(latents, full=True))])
+        edit(plugins=[plugin(refhooks_step=fail)])
 
     assert (caught.value.__cause__.__notes__) == [
         "raised by plugin Inline of the call, refhooks_step, step 1 of 3"

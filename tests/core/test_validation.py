@@ -36,6 +36,12 @@ class OldWrapper:
         yield
 
 
+class Renamed:
+    @hookimpl(specname="refhooks_velocity")
+    def refhooks_step(self, ctx):
+        raise AssertionError(ctx)
+
+
 class Unmarked:
     def refhooks_step(self, ctx):
         raise AssertionError(ctx)
@@ -59,6 +65,7 @@ INVALID = {
     "unknown argument": (plugin(refhooks_step=lambda latent: latent),
                          ["no argument 'latent'", "Did you mean 'latents'?", "ctx, latents"]),
     "wrapper": (Wrapper(), ["refhooks_step is a wrapper", "tryfirst or trylast"]),
+    "specname": (Renamed(), ["refhooks_step has a specname", "after its hook"]),
     "old wrapper": (OldWrapper(), ["refhooks_step is a wrapper"]),
     "registration hook": (plugin(refhooks_methods=lambda: ("no", "methods")),
                           ["refhooks_methods is a registration hook, not a run hook"]),
@@ -214,15 +221,14 @@ def test_bind_is_told_the_run_and_the_reference(edit):
 
     second = rh.Reference(tiny.picture(1, (64, 32)), rh.Stage(Made(bind), [1.0, 0.5, 0.0]),
                           resolution="native")  # fmt: skip
-    edit(references=[second])
+    edit(strategy="inject", references=[second])
 
     reference, run, latents, fitted = told[0]
     assert (
         reference.index, reference.stage, reference.grid, reference.strengths,
     ) == (1, 0, (4, 8), (1.0, 0.5, 0.0))  # fmt: skip
-    assert (
-        run.family, run.blocks, run.grid, run.references,
-    ) == ("qwen-image-edit-plus", 2, (4, 4), 2)  # fmt: skip
+    assert (run.family, run.blocks, run.grid) == ("qwen-image-edit-plus", 2, (4, 4))
+    assert [[entry.name for entry in stages] for stages in run.methods] == [["inject"], ["made"]]
     assert (run.sigmas[0], len(run.sigmas)) == (1.0, 3)
     assert (
         tuple(latents.shape), tuple(fitted.shape), tuple(run.noise.shape),
