@@ -132,18 +132,23 @@ def _tokens(
         )
     _same_kind(latents, target, f"{name}.latents", label)
     if tokens.keep is not None:
-        _keep(tokens.keep, target, f"{name}.keep", label)
+        _keep(tokens.keep, target, count, f"{name}.keep", label, eager=eager)
     if eager:
         finite(latents, f"{name}.latents", label)
 
 
-def _keep(value: Any, target: Tensor, name: str, label: str) -> None:
+def _keep(value: Any, target: Tensor, count: int, name: str, label: str, *, eager: bool) -> None:
+    """Values are looked at only when ``eager``: that makes the device wait."""
     keep = tensor(value, name, label)
     if keep.ndim != 1 or keep.dtype != torch.int64 or keep.device != target.device:
         raise HookReturnError(
             f"{label}: {name} must be int64 indices [K] on {target.device},"
             f" got {keep.dtype} {list(keep.shape)} on {keep.device}"
         )
+    if keep.shape[0] == 0:
+        raise HookReturnError(f"{label}: {name} keeps no token; leave the slot empty instead")
+    if eager and ((keep.diff() <= 0).any() or keep[0] < 0 or keep[-1] >= count):
+        raise HookReturnError(f"{label}: {name} must rise within 0 to {count - 1}")
 
 
 def _text(text: Any, old: Inputs, label: str, *, eager: bool) -> None:

@@ -68,6 +68,14 @@ class BoundPlugin:
     reference: int | None = None
     stage: int = 0
 
+    def check(self) -> None:
+        """Refuse an object whose hooks are not those of a run.
+
+        Raises:
+            PluginError: As :func:`refhooks._validate.check_implementations` says.
+        """
+        check_implementations(self.implementation, self.label, RunHooks, Registration)
+
     def acts(self, ctx: Context) -> bool:
         """Return whether the plugin's hooks are called at this step."""
         if self.reference is None:
@@ -118,7 +126,7 @@ class Hooks:
                     f"{plugin.label}: the object is registered already, as {first}; bind() must"
                     " return a new one"
                 )
-            check_implementations(plugin.implementation, plugin.label, RunHooks, Registration)
+            plugin.check()
             self._manager.register(plugin.implementation)
             by_object[id(plugin.implementation)] = plugin
         self._step = self._chain("refhooks_step", by_object)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._family import Guidance, Shown
+from refhooks._hooks import BoundPlugin
 from refhooks._pictures import load_picture
 from refhooks._strategy import as_strategy
 from refhooks._timetable import compile_timetable
@@ -57,6 +58,7 @@ class Plan:
         timesteps: Its timesteps ``[N]``, on the device of the run.
         timetable: What every reference does at every step.
         shown: The pictures that the text encoder sees.
+        plugins: Those of the call, valid.
     """
 
     references: tuple[PlannedReference, ...]
@@ -66,6 +68,7 @@ class Plan:
     timesteps: Tensor
     timetable: Timetable
     shown: tuple[Shown, ...]
+    plugins: tuple[BoundPlugin, ...]
 
 
 def make_plan(editor: Editor, request: Request) -> Plan:
@@ -83,6 +86,12 @@ def make_plan(editor: Editor, request: Request) -> Plan:
             f"{family.name} takes at most {family.max_references} references, the source included;"
             f" got {len(request.references)}"
         )
+    plugins = tuple(
+        BoundPlugin(plugin, f"plugin {type(plugin).__name__} of the call")
+        for plugin in request.plugins
+    )
+    for plugin in plugins:
+        plugin.check()
     references = [_resolve(editor, reference) for reference in request.references]
     source = references[0].picture if references else None
     if source is not None and editor.checkpoint.judge is not None:
@@ -103,6 +112,7 @@ def make_plan(editor: Editor, request: Request) -> Plan:
         timesteps=timesteps,
         timetable=timetable,
         shown=shown,
+        plugins=plugins,
     )
 
 

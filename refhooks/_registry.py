@@ -83,8 +83,9 @@ class Registry:
         Raises:
             PluginError: A name is taken; nothing is noted then.
         """
-        for kind, name in names:
-            owner = self._owners.get((kind, name))
+        for place, (kind, name) in enumerate(names):
+            twice = (kind, name) in names[:place]
+            owner = plugin if twice else self._owners.get((kind, name))
             if owner is not None:
                 raise PluginError(f"{kind} {name!r} is already registered by plugin {owner!r}")
         self._owners.update(dict.fromkeys(names, plugin))
@@ -180,19 +181,17 @@ def _register(plugin: object, name: str, registry: Registry) -> tuple[str, ...]:
     from refhooks._hooks import RegistrationCalls  # noqa: PLC0415  imports torch, a second
 
     calls = RegistrationCalls(plugin, f"plugin {name!r}")
-    methods = {cls.name: cls for cls in _checked(calls.methods())}
-    families = {entry.name: entry for entry in calls.families()}
-    models = {entry.name: entry for entry in calls.models()}
+    methods, families, models = _checked(calls.methods()), calls.families(), calls.models()
     new = [
-        (kind, registered)
+        (kind, entry.name)
         for kind, entries in (("method", methods), ("family", families), ("model", models))
-        for registered in entries
+        for entry in entries
     ]
-    adapted = [("adapter to", cls) for entry in families.values() for cls in entry.pipelines]
+    adapted = [("adapter to", cls) for entry in families for cls in entry.pipelines]
     registry.claim(name, [*new, *adapted])
-    registry.methods.update(methods)
-    registry.families.update(families)
-    registry.models.update(models)
+    registry.methods.update({cls.name: cls for cls in methods})
+    registry.families.update({entry.name: entry for entry in families})
+    registry.models.update({entry.name: entry for entry in models})
     return tuple(f"{kind} {registered}" for kind, registered in new)
 
 

@@ -151,10 +151,7 @@ def _hooks(family: Family, opened: FamilyRun, plan: Plan, request: Request) -> H
         for index in range(len(plan.references))
         for plugin in _bound(opened, plan, index, info)
     ]
-    bound += [
-        BoundPlugin(plugin, f"plugin {type(plugin).__name__} of the call")
-        for plugin in request.plugins
-    ]
+    bound += plan.plugins
     tokens = tuple(None if grid is None else math.prod(grid) for grid in opened.grids)
     contract = Contract(
         tokens=tokens,

@@ -108,7 +108,7 @@ class QwenImageEdit(Family):
         for token in sorted({*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}):
             if token in prompt:
                 raise InputError(
-                    f"the prompt holds {token!r}, a control token of the model; leave it out"
+                    f"a prompt holds {token!r}, a control token of the model; leave it out"
                 )
 
     def schedule(self, steps: int, size: Size) -> tuple[Any, Sequence[float], Tensor]:
@@ -150,9 +150,13 @@ class QwenImageEdit(Family):
     ) -> QwenRun:
         """Encode the prompts and draw the noise."""
         pictures = [(entry.number, self._seen(entry.picture)) for entry in shown]
-        texts = {"cond": self._encode_text(prompts, pictures, len(seeds))}
-        if guidance.scale > 1:
-            texts["uncond"] = self._encode_text(guidance.negative, pictures, len(seeds))
+        try:
+            texts = {"cond": self._encode_text(prompts, pictures, len(seeds))}
+            if guidance.scale > 1:
+                texts["uncond"] = self._encode_text(guidance.negative, pictures, len(seeds))
+        except BaseException:
+            self._pipe.maybe_free_model_hooks()  # an offloaded text encoder goes back to rest
+            raise
         return QwenRun(
             pipe=self._pipe,
             texts=texts,

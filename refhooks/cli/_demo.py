@@ -92,7 +92,7 @@ def _sheet(photo: Image, result: EditResult, prompt: str, steps: int) -> Image:
 def _tell(place: Path, sheet: Path, seconds: float) -> None:
     tell(f"the picture:           {place}")
     tell(f"before and after:      {sheet}")
-    tell(f"made in {seconds:.1f} s, with no network and no accelerator needed")
+    tell(f"made in {seconds:.1f} s, without a network or an accelerator")
 
 
 def _tell_next(photo: Path, folder: Path, prompts: Sequence[str]) -> None:

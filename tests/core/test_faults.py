@@ -372,3 +372,28 @@ def test_an_edit_inside_an_edit_is_refused(edit):
     """A callback that edits gets the error, and does not wait for itself for ever."""
     with pytest.raises(rh.BusyError):
         edit(callback=lambda *_: edit())
+
+
+@pytest.mark.parametrize("keep", [[0, 16], [-1, 0], [3, 3, 5], [5, 3]])
+def test_indices_of_kept_tokens_are_looked_at_eagerly(edit, keep):
+    """They must rise within the picture; looking makes the device wait."""
+    spoiling = plugin(
+        refhooks_conditioning=made_wrong(
+            "refhooks_conditioning",
+            with_slot(lambda target: rh.Tokens(target, keep=torch.tensor(keep))),
+        )
+    )
+    with pytest.raises(rh.HookReturnError, match=r"slot 0.keep must rise within 0 to 15"):
+        edit(plugins=[spoiling], check="eager")
+
+
+def test_an_empty_selection_of_tokens_is_refused(edit):
+    """A slot without tokens is an empty slot."""
+    none = torch.zeros(0, dtype=torch.int64)
+    spoiling = plugin(
+        refhooks_conditioning=made_wrong(
+            "refhooks_conditioning", with_slot(lambda target: rh.Tokens(target, keep=none))
+        )
+    )
+    with pytest.raises(rh.HookReturnError, match="keeps no token; leave the slot empty"):
+        edit(plugins=[spoiling])
