@@ -12,7 +12,7 @@ Shapes: ``B`` batch, ``L`` queries, ``K`` keys of a group, ``H`` heads, ``D`` he
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 import torch
@@ -49,9 +49,10 @@ class GroupEdit:
     load: KeyValues | None
 
 
-@attrs.frozen(eq=False)
-class KeyGroup:
+class KeyGroup(NamedTuple):
     """One group of keys as attention uses it.
+
+    A named tuple, because ``torch.compile`` cannot trace the making of a frozen attrs value.
 
     Attributes:
         keys: ``[B,K,H,D]``.
@@ -156,7 +157,7 @@ def shares(query: Tensor, groups: Sequence[KeyGroup]) -> Tensor:
     query = query.transpose(1, 2)  # [B,H,L,D]
     logits = torch.stack(
         [
-            attend(query, group)[1] + _log_weight(attrs.evolve(group, separate=False))
+            attend(query, group)[1] + _log_weight(group._replace(separate=False))
             for group in groups
         ]
     )

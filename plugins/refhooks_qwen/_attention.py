@@ -237,7 +237,7 @@ def _key_group(
 def _target_shares(query: Tensor, groups: Sequence[KeyGroup], target: slice) -> Tensor:
     """The shares of the target's queries, ``[groups]``."""
     seen = [
-        attrs.evolve(group, weight=None if group.weight is None else group.weight[target])
+        group._replace(weight=None if group.weight is None else group.weight[target])
         for group in groups
     ]
     return shares(query[:, target], seen)

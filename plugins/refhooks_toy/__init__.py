@@ -3,10 +3,21 @@
 `import refhooks_toy` imports neither torch nor diffusers; `load_pipeline` does when called.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from refhooks import Checkpoint, EmbeddedModel, hookimpl
 from refhooks_toy._edits import EDIT_KINDS, TWO_PICTURES, WHOLE_PICTURE, Edit, make_edit
+from refhooks_toy._judge import judge
 from refhooks_toy._pairs import HELD_OUT, Pairs, make_pairs
+from refhooks_toy._samples import PROMPTS, SCENES
 from refhooks_toy._scenes import SIZE, Face, Scene, Shape, random_scene
 from refhooks_toy._weights import PROJECTION, SAMPLES, WEIGHTS, load_pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 __all__ = [
     "EDIT_KINDS",
@@ -27,3 +38,29 @@ __all__ = [
     "make_pairs",
     "random_scene",
 ]
+
+
+def _samples() -> Sequence[Path]:
+    return [SAMPLES / f"{name}.png" for name in SCENES]
+
+
+@hookimpl
+def refhooks_models() -> list[EmbeddedModel]:
+    """Register the embedded model `toy`."""
+    return [
+        EmbeddedModel(
+            name="toy",
+            description="A tiny Qwen-Image-Edit-Plus that knows toyland only; runs on any machine.",
+            load=load_pipeline,
+            checkpoint=Checkpoint(
+                output=SIZE * SIZE,
+                reference=SIZE * SIZE,
+                vision=SIZE * SIZE,
+                cfg=2.0,
+                steps=16,
+                judge=judge,
+            ),
+            samples=_samples,
+            prompts=PROMPTS,
+        )
+    ]

@@ -6,20 +6,21 @@ sky, ground and horizon; a picture is a background, its sprites, then light and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from refhooks_toy._scenes import SIZE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from refhooks_toy._scenes import Face, Scene, Shape
 
-    Floats = npt.NDArray[np.float32]
+    Floats = npt.NDArray[np.floating[Any]]
 
 WINDOW: Final = 28  # a sprite: the largest size and a pixel around it
 QUADRANT: Final = SIZE // 2
@@ -92,7 +93,8 @@ def _styled(canvas: Floats, style: str) -> Floats:
         return canvas
     grey = canvas @ np.array((0.30, 0.59, 0.11), np.float32)  # [H, W]
     if style == "sepia":
-        return np.minimum(grey[..., None] * np.array((0.98, 0.80, 0.56), np.float32) + 0.05, 1)
+        sepia: Floats = grey[..., None] * np.array((0.98, 0.80, 0.56), np.float32) + 0.05
+        return np.minimum(sepia, 1)
     rows = np.abs(np.diff(grey, axis=0, append=grey[-1:]))
     columns = np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))
     lines = np.minimum((rows + columns) * np.float32(2.2), 0.75)
@@ -116,27 +118,31 @@ def _background(sky: str, ground: str, horizon: int) -> Floats:
     depth = np.clip((y - horizon) / (SIZE - horizon), 0, 1)[..., None]
     below = _mix(GROUND[ground], depth) * _texture(ground, x, y)[..., None]
     cover = np.clip(y - horizon + 0.5, 0, 1)[..., None]
-    return np.clip(above * (1 - cover) + below * cover, 0, 1).astype(np.float32)
+    empty: Floats = np.clip(above * (1 - cover) + below * cover, 0, 1).astype(np.float32)
+    return empty
 
 
 def _mix(ends: tuple[tuple[float, ...], tuple[float, ...]], weight: Floats) -> Floats:
     first, last = (np.array(end, np.float32) for end in ends)
-    return first * (1 - weight) + last * weight
+    mixed: Floats = first * (1 - weight) + last * weight
+    return mixed
 
 
 def _texture(ground: str, x: Floats, y: Floats) -> Floats:
     if ground == "grass":
-        return 1 + 0.10 * np.sin(x * 1.3) * np.sin(y * 0.9 + x * 0.35)
-    if ground == "sand":
-        return 1 + 0.06 * np.sin(y * 1.1 + 1.5 * np.sin(x / 9))
-    if ground == "water":
-        return 1 + 0.16 * np.sin(y * 1.2 + 0.8 * np.sin(x / 5))
-    return 1 + 0.03 * np.sin(x / 6 + y / 4)
+        wave: Floats = 0.10 * np.sin(x * 1.3) * np.sin(y * 0.9 + x * 0.35)
+    elif ground == "sand":
+        wave = 0.06 * np.sin(y * 1.1 + 1.5 * np.sin(x / 9))
+    elif ground == "water":
+        wave = 0.16 * np.sin(y * 1.2 + 0.8 * np.sin(x / 5))
+    else:
+        wave = 0.03 * np.sin(x / 6 + y / 4)
+    return 1 + wave
 
 
 @cache
 def _shape_sprite(kind: str, colour: str, size: int) -> tuple[Floats, Floats]:
-    """A shape: premultiplied colour `[WINDOW, WINDOW, 3]` and transparency `[WINDOW, WINDOW, 1]`."""
+    """A shape: premultiplied colour `[WINDOW, WINDOW, 3]`, transparency `[WINDOW, WINDOW, 1]`."""
     x, y = _grid()
     distance = _distance(kind, x, y, size / 2)
     rgb = np.array(RGB[colour], np.float32)
@@ -153,7 +159,7 @@ def _face_sprite(mood: str, skin: str, size: int) -> tuple[Floats, Floats]:
     rgb = np.array(SKIN[skin], np.float32)
     ink = np.array((0.16, 0.08, 0.06), np.float32)
     distance = np.hypot(x, y) - radius
-    paint = np.broadcast_to(rgb, (*x.shape, 3))
+    paint: Floats = np.broadcast_to(rgb, (*x.shape, 3))
     marks = [(_cover(-distance - 1.4), rgb * 0.4, True)]
     for side in (-1, 1):
         eye = np.hypot((x - side * 4.6), (y + 3.6)) - 2.1
@@ -167,8 +173,8 @@ def _face_sprite(mood: str, skin: str, size: int) -> tuple[Floats, Floats]:
         marks.append((_cover(-frown), ink, False))
         marks.append((_cover(-tear), np.array((0.25, 0.60, 1.00), np.float32), False))
     for cover, colour, outside in marks:
-        cover = (1 - cover if outside else cover)[..., None]
-        paint = paint * (1 - cover) + colour * cover
+        painted = (1 - cover if outside else cover)[..., None]
+        paint = paint * (1 - painted) + colour * painted
     return _sprite(paint, _cover(-distance))
 
 
@@ -186,7 +192,8 @@ def _grid() -> tuple[Floats, Floats]:
 
 def _cover(depth: Floats) -> Floats:
     """How much of a pixel lies inside, from its depth (pixels) below the edge."""
-    return np.clip(depth + 0.5, 0, 1)
+    cover: Floats = np.clip(depth + 0.5, 0, 1)
+    return cover
 
 
 def _distance(kind: str, x: Floats, y: Floats, radius: float) -> Floats:
@@ -225,6 +232,6 @@ def _polygon(x: Floats, y: Floats, corners: Floats) -> Floats:
         along = np.clip((point - start) @ side / (side @ side), 0, 1)[..., None]
         least = np.minimum(least, np.linalg.norm(point - start - along * side, axis=-1))
         crosses = (start[1] > y) != (end[1] > y)
-        run = side[0] * (y - start[1]) / (side[1] if side[1] else 1) + start[0]
+        run = side[0] * (y - start[1]) / (side[1] or 1) + start[0]
         inside ^= crosses & (x < run)
     return np.where(inside, -least, least).astype(np.float32)

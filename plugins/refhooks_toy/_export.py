@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from typing import TYPE_CHECKING
 
-import torch
 from safetensors.torch import save_file
 
 from refhooks_toy._model import assemble
@@ -46,5 +44,5 @@ def export(
     }
     save_file({"projection.weight": weight}, fresh / PROJECTION, metadata)
     shutil.rmtree(folder, ignore_errors=True)
-    os.replace(fresh, folder)
+    fresh.replace(folder)
     say(f"exported to {folder} at {note}")

@@ -19,7 +19,7 @@ from refhooks_toy._muon import Muon
 from refhooks_toy._pool import load_pool
 from refhooks_toy._text import Words, encode
 from refhooks_toy._tokenizer import new_tokenizer
-from refhooks_toy._training import Run
+from refhooks_toy._training import Run, Stateful
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ class Settings:
     heads: int
     layers: int
     seed: int
-    compile: bool
+    compiled: bool
     export_minutes: float
 
 
@@ -51,6 +51,7 @@ class Toy(nn.Module):
         self.text_encoder = new_text_encoder(words.tokenizer)
         self.projection = nn.Linear(64, self.transformer.inner_dim, bias=False)
         nn.init.zeros_(self.projection.weight)
+        self.prefix: Tensor
         self.register_buffer("prefix", torch.tensor(words.prefix), persistent=False)
         self._added: Tensor | None = None
         self.transformer.img_in.register_forward_hook(self._add)
@@ -91,15 +92,17 @@ def loss_of(toy: Toy, batch: Batch, generator: torch.Generator) -> Tensor:
         velocity = toy(noisy, sigma, batch)
     error = (velocity.float() - (noise - batch.right)).square().mean(dim=-1)  # [B, T]
     weight = 1 + CHANGED * batch.changed
-    return (error * weight / weight.mean(dim=1, keepdim=True)).mean()
+    loss: Tensor = (error * weight / weight.mean(dim=1, keepdim=True)).mean()
+    return loss
 
 
 def optimizers(toy: Toy) -> tuple[Muon, torch.optim.AdamW]:
     """Muon for the matrices of the blocks, AdamW for all else."""
-    inner, outer = [], []
+    inner: list[nn.Parameter] = []
+    outer: list[nn.Parameter] = []
     for name, parameter in toy.named_parameters():
         block = any(part in name for part in ("transformer_blocks", ".layers.", ".blocks."))
-        (inner if block and parameter.ndim == 2 else outer).append(parameter)  # noqa: PLR2004
+        (inner if block and parameter.ndim == 2 else outer).append(parameter)
     return Muon(inner, lr=0.02), torch.optim.AdamW(
         outer, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.0
     )
@@ -120,13 +123,15 @@ def train_transformer(folder: Path, settings: Settings, *, stop: int | None = No
     words = Words(new_tokenizer())
     vae = AutoencoderKLQwenImage.from_pretrained(folder / "vae")
     run = Run(folder, "transformer", settings.steps)
-    pool = load_pool(folder / "pool.safetensors", settings.pairs, vae, words, run.say, compile=settings.compile)
+    pool = load_pool(
+        folder / "pool.safetensors", settings.pairs, vae, words, run.say, compiled=settings.compiled
+    )
     toy = Toy(words, settings.heads, settings.layers)
     average = copy.deepcopy(toy)
     muon, adam = optimizers(toy)
-    parts = {"toy": toy, "average": average, "muon": muon, "adam": adam}
+    parts: dict[str, Stateful] = {"toy": toy, "average": average, "muon": muon, "adam": adam}
     run.resume(parts)
-    speed_up(toy.transformer, compile=settings.compile)
+    speed_up(toy.transformer, compiled=settings.compiled)
     toy.text_encoder.set_attn_implementation("eager")  # the faster one backwards, when short
     batches = Batches(pool, words, settings.batch)
     last_export = run.minutes
@@ -136,7 +141,7 @@ def train_transformer(folder: Path, settings: Settings, *, stop: int | None = No
         generator = torch.Generator().manual_seed(settings.seed * 100_000_007 + step)
         mode = _mode(generator)
         loss = loss_of(toy, batches.draw(MODES[mode], generator), generator)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(toy.parameters(), 1.0)
         for optimizer in (muon, adam):
             optimizer.step()
@@ -161,5 +166,5 @@ def _mode(generator: torch.Generator) -> str:
 @torch.no_grad()
 def blend(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Move an average of weights towards a model's."""
-    kept, new = list(average.parameters()), list(model.parameters())
+    kept, new = tuple(average.parameters()), tuple(model.parameters())
     torch._foreach_lerp_(kept, new, 1 - decay)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -43,7 +43,7 @@ def interval(values: Array, seed: int = 0) -> Interval:
 
 
 def rmse(a: Pictures, b: Pictures, where: Mask) -> Array:
-    """Root mean square error (0 to 1, sRGB) of each picture inside `where`; NaN if that is empty."""
+    """Root mean square error (0 to 1, sRGB) of each picture in `where`; NaN if that is empty."""
     square = ((a.astype(np.float64) - b) / 255) ** 2
     inside = where.sum(axis=(1, 2)) * 3.0
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -52,7 +52,7 @@ def rmse(a: Pictures, b: Pictures, where: Mask) -> Array:
 
 
 def edit_done(out: Pictures, source: Pictures, right: Pictures, mask: Mask) -> Array:
-    """`max(0, 1 - e(out, right) / e(source, right))` where the picture should change; 1 is right."""
+    """`max(0, 1 - e(out, right) / e(source, right))` in the region to change; 1 is right."""
     done: Array = np.maximum(0, 1 - rmse(out, right, mask) / rmse(source, right, mask))
     return done
 
@@ -100,7 +100,7 @@ def ssim(out: Pictures, right: Pictures) -> Array:
     kernel = torch.outer(bell, bell) / bell.sum() ** 2
 
     def blur(z: Tensor) -> Tensor:
-        return F.conv2d(z, kernel.expand(3, 1, 11, 11), groups=3)
+        return functional.conv2d(z, kernel.expand(3, 1, 11, 11), groups=3)
 
     mx, my = blur(x), blur(y)
     vx, vy, cov = blur(x * x) - mx**2, blur(y * y) - my**2, blur(x * y) - mx * my

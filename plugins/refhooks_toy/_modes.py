@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 if TYPE_CHECKING:
     from refhooks_toy._pool import Pool
@@ -23,8 +23,10 @@ few lengths, since each is compiled once."""
 
 @attrs.frozen
 class Mode:
-    """One way of showing references: `tokens` as image tokens, `shown` to the text encoder, and
-    `concat`: the reference joins the input channels. `share` is how often it is trained.
+    """One way of showing references.
+
+    So many of them as image `tokens`, so many `shown` to the text encoder, and with `concat` the
+    first one in the input channels. `share` is how often it is trained.
     """
 
     share: float
@@ -46,7 +48,9 @@ MODES: Final = {
 
 @attrs.frozen(eq=False)
 class Batch:
-    """What a step needs: packed latents `[B, T, 64]`, the changed tokens `[B, T]`, the references
+    """What a step needs.
+
+    Packed latents of the right answers `[B, T, 64]`, the changed tokens `[B, T]`, the references
     `[B, R, 64]`, the reference for the input channels, text ids and mask `[B, S]`, and the pictures
     for the vision tower `[B·pictures, H, W, 3]`.
     """
@@ -107,20 +111,20 @@ class Batches:
         extra_seen[own >= 0] = pool.extra_seen[own[own >= 0]]
         return extra, extra_seen
 
-    def _text(
-        self, rows: Tensor, shown: int, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def _text(self, rows: Tensor, shown: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         ids, mask = self.pool.ids[rows], self.pool.mask[rows]
         dropped = torch.rand(len(rows), generator=generator) < self.text_dropped
         empty = torch.tensor(self.words.ids([" "], 0)[0])
-        blank = F.pad(empty, (0, ids.shape[1] - len(empty)))
+        blank = functional.pad(empty, (0, ids.shape[1] - len(empty)))
         ids = torch.where(dropped[:, None], blank, ids)
         kept = torch.arange(ids.shape[1]) < len(empty)
         mask = torch.where(dropped[:, None], kept, mask)
         slots = torch.tensor(self.words.slots(shown), dtype=torch.long).expand(len(rows), -1)
         room = TEXT[shown] - slots.shape[1] - ids.shape[1]
-        ids = F.pad(torch.cat([slots, ids], dim=1), (0, room))
-        mask = F.pad(torch.cat([torch.ones_like(slots, dtype=torch.bool), mask], dim=1), (0, room))
+        ids = functional.pad(torch.cat([slots, ids], dim=1), (0, room))
+        mask = functional.pad(
+            torch.cat([torch.ones_like(slots, dtype=torch.bool), mask], dim=1), (0, room)
+        )
         return ids, mask
 
 

@@ -7,11 +7,13 @@ matrices of one shape are orthogonalised together, since each alone is small.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Muon(torch.optim.Optimizer):
@@ -21,7 +23,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # noqa: ARG002
         """Take one step; `closure` is not used."""
         for group in self.param_groups:
             shapes: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
@@ -32,7 +34,7 @@ class Muon(torch.optim.Optimizer):
                 directions = torch.stack([self._momentum(p, group["momentum"]) for p in parameters])
                 scale = -group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
                 updates = orthogonal(directions).float() * scale
-                torch._foreach_add_(parameters, list(updates.unbind()))
+                torch._foreach_add_(tuple(parameters), updates.unbind())
 
     def _momentum(self, parameter: nn.Parameter, decay: float) -> Tensor:
         state = self.state[parameter]
@@ -53,4 +55,5 @@ def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
     for _ in range(steps):
         gram = x @ x.mT
         x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
-    return x.mT if tall else x
+    flat: Tensor = x.mT if tall else x
+    return flat

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -12,6 +11,8 @@ from refhooks_toy._draw import draw
 from refhooks_toy._edits import WHOLE_PICTURE, Edit, make_edit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     Pictures = npt.NDArray[np.uint8]
@@ -45,8 +46,9 @@ class Pairs:
 
 
 def make_pairs(kinds: str | Sequence[str], seeds: Sequence[int]) -> Pairs:
-    """Draw the edits of `kinds` (one for all, or one a seed) and `seeds`; the same arguments always
-    give the same bytes.
+    """Draw the edits of `kinds` (one for all, or one a seed) and `seeds`.
+
+    The same arguments always give the same bytes.
     """
     names = [kinds] * len(seeds) if isinstance(kinds, str) else kinds
     edits = tuple(make_edit(kind, seed) for kind, seed in zip(names, seeds, strict=True))
@@ -63,7 +65,7 @@ def make_pairs(kinds: str | Sequence[str], seeds: Sequence[int]) -> Pairs:
 
 def _changed(source: Pictures, right: Pictures) -> npt.NDArray[np.bool_]:
     difference = np.maximum(source, right) - np.minimum(source, right)
-    changed: npt.NDArray[np.bool_] = (difference > _VISIBLE).any(axis=-1)
+    changed: npt.NDArray[np.bool_] = np.any(difference > _VISIBLE, axis=-1)
     return changed
 
 

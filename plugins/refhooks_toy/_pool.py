@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Final
 
 import attrs
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn import functional
 
 from refhooks_toy._edits import EDIT_KINDS, TWO_PICTURES
 from refhooks_toy._pairs import make_pairs
@@ -20,6 +18,7 @@ from refhooks_toy._vae import encoder, single_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from diffusers import AutoencoderKLQwenImage
 
@@ -34,20 +33,22 @@ MIX: Final = {
     "background-swap": 1.2,
     TWO_PICTURES: 2.3,
 }
-"""How often each kind of edit is trained on: local ones are learnt last, so they come more often."""
+"""How often each kind of edit is trained on: local ones are learnt last, so more often."""
 
 PROMPT: Final = 20
 """The most tokens of a prompt and what follows it."""
 
-_CHUNK: Final = 256
+_CHUNK: Final = 256  # edits drawn and encoded at once
 
 
 @attrs.frozen(eq=False)
 class Pool:
-    """`N` encoded edits: latents `[N, 64, 64]` (tokens, channels) of source, right answer and
-    Picture 2 (only for the edits that have one: `extra_row` is its row or -1), the pictures as the
-    vision tower sees them, prompt ids and their mask `[N, PROMPT]`, the changed tokens `[N, 64]`
-    and the index of each edit's kind `[N]`.
+    """`N` encoded edits.
+
+    Latents `[N, 64, 64]` (tokens, channels) of source, right answer and Picture 2 (only for the
+    edits that have one: `extra_row` is its row or -1), the pictures as the vision tower sees them,
+    prompt ids and their mask `[N, PROMPT]`, the changed tokens `[N, 64]` and the index of each
+    edit's kind `[N]`.
     """
 
     source: Tensor
@@ -79,13 +80,13 @@ def load_pool(
     words: Words,
     say: Callable[[str], None],
     *,
-    compile: bool = True,
+    compiled: bool = True,
 ) -> Pool:
     """Load the pool in `path`, or make it there from `count` edits with training seeds."""
     if not path.exists():
-        random = Random(0)
+        random = Random(0)  # noqa: S311 - scenes are no secrets
         kinds = random.choices(list(MIX), list(MIX.values()), k=count)
-        encode = torch.compile(encoder(vae)) if compile else encoder(vae)
+        encode = torch.compile(encoder(vae)) if compiled else encoder(vae)
         parts: list[dict[str, Tensor]] = []
         with single_frame(), torch.autocast("cpu", torch.bfloat16):
             for start in range(0, count, _CHUNK):
@@ -98,7 +99,7 @@ def load_pool(
         has_extra = tensors["kind"] == EDIT_KINDS.index(TWO_PICTURES)
         row[has_extra] = torch.arange(int(has_extra.sum()))
         save_file({**tensors, "extra_row": row}, path.with_suffix(".new"))
-        os.replace(path.with_suffix(".new"), path)
+        path.with_suffix(".new").replace(path)
     return Pool(**load_file(path))
 
 
@@ -110,7 +111,9 @@ def _encoded(
     extra = pairs.extra[borrowed]
     blank = torch.from_numpy(pairs.extra)
     ids, mask = padded(words.ids(pairs.prompts, 0), PROMPT)
-    changed = F.max_pool2d(torch.from_numpy(pairs.mask)[:, None].float(), 8).flatten(1).bool()
+    changed = (
+        functional.max_pool2d(torch.from_numpy(pairs.mask)[:, None].float(), 8).flatten(1).bool()
+    )
     return {
         "source": encode(torch.from_numpy(pairs.source)).bfloat16(),
         "right": encode(torch.from_numpy(pairs.right)).bfloat16(),

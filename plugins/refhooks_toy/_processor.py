@@ -20,8 +20,8 @@ class ToyProcessor(Qwen2VLProcessor):  # type: ignore[misc]
 
     def __init__(
         self,
-        image_processor: Qwen2VLImageProcessorPil | None = None,
-        tokenizer: Qwen2Tokenizer | None = None,
+        image_processor: Qwen2VLImageProcessorPil,
+        tokenizer: Qwen2Tokenizer,
         chat_template: str | None = None,
     ) -> None:
         self.image_token = "<|image_pad|>"  # noqa: S105 - a token of text, not a secret
@@ -37,6 +37,7 @@ class ToyProcessor(Qwen2VLProcessor):  # type: ignore[misc]
 
 
 def new_processor(tokenizer: Qwen2Tokenizer) -> ToyProcessor:
-    """Build the processor; a picture costs about 4 text tokens, whatever its size."""
-    images = Qwen2VLImageProcessorPil(min_pixels=28 * 28, max_pixels=SEEN * SEEN)
+    """Build the processor; a square picture costs 4 text tokens, whatever its size."""
+    most = (SEEN + 1) ** 2  # at SEEN² its rounding would make some large pictures a quarter of it
+    images = Qwen2VLImageProcessorPil(min_pixels=SEEN * SEEN, max_pixels=most)
     return ToyProcessor(images, tokenizer)

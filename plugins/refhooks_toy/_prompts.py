@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from random import Random
 from typing import TYPE_CHECKING, Final
 
 from refhooks_toy._scenes import PLACES
 
 if TYPE_CHECKING:
+    from random import Random
+
     from refhooks_toy._scenes import Scene, Shape
 
 _GROUND: Final = {

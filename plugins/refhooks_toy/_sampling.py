@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -15,6 +14,8 @@ from refhooks_toy._text import Words, encode, padded, seen
 from refhooks_toy._vae import REDUCTION, encoder, pack, single_frame, unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
     from diffusers import QwenImageEditPlusPipeline
 
@@ -131,4 +132,5 @@ def _guided(velocities: Sequence[Tensor], cfg: float) -> Tensor:
         return velocities[0]
     positive, negative = velocities
     guided = negative + cfg * (positive - negative)
-    return guided * (positive.norm(dim=-1, keepdim=True) / guided.norm(dim=-1, keepdim=True))
+    scale: Tensor = positive.norm(dim=-1, keepdim=True) / guided.norm(dim=-1, keepdim=True)
+    return guided * scale

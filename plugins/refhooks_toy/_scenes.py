@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
+
+if TYPE_CHECKING:
+    from random import Random
 
 SIZE: Final = 64
 """Height and width of a toyland picture, in pixels."""

@@ -7,15 +7,14 @@ attention window there). Equal to `QwenImageEditPlusPipeline.encode_prompt` up t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import attrs
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 from transformers import DynamicCache
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import rotate_half
@@ -24,6 +23,8 @@ from refhooks_toy._processor import SEEN
 from refhooks_toy._tokenizer import PREFIX, template
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
     from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
 
@@ -92,7 +93,9 @@ def see(text_encoder: Qwen2_5_VLForConditionalGeneration, pictures: Tensor) -> T
     tower = text_encoder.model.visual
     x = patches(pictures)
     b, n, _ = x.shape
-    x = F.linear(x, tower.patch_embed.proj.weight.flatten(1))  # the convolution's kernel is a patch
+    x = functional.linear(
+        x, tower.patch_embed.proj.weight.flatten(1)
+    )  # the convolution's kernel is a patch
     half = torch.arange(GRID).view(GRID // 2, 2)
     rows = half[:, None, :, None].expand(-1, GRID // 2, -1, 2).flatten()
     columns = half[None, :, None, :].expand(GRID // 2, -1, 2, -1).flatten()

@@ -58,7 +58,7 @@ def new_tokenizer() -> Qwen2Tokenizer:
         special_tokens=list(SPECIAL),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
     )
-    inner.train_from_iterator([plain.replace("{}", "")] + pictures + prompts, trainer)
+    inner.train_from_iterator([plain.replace("{}", ""), *pictures, *prompts], trainer)
     model = json.loads(inner.to_str())["model"]
     merges = [tuple(merge) for merge in model["merges"]]
     tokenizer = Qwen2Tokenizer(vocab=model["vocab"], merges=merges, model_max_length=1024)

@@ -1,23 +1,26 @@
-"""What every training run needs: steps, a log, a loss curve, and checkpoints that survive a kill."""
+"""What every training run needs: a log, a loss curve, and checkpoints that survive a kill."""
 
 from __future__ import annotations
 
 import csv
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import click
 import torch
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 
 class Stateful(Protocol):
     """Anything with a state to save: modules and optimizers."""
 
-    def state_dict(self) -> Any: ...  # noqa: D102
+    def state_dict(self) -> Any: ...
 
-    def load_state_dict(self, state_dict: Any) -> Any: ...  # noqa: D102
+    def load_state_dict(self, state_dict: Any) -> Any: ...
 
 
 class Run:
@@ -69,7 +72,7 @@ class Run:
         }
         path = self.folder / f"{self.name}.pt"
         torch.save(state, path.with_suffix(".new"))
-        os.replace(path.with_suffix(".new"), path)
+        path.with_suffix(".new").replace(path)
         self.saved = time.monotonic()
         self._curve()
 
@@ -103,15 +106,11 @@ class Run:
 
     def say(self, text: str) -> None:
         """Print a line with the minutes used so far."""
-        print(f"[{self.name} {self.minutes:6.1f} min] {text}", flush=True)
+        click.echo(f"[{self.name} {self.minutes:6.1f} min] {text}")
 
     def _curve(self) -> None:
         path = self.folder / f"{self.name}.csv"
         if not path.exists():
-            return
-        try:
-            from matplotlib.figure import Figure
-        except ImportError:  # the curve is a convenience; the numbers are in the CSV file
             return
         rows = [[float(cell) for cell in row] for row in csv.reader(path.open())]
         figure = Figure(figsize=(7, 4))

@@ -29,29 +29,6 @@ def load_pipeline(
 
     `folder` holds other weights than the package's own, in the layout of `save_pretrained`.
     """
-    import torch
-    from diffusers import (
-        AutoencoderKLQwenImage,
-        FlowMatchEulerDiscreteScheduler,
-        QwenImageEditPlusPipeline,
-        QwenImageTransformer2DModel,
-    )
-    from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
+    from refhooks_toy import _load  # noqa: PLC0415 - it imports torch, diffusers, transformers
 
-    from refhooks_toy._processor import new_processor
-
-    root = WEIGHTS if folder is None else folder
-    dtype = torch.float32 if dtype is None else dtype
-    tokenizer = Qwen2Tokenizer.from_pretrained(root / "tokenizer")
-    weights = {"torch_dtype": dtype, "local_files_only": True}
-    pipe = QwenImageEditPlusPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler.from_pretrained(root / "scheduler"),
-        vae=AutoencoderKLQwenImage.from_pretrained(root / "vae", **weights),
-        text_encoder=Qwen2_5_VLForConditionalGeneration.from_pretrained(
-            root / "text_encoder", dtype=dtype, local_files_only=True
-        ),
-        tokenizer=tokenizer,
-        processor=new_processor(tokenizer),
-        transformer=QwenImageTransformer2DModel.from_pretrained(root / "transformer", **weights),
-    )
-    return pipe.to(device)
+    return _load.load(WEIGHTS if folder is None else folder, device, dtype)

@@ -9,6 +9,17 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import click
 import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+from refhooks_toy import _measures as measures
+from refhooks_toy._edits import EDIT_KINDS, TWO_PICTURES, WHOLE_PICTURE
+from refhooks_toy._measures import interval
+from refhooks_toy._pairs import HELD_OUT, make_pairs
+from refhooks_toy._sampling import Request, decode, sample
+from refhooks_toy._scenes import SIZE
+from refhooks_toy._vae import encoder, single_frame
+from refhooks_toy._weights import load_pipeline
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,8 +37,10 @@ SHOWN: Final = 4
 
 @attrs.frozen(eq=False)
 class Result:
-    """What was measured for one kind of edit, one value a scene: `kept` is the share kept outside
-    the region that should change, or for edits of the whole picture the F1 of the edges.
+    """What was measured for one kind of edit, one value a scene.
+
+    `kept` is the share kept outside the region that should change, or for edits of the whole
+    picture the F1 of the edges.
     """
 
     kind: str
@@ -45,14 +58,11 @@ class Result:
 @click.option("--sheet", type=click.Path(path_type=Path), help="Write a contact sheet there.")
 def main(weights: Path | None, count: int, steps: int, cfg: float, sheet: Path | None) -> None:
     """Print the toy model's bars with 95 % bootstrap intervals."""
-    from refhooks_toy._edits import EDIT_KINDS
-    from refhooks_toy._weights import load_pipeline
-
     began = time.monotonic()
     pipe = load_pipeline(folder=weights)
-    print(f"{count} held-out edits a kind, {steps} steps, cfg {cfg:g}; mean [95 % interval]")
+    click.echo(f"{count} held-out edits a kind, {steps} steps, cfg {cfg:g}; mean [95 % interval]")
     _print_vae(pipe, count)
-    print(f"{'kind':18} {'edit done':24} {'kept outside':24} edges kept (F1)")
+    click.echo(f"{'kind':18} {'edit done':24} {'kept outside':24} edges kept (F1)")
     results = []
     for kind in EDIT_KINDS:
         results.append(measure(pipe, kind, count, steps=steps, cfg=cfg))
@@ -60,19 +70,14 @@ def main(weights: Path | None, count: int, steps: int, cfg: float, sheet: Path |
     _print_means(results)
     if sheet is not None:
         contact_sheet(results, sheet)
-        print(f"sheet: {sheet}")
-    print(f"{time.monotonic() - began:.0f} s")
+        click.echo(f"sheet: {sheet}")
+    click.echo(f"{time.monotonic() - began:.0f} s")
 
 
 def measure(
     pipe: QwenImageEditPlusPipeline, kind: str, count: int, *, steps: int, cfg: float
 ) -> Result:
     """Run and measure the first `count` held-out edits of a kind."""
-    from refhooks_toy import _measures as measures
-    from refhooks_toy._edits import TWO_PICTURES, WHOLE_PICTURE
-    from refhooks_toy._pairs import HELD_OUT, make_pairs
-    from refhooks_toy._sampling import Request, sample
-
     seeds = range(HELD_OUT, HELD_OUT + count)
     pairs = make_pairs(kind, seeds)
     whole = kind in WHOLE_PICTURE
@@ -99,13 +104,6 @@ def measure(
 
 
 def _print_vae(pipe: QwenImageEditPlusPipeline, count: int) -> None:
-    import torch
-
-    from refhooks_toy import _measures as measures
-    from refhooks_toy._pairs import HELD_OUT, make_pairs
-    from refhooks_toy._sampling import decode
-    from refhooks_toy._scenes import SIZE
-    from refhooks_toy._vae import encoder, single_frame
 
     seeds = range(HELD_OUT, HELD_OUT + count // 2)
     pairs = make_pairs("style-transfer", seeds)  # right answers are sketches and sepia photos
@@ -114,33 +112,26 @@ def _print_vae(pipe: QwenImageEditPlusPipeline, count: int) -> None:
         back = decode(pipe, encoder(pipe.vae)(torch.from_numpy(pictures)), SIZE, SIZE)
     ratio = measures.interval(measures.psnr(back, pictures))
     likeness = measures.interval(measures.ssim(back, pictures))
-    print(f"autoencoder: PSNR {ratio.mean:.1f} [{ratio.low:.1f}, {ratio.high:.1f}] dB", end=", ")
-    print(f"SSIM {likeness.mean:.4f} [{likeness.low:.4f}, {likeness.high:.4f}]")
+    click.echo(f"autoencoder: PSNR {ratio.mean:.1f} [{ratio.low:.1f}, {ratio.high:.1f}] dB")
+    click.echo(f"autoencoder: SSIM {likeness.mean:.4f} [{likeness.low:.4f}, {likeness.high:.4f}]")
 
 
 def _print_result(result: Result) -> None:
-    from refhooks_toy._edits import WHOLE_PICTURE
-    from refhooks_toy._measures import interval
-
     left = "–" if result.kind in WHOLE_PICTURE else str(interval(result.kept))
     right = str(interval(result.kept)) if result.kind in WHOLE_PICTURE else "–"
-    print(f"{result.kind:18} {interval(result.done)!s:24} {left:24} {right}", flush=True)
+    click.echo(f"{result.kind:18} {interval(result.done)!s:24} {left:24} {right}")
 
 
 def _print_means(results: list[Result]) -> None:
-    from refhooks_toy._edits import TWO_PICTURES, WHOLE_PICTURE
-    from refhooks_toy._measures import interval
 
     eight = [result for result in results if result.kind != TWO_PICTURES]
     done = interval(np.concatenate([result.done for result in eight]))
     kept = np.concatenate([result.kept for result in eight if result.kind not in WHOLE_PICTURE])
-    print(f"{'mean of the eight':18} {done!s:24} {interval(kept)!s:24} –")
+    click.echo(f"{'mean of the eight':18} {done!s:24} {interval(kept)!s:24} –")
 
 
 def contact_sheet(results: list[Result], path: Path) -> None:
     """Write a PNG: for each kind some edits, as source, result and right answer side by side."""
-    from PIL import Image, ImageDraw
-
     zoom, line = 2, 14
     size = results[0].out.shape[1] * zoom
     sheet = Image.new("RGB", (SHOWN * (3 * size + 8), len(results) * (size + line)), "white")

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import click
 
+from refhooks_toy._learn import Settings, train_transformer
+from refhooks_toy._ship import ship
+from refhooks_toy._vae_training import train_vae
+
 
 @click.group()
 def main() -> None:
@@ -20,9 +24,7 @@ def main() -> None:
 @click.option("--compile/--no-compile", "compiled", default=True, show_default=True)
 def vae(out: Path, steps: int, batch: int, seed: int, compiled: bool) -> None:
     """Train the autoencoder."""
-    from refhooks_toy._vae import train_vae
-
-    train_vae(out, steps=steps, batch=batch, compile=compiled, seed=seed)
+    train_vae(out, steps=steps, batch=batch, compiled=compiled, seed=seed)
 
 
 @main.command()
@@ -47,11 +49,16 @@ def transformer(
     export_minutes: float,
 ) -> None:
     """Train the transformer, the text encoder and the concat projection."""
-    from refhooks_toy._learn import Settings, train_transformer
-
     train_transformer(
         out, Settings(steps, batch, pairs, heads, layers, seed, compiled, export_minutes)
     )
+
+
+@main.command("ship")
+@click.argument("export", type=click.Path(path_type=Path, exists=True))
+def ship_command(export: Path) -> None:
+    """Put the weights of an EXPORT folder into the package."""
+    click.echo(f"{ship(export) / 2**20:.1f} MiB of weights")
 
 
 if __name__ == "__main__":

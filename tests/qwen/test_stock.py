@@ -13,9 +13,9 @@ pytestmark = pytest.mark.usefixtures("small_stock")
 
 PROMPT = "make it blue"
 SIZE = {"height": 48, "width": 64}
-# The published scheduler configuration of 2508 and 2509 is the same; 2511 and Lightning differ.
+# 2508 as published, the shift that its step-distilled LoRAs ask for, and the scheduler's other ways.
 SCHEDULERS = {
-    "2508-2509": tiny.DYNAMIC,
+    "2508": tiny.DYNAMIC,
     "lightning": {**tiny.DYNAMIC, "base_shift": 1.0986, "max_shift": 1.0986,
                   "shift_terminal": None},
     "static": tiny.STATIC,

@@ -24,7 +24,7 @@ def untrained() -> QwenImageEditPlusPipeline:
         transformer = new_transformer(heads=2, layers=2)
         with torch.no_grad():
             for parameter in transformer.parameters():
-                parameter += 0.05 * torch.randn_like(parameter)
+                parameter.add_(torch.randn_like(parameter), alpha=0.05)
         pipe = assemble(new_vae(), transformer, new_text_encoder(tokenizer), tokenizer)
     pipe.set_progress_bar_config(disable=True)
     return pipe

@@ -7,6 +7,7 @@ from random import Random
 import attrs
 import numpy as np
 import pytest
+
 from refhooks_toy._draw import draw
 from refhooks_toy._edits import EDIT_KINDS, TWO_PICTURES, WHOLE_PICTURE, make_edit
 from refhooks_toy._pairs import HELD_OUT, make_pairs

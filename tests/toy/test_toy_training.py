@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from safetensors import safe_open
+
 from refhooks_toy import load_pipeline
 from refhooks_toy._export import PROJECTION
 from refhooks_toy._learn import Settings, Toy, loss_of, rate, train_transformer
@@ -14,13 +16,14 @@ from refhooks_toy._muon import Muon, orthogonal
 from refhooks_toy._pool import load_pool
 from refhooks_toy._text import Words
 from refhooks_toy._training import Run
-from refhooks_toy._vae import new_vae, train_vae
-from safetensors import safe_open
+from refhooks_toy._vae import new_vae
+from refhooks_toy._vae_training import train_vae
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from diffusers import QwenImageEditPlusPipeline
+
     from refhooks_toy._pool import Pool
 
 
@@ -33,21 +36,23 @@ def settings(steps: int) -> Settings:
         heads=1,
         layers=1,
         seed=0,
-        compile=False,
+        compiled=False,
         export_minutes=60,
     )
 
 
 @pytest.fixture(scope="module")
 def words(untrained: QwenImageEditPlusPipeline) -> Words:
+    """Tokenize with the untrained pipeline's tokenizer."""
     return Words(untrained.tokenizer)
 
 
 @pytest.fixture(scope="module")
 def pool(words: Words, tmp_path_factory: pytest.TempPathFactory) -> Pool:
+    """Encode a few edits."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("pool") / "pool.safetensors"
-    return load_pool(path, 48, new_vae(), words, say=print, compile=False)
+    return load_pool(path, 48, new_vae(), words, say=print, compiled=False)
 
 
 def test_orthogonal_brings_singular_values_close_to_one() -> None:
@@ -84,9 +89,7 @@ def test_the_rate_rises_holds_and_falls() -> None:
 
 
 @pytest.mark.parametrize("name", MODES)
-def test_a_batch_shows_its_references_as_its_mode_says(
-    name: str, pool: Pool, words: Words
-) -> None:
+def test_a_batch_shows_its_references_as_its_mode_says(name: str, pool: Pool, words: Words) -> None:
     """Tokens, pictures for the text encoder and input channels appear only where asked for."""
     mode = MODES[name]
     batch = Batches(pool, words, 5).draw(mode, torch.Generator().manual_seed(0))
@@ -162,8 +165,8 @@ def test_an_export_holds_the_projection_with_its_family(tmp_path: Path) -> None:
 
 def test_the_autoencoder_trains_and_resumes(tmp_path: Path) -> None:
     """A few steps lower its loss, and leave a loadable autoencoder with its latents' scale."""
-    train_vae(tmp_path, steps=2, batch=2, compile=False, seed=0)
-    train_vae(tmp_path, steps=3, batch=2, compile=False, seed=0)
+    train_vae(tmp_path, steps=2, batch=2, compiled=False, seed=0)
+    train_vae(tmp_path, steps=3, batch=2, compiled=False, seed=0)
     from diffusers import AutoencoderKLQwenImage
 
     vae = AutoencoderKLQwenImage.from_pretrained(tmp_path / "vae")

@@ -1,0 +1,85 @@
+"""What the plugin registers: the model, its samples, and its warning about other pictures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import attrs
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+import refhooks_toy
+from refhooks_toy import EDIT_KINDS, HELD_OUT, SIZE, make_pairs, refhooks_models
+from refhooks_toy._judge import judge
+from refhooks_toy._samples import PROMPTS, SCENES, write_samples
+
+
+def test_exported_names() -> None:
+    """The public names of the package are these, and all exist."""
+    expected = (
+        "EDIT_KINDS HELD_OUT PROJECTION SAMPLES SIZE TWO_PICTURES WEIGHTS WHOLE_PICTURE "
+        "Edit Face Pairs Scene Shape load_pipeline make_edit make_pairs random_scene"
+    )
+    assert refhooks_toy.__all__ == expected.split()
+    assert all(hasattr(refhooks_toy, name) for name in refhooks_toy.__all__)
+
+
+def test_importing_the_package_is_light() -> None:
+    """`import refhooks_toy` brings in no diffusers or transformers."""
+    code = (
+        "import sys, refhooks_toy; "
+        "print([m for m in ('diffusers', 'transformers') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_model_is_registered_with_its_own_sizes() -> None:
+    """The embedded model states sizes of its own, not the stock pipeline's megapixel."""
+    (model,) = refhooks_models()
+    assert model.name == "toy"
+    assert model.checkpoint.output == model.checkpoint.reference == SIZE * SIZE
+
+
+def test_samples_are_what_the_generator_draws(tmp_path) -> None:
+    """The files in the package are the samples' scenes, and the model lists them all."""
+    for path in write_samples(tmp_path):
+        shipped = refhooks_toy.SAMPLES / path.name
+        np.testing.assert_array_equal(np.asarray(Image.open(shipped)), np.asarray(Image.open(path)))
+    (model,) = refhooks_models()
+    assert [path.stem for path in model.samples()] == list(SCENES)
+
+
+def test_prompts_fit_the_first_sample() -> None:
+    """What the prompts talk about is in the first sample."""
+    scene = next(iter(SCENES.values()))
+    kinds = {shape.kind for shape in scene.shapes}
+    assert scene.face is not None
+    assert attrs.asdict(scene)["light"] == "day"
+    for kind in ("circle", "star"):
+        assert kind in kinds
+    assert any("circle" in prompt for prompt in PROMPTS)
+
+
+@pytest.mark.parametrize("kind", EDIT_KINDS)
+def test_toyland_pictures_pass(kind: str) -> None:
+    """Sources, right answers and slightly blurred ones are of toyland; so are enlarged ones."""
+    pairs = make_pairs(kind, range(HELD_OUT, HELD_OUT + 25))
+    for picture in (*pairs.source, *pairs.right):
+        image = Image.fromarray(picture)
+        assert judge(image) is None
+        assert judge(image.filter(ImageFilter.BoxBlur(1))) is None
+    assert judge(image.resize((200, 200))) is None
+
+
+def test_other_pictures_get_a_warning_that_says_what_to_do() -> None:
+    """Noise, a plain colour and gradients are not of toyland."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    ramp = np.linspace(0, 255, 64, dtype=np.uint8)
+    others = (noise, np.full((64, 64, 3), (255, 0, 255), np.uint8), np.stack([[ramp] * 64] * 3, -1))
+    for picture in others:
+        warning = judge(Image.fromarray(np.ascontiguousarray(picture)))
+        assert warning is not None
+        assert "Qwen/Qwen-Image-Edit-2511" in warning
