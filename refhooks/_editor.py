@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from refhooks._family import Checkpoint
+from refhooks._family import Checkpoint, Size
 from refhooks._registry import load_registry
 from refhooks._request import make_request
 from refhooks.errors import ModelError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import torch
     from PIL.Image import Image
+    from torch import Tensor
 
     from refhooks._bound import Method
     from refhooks._family import Family
@@ -152,6 +153,18 @@ class Editor:
             record_attention=record_attention,
         )
         return run_edit(self, request)
+
+    def decode(self, latents: Tensor, *, height: int, width: int) -> tuple[Image, ...]:
+        """Return the pictures that clean latents hold, for a callback's previews.
+
+        Args:
+            latents: ``x0`` of a callback, or ``latents`` of a result, ``[B,T,C]``.
+            height: Of the output, pixels.
+            width: Likewise.
+        """
+        from refhooks._run import decode  # noqa: PLC0415  imports torch, which takes a second
+
+        return decode(self.family, latents, Size(height, width))
 
     def __repr__(self) -> str:
         return f"Editor({type(self.pipe).__name__}, family={self.family.name!r})"

@@ -214,6 +214,10 @@ class Family(abc.ABC):
         """
 
     @abc.abstractmethod
+    def decode(self, latents: Tensor, size: Size) -> Tensor:
+        """Return the pictures that clean latents ``[B,T,C]`` hold, ``[B,3,height,width]``, 0–1."""
+
+    @abc.abstractmethod
     def open(
         self,
         *,
@@ -297,10 +301,6 @@ class FamilyRun(abc.ABC):
     @abc.abstractmethod
     def guide(self, predictions: Mapping[str, Tensor]) -> Tensor:
         """Combine the predictions of the family's own branches."""
-
-    @abc.abstractmethod
-    def decode(self, latents: Tensor) -> Tensor:
-        """Return the pictures, ``[B,3,height,width]``, 0–1."""
 
     @abc.abstractmethod
     def close(self) -> None:

@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 import diffusers
 import torch
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+)
 
 from refhooks._names import did_you_mean, listed
 from refhooks.errors import ModelError
 
 if TYPE_CHECKING:
-    from refhooks._family import Checkpoint, FamilyEntry
+    from refhooks._family import Checkpoint, EmbeddedModel, FamilyEntry
     from refhooks._registry import Registry
 
 INDEX = "model_index.json"
@@ -45,14 +50,30 @@ def load_model(
         kwargs = {**kwargs, "dtype": check_dtype(dtype)}
     embedded = registry.models.get(str(name_or_path))
     if embedded is not None:
-        pipe = embedded.load()
-        return _placed(pipe, place, kwargs.get("dtype")), embedded.checkpoint
-    entry, pipeline = _find(str(name_or_path), registry, kwargs)
+        return _load_embedded(embedded, place, kwargs)
+    name = str(name_or_path)
+    index = _read_index(name, registry, kwargs)
+    entry, pipeline = _find(name, index, registry)
+    if not {"dtype", "torch_dtype"} & kwargs.keys():
+        kwargs = {**kwargs, "dtype": _file_dtype(name, index, kwargs)}
     try:
         pipe = entry.load().load(pipeline, str(name_or_path), **kwargs)
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"{name_or_path} cannot be loaded: {error}") from error
     return _placed(pipe, place), None
+
+
+def _load_embedded(
+    embedded: EmbeddedModel, place: torch.device | None, kwargs: dict[str, Any]
+) -> tuple[Any, Checkpoint]:
+    unused = sorted(kwargs.keys() - {"dtype", "torch_dtype"})
+    if unused:
+        raise ModelError(f"{embedded.name} comes with refhooks and takes no {listed(unused)}")
+    try:
+        pipe = embedded.load()
+    except OSError as error:
+        raise ModelError(f"{embedded.name} cannot be loaded: {error}") from error
+    return _placed(pipe, place, kwargs.get("dtype", kwargs.get("torch_dtype"))), embedded.checkpoint
 
 
 def _placed(pipe: Any, place: torch.device | None, dtype: torch.dtype | None = None) -> Any:
@@ -95,9 +116,8 @@ def check_dtype(dtype: str | torch.dtype) -> torch.dtype:
     return found
 
 
-def _find(name: str, registry: Registry, kwargs: dict[str, Any]) -> tuple[FamilyEntry, Any]:
+def _find(name: str, index: Any, registry: Registry) -> tuple[FamilyEntry, Any]:
     """The class named in the index selects among the registered ones; it never imports code."""
-    index = _read_index(name, registry, kwargs)
     class_name = index.get("_class_name") if isinstance(index, dict) else None
     for entry in registry.families.values():
         if class_name in entry.pipelines:
@@ -105,26 +125,31 @@ def _find(name: str, registry: Registry, kwargs: dict[str, Any]) -> tuple[Family
     raise ModelError(f"{name} is a {class_name}: {registry.no_family()}")
 
 
+def _file_dtype(name: str, index: dict[str, Any], kwargs: dict[str, Any]) -> torch.dtype:
+    """The dtype in which the text encoder's files were written.
+
+    Left to themselves, transformers keeps that of the files and diffusers takes float32; a pipeline
+    of both would not run.
+    """
+    for part, source in index.items():
+        if isinstance(source, list) and source[:1] == ["transformers"]:
+            config = _read_json(name, f"{part}/config.json", kwargs)
+            found = config.get("dtype", config.get("torch_dtype")) if config else None
+            if found in DTYPES:
+                return DTYPES[found]
+    return torch.float32
+
+
 def _read_index(name: str, registry: Registry, kwargs: dict[str, Any]) -> Any:
-    folder = Path(name)
-    if name and folder.is_dir():
-        path = folder / INDEX
-        if not path.is_file():
-            raise ModelError(f"{folder} has no {INDEX}, so it is not a diffusers pipeline's folder")
-    else:
-        path = _download_index(name, registry, kwargs)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is not valid JSON: {error}") from error
-
-
-def _download_index(name: str, registry: Registry, kwargs: dict[str, Any]) -> Path:
+    if name and Path(name).is_dir():
+        index = _read_json(name, INDEX, kwargs)
+        if index is None:
+            raise ModelError(f"{name} has no {INDEX}, so it is not a diffusers pipeline's folder")
+        return index
     if "/" not in name:  # the Hub has no such repositories; asking it would hide a typing error
         raise _no_model(name, registry)
-    options = {key: value for key, value in kwargs.items() if key in _HUB_OPTIONS}
     try:
-        return Path(hf_hub_download(name, INDEX, **options))
+        return _read_json(name, INDEX, kwargs)
     except HFValidationError as error:
         raise _no_model(name, registry) from error
     except LocalEntryNotFoundError as error:
@@ -134,6 +159,26 @@ def _download_index(name: str, registry: Registry, kwargs: dict[str, Any]) -> Pa
         ) from error
     except HfHubHTTPError as error:
         raise ModelError(f"the Hugging Face Hub does not give {name}: {error}") from error
+
+
+def _read_json(name: str, place: str, kwargs: dict[str, Any]) -> Any:
+    """Return a JSON file of a folder or repository; ``None`` if there is none."""
+    if Path(name).is_dir():
+        path = Path(name) / place
+        if not path.is_file():
+            return None
+    else:
+        options = {key: value for key, value in kwargs.items() if key in _HUB_OPTIONS}
+        try:
+            path = Path(hf_hub_download(name, place, **options))
+        except EntryNotFoundError as error:
+            if isinstance(error, LocalEntryNotFoundError):
+                raise
+            return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is not valid JSON: {error}") from error
 
 
 def _no_model(name: str, registry: Registry) -> ModelError:

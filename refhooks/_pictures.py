@@ -14,6 +14,8 @@ from refhooks._names import listed
 from refhooks.errors import InputError, RefhooksWarning
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from refhooks._family import Size
 
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -155,3 +157,9 @@ def _contain(picture: Image.Image, size: Size) -> Image.Image:
     rows, columns = size.height - inner.shape[0], size.width - inner.shape[1]
     margins = ((rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2), (0, 0))
     return Image.fromarray(np.pad(inner, margins, mode="edge"))
+
+
+def as_pil(pictures: Tensor) -> tuple[Image.Image, ...]:
+    """Return pictures ``[B,3,height,width]``, 0–1, as PIL pictures."""
+    values = pictures.permute(0, 2, 3, 1).float().cpu().numpy()  # [B,height,width,3]
+    return tuple(Image.fromarray(value) for value in (values * 255).round().astype(np.uint8))

@@ -10,14 +10,12 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import numpy as np
 import torch
-from PIL import Image
 
 from refhooks._bound import BoundReference, RunInfo
 from refhooks._checks import Contract
 from refhooks._hooks import BoundPlugin, Hooks
-from refhooks._pictures import fit_picture
+from refhooks._pictures import as_pil, fit_picture
 from refhooks._plan import Plan, make_plan
 from refhooks._result import EditResult
 from refhooks._values import Context
@@ -27,6 +25,7 @@ from refhooks.loop import denoise
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from PIL.Image import Image
     from torch import Tensor
 
     from refhooks._editor import Editor
@@ -50,6 +49,7 @@ class Run:
         timesteps: The scheduler's timesteps ``[N]``, on the device of the run.
         name: Name of the family.
         blocks: Number of transformer blocks.
+        size: Of the output.
     """
 
     family: FamilyRun
@@ -59,6 +59,7 @@ class Run:
     timesteps: Tensor
     name: str
     blocks: int
+    size: Size
     _bar: Any
     _callback: Callback | None
 
@@ -95,10 +96,10 @@ def run_edit(editor: Editor, request: Request) -> EditResult:
         with _bind(editor, request) as run:
             latents = denoise(run)
             _check_finite(latents, eager=request.eager)
-            pictures = run.family.decode(latents)
+            pictures = decode(editor.family, latents, run.size)
             recorded = run.family.recorded()
         return EditResult(
-            images=_as_pil(pictures),
+            images=pictures,
             latents=latents,
             timetable=run.timetable,
             seeds=request.seeds * len(request.prompts),
@@ -131,6 +132,7 @@ def _bind(editor: Editor, request: Request) -> Iterator[Run]:
             timesteps=plan.timesteps,
             name=family.name,
             blocks=family.blocks,
+            size=plan.size,
             bar=bar,
             callback=request.callback,
         )
@@ -189,7 +191,7 @@ def _bound(opened: FamilyRun, plan: Plan, index: int, info: RunInfo) -> Iterator
             yield BoundPlugin(implementation, label, index, stage)
 
 
-def _encoders(opened: FamilyRun, picture: Image.Image, own: Size, target: Size) -> Any:
+def _encoders(opened: FamilyRun, picture: Image, own: Size, target: Size) -> Any:
     """A picture is encoded when a method first asks, and once a run for each way to fit it."""
 
     @functools.cache
@@ -203,6 +205,12 @@ def _encoders(opened: FamilyRun, picture: Image.Image, own: Size, target: Size) 
     return encode, encode_fitted
 
 
+@torch.no_grad()
+def decode(family: Family, latents: Tensor, size: Size) -> tuple[Image, ...]:
+    """Return the pictures that clean latents ``[B,T,C]`` hold."""
+    return as_pil(family.decode(latents, size))
+
+
 def _check_finite(latents: Tensor, *, eager: bool) -> None:
     if torch.isfinite(latents).all():
         return
@@ -212,11 +220,6 @@ def _check_finite(latents: Tensor, *, eager: bool) -> None:
         else 'run again with check="eager", which names the plugin that made them'
     )
     raise NotFiniteError(f"the final latents hold NaN or infinity; {advice}")
-
-
-def _as_pil(pictures: Tensor) -> tuple[Image.Image, ...]:
-    values = pictures.permute(0, 2, 3, 1).float().cpu().numpy()  # [B,height,width,3]
-    return tuple(Image.fromarray(value) for value in (values * 255).round().astype(np.uint8))
 
 
 @contextlib.contextmanager

@@ -156,10 +156,7 @@ def shares(query: Tensor, groups: Sequence[KeyGroup]) -> Tensor:
     """
     query = query.transpose(1, 2)  # [B,H,L,D]
     logits = torch.stack(
-        [
-            attend(query, group)[1] + _log_weight(group._replace(separate=False))
-            for group in groups
-        ]
+        [attend(query, group)[1] + _log_weight(group._replace(separate=False)) for group in groups]
     )
     return _normalised(logits).mean(dim=(1, 2, 3))
 

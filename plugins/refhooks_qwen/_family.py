@@ -7,6 +7,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as stock_plus
 
@@ -18,7 +19,6 @@ from refhooks_qwen._run import QwenRun
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
     from PIL.Image import Image
     from torch import Tensor
 
@@ -138,6 +138,19 @@ class QwenImageEdit(Family):
             )
         return scheduler, sigmas, scheduler.timesteps
 
+    def decode(self, latents: Tensor, size: Size) -> Tensor:
+        """Return the pictures ``[B,3,height,width]``, 0–1."""
+        pipe = self._pipe
+        latents = pipe._unpack_latents(latents, size.height, size.width, pipe.vae_scale_factor)
+        latents = latents.to(pipe.vae.dtype)  # [B,C/4,1,h/f,w/f]
+        mean, deviation = (
+            torch.tensor(values).view(1, -1, 1, 1, 1).to(latents.device, latents.dtype)
+            for values in (pipe.vae.config.latents_mean, pipe.vae.config.latents_std)
+        )
+        inverse = 1.0 / deviation
+        pixels = pipe.vae.decode(latents / inverse + mean, return_dict=False)[0][:, :, 0]
+        return pipe.image_processor.postprocess(pixels, output_type="pt")  # type: ignore[no-any-return]
+
     def open(
         self,
         *,
@@ -162,7 +175,6 @@ class QwenImageEdit(Family):
             texts=texts,
             cfg=guidance.scale,
             seeds=tuple(seeds) * len(prompts),
-            size=size,
             grid=self.grid(size),
             grids=tuple(None if entry is None else self.grid(entry) for entry in references),
         )

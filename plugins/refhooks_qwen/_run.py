@@ -31,14 +31,12 @@ class QwenRun(FamilyRun):
         texts: Mapping[str, Text],
         cfg: float,
         seeds: Sequence[int],
-        size: Size,
         grid: Grid,
         grids: tuple[Grid | None, ...],
     ) -> None:
         self._pipe = pipe
         self._texts = texts
         self._cfg = cfg
-        self._size = size
         self._device = pipe._execution_device
         self._dtype = texts["cond"].embeds.dtype
         self._channels = pipe.transformer.config.in_channels // 4
@@ -112,20 +110,6 @@ class QwenRun(FamilyRun):
         cond_norm = torch.norm(cond, dim=-1, keepdim=True)
         combined_norm = torch.norm(combined, dim=-1, keepdim=True)
         return torch.mul(combined, cond_norm / combined_norm)
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Return the pictures ``[B,3,height,width]``, 0–1."""
-        pipe = self._pipe
-        latents = pipe._unpack_latents(
-            latents, self._size.height, self._size.width, pipe.vae_scale_factor
-        ).to(pipe.vae.dtype)  # [B,C/4,1,h/f,w/f]
-        mean, deviation = (
-            torch.tensor(values).view(1, -1, 1, 1, 1).to(latents.device, latents.dtype)
-            for values in (pipe.vae.config.latents_mean, pipe.vae.config.latents_std)
-        )
-        inverse = 1.0 / deviation
-        pixels = pipe.vae.decode(latents / inverse + mean, return_dict=False)[0][:, :, 0]
-        return pipe.image_processor.postprocess(pixels, output_type="pt")  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """Take the hooks off the transformer and let an offloaded pipeline go back to rest."""

@@ -18,7 +18,7 @@ from refhooks.cli._libraries import quiet
 from refhooks.cli._model import ModelOptions, ModelPlan, open_editor, plan_model
 from refhooks.cli._parse import check_strength, parse_reference
 from refhooks.cli._places import check_places, preview_place
-from refhooks.cli._preview import previews
+from refhooks.cli._preview import write_preview
 from refhooks.cli._terminal import steps_bar, tell
 
 if TYPE_CHECKING:
@@ -147,19 +147,14 @@ def _edit(editor: Editor, job: _Job) -> EditResult:
 def _watched(editor: Editor, job: _Job) -> Iterator[Callback]:
     """A bar on the terminal and, if asked for, previews."""
     options = job.options
-    with contextlib.ExitStack() as stack:
-        show = None
-        if options.preview_every is not None:
-            size = editor.family.output_size(
-                load_picture(options.image), options.height, options.width, options.resolution
-            )
-            place = preview_place(job.target)
-            show = stack.enter_context(previews(editor, size, place, options.preview_every))
-        advance = stack.enter_context(steps_bar(options.steps or editor.family.default_steps))
+    size = editor.family.output_size(
+        load_picture(options.image), options.height, options.width, options.resolution
+    )
+    with steps_bar(options.steps or editor.family.default_steps) as advance:
 
         def callback(step: int, _latents: Tensor, x0: Tensor) -> None:
-            if show is not None:
-                show(step, x0)
+            if options.preview_every is not None and (step + 1) % options.preview_every == 0:
+                write_preview(editor, x0, size, preview_place(job.target))
             advance()
 
         yield callback

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("small_stock")
 
 PROMPT = "make it blue"
 SIZE = {"height": 48, "width": 64}
-# 2508 as published, the shift that its step-distilled LoRAs ask for, and the scheduler's other ways.
+# 2508 as published, the shift that its step-distilled LoRAs ask for, and other ways to shift.
 SCHEDULERS = {
     "2508": tiny.DYNAMIC,
     "lightning": {**tiny.DYNAMIC, "base_shift": 1.0986, "max_shift": 1.0986,
