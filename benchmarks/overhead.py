@@ -2,10 +2,10 @@
 
     python benchmarks/overhead.py [--repeats 9] [--json benchmarks/results/overhead.json]
 
-The first figure is the time spent in the façade (planning of chains, calls, checks) per step, with a
-transformer that returns at once. The second is the wall time of ``Editor.edit`` over that of the
-stock pipeline's ``__call__`` with the same arguments: interleaved pairs in one process, the median of
-the ratios and their spread.
+The first figure is the time spent in the façade (chains, calls, checks) per step, with a transformer
+that returns at once. The second is the wall time of ``Editor.edit`` over that of the stock pipeline's
+``__call__`` with the same arguments: interleaved pairs in one process, the median of the ratios and
+their spread.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -28,6 +27,9 @@ import tiny
 
 import refhooks as rh
 from refhooks import _hooks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STEPS = 20
 SIZE = 256
