@@ -2,10 +2,10 @@
 
     python benchmarks/overhead.py [--repeats 9] [--json benchmarks/results/overhead.json]
 
-The first figure is the time spent in the façade (chains, calls, checks) per step, with a transformer
-that returns at once. The second is the wall time of ``Editor.edit`` over that of the stock pipeline's
-``__call__`` with the same arguments: interleaved pairs in one process, the median of the ratios and
-their spread.
+The first figure is the time spent in the façade (chains, calls, checks) per step, with a
+transformer that returns at once. The second is the wall time of ``Editor.edit`` over that of the
+stock pipeline's ``__call__`` with the same arguments: interleaved pairs in one process, the median
+of the ratios and their spread.
 """
 
 from __future__ import annotations
