@@ -6,6 +6,7 @@ steer; ``hookimpl``, ``Context``, ``Inputs`` and the other values are for those 
 """
 
 from refhooks._bound import BoundReference, Method, RunInfo
+from refhooks._compile import plan
 from refhooks._editor import Editor
 from refhooks._family import (
     Checkpoint,
@@ -17,9 +18,11 @@ from refhooks._family import (
     Shown,
     Size,
 )
-from refhooks._registry import PluginRecord, Registry, load_registry, method
+from refhooks._registry import PluginRecord, Registry, load_registry, method, schedule, switch
 from refhooks._result import EditResult
+from refhooks._schedule import Schedule, StageStep, Switch
 from refhooks._strategy import Reference, Stage, Strategy
+from refhooks._strategy_file import dump_strategy, load_references, load_strategy
 from refhooks._timetable import Planned, Timetable
 from refhooks._values import (
     AttentionEdit,
@@ -80,17 +83,26 @@ __all__ = [
     "Registry",
     "Row",
     "RunInfo",
+    "Schedule",
     "Shown",
     "Size",
     "Stage",
+    "StageStep",
     "Step",
     "Strategy",
     "StrategyError",
+    "Switch",
     "Text",
     "Timetable",
     "Tokens",
     "UnknownNameError",
+    "dump_strategy",
     "hookimpl",
+    "load_references",
     "load_registry",
+    "load_strategy",
     "method",
+    "plan",
+    "schedule",
+    "switch",
 ]

@@ -44,13 +44,14 @@ class BoundReference:
     Attributes:
         index: 0-based position in the call; also the reference's slot.
         stage: 0-based stage of the strategy that the method is bound to.
-        grid: Rows and columns of the reference's own tokens, ``rows·columns = R``.
+        grid: Rows and columns of the reference's own tokens, ``rows·columns = R``; ``None`` if none
+            of its methods gives the model tokens.
         strengths: Strength at each of the ``N`` steps; 0 where the stage is not in force.
     """
 
     index: int
     stage: int
-    grid: tuple[int, int]
+    grid: tuple[int, int] | None
     strengths: tuple[float, ...]
     _encode: Callable[[], Tensor]
     _encode_fitted: Callable[[str], Tensor]
@@ -82,6 +83,9 @@ class Method(Protocol):
     Descriptions are values (``@attrs.frozen``): options are their fields, validated when they are
     made. Only what :meth:`bind` returns is registered for a run, so two equal descriptions or two
     runs never meet.
+
+    A method that never fills its reference's slot may say so with ``gives_tokens = False`` (an
+    attribute or property): then not even the size of the picture matters to the model.
     """
 
     name: ClassVar[str]

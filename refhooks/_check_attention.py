@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from refhooks._checks import Contract, finite, kind, tensor
 from refhooks._values import BASE, AttentionEdit, KeyValues, Layout
-from refhooks.errors import HookReturnError, NotFiniteError
+from refhooks.errors import HookReturnError, NotFiniteError, PluginError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,22 @@ def attention(
         if eager:
             _values(edit, label)
     return new
+
+
+def load_once(edits: Sequence[AttentionEdit], loaded: dict[int | str, str], label: str) -> None:
+    """Check that nobody else loads for a group, and note who does.
+
+    Raises:
+        PluginError: Two load for one group; nobody can say which should win.
+    """
+    for edit in edits:
+        if edit.load is not None:
+            first = loaded.setdefault(edit.group, label)
+            if first is not label:
+                raise PluginError(
+                    f"{label}: loads keys and values for group {edit.group!r}, and so does {first};"
+                    " only one may"
+                )
 
 
 def _group(edit: AttentionEdit, layout: Layout, label: str) -> None:
@@ -93,10 +109,11 @@ def _buffers(buffers: Any, length: int | None, blocks: int, contract: Contract, 
         held = tensor(value, name, label)
         count = held.shape[2] if length is None and held.ndim == 5 else length
         expected = (blocks, contract.batch, count, contract.heads, contract.head_size)
-        if tuple(held.shape) != expected or held.device != contract.device:
+        given = (tuple(held.shape), held.dtype, held.device)
+        if given != (expected, contract.dtype, contract.device):
             raise HookReturnError(
-                f"{label}.{name} must be [blocks,B,R,H,D] = {list(expected)} on {contract.device},"
-                f" got {list(held.shape)} on {held.device}"
+                f"{label}.{name} must be [blocks,B,R,H,D] = {list(expected)}, {contract.dtype} on"
+                f" {contract.device}, got {list(held.shape)}, {held.dtype} on {held.device}"
             )
 
 

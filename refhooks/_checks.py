@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 
-from refhooks._names import listed
+from refhooks._names import did_you_mean, listed
 from refhooks._values import Branch, Context, Inputs, Text, Tokens
 from refhooks.errors import HookReturnError, NotFiniteError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -22,19 +22,23 @@ class Contract:
     """What a run's values must fit.
 
     Attributes:
-        tokens: Tokens of each reference's whole picture, ``None`` for one that never acts.
+        tokens: Tokens of each reference's whole picture, ``None`` for one that gives none.
+        positions: What the family knows of ``Tokens.positions``.
         width: Of the transformer, for ``Inputs.added``.
         batch: ``B``.
         heads: ``H``.
         head_size: ``D``.
+        dtype: Of the run.
         device: Of the run.
     """
 
     tokens: tuple[int | None, ...]
+    positions: tuple[str, ...]
     width: int
     batch: int
     heads: int
     head_size: int
+    dtype: torch.dtype
     device: torch.device
 
 
@@ -51,8 +55,6 @@ def like(new: Any, old: Tensor, name: str, label: str, *, eager: bool) -> Tensor
         NotFiniteError: ``eager`` and the tensor holds NaN or infinity.
     """
     held = tensor(new, name, label)
-    if held is old:
-        return held
     if held.shape != old.shape:
         raise HookReturnError(
             f"{label}: {name} must keep the shape {list(old.shape)}, got {list(held.shape)}"
@@ -61,6 +63,17 @@ def like(new: Any, old: Tensor, name: str, label: str, *, eager: bool) -> Tensor
     if eager:
         finite(held, name, label)
     return held
+
+
+def predicted(predictions: Mapping[str, Tensor], ctx: Context) -> None:
+    """Check what the model predicted, before a plugin changes it.
+
+    Raises:
+        NotFiniteError: A branch holds NaN or infinity.
+    """
+    for name, prediction in predictions.items():
+        label = f"the model's own prediction, {name}, step {ctx.step.index + 1} of {ctx.step.total}"
+        finite(prediction, "velocity", label)
 
 
 def branches(new: Any, own: Sequence[Branch], label: str) -> tuple[Branch, ...]:
@@ -105,8 +118,7 @@ def inputs(new: Any, old: Inputs, contract: Contract, label: str, *, eager: bool
         raise HookReturnError(f"{label}: the number of slots must stay {len(old.slots)}")
     for number, (tokens, before) in enumerate(zip(new.slots, old.slots, strict=True)):
         if tokens is not before and tokens is not None:
-            name = f"slot {number}"
-            _tokens(tokens, old.target, contract.tokens[number], name, label, eager=eager)
+            _tokens(tokens, old.target, contract, number, label, eager=eager)
     if new.text is not old.text:
         _text(new.text, old, label, eager=eager)
     if new.added is not None and new.added is not old.added:
@@ -115,13 +127,20 @@ def inputs(new: Any, old: Inputs, contract: Contract, label: str, *, eager: bool
 
 
 def _tokens(
-    tokens: Any, target: Tensor, count: int | None, name: str, label: str, *, eager: bool
+    tokens: Any, target: Tensor, contract: Contract, slot: int, label: str, *, eager: bool
 ) -> None:
+    name, count = f"slot {slot}", contract.tokens[slot]
     if not isinstance(tokens, Tokens):
         raise HookReturnError(f"{label}: {name} must hold refhooks.Tokens, got {kind(tokens)}")
     if count is None:
         raise HookReturnError(
-            f"{label}: {name} must stay empty: its reference has strength 0 at every step"
+            f"{label}: {name} must stay empty: its reference has strength 0 at every step, or only"
+            " methods that say they give no tokens (gives_tokens)"
+        )
+    if tokens.positions not in contract.positions:
+        raise HookReturnError(
+            f"{label}: {name}.positions must be one of {listed(contract.positions)}; got"
+            f" {tokens.positions!r}.{did_you_mean(str(tokens.positions), contract.positions)}"
         )
     latents = tensor(tokens.latents, f"{name}.latents", label)
     batch, _, channels = target.shape
@@ -161,6 +180,8 @@ def _text(text: Any, old: Inputs, label: str, *, eager: bool) -> None:
             f"{label}: text.embeds must be [{before.shape[0]},S,{before.shape[2]}],"
             f" got {list(embeds.shape)}"
         )
+    if embeds.shape[1] == 0:
+        raise HookReturnError(f"{label}: text.embeds must have at least one token")
     _same_kind(embeds, before, "text.embeds", label)
     if text.mask is not None:
         mask = tensor(text.mask, "text.mask", label)
@@ -168,6 +189,8 @@ def _text(text: Any, old: Inputs, label: str, *, eager: bool) -> None:
             raise HookReturnError(
                 f"{label}: text.mask must be {list(embeds.shape[:2])}, got {list(mask.shape)}"
             )
+        if mask.device != embeds.device:
+            raise HookReturnError(f"{label}: text.mask must be on {embeds.device}")
     if eager:
         finite(embeds, "text.embeds", label)
 

@@ -82,7 +82,7 @@ class Editor:
 
     def edit(
         self,
-        image: str | Path | Image | None,
+        image: str | Path | Image | Reference | None,
         prompt: str | Sequence[str],
         *,
         strategy: Strategy | Stage | Method | str | None = None,
@@ -103,8 +103,9 @@ class Editor:
         """Edit a picture.
 
         Args:
-            image: The source: it gives the output's shape and is reference 1. ``None`` makes a
-                picture from the prompt alone, at ``height`` and ``width``.
+            image: The source: it gives the output's shape and is reference 1; a ``Reference`` has
+                its strategy with it. ``None`` makes a picture from the prompt alone, at ``height``
+                and ``width``.
             prompt: What to do; several make a batch.
             strategy: How the source steers; ``None``: the family's native method at 1, which is
                 the stock pipeline to the bit.

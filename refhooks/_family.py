@@ -235,8 +235,8 @@ class Family(abc.ABC):
             guidance: Its scale and the negative prompts.
             seeds: One a picture of each prompt; the batch is prompts × seeds, prompts outermost.
             size: Of the output.
-            references: Size at which the VAE encodes each reference; ``None`` for one that never
-                acts: its slot stays empty and nothing depends on its size.
+            references: Size at which the VAE encodes each reference; ``None`` for one that gives
+                the model no tokens: its slot stays empty and nothing depends on its size.
             shown: The pictures that the text encoder sees.
         """
 
@@ -247,7 +247,8 @@ class FamilyRun(abc.ABC):
     Attributes:
         noise: The starting noise ``ε``, ``[B,T,C]``, from CPU generators.
         grid: Rows and columns of the target's tokens.
-        grids: Rows and columns of each reference's tokens; ``None`` for one that never acts.
+        grids: Rows and columns of each reference's tokens; ``None`` for one that gives none.
+        positions: What ``Tokens.positions`` may be.
         width: Of the transformer: ``H·D``.
         heads: ``H``.
         branches: The family's own forward passes, in order.
@@ -256,6 +257,7 @@ class FamilyRun(abc.ABC):
     noise: Tensor
     grid: tuple[int, int]
     grids: tuple[tuple[int, int] | None, ...]
+    positions: tuple[str, ...]
     width: int
     heads: int
     branches: tuple[Branch, ...]

@@ -8,8 +8,8 @@ import attrs
 import pluggy
 
 from refhooks import _checks
-from refhooks._check_attention import attention
-from refhooks._validate import check_implementations
+from refhooks._check_attention import attention, load_once
+from refhooks._validate import check_implementations, hook_arguments
 from refhooks.attention import combine
 from refhooks.errors import PluginError
 from refhooks.hookspecs import Registration, RunHooks
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from refhooks._bound import Method
     from refhooks._family import EmbeddedModel, FamilyEntry
+    from refhooks._schedule import Schedule, Switch
     from refhooks._values import AttentionEdit, Branch, Context, Inputs, Layout
     from refhooks.attention import GroupEdit
 
@@ -47,6 +48,14 @@ class RegistrationCalls:
     def models(self) -> list[EmbeddedModel]:
         """Return the embedded models the plugin registers."""
         return self._collect("refhooks_models")
+
+    def schedules(self) -> list[type[Schedule]]:
+        """Return the schedule classes the plugin registers."""
+        return self._collect("refhooks_schedules")
+
+    def switches(self) -> list[type[Switch]]:
+        """Return the switch classes the plugin registers."""
+        return self._collect("refhooks_switches")
 
     def _collect(self, hook: str) -> list[Any]:
         return [entry for entries in getattr(self._manager.hook, hook)() for entry in entries]
@@ -116,24 +125,18 @@ class Hooks:
     ) -> None:
         self._contract = contract
         self._eager = eager
-        self._manager = pluggy.PluginManager(PROJECT)
-        self._manager.add_hookspecs(RunHooks)
-        by_object: dict[int, BoundPlugin] = {}
-        for plugin in plugins:
-            if id(plugin.implementation) in by_object:
-                first = by_object[id(plugin.implementation)].label
-                raise PluginError(
-                    f"{plugin.label}: the object is registered already, as {first}; bind() must"
-                    " return a new one"
-                )
-            plugin.check()
-            self._manager.register(plugin.implementation)
-            by_object[id(plugin.implementation)] = plugin
-        self._step = self._chain("refhooks_step", by_object)
-        self._branches = self._chain("refhooks_branches", by_object)
-        self._conditioning = self._chain("refhooks_conditioning", by_object)
-        self._attention = self._chain("refhooks_attention", by_object)
-        self._velocity = self._chain("refhooks_velocity", by_object)
+        manager = pluggy.PluginManager(PROJECT)
+        manager.add_hookspecs(RunHooks)
+        holders = _holders(plugins)
+        for holder in holders:
+            manager.register(holder)
+        self._step = _chain(manager, "refhooks_step", holders)
+        self._branches = _chain(manager, "refhooks_branches", holders)
+        self._conditioning = _chain(manager, "refhooks_conditioning", holders)
+        self._attention = _chain(manager, "refhooks_attention", holders)
+        self._velocity = _chain(manager, "refhooks_velocity", holders)
+        for holder in holders:  # a manager is a reference cycle: it would keep tensors for a while
+            manager.unregister(holder)
 
     def step(self, ctx: Context, latents: Tensor) -> Tensor:
         """Chain ``refhooks_step``."""
@@ -172,20 +175,25 @@ class Hooks:
     def attention(self, ctx: Context, branch: Branch, layout: Layout) -> tuple[GroupEdit, ...]:
         """Collect ``refhooks_attention``, and combine what concerns one group."""
         edits: list[AttentionEdit] = []
+        loaded: dict[int | str, str] = {}
         for call in self._attention:
             if call.plugin.acts(ctx):
                 new = call(ctx, {"ctx": ctx, "branch": branch, "layout": layout})
                 if new is not None:
                     label = _checks.where(call.plugin.label, call.hook, ctx)
-                    edits += attention(
+                    found = attention(
                         new, layout, ctx.blocks, self._contract, label, eager=self._eager
                     )
+                    load_once(found, loaded, label)
+                    edits += found
         return combine(edits, layout) if edits else ()
 
     def velocity(
         self, ctx: Context, latents: Tensor, predictions: Mapping[str, Tensor], velocity: Tensor
     ) -> Tensor:
         """Chain ``refhooks_velocity``, from the family's guidance."""
+        if self._eager:
+            _checks.predicted({**predictions, "all branches combined": velocity}, ctx)
         for call in self._velocity:
             if call.plugin.acts(ctx):
                 values = {
@@ -206,22 +214,39 @@ class Hooks:
         label = _checks.where(call.plugin.label, call.hook, ctx)
         return _checks.like(new, old, name, label, eager=self._eager)
 
-    def _chain(self, hook: str, plugins: Mapping[int, BoundPlugin]) -> tuple[_Call, ...]:
-        order = {key: place for place, key in enumerate(plugins)}
-        found = [
-            (
-                implementation.trylast - implementation.tryfirst,
-                order[id(implementation.plugin)],
-                implementation,
+
+class _Holder:
+    """The hooks of a bound object; compared by identity, whatever the object's own equality is."""
+
+    def __init__(self, plugin: BoundPlugin) -> None:
+        self.plugin = plugin
+        for hook in hook_arguments(RunHooks):
+            if hasattr(plugin.implementation, hook):
+                setattr(self, hook, getattr(plugin.implementation, hook))
+
+
+def _holders(plugins: Sequence[BoundPlugin]) -> list[_Holder]:
+    """Check every object, and that none is there twice."""
+    by_object: dict[int, BoundPlugin] = {}
+    for plugin in plugins:
+        first = by_object.get(id(plugin.implementation))
+        if first is not None:
+            again = "give it once" if plugin.reference is None else "bind() must return a new one"
+            raise PluginError(
+                f"{plugin.label}: the object is registered already, as {first.label}; {again}"
             )
-            for implementation in getattr(self._manager.hook, hook).get_hookimpls()
-        ]
-        return tuple(
-            _Call(
-                implementation.function,
-                implementation.argnames,
-                hook,
-                plugins[id(implementation.plugin)],
-            )
-            for _, _, implementation in sorted(found, key=lambda entry: entry[:2])
-        )
+        plugin.check()
+        by_object[id(plugin.implementation)] = plugin
+    return [_Holder(plugin) for plugin in plugins]
+
+
+def _chain(
+    manager: pluggy.PluginManager, hook: str, holders: Sequence[_Holder]
+) -> tuple[_Call, ...]:
+    """``tryfirst`` ones, then in the order of the holders, then ``trylast`` ones."""
+    order = {id(holder): place for place, holder in enumerate(holders)}
+    found = sorted(
+        getattr(manager.hook, hook).get_hookimpls(),
+        key=lambda one: (one.trylast - one.tryfirst, order[id(one.plugin)]),
+    )
+    return tuple(_Call(one.function, one.argnames, hook, one.plugin.plugin) for one in found)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._compile import compile_timetable
 from refhooks._family import Guidance, Shown
 from refhooks._hooks import BoundPlugin
 from refhooks._pictures import load_picture
 from refhooks._strategy import as_strategy
-from refhooks._timetable import compile_timetable
 from refhooks.errors import InputError, RefhooksWarning
 
 if TYPE_CHECKING:
@@ -38,12 +38,14 @@ class PlannedReference:
         strategy: What it does over the run.
         methods: The method of each of the strategy's stages.
         size: At which the VAE encodes it; ``None`` if its strength is 0 at every step.
+        gives_tokens: Whether any of its methods that act gives the model tokens.
     """
 
     picture: Image
     strategy: Strategy
     methods: tuple[Method, ...]
     size: Size | None = None
+    gives_tokens: bool = False
 
 
 @attrs.frozen(eq=False)
@@ -98,7 +100,9 @@ def make_plan(editor: Editor, request: Request) -> Plan:
         _warn(editor.checkpoint.judge(source))
     size = family.output_size(source, request.height, request.width, request.resolution)
     scheduler, sigmas, timesteps = family.schedule(request.steps or family.default_steps, size)
-    timetable = compile_timetable([reference.strategy for reference in references], sigmas)
+    timetable = compile_timetable(
+        [reference.strategy for reference in references], sigmas, editor.registry
+    )
     shown = _shown(references, timetable)
     _warn_of_hidden(request.prompts, shown)
     return Plan(
@@ -149,6 +153,11 @@ def _sized(
         attrs.evolve(
             reference,
             size=editor.family.reference_size(reference.picture, given[number].resolution),
+            gives_tokens=any(
+                getattr(method, "gives_tokens", True)
+                for stage, method in enumerate(reference.methods)
+                if any(timetable.strengths(number, stage))
+            ),
         )
         if any(timetable.strengths(number))
         else reference

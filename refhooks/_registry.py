@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
     from refhooks._bound import Method
     from refhooks._family import EmbeddedModel, FamilyEntry
+    from refhooks._schedule import Schedule, Switch
 
 GROUP = "refhooks"
 ALLOW = "REFHOOKS_PLUGINS"
 BLOCK = "REFHOOKS_BLOCK"
 
-__all__ = ["PluginRecord", "Registry", "load_registry", "method"]
+__all__ = ["PluginRecord", "Registry", "load_registry", "method", "schedule", "switch"]
 
 
 @attrs.frozen
@@ -57,12 +58,16 @@ class Registry:
         methods: Method classes by name.
         families: Families by name.
         models: Embedded models by name.
+        schedules: Schedule classes by name.
+        switches: Switch classes by name.
     """
 
     records: tuple[PluginRecord, ...]
     methods: dict[str, type[Method]]
     families: dict[str, FamilyEntry]
     models: dict[str, EmbeddedModel]
+    schedules: dict[str, type[Schedule]] = attrs.field(factory=dict)
+    switches: dict[str, type[Switch]] = attrs.field(factory=dict)
     _owners: dict[tuple[str, str], str] = attrs.field(factory=dict)
 
     def method(self, name: str, options: dict[str, Any] | None = None) -> Method:
@@ -72,10 +77,67 @@ class Registry:
             UnknownNameError: No live plugin registers the name.
             InputError: The method has no such option, or refuses its value.
         """
-        if name not in self.methods:
-            raise self.unknown("method", name, self.methods)
-        made: Method = make(self.methods[name], f"method {name!r}", options or {})
+        made: Method = self._make("method", name, self.methods, options)
         return made
+
+    def schedule(self, name: str, options: dict[str, Any] | None = None) -> Schedule:
+        """Return a registered schedule with its options; raises as :meth:`method`."""
+        made: Schedule = self._make("schedule", name, self.schedules, options)
+        return made
+
+    def switch(self, name: str, options: dict[str, Any] | None = None) -> Switch:
+        """Return a registered switch with its options; raises as :meth:`method`."""
+        made: Switch = self._make("switch", name, self.switches, options)
+        return made
+
+    def schedule_from(self, text: str) -> Schedule:
+        """Return the schedule that a short form such as ``0.4:1.0`` means.
+
+        Raises:
+            InputError: No registered schedule has such a form, several have, or its values are bad.
+        """
+        found: dict[str, Schedule] = {}
+        for name, cls in sorted(self.schedules.items()):
+            try:
+                made = cls.parse(text) if hasattr(cls, "parse") else None
+            except ValueError as error:
+                raise InputError(f"strength {text!r:.80}: schedule {name!r}: {error}") from error
+            if made is not None:
+                found[name] = made
+        if len(found) != 1:
+            forms = [
+                cls.short for _, cls in sorted(self.schedules.items()) if hasattr(cls, "short")
+            ]
+            reason = (
+                f"could mean any of the schedules {listed(found)}; write it in full"
+                if found
+                else f"is no number, and no schedule is written so. Forms: {listed(forms)}."
+                f"{self.absent()}"
+            )
+            raise InputError(f"strength {text!r:.80} {reason}")
+        return next(iter(found.values()))
+
+    def switch_at(self, number: float) -> Switch:
+        """Return the switch that ``until=number`` means.
+
+        Raises:
+            UnknownNameError: No live plugin registers a switch that takes a bare number.
+        """
+        for name, cls in self.switches.items():
+            option = getattr(cls, "number", None)
+            if option is not None:
+                return self.switch(name, {option: number})
+        raise UnknownNameError(
+            f"until={number:g} needs a switch that a number is short for; none is registered."
+            f"{self.absent()}"
+        )
+
+    def _make(
+        self, kind: str, name: str, classes: dict[str, type[Any]], options: dict[str, Any] | None
+    ) -> Any:
+        if name not in classes:
+            raise self.unknown(kind, name, classes)
+        return make(classes[name], f"{kind} {name!r}", options or {})
 
     def claim(self, plugin: str, names: Sequence[tuple[str, str]]) -> None:
         """Note which plugin registers these (kind, name) pairs.
@@ -115,7 +177,8 @@ def make(cls: type[Any], label: str, options: dict[str, Any]) -> Any:
     Raises:
         InputError: An unknown option, or one whose value is refused.
     """
-    known = [field.alias for field in attrs.fields(cls)] if attrs.has(cls) else []
+    fields = attrs.fields(cls) if attrs.has(cls) else ()
+    known = [field.alias for field in fields if field.init]
     unknown = [option for option in options if option not in known]
     if attrs.has(cls) and unknown:
         raise InputError(
@@ -146,6 +209,26 @@ def method(name: str, **options: Any) -> Method:
         InputError: The method has no such option, or refuses its value.
     """
     return load_registry().method(name, options)
+
+
+def schedule(name: str, /, **options: Any) -> Schedule:
+    """Return a registered schedule with its options, for ``Stage(strength=...)``.
+
+    Raises:
+        UnknownNameError: No live plugin registers the name.
+        InputError: The schedule has no such option, or refuses its value.
+    """
+    return load_registry().schedule(name, options)
+
+
+def switch(name: str, /, **options: Any) -> Switch:
+    """Return a registered switch with its options, for ``Stage(until=...)``.
+
+    Raises:
+        UnknownNameError: No live plugin registers the name.
+        InputError: The switch has no such option, or refuses its value.
+    """
+    return load_registry().switch(name, options)
 
 
 @functools.cache
@@ -181,25 +264,32 @@ def _register(plugin: object, name: str, registry: Registry) -> tuple[str, ...]:
     from refhooks._hooks import RegistrationCalls  # noqa: PLC0415  imports torch, a second
 
     calls = RegistrationCalls(plugin, f"plugin {name!r}")
-    methods, families, models = _checked(calls.methods()), calls.families(), calls.models()
-    new = [
-        (kind, entry.name)
-        for kind, entries in (("method", methods), ("family", families), ("model", models))
-        for entry in entries
-    ]
+    methods = _checked("method", calls.methods(), "bind(reference, run)")
+    schedules = _checked("schedule", calls.schedules(), "strength(step)")
+    switches = _checked("switch", calls.switches(), "ended(step)")
+    families, models = calls.families(), calls.models()
+    kinds: dict[str, tuple[Sequence[Any], dict[str, Any]]] = {
+        "method": (methods, registry.methods),
+        "family": (families, registry.families),
+        "model": (models, registry.models),
+        "schedule": (schedules, registry.schedules),
+        "switch": (switches, registry.switches),
+    }
+    new = [(kind, entry.name) for kind, (entries, _) in kinds.items() for entry in entries]
     adapted = [("adapter to", cls) for entry in families for cls in entry.pipelines]
-    registry.claim(name, [*new, *adapted])
-    registry.methods.update({cls.name: cls for cls in methods})
-    registry.families.update({entry.name: entry for entry in families})
-    registry.models.update({entry.name: entry for entry in models})
-    return tuple(f"{kind} {registered}" for kind, registered in new)
+    short = [("short form", "until=NUMBER") for cls in switches if hasattr(cls, "number")]
+    registry.claim(name, [*new, *adapted, *short])
+    for entries, registered in kinds.values():
+        registered.update({entry.name: entry for entry in entries})
+    return tuple(f"{kind} {entry}" for kind, entry in new)
 
 
-def _checked(methods: Sequence[type[Method]]) -> Sequence[type[Method]]:
-    for cls in methods:
-        if not isinstance(getattr(cls, "name", None), str) or not hasattr(cls, "bind"):
-            raise PluginError(f"{cls!r} is not a method: it needs a name and bind(reference, run)")
-    return methods
+def _checked(kind: str, classes: Sequence[type[Any]], call: str) -> Sequence[type[Any]]:
+    for cls in classes:
+        named = isinstance(getattr(cls, "name", None), str)
+        if not named or not hasattr(cls, call.partition("(")[0]):
+            raise PluginError(f"{cls!r} is not a {kind}: it needs a name and {call}")
+    return classes
 
 
 def _split(names: str | None) -> tuple[str, ...]:

@@ -82,11 +82,13 @@ def make_request(
     prompts = _texts(prompt, "prompt")
     if check not in CHECKS:
         raise InputError(f"check must be one of {listed(CHECKS)}; got {check!r}")
+    if resolution is not None and (height is not None or width is not None):
+        raise InputError("give either resolution, or height and width")
     return Request(
         prompts=prompts,
         negative=_negatives(negative_prompt, len(prompts)),
         references=_references(image, strategy, references),
-        seeds=_seeds(seed, _whole(n, "n", 1, 4096)),
+        seeds=_seeds(seed, whole(n, "n", 1, 4096)),
         steps=_optional(steps, "steps", 1, MAX_STEPS),
         cfg=_cfg(cfg),
         height=_optional(height, "height", 1, 2**16),
@@ -101,7 +103,7 @@ def make_request(
 
 def _texts(value: Any, name: str) -> tuple[str, ...]:
     texts = (value,) if isinstance(value, str) else tuple(value) if _is_list(value) else ()
-    if not texts or not all(isinstance(text, str) for text in texts):
+    if not texts or not all(isinstance(text, str) and _is_unicode(text) for text in texts):
         raise InputError(f"{name} must be a string, or a list of strings, got {value!r:.80}")
     return texts
 
@@ -124,6 +126,10 @@ def _references(image: Any, strategy: Any, references: Any) -> tuple[Reference, 
     others = tuple(
         entry if isinstance(entry, Reference) else Reference(entry) for entry in references
     )
+    if isinstance(image, Reference):
+        if strategy is not None:
+            raise InputError("image is a Reference, which has a strategy of its own; leave out one")
+        return (image, *others)
     if image is not None:
         return (Reference(image, strategy), *others)
     if strategy is not None or others:
@@ -133,11 +139,11 @@ def _references(image: Any, strategy: Any, references: Any) -> tuple[Reference, 
 
 def _seeds(seed: Any, n: int) -> tuple[int, ...]:
     if _is_list(seed):
-        seeds = tuple(_whole(entry, "seed", 0, MAX_SEED) for entry in seed)
+        seeds = tuple(whole(entry, "seed", 0, MAX_SEED) for entry in seed)
         if not seeds or n not in (1, len(seeds)):
             raise InputError(f"seed lists {len(seeds)} numbers, but n is {n}; leave n out")
         return seeds
-    first = secrets.randbelow(2**31) if seed is None else _whole(seed, "seed", 0, MAX_SEED - n)
+    first = secrets.randbelow(2**31) if seed is None else whole(seed, "seed", 0, MAX_SEED - n)
     return tuple(range(first, first + n))
 
 
@@ -165,10 +171,10 @@ def _callback(value: Any) -> Callback | None:
 
 
 def _optional(value: Any, name: str, low: int, high: int) -> int | None:
-    return None if value is None else _whole(value, name, low, high)
+    return None if value is None else whole(value, name, low, high)
 
 
-def _whole(value: Any, name: str, low: int, high: int) -> int:
+def whole(value: Any, name: str, low: int, high: int) -> int:
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not whole or not low <= value <= high:
         raise InputError(f"{name} must be a whole number from {low} to {high}, got {value!r:.80}")
@@ -177,3 +183,8 @@ def _whole(value: Any, name: str, low: int, high: int) -> int:
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def _is_unicode(text: str) -> bool:
+    """A lone surrogate is in no text; tokenizers cannot read it."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -116,7 +116,9 @@ def _bind(editor: Editor, request: Request) -> Iterator[Run]:
             guidance=plan.guidance,
             seeds=request.seeds,
             size=plan.size,
-            references=[reference.size for reference in plan.references],
+            references=[
+                reference.size if reference.gives_tokens else None for reference in plan.references
+            ],
             shown=plan.shown,
         )
         stack.callback(opened.close)
@@ -157,10 +159,12 @@ def _hooks(family: Family, opened: FamilyRun, plan: Plan, request: Request) -> H
     tokens = tuple(None if grid is None else math.prod(grid) for grid in opened.grids)
     contract = Contract(
         tokens=tokens,
+        positions=opened.positions,
         width=opened.width,
         batch=opened.noise.shape[0],
         heads=opened.heads,
         head_size=opened.width // opened.heads,
+        dtype=opened.noise.dtype,
         device=opened.noise.device,
     )
     return Hooks(bound, contract, eager=request.eager)
@@ -168,15 +172,15 @@ def _hooks(family: Family, opened: FamilyRun, plan: Plan, request: Request) -> H
 
 def _bound(opened: FamilyRun, plan: Plan, index: int, info: RunInfo) -> Iterator[BoundPlugin]:
     """Bind the stages of one reference that act at any step."""
-    planned, grid = plan.references[index], opened.grids[index]
-    if planned.size is None or grid is None:
+    planned = plan.references[index]
+    if planned.size is None:
         return
     encode, encode_fitted = _encoders(opened, planned.picture, planned.size, plan.size)
     for stage, method in enumerate(planned.methods):
         reference = BoundReference(
             index=index,
             stage=stage,
-            grid=grid,
+            grid=opened.grids[index],
             strengths=plan.timetable.strengths(index, stage),
             encode=encode,
             encode_fitted=encode_fitted,
@@ -225,7 +229,8 @@ def _check_finite(latents: Tensor, *, eager: bool) -> None:
 @contextlib.contextmanager
 def _exclusive(family: Family) -> Iterator[None]:
     with _locks_guard:
-        lock = _locks.setdefault(family.transformer, threading.Lock())
+        model = getattr(family.transformer, "_orig_mod", family.transformer)  # under torch.compile
+        lock = _locks.setdefault(model, threading.Lock())
     if not lock.acquire(blocking=False):
         raise BusyError(
             "this transformer already runs an edit; wait for it, or load a second copy of the model"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from refhooks._bound import Method
+from refhooks._schedule import Schedule, Switch
 from refhooks.errors import StrategyError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def method_name(method: str | Method) -> str:
     return method if isinstance(method, str) else method.name
 
 
-def _number(value: Any, label: str, low: float, high: float) -> float:
+def number(value: Any, label: str, low: float, high: float) -> float:
     """Return a real number in ``low``–``high`` as a float; bools are no numbers here."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not real or not low <= value <= high:
@@ -46,25 +47,26 @@ class Stage:
 
     Attributes:
         method: Registered name, or an instance, such as ``method("inject", where="input")``.
-        strength: 0–2, or one number for each step of the stage. 0 is as if the reference were not
-            there; 1 is the model's own balance for methods on native tokens, and the full formula
-            for the others.
-        until: Progress (above 0, up to 1) at which the stage ends; ``None``: at the end of the run.
+        strength: 0–2, one number for each step of the stage, a schedule, or a schedule's short form
+            such as ``"0.4:1.0"``. 0 is as if the reference were not there; 1 is the model's own
+            balance for methods on native tokens, and the full formula for the others.
+        until: Progress of the run (above 0, up to 1) at which the stage ends, or a switch;
+            ``None``: at the end of the run.
 
     Raises:
         StrategyError: A field is out of its range; the message names the stage's method and field.
     """
 
     method: str | Method = attrs.field()
-    strength: float | tuple[float, ...] = attrs.field(default=1.0)
-    until: float | None = attrs.field(default=None, kw_only=True)
+    strength: float | tuple[float, ...] | Schedule | str = attrs.field(default=1.0)
+    until: float | Switch | None = attrs.field(default=None, kw_only=True)
 
     def __init__(
         self,
         method: str | Method,
-        strength: float | Sequence[float] = 1.0,
+        strength: float | Sequence[float] | Schedule | str = 1.0,
         *,
-        until: float | None = None,
+        until: float | Switch | None = None,
     ) -> None:
         if not isinstance(method, str | Method) or isinstance(method, type):
             raise StrategyError(
@@ -77,21 +79,34 @@ class Stage:
         )
 
 
-def _strength(strength: Any, label: str) -> float | tuple[float, ...]:
+def _strength(strength: Any, label: str) -> float | tuple[float, ...] | Schedule | str:
+    if isinstance(strength, Schedule) and not isinstance(strength, type):
+        return strength
+    if isinstance(strength, str) and not _reads_as_number(strength):
+        return strength
     if not _is_list(strength):
-        return _number(strength, f"{label}: strength", 0.0, MAX_STRENGTH)
+        return number(strength, f"{label}: strength", 0.0, MAX_STRENGTH)
     if not strength:
         raise StrategyError(f"{label}: strength is an empty list; give a number or one a step")
     return tuple(
-        _number(value, f"{label}: strength[{place}]", 0.0, MAX_STRENGTH)
+        number(value, f"{label}: strength[{place}]", 0.0, MAX_STRENGTH)
         for place, value in enumerate(strength)
     )
 
 
-def _until(until: Any, label: str) -> float | None:
-    if until is None:
-        return None
-    end = _number(until, f"{label}: until", 0.0, 1.0)
+def _reads_as_number(text: str) -> bool:
+    """A number in quotes is a slip; what a short form means, a plugin says when it is compiled."""
+    try:
+        float(text or "0")
+    except ValueError:
+        return False
+    return True
+
+
+def _until(until: Any, label: str) -> float | Switch | None:
+    if until is None or (isinstance(until, Switch) and not isinstance(until, type)):
+        return until
+    end = number(until, f"{label}: until", 0.0, 1.0)
     if end == 0.0:
         raise StrategyError(f"{label}: until must be above 0, got 0: the stage would be empty")
     return end
@@ -109,8 +124,8 @@ class Strategy:
     """What happens with one reference over a run.
 
     Attributes:
-        stages: One or more, in order; the ``until`` of each is above that of the one before, and
-            only the last may have none.
+        stages: One or more, in order; where ``until`` is a number it is above those before, and
+            only the last stage may have none.
         vision: Whether the text encoder sees the picture: ``auto`` (if the strength is above 0 at
             any step), ``always`` or ``never``. Decided once a run; strength does not scale it.
 
@@ -133,12 +148,14 @@ class Strategy:
             label = f"stage {number} of {len(stages)} (method {method_name(stage.method)!r})"
             if stage.until is None and number < len(stages):
                 raise StrategyError(f"{label}: until is missing; only the last stage may have none")
-            if stage.until is not None and stage.until <= before:
+            if not isinstance(stage.until, float):
+                continue
+            if stage.until <= before:
                 raise StrategyError(
                     f"{label}: until must be above that of the stage before, {before:g};"
                     f" got {stage.until:g}"
                 )
-            before = stage.until or 1.0
+            before = stage.until
 
 
 def as_strategy(value: Any, native: str) -> Strategy:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from refhooks._strategy import Stage, Strategy, method_name
-from refhooks._values import Row, Step
-from refhooks.errors import RefhooksWarning, StrategyError
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from pathlib import Path
+
+    from refhooks._values import Row, Step
 
 __all__ = ["Planned", "Timetable"]
-
-ARTIFACTS_ABOVE = 1.5
 
 
 @attrs.frozen
@@ -52,85 +48,59 @@ class Timetable:
         rows = [planned.rows[reference] for planned in self.steps]
         return tuple(row.strength if stage in (None, row.stage) else 0.0 for row in rows)
 
-    def __str__(self) -> str:
-        """Return a plain-text table, one line a step."""
+    def cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Return the heads of the table and its lines: step, noise level, then each reference."""
         references = range(len(self.steps[0].rows))
-        heads = ["step", "sigma", *[f"reference {number + 1}" for number in references]]
-        body = [
-            [
+        heads = ("step", "sigma", *[f"reference {number + 1}" for number in references])
+        lines = [
+            (
                 f"{planned.step.index + 1}/{planned.step.total}",
                 f"{planned.step.sigma:.3f}",
-                *[f"{row.method} {row.strength:.2f}" for row in planned.rows],
-            ]
+                *[f"{row.method} {row.strength:.2f} {row.band}" for row in planned.rows],
+            )
             for planned in self.steps
         ]
+        return heads, lines
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the timetable as what JSON can hold; indices count from 0."""
+        return {
+            "steps": [
+                {
+                    **attrs.asdict(planned.step),
+                    "progress": planned.step.progress,
+                    "rows": [{**attrs.asdict(row), "band": row.band} for row in planned.rows],
+                }
+                for planned in self.steps
+            ]
+        }
+
+    def to_json(self) -> str:
+        """Return the timetable as JSON: one entry a step, with one row a reference."""
+        return json.dumps(self.as_dict(), indent=2, allow_nan=False)
+
+    def save_plot(self, path: str | Path) -> Path:
+        """Draw the strength of every reference over the steps, coloured by method.
+
+        Args:
+            path: Ends in .png.
+
+        Returns:
+            The path written.
+
+        Raises:
+            InputError: matplotlib is not installed, or the file cannot be written.
+        """
+        from refhooks._plot import plot_timetable  # noqa: PLC0415  matplotlib is an extra
+
+        return plot_timetable(self, path)
+
+    def __str__(self) -> str:
+        """Return a plain-text table, one line a step."""
+        heads, body = self.cells()
         widths = [max(map(len, column)) for column in zip(heads, *body, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
             for line in [heads, *body]
         ]
         return "\n".join(lines)
-
-
-def compile_timetable(strategies: Sequence[Strategy], sigmas: Sequence[float]) -> Timetable:
-    """Compile one strategy a reference for the steps that have these noise levels.
-
-    Raises:
-        StrategyError: A list of strengths is not as long as its stage has steps, or the last stage
-            ends before the run does.
-    """
-    total = len(sigmas)
-    steps = [Step(index=index, total=total, sigma=sigma) for index, sigma in enumerate(sigmas)]
-    columns = [_column(strategy, number, steps) for number, strategy in enumerate(strategies)]
-    return Timetable(
-        tuple(
-            Planned(step, tuple(column[index] for column in columns))
-            for index, step in enumerate(steps)
-        )
-    )
-
-
-def _column(strategy: Strategy, reference: int, steps: Sequence[Step]) -> list[Row]:
-    stages = [_stage_at(strategy, step, reference) for step in steps]
-    rows: list[Row] = []
-    for number, stage in enumerate(strategy.stages):
-        label = (
-            f"reference {reference + 1}, stage {number + 1} (method {method_name(stage.method)!r})"
-        )
-        strengths = _strengths(stage, stages.count(number), label)
-        rows += [
-            Row(reference=reference, stage=number, method=method_name(stage.method), strength=value)
-            for value in strengths
-        ]
-    return rows
-
-
-def _stage_at(strategy: Strategy, step: Step, reference: int) -> int:
-    for number, stage in enumerate(strategy.stages):
-        if stage.until is None or step.progress < stage.until:
-            return number
-    raise StrategyError(
-        f"reference {reference + 1}: the last stage ends at progress"
-        f" {strategy.stages[-1].until:g}, but step {step.index + 1} of {step.total} is at"
-        f" {step.progress:.3g}; leave its until out, or add a stage"
-    )
-
-
-def _strengths(stage: Stage, count: int, label: str) -> tuple[float, ...]:
-    if count == 0:
-        warnings.warn(f"{label} gets no step", RefhooksWarning, stacklevel=2)
-        return ()
-    given = stage.strength
-    strengths = given if isinstance(given, tuple) else (given,) * count
-    if len(strengths) != count:
-        raise StrategyError(
-            f"{label}: strength lists {len(strengths)} numbers, but the stage has {count} steps"
-        )
-    if max(strengths) > ARTIFACTS_ABOVE:
-        warnings.warn(
-            f"{label}: strength {max(strengths):g} is above {ARTIFACTS_ABOVE}, where artifacts are"
-            " likely; below 1.3 is usually enough",
-            RefhooksWarning,
-            stacklevel=2,
-        )
-    return strengths

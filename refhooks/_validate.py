@@ -69,13 +69,19 @@ def check_implementations(plugin: object, label: str, specs: type, others: type)
 
 
 def _candidates(plugin: object) -> list[tuple[str, Any]]:
-    members = [(name, getattr(plugin, name, None)) for name in dir(plugin)]
+    # Looked at without calling it: a property of a plugin is none of our business, and may raise.
+    routines = [name for name in dir(plugin) if inspect.isroutine(_static(plugin, name))]
+    members = [(name, getattr(plugin, name, None)) for name in routines]
     return [
         (name, member)
         for name, member in members
         if inspect.isroutine(member)
         and (name.startswith(PREFIX) or getattr(member, _MARK, None) is not None)
     ]
+
+
+def _static(plugin: object, name: str) -> Any:
+    return inspect.getattr_static(plugin, name, None)
 
 
 def _check_parameters(function: Any, label: str, expected: tuple[str, ...]) -> None:

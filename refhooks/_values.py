@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from refhooks._bands import band
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -65,6 +67,11 @@ class Row:
     stage: int
     method: str
     strength: float
+
+    @property
+    def band(self) -> str:
+        """The guide's name for the strength, from ``none`` to ``overpowering``."""
+        return band(self.strength)
 
 
 @attrs.frozen(eq=False)

@@ -176,7 +176,7 @@ def _log_weight(group: KeyGroup) -> Tensor:
         return kept
     if group.weight is None:
         return torch.zeros((), device=group.keys.device)
-    return group.weight.log()
+    return group.weight.float().log()
 
 
 def _factor(group: KeyGroup, query: Tensor) -> Tensor:
@@ -240,7 +240,9 @@ def _attend_plain(
     query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """For devices and masks without a kernel that gives the log-sum-exp."""
-    logits = (query @ keys.transpose(-1, -2)).float() * query.shape[-1] ** -0.5  # [B,H,L,K]
+    exact = torch.promote_types(query.dtype, torch.float32)
+    scaled = query * query.shape[-1] ** -0.5  # before the product, which could overflow in float16
+    logits = (scaled @ keys.transpose(-1, -2)).to(exact)  # [B,H,L,K]
     if bias is not None:
         logits = logits + bias
     lse = logits.logsumexp(-1)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from refhooks._bound import Method
     from refhooks._family import EmbeddedModel, FamilyEntry
+    from refhooks._schedule import Schedule, Switch
     from refhooks._values import AttentionEdit, Branch, Context, Inputs, Layout
 
 __all__ = ["Registration", "RunHooks", "hookimpl", "hookspec"]
@@ -72,6 +73,34 @@ class Registration:
         Returns: One :class:`refhooks.EmbeddedModel` a model, each with a ``name`` that no other
             plugin uses.
         Combines: All are collected; a name that is taken makes the later plugin fail to load.
+        Added: 0.1.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def refhooks_schedules(self) -> Sequence[type[Schedule]]:
+        """Register schedules, the strength over the steps of a stage.
+
+        Fires: once, when the plugin is loaded; a schedule is asked when a timetable is compiled.
+        Arguments: none.
+        May change: nothing.
+        Returns: Classes with ``strength(step)`` and a ``name`` that no other plugin uses.
+        Combines: All are collected; a name that is taken makes the later plugin fail to load. A
+            short form that two schedules read is an error where it is used.
+        Added: 0.1.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def refhooks_switches(self) -> Sequence[type[Switch]]:
+        """Register switches, which say when a stage ends.
+
+        Fires: once, when the plugin is loaded; a switch is asked when a timetable is compiled.
+        Arguments: none.
+        May change: nothing.
+        Returns: Classes with ``ended(step)`` and a ``name`` that no other plugin uses.
+        Combines: All are collected; a name that is taken, and a second class that a bare number is
+            short for, make the later plugin fail to load.
         Added: 0.1.
         """
         raise NotImplementedError

@@ -21,12 +21,16 @@ def _layers(value: Any) -> str | tuple[float, ...] | None:
     if value is None or (isinstance(value, str) and re.fullmatch(r"\d+-\d+", value)):
         return value
     numbers = isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0
-    if not numbers or not all(isinstance(w, int | float) and 0 <= w <= 2 for w in value):
+    if not numbers or not all(_is_weight(weight) for weight in value):
         raise ValueError(
             "layers must be a range such as '10-20', or a list with one weight from 0 to 2 for"
             f" each block, got {value!r}"
         )
     return tuple(float(weight) for weight in value)
+
+
+def _is_weight(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 2
 
 
 @attrs.frozen
@@ -38,7 +42,9 @@ class CrossAttn:
     ``log s`` on its logits (OminiControl, arXiv 2411.15098): 0 is no reference, 1 the stock
     pipeline to the bit, and above 1 the reference goes on gaining. The guide's own formula, section
     "cross_attn", is ``key = ref * strength``; it is kept as ``gain="keys"``, and leaves the
-    reference partly attended at small strengths.
+    reference partly attended at small strengths. A reference larger than the output moves the
+    text's positions as soon as its strength is above 0, so for such a one the way from 0 starts
+    with a step.
 
     Attributes:
         gain: ``bias``: logit + log s. ``keys``: the keys are multiplied by s, after QK norm.
@@ -69,8 +75,12 @@ class CrossAttn:
 
     def _factors(self, blocks: int) -> tuple[float, ...] | None:
         """One factor for each block, or ``None``: 1 in all of them."""
+        factors = self._listed(blocks)
+        return None if all(factor == 1.0 for factor in factors) else factors
+
+    def _listed(self, blocks: int) -> tuple[float, ...]:
         if self.layers is None:
-            return None
+            return (1.0,) * blocks
         if isinstance(self.layers, tuple):
             if len(self.layers) != blocks:
                 raise InputError(
@@ -105,7 +115,7 @@ class _Bound:
     def refhooks_attention(self, ctx: Context) -> list[AttentionEdit] | None:
         strength = ctx.rows[self._slot].strength
         separate = self._method.softmax == "separate"
-        if strength == 1.0 and not separate and self._method.layers is None:
+        if strength == 1.0 and not separate and self._factors.ndim == 0:
             return None
         scaled = self._factors * strength
         if self._method.gain == "bias":

@@ -22,9 +22,12 @@ __all__ = ["Guidance"]
 class Guidance:
     """``v0 + s·(v_ref − v0)``, with ``v0`` the prediction without the reference's tokens.
 
-    InstructPix2Pix's image guidance (arXiv 2211.09800, equation 3). It costs one forward pass more
-    at steps where the strength is not 1. Above 1 it goes beyond what the model was trained for. The
-    text encoder sees the picture in both passes.
+    InstructPix2Pix's image guidance (arXiv 2211.09800, equation 3), at one forward pass more at
+    steps where the strength is not 1. Under classifier-free guidance the difference is that of the
+    conditional predictions, added to the guided velocity: ``v + (s − 1)·(v_ref − v0)``; it is the
+    formula above without CFG, and with CFG does not approach the run without reference as s nears
+    0. Above 1 it goes beyond what the model was trained for. The text encoder sees the picture in
+    both passes.
     """
 
     name: ClassVar[str] = "guidance"

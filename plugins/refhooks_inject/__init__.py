@@ -65,6 +65,11 @@ class Inject:
                 "where='latents' does not go with formula='pull', which acts on the prediction"
             )
 
+    @property
+    def gives_tokens(self) -> bool:
+        """Whether the model is given the reference's tokens."""
+        return self.tokens == "keep"
+
     def bind(self, reference: BoundReference, run: RunInfo) -> object:
         """Return the object that mixes the reference in."""
         if self.formula == "pull":

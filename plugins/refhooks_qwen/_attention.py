@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import torch
+from diffusers.models.attention_dispatch import _AttentionBackendRegistry
 from diffusers.models.transformers.transformer_qwenimage import (
     QwenDoubleStreamAttnProcessor2_0,
     apply_rotary_emb_qwen,
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+GRAPHS = 64
 _WITH_LSE = ("native", "_native_cudnn", "_native_efficient", "_native_flash", "_native_math")
 
 
@@ -29,7 +32,8 @@ class BlockGroup:
 
     Attributes:
         place: 0 for text and target, else the slot's number plus 1.
-        own: Where its tokens stand in the sequence; ``None``: nowhere, its keys are loaded.
+        extent: ``[K,0]``, whose length is the number of the group's own tokens: a number in a
+            shape may change without a new graph, a plain one may not.
         weight: ``[L]``, or ``None``: 1.
         key_scale: ``[1 or D]``, or ``None``: 1.
         separate: Whether it has a softmax of its own.
@@ -38,7 +42,7 @@ class BlockGroup:
     """
 
     place: int
-    own: slice | None
+    extent: Tensor
     weight: Tensor | None = None
     key_scale: Tensor | None = None
     separate: bool = False
@@ -62,15 +66,28 @@ class Processors:
         self._stock = [(module, module.processor) for module in modules]
         _check(module.processor for module in modules)
         self._ours = [MergedProcessor(stock, record=record) for _, stock in self._stock]
-        for module, ours in zip(modules, self._ours, strict=True):
+        self._compiled = any(
+            block._compiled_call_impl is not None for block in transformer.transformer_blocks
+        )
+        self._limit = contextlib.ExitStack()
+
+    def install(self) -> None:
+        """Put them on.
+
+        Edited and stock steps, and prompts and sizes, need a graph each before shapes become
+        dynamic: together more than ``torch.compile`` allows, so its limit is raised for the run.
+        """
+        if self._compiled:
+            self._limit.enter_context(torch._dynamo.config.patch(recompile_limit=GRAPHS))
+        for (module, _), ours in zip(self._stock, self._ours, strict=True):
             module.set_processor(ours)
 
-    def plan(self, layout: Layout, edits: Sequence[GroupEdit]) -> None:
+    def plan(self, layout: Layout, edits: Sequence[GroupEdit], device: torch.device) -> None:
         """Set what every block does in the next forward pass."""
+        extents = _extents(layout, device)
         for block, processor in enumerate(self._ours):
-            processor.groups = _block_groups(layout, edits, block)
-            processor.target = layout.target
             processor.edited = bool(edits)
+            processor.groups = _block_groups(extents, edits, block)
 
     def recorded(self, references: int) -> Tensor:
         """Return the shares of the last forward pass, ``[blocks,1+references]``."""
@@ -81,6 +98,7 @@ class Processors:
 
     def remove(self) -> None:
         """Put the stock processors back."""
+        self._limit.close()
         for module, stock in self._stock:
             module.set_processor(stock)
 
@@ -94,7 +112,6 @@ class MergedProcessor:
         self._attention_backend = stock._attention_backend
         self._parallel_config = stock._parallel_config
         self.groups: tuple[BlockGroup, ...] = ()
-        self.target = slice(0, 0)
         self.edited = False
         self.share = torch.zeros(0)
 
@@ -123,15 +140,14 @@ class MergedProcessor:
             if not self._record:
                 return out
         query, keys, values = _project(attn, hidden_states, encoder_hidden_states, image_rotary_emb)
-        groups = [
-            _key_group(group, keys, values, encoder_hidden_states_mask) for group in self.groups
-        ]
+        groups = _key_groups(self.groups, keys, values, encoder_hidden_states_mask)
+        text = encoder_hidden_states.shape[1]
         if self._record:
-            self.share = _target_shares(query, groups, self.target)
+            target = slice(text, self.groups[0].extent.shape[0])
+            self.share = _target_shares(query, groups, target)
             if not self.edited:
                 return out
         joint = merged_attention(query, groups).flatten(2, 3)  # [B,L,H·D]
-        text = encoder_hidden_states.shape[1]
         image = attn.to_out[0](joint[:, text:].contiguous())
         return attn.to_out[1](image), attn.to_add_out(joint[:, :text].contiguous())
 
@@ -149,9 +165,9 @@ def _check(processors: Any) -> None:
                 "the transformer runs in parallel over several devices, where attention can be"
                 " neither edited nor recorded; use default or inject"
             )
-        backend = processor._attention_backend
+        backend = processor._attention_backend or _AttentionBackendRegistry.get_active_backend()[0]
     name = getattr(backend, "value", backend)
-    if name is not None and name not in _WITH_LSE:
+    if name not in _WITH_LSE:
         warnings.warn(
             f"the attention backend {name!r} gives no log-sum-exp; steps that edit attention use"
             " torch's own kernels",
@@ -160,24 +176,31 @@ def _check(processors: Any) -> None:
         )
 
 
-def _block_groups(layout: Layout, edits: Sequence[GroupEdit], block: int) -> tuple[BlockGroup, ...]:
+def _extents(layout: Layout, device: torch.device) -> list[Tensor]:
+    """The extent of text and target together, then of each slot, 0 where it is empty."""
+    lengths = [layout.target.stop - layout.text.start]
+    lengths += [0 if own is None else own.stop - own.start for own in layout.slots]
+    return [torch.empty(length, 0, device=device) for length in lengths]
+
+
+def _block_groups(
+    extents: Sequence[Tensor], edits: Sequence[GroupEdit], block: int
+) -> tuple[BlockGroup, ...]:
     """Text and target first, then every slot that is filled or loaded."""
-    by_group = {edit.group: edit for edit in edits}
-    base = slice(layout.text.start, layout.target.stop)
-    groups = [_block_group(0, base, by_group.get("base"), block)]
-    for slot, own in enumerate(layout.slots):
-        edit = by_group.get(slot)
-        if own is not None or (edit is not None and edit.load is not None):
-            groups.append(_block_group(slot + 1, own, edit, block))
-    return tuple(groups)
+    by_place = {0 if edit.group == "base" else int(edit.group) + 1: edit for edit in edits}
+    return tuple(
+        _block_group(place, extent, by_place.get(place), block)
+        for place, extent in enumerate(extents)
+        if extent.shape[0] or (place in by_place and by_place[place].load is not None)
+    )
 
 
-def _block_group(place: int, own: slice | None, edit: GroupEdit | None, block: int) -> BlockGroup:
+def _block_group(place: int, extent: Tensor, edit: GroupEdit | None, block: int) -> BlockGroup:
     if edit is None:
-        return BlockGroup(place, own)
+        return BlockGroup(place, extent)
     return BlockGroup(
         place=place,
-        own=own,
+        extent=extent,
         weight=_of_block(edit.weight, block),
         key_scale=_of_block(edit.key_scale, block),
         separate=edit.separate,
@@ -215,23 +238,36 @@ def _rotated(x: Tensor, frequencies: Tensor) -> Tensor:
     return apply_rotary_emb_qwen(x, frequencies, use_real=False)  # type: ignore[no-any-return]
 
 
+def _key_groups(
+    groups: Sequence[BlockGroup], keys: Tensor, values: Tensor, text_mask: Tensor | None
+) -> list[KeyGroup]:
+    """Cut keys and values ``[B,L,H,D]`` into groups, and apply what changes them."""
+    lengths = [group.extent.shape[0] for group in groups]
+    made, start = [], 0
+    for group, length, own_keys, own_values in zip(
+        groups, lengths, keys.split(lengths, dim=1), values.split(lengths, dim=1), strict=True
+    ):
+        own = slice(start, start + length)
+        start += length
+        made.append(_key_group(group, own_keys, own_values, own, text_mask))
+    return made
+
+
 def _key_group(
-    group: BlockGroup, keys: Tensor, values: Tensor, text_mask: Tensor | None
+    group: BlockGroup, keys: Tensor, values: Tensor, own: slice, text_mask: Tensor | None
 ) -> KeyGroup:
-    if group.load is None:
-        own_keys, own_values = keys[:, group.own], values[:, group.own]  # [B,K,H,D]
-    else:
-        own_keys, own_values = group.load
+    if group.load is not None:
+        keys, values = group.load
     for stored_keys, stored_values in group.store:
-        stored_keys.copy_(own_keys)
-        stored_values.copy_(own_values)
+        stored_keys.copy_(keys)
+        stored_values.copy_(values)
     if group.key_scale is not None:
-        own_keys = own_keys * group.key_scale.to(own_keys.dtype)
+        keys = keys * group.key_scale.to(keys.dtype)
     mask = None
     if text_mask is not None and group.place == 0:
-        rest = own_keys.shape[1] - text_mask.shape[1]
+        rest = keys.shape[1] - text_mask.shape[1]
         mask = torch.nn.functional.pad(text_mask.bool(), (0, rest), value=True)  # [B,S+T]
-    return KeyGroup(own_keys, own_values, group.weight, mask, group.separate, group.own)
+    return KeyGroup(keys, values, group.weight, mask, group.separate, own)
 
 
 def _target_shares(query: Tensor, groups: Sequence[KeyGroup], target: slice) -> Tensor:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Grid = tuple[int, int]
 Shape = tuple[int, int, int]
 Filled = list[tuple[int, "Tokens"]]
+_LAYOUTS = 16  # of which the frequencies are kept
 _ROW = 4096  # positions that the stock embedding has on one axis
 
 
@@ -35,7 +36,7 @@ class ModelHooks:
     Args:
         transformer: The model.
         grid: Rows and columns of the target's tokens.
-        grids: Those of each reference, ``None`` where it never acts.
+        grids: Those of each reference, ``None`` where it gives no tokens.
     """
 
     def __init__(self, transformer: Any, grid: Grid, grids: tuple[Grid | None, ...]) -> None:
@@ -45,7 +46,7 @@ class ModelHooks:
         self._reach = max(_reach(entry) for entry in (grid, *grids))
         self._handles: dict[str, Any] = {}
         self._processors: Processors | None = None
-        self._frequencies: dict[Any, tuple[Filled, tuple[Tensor, Tensor]]] = {}
+        self._frequencies: dict[Any, tuple[list[Tensor | None], tuple[Tensor, Tensor]]] = {}
         self._rotary: tuple[Tensor, Tensor] | None = None
         self._added: Tensor | None = None
 
@@ -56,6 +57,7 @@ class ModelHooks:
             InputError: The model's attention is not the stock one.
         """
         self._processors = Processors(self._transformer, record=record)
+        self._processors.install()
 
     def arrange(
         self, inputs: Inputs, layout: Layout, edits: Sequence[GroupEdit]
@@ -68,14 +70,14 @@ class ModelHooks:
         filled = _filled(inputs)
         self._use_added(inputs.added)
         if self._processors is not None:
-            self._processors.plan(layout, edits)
+            self._processors.plan(layout, edits, inputs.target.device)
+        stock = self._is_stock(filled)
+        self._rotary = None if stock else self._frequencies_of(filled, inputs)
         batch = inputs.target.shape[0]
         parts = [inputs.target, *[_kept(tokens).expand(batch, -1, -1) for _, tokens in filled]]
-        if self._is_stock(filled):
-            self._rotary = None
+        if stock:
             shapes = [(1, *self._grid), *[(1, *self._grid_of(slot)) for slot, _ in filled]]
         else:
-            self._rotary = self._frequencies_of(filled, inputs)
             self._install("pos_embed", self._replace_rotary)
             shapes = [(1, *self._grid), *_counted(sum(part.shape[1] for part in parts[1:]))]
         return (torch.cat(parts, dim=1) if filled else inputs.target), shapes
@@ -107,19 +109,23 @@ class ModelHooks:
         return slots == list(range(len(slots))) and reach == self._reach
 
     def _frequencies_of(self, filled: Filled, inputs: Inputs) -> tuple[Tensor, Tensor]:
-        """Computed once for each layout of the run; what the key names is kept alive beside it."""
+        """Computed once for each of the last layouts; what a key names is kept alive beside it."""
         length = inputs.text.embeds.shape[1]
+        kept = [tokens.keep for _, tokens in filled]
         key = (length, *[(slot, id(tokens.keep), tokens.positions) for slot, tokens in filled])
         if key not in self._frequencies:
+            if len(self._frequencies) >= _LAYOUTS:
+                self._frequencies.clear()
+            grids = [self._grid, *[(1, 1) if grid is None else grid for grid in self._grids]]
             found = _positions.frequencies(
                 self._transformer.pos_embed,
-                self._grid,
-                [(slot, self._grid_of(slot), tokens) for slot, tokens in filled],
+                grids,
+                filled,
                 self._reach,
                 length,
                 inputs.target.device,
             )
-            self._frequencies[key] = (filled, found)
+            self._frequencies[key] = (kept, found)
         return self._frequencies[key][1]
 
     def _use_added(self, added: Tensor | None) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from refhooks import HookReturnError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,8 +21,8 @@ POSITIONS = ("native", "same", "offset")
 
 def frequencies(
     embedding: Any,
-    grid: Grid,
-    slots: Sequence[tuple[int, Grid, Tokens]],
+    grids: Sequence[Grid],
+    filled: Sequence[tuple[int, Tokens]],
     reach: int,
     text_length: int,
     device: torch.device,
@@ -29,42 +31,65 @@ def frequencies(
 
     A picture is centred on its own rows and columns. ``native`` puts the picture of slot ``i`` on
     frame ``i + 1`` (ComfyUI calls it ``index``), ``same`` on the target's frame, ``offset`` on the
-    target's frame beside it: to the right, or below where the sheet of both stays squarer.
+    target's frame, beyond the target and the pictures of all slots before: to the right, or below
+    where that reaches less far. Nothing depends on which slots are filled.
 
     Args:
         embedding: The transformer's ``QwenEmbedRope``.
-        grid: Rows and columns of the target.
-        slots: The filled slots: number, rows and columns of the whole picture, tokens.
+        grids: Rows and columns of the target, then of each slot's whole picture.
+        filled: Number and tokens of the filled slots.
         reach: Where the text starts: beyond the largest picture of the run.
         text_length: ``S``.
         device: Of the result.
 
     Returns:
         ``[T+kept,D/2]`` and ``[S,D/2]``, complex.
+
+    Raises:
+        HookReturnError: ``keep`` names a token that the picture does not have.
     """
-    places = [_centred(0, grid, (0, 0))]
-    for slot, own, tokens in slots:
-        place = _placed(tokens.positions, slot, own, grid)
-        places.append(place if tokens.keep is None else place[tokens.keep.cpu()])
+    places = [_centred(0, grids[0], (0, 0))]
+    for slot, tokens in filled:
+        whole = _placed(tokens.positions, slot, grids)
+        places.append(whole if tokens.keep is None else whole[_kept(tokens.keep, slot, len(whole))])
     table = torch.cat([embedding.pos_freqs, embedding.neg_freqs])  # index −1 is position −1
     axes = table.split([size // 2 for size in embedding.axes_dim], dim=1)
     index = torch.cat(places)  # [T+kept,3]
     image = torch.cat([axis[index[:, number]] for number, axis in enumerate(axes)], dim=1)
-    start = max(reach, 1 + int(index[:, 1:].max()))
-    text = embedding.pos_freqs[start : start + text_length]
+    text = embedding.pos_freqs[reach : reach + text_length]
     return image.to(device), text.to(device)
 
 
-def _placed(positions: str, slot: int, own: Grid, target: Grid) -> Tensor:
+def _kept(keep: Tensor, slot: int, count: int) -> Tensor:
+    found = keep.cpu()
+    if int(found.min()) < 0 or int(found.max()) >= count:
+        raise HookReturnError(
+            f"slot {slot}.keep must name tokens from 0 to {count - 1},"
+            f" got {int(found.min())} to {int(found.max())}"
+        )
+    return found
+
+
+def _placed(positions: str, slot: int, grids: Sequence[Grid]) -> Tensor:
+    own = grids[slot + 1]
     if positions == "native":
         return _centred(slot + 1, own, (0, 0))
     if positions == "same":
         return _centred(0, own, (0, 0))
-    right = max(target[0], own[0]) * (target[1] + own[1])
-    below = (target[0] + own[0]) * max(target[1], own[1])
-    if right <= below:
-        return _centred(0, own, (0, target[1] - target[1] // 2 + own[1] // 2))
-    return _centred(0, own, (target[0] - target[0] // 2 + own[0] // 2, 0))
+    return _centred(0, own, _beside(slot, grids))
+
+
+def _beside(slot: int, grids: Sequence[Grid]) -> Grid:
+    """How far a slot's picture is moved down and right; every slot before has its own place."""
+    rows, columns = grids[0]
+    down, right = rows - rows // 2, columns - columns // 2  # where the target ends, from its centre
+    for number in range(slot + 1):
+        own = grids[number + 1]
+        if right + own[1] <= down + own[0]:
+            shift, right = (0, right + own[1] // 2), right + own[1]
+        else:
+            shift, down = (down + own[0] // 2, 0), down + own[0]
+    return shift
 
 
 def _centred(frame: int, grid: Grid, shift: Grid) -> Tensor:

@@ -34,6 +34,7 @@ class StillPictureProcessor(Qwen2VLProcessor):  # type: ignore[misc]  # transfor
 
 def load_pipeline(pipeline: Any, name_or_path: str, **kwargs: Any) -> Any:
     """Load a pipeline, with a processor that does without torchvision if that is missing."""
+    kwargs.setdefault("use_safetensors", True)  # other formats can run code when they are read
     if "processor" not in kwargs and importlib.util.find_spec("torchvision") is None:
         kwargs["processor"] = _load_processor(name_or_path)
     return pipeline.from_pretrained(name_or_path, **kwargs)

@@ -9,6 +9,7 @@ from diffusers.utils.torch_utils import randn_tensor
 
 from refhooks import Branch, Context, FamilyRun, Inputs, Layout, Size, Text
 from refhooks_qwen._model import ModelHooks, sequence
+from refhooks_qwen._positions import POSITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +46,7 @@ class QwenRun(FamilyRun):
         self._shares: list[Tensor] = []
         self.grid = grid
         self.grids = grids
+        self.positions = POSITIONS
         self.width = pipe.transformer.inner_dim
         self.heads = pipe.transformer.config.num_attention_heads
         self.branches = tuple(Branch(name, text=name) for name in texts)

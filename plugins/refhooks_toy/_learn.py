@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -113,49 +112,77 @@ def rate(step: int, steps: int) -> float:
     return min((step + 1) / 300, 1.0, max(0.01, (steps - step) / (0.3 * steps)))
 
 
+@attrs.frozen(eq=False)
+class Learner:
+    """The model in training, its average, its optimizers and its batches."""
+
+    toy: Toy
+    average: Toy
+    muon: Muon
+    adam: torch.optim.AdamW
+    batches: Batches
+    settings: Settings
+
+    @classmethod
+    def new(cls, batches: Batches, settings: Settings) -> Learner:
+        """Start from random weights."""
+        toy = Toy(batches.words, settings.heads, settings.layers)
+        return cls(toy, copy.deepcopy(toy), *optimizers(toy), batches, settings)
+
+    @property
+    def parts(self) -> dict[str, Stateful]:
+        """What a checkpoint holds."""
+        return {"toy": self.toy, "average": self.average, "muon": self.muon, "adam": self.adam}
+
+    def speed_up(self) -> None:
+        """Give the model in training the faster forms of its parts."""
+        speed_up(self.toy.transformer, compiled=self.settings.compiled)
+        self.toy.text_encoder.set_attn_implementation("eager")  # faster backwards, when short
+
+    def learn(self, step: int) -> tuple[str, float]:
+        """Take one step; returns the name of its mode and the loss."""
+        factor = rate(step, self.settings.steps)
+        self.muon.param_groups[0]["lr"] = 0.02 * factor
+        self.adam.param_groups[0]["lr"] = 1e-3 * factor
+        generator = torch.Generator().manual_seed(self.settings.seed * 100_000_007 + step)
+        mode = _mode(generator)
+        loss = loss_of(self.toy, self.batches.draw(MODES[mode], generator), generator)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.toy.parameters(), 1.0)
+        for optimizer in (self.muon, self.adam):
+            optimizer.step()
+            optimizer.zero_grad()
+        blend(self.average, self.toy, min(0.999, (1 + step) / (10 + step)))
+        return mode, loss.item()
+
+
 def train_transformer(folder: Path, settings: Settings, *, stop: int | None = None) -> None:
     """Train in `folder`, or go on where a run stopped; export the averaged weights regularly.
 
     `stop` ends the run after so many of its steps, as if it were interrupted.
     """
     torch.manual_seed(settings.seed)
-    warnings.filterwarnings("ignore", message=".*lru_cache.*")
     words = Words(new_tokenizer())
     vae = AutoencoderKLQwenImage.from_pretrained(folder / "vae")
-    run = Run(folder, "transformer", settings.steps)
-    pool = load_pool(
-        folder / "pool.safetensors", settings.pairs, vae, words, run.say, compiled=settings.compiled
-    )
-    toy = Toy(words, settings.heads, settings.layers)
-    average = copy.deepcopy(toy)
-    muon, adam = optimizers(toy)
-    parts: dict[str, Stateful] = {"toy": toy, "average": average, "muon": muon, "adam": adam}
-    run.resume(parts)
-    speed_up(toy.transformer, compiled=settings.compiled)
-    toy.text_encoder.set_attn_implementation("eager")  # the faster one backwards, when short
-    batches = Batches(pool, words, settings.batch)
-    last_export = run.minutes
+    run = Run(folder, "transformer", settings.steps, list(MODES))
+    path = folder / "pool.safetensors"
+    pool = load_pool(path, settings.pairs, vae, words, run.say, compiled=settings.compiled)
+    learner = Learner.new(Batches(pool, words, settings.batch), settings)
+    run.resume(learner.parts)
+    learner.speed_up()
+    done, exported = run.first, run.minutes
     for step in run:
-        factor = rate(step, settings.steps)
-        muon.param_groups[0]["lr"], adam.param_groups[0]["lr"] = 0.02 * factor, 1e-3 * factor
-        generator = torch.Generator().manual_seed(settings.seed * 100_000_007 + step)
-        mode = _mode(generator)
-        loss = loss_of(toy, batches.draw(MODES[mode], generator), generator)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(toy.parameters(), 1.0)
-        for optimizer in (muon, adam):
-            optimizer.step()
-            optimizer.zero_grad()
-        blend(average, toy, min(0.999, (1 + step) / (10 + step)))
-        run.log_by(step, mode, loss.item(), list(MODES))
-        if run.due(step, minutes=3) or step + 1 in (stop, settings.steps):
-            run.save(step, parts)
-        if step + 1 == stop:
+        mode, loss = learner.learn(step)
+        done = step + 1
+        run.log(step, {mode: loss})
+        if run.due(step, minutes=3) or done in (stop, settings.steps):
+            run.save(step, learner.parts)
+        if done == stop:
             break
-        if run.minutes - last_export > settings.export_minutes:
-            last_export = run.minutes
-            export(folder / "export", vae, average, words, note=f"step {step + 1}", say=run.say)
-    export(folder / "export", vae, average, words, note=f"step {step + 1}", say=run.say)
+        if run.minutes - exported > settings.export_minutes:
+            exported = run.minutes
+            export(folder / "export", vae, learner.average, words, note=f"step {done}", say=run.say)
+    export(folder / "export", vae, learner.average, words, note=f"step {done}", say=run.say)
 
 
 def _mode(generator: torch.Generator) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import math
 import time
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -27,18 +29,17 @@ class Run:
     """A training run of `steps` steps in a folder: iterate over it to get the steps still to do.
 
     `NAME.pt` is its checkpoint (weights, optimizer, random state, minutes used), `NAME.csv` the
-    losses, `NAME.png` their curve.
+    mean losses (step, minutes, then one column for each of `losses`), `NAME.png` their curve.
     """
 
-    def __init__(self, folder: Path, name: str, steps: int) -> None:
+    def __init__(self, folder: Path, name: str, steps: int, losses: Sequence[str]) -> None:
         self.folder = folder
         self.name = name
         self.steps = steps
         self.first = 0
         self.minutes_before = 0.0
         self.started = self.saved = time.monotonic()
-        self.losses: list[Sequence[float]] = []
-        self.kinds: dict[str, list[float]] = {}
+        self._losses: dict[str, list[float]] = {loss: [] for loss in losses}
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -80,28 +81,19 @@ class Run:
         """Whether `minutes` have passed since the last checkpoint."""
         return step > self.first and time.monotonic() - self.saved > minutes * 60
 
-    def log(self, step: int, losses: Sequence[float], note: str = "") -> None:
-        """Collect losses; every 100 steps, append their means to the log and print a line."""
-        self.losses.append(losses)
+    def log(self, step: int, losses: Mapping[str, float]) -> None:
+        """Collect losses by their names; every 100 steps, append their means to the log."""
+        for name, loss in losses.items():
+            self._losses[name].append(loss)
         if (step + 1) % 100:
             return
-        means = [sum(column) / len(column) for column in zip(*self.losses, strict=True)]
-        self.losses.clear()
+        means = [fmean(losses) if losses else math.nan for losses in self._losses.values()]
+        for collected in self._losses.values():
+            collected.clear()
         with (self.folder / f"{self.name}.csv").open("a", newline="") as file:
             csv.writer(file).writerow([step + 1, f"{self.minutes:.2f}", *means])
-        shown = " ".join(f"{mean:.4f}" for mean in means)
-        self.say(f"step {step + 1}/{self.steps} loss {shown} {note}")
-
-    def log_by(self, step: int, kind: str, loss: float, kinds: Sequence[str]) -> None:
-        """Collect one loss of a kind; like `log`, with a column for each of `kinds`."""
-        self.kinds.setdefault(kind, []).append(loss)
-        if (step + 1) % 100:
-            return
-        means = [sum(v) / len(v) if (v := self.kinds.get(k)) else float("nan") for k in kinds]
-        self.kinds.clear()
-        with (self.folder / f"{self.name}.csv").open("a", newline="") as file:
-            csv.writer(file).writerow([step + 1, f"{self.minutes:.2f}", *means])
-        shown = " · ".join(f"{k} {mean:.4f}" for k, mean in zip(kinds, means, strict=True))
+        named = zip(self._losses, means, strict=True)
+        shown = " · ".join(f"{name} {mean:.4f}" for name, mean in named)
         self.say(f"step {step + 1}/{self.steps} {shown}")
 
     def say(self, text: str) -> None:
@@ -112,10 +104,12 @@ class Run:
         path = self.folder / f"{self.name}.csv"
         if not path.exists():
             return
-        rows = [[float(cell) for cell in row] for row in csv.reader(path.open())]
-        figure = Figure(figsize=(7, 4))
+        with path.open(newline="") as file:
+            rows = [[float(cell) for cell in row] for row in csv.reader(file)]
+        figure = Figure(figsize=(8, 5))
         axes = figure.subplots()
-        for column in range(2, len(rows[0])):
-            axes.plot([row[0] for row in rows], [row[column] for row in rows])
+        for column, name in enumerate(self._losses, start=2):
+            axes.plot([row[0] for row in rows], [row[column] for row in rows], label=name)
         axes.set(xlabel="step", ylabel="loss", yscale="log")
+        axes.legend()
         figure.savefig(self.folder / f"{self.name}.png")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from diffusers import AutoencoderKLQwenImage
 
+LOSSES: Final = ("L1", "2·MSE", "L1 of gradients", "3e-4·KL")
+
 
 def train_vae(folder: Path, *, steps: int, batch: int, compiled: bool, seed: int) -> None:
     """Train the autoencoder in `folder`, or go on where a run stopped, and export it there.
@@ -29,7 +31,7 @@ def train_vae(folder: Path, *, steps: int, batch: int, compiled: bool, seed: int
     torch.manual_seed(seed)
     vae = new_vae()
     optimizer = torch.optim.AdamW(vae.parameters(), lr=2e-3, betas=(0.9, 0.99), weight_decay=0)
-    run = Run(folder, "vae", steps)
+    run = Run(folder, "vae", steps, LOSSES)
     run.resume({"vae": vae, "optimizer": optimizer})
     loss_of = torch.compile(_loss) if compiled else _loss
     with single_frame():
@@ -42,7 +44,7 @@ def train_vae(folder: Path, *, steps: int, batch: int, compiled: bool, seed: int
             torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad()
-            run.log(step, losses.tolist())
+            run.log(step, dict(zip(LOSSES, losses.tolist(), strict=True)))
             if run.due(step, minutes=2):
                 run.save(step, {"vae": vae, "optimizer": optimizer})
                 run.say(f"held-out PSNR {psnr(vae):.2f} dB")

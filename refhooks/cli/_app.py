@@ -17,6 +17,11 @@ EDIT_EXAMPLES = (
     'refhooks edit photo.png "wear the coat of Picture 2" --ref coat.png:default:0.6 -o out.png',
 )
 
+PLAN_EXAMPLES = (
+    "refhooks plan strategy.toml --steps 28",
+    "refhooks plan strategy.toml --model toy --plot plan.png",
+)
+
 
 @click.group(
     cls=App, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -35,9 +40,15 @@ def main() -> None:
     help="How IMAGE steers the edit; by default the model's own way.",
 )  # fmt: skip
 @option(
-    "Reference", "--strength", metavar="0-2", type=float,
+    "Reference", "--strength", metavar="0-2",
     help="How much IMAGE steers the edit: 0 as if it were not there, 1 (the default) the method's"
-    " own balance; above 1.5 artifacts are likely.",
+    " own balance; above 1.5 artifacts are likely. Over the steps: 0.4:1.0, 0.4:1.0:cosine, or"
+    " progress@strength as in 0@0.4,0.5@0.8,1@1.2.",
+)  # fmt: skip
+@option(
+    "Reference", "--strategy", "strategy_file", metavar="FILE",
+    help="A strategy in a .toml or .json file, instead of --method and --strength. Where it lists"
+    " references, IMAGE takes the place of the first one's picture.",
 )  # fmt: skip
 @option(
     "Reference", "--ref", "references", metavar="FILE[:METHOD[:STRENGTH]]", multiple=True,
@@ -60,6 +71,38 @@ def edit(**given: Any) -> None:
     from refhooks.cli._model import ModelOptions  # noqa: PLC0415
 
     run_edit(EditOptions(model=ModelOptions.take(given), **given))
+
+
+@main.command(cls=Command, examples=PLAN_EXAMPLES)
+@click.argument("file")
+@option(
+    "Plan",
+    "--steps",
+    metavar="N",
+    type=click.IntRange(1, 1000),
+    help="Denoising steps; may be left out with --model, which has a number of its own.",
+)
+@option("Plan", "--plot", metavar="PNG", help="Draw strength over steps, coloured by method.")
+@option("Plan", "--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@option(
+    "Model",
+    "--model",
+    metavar="NAME",
+    help="Show the noise levels of this model; without it they are unshifted.",
+)
+@option(
+    "Model",
+    "--height",
+    metavar="PIXELS",
+    type=click.IntRange(1),
+    help="Of the output: noise levels may depend on its size.",
+)
+@option("Model", "--width", metavar="PIXELS", type=click.IntRange(1), help="Likewise.")  # fmt: skip
+def plan(**given: Any) -> None:
+    """Show what the strategy in FILE does at every step, without running anything."""
+    from refhooks.cli._timetable import PlanOptions, run_plan  # noqa: PLC0415
+
+    run_plan(PlanOptions(**given))
 
 
 @main.command(cls=Command)

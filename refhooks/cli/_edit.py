@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,17 +14,18 @@ from refhooks._editor import Editor
 from refhooks._pictures import load_picture
 from refhooks._registry import load_registry
 from refhooks._request import make_request
-from refhooks._strategy import Reference, Stage
+from refhooks._strategy import Reference, Stage, Strategy
+from refhooks._strategy_file import load_references_or_strategy
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import ModelOptions, ModelPlan, open_editor, plan_model
-from refhooks.cli._parse import check_strength, parse_reference
+from refhooks.cli._parse import parse_reference, parse_strength
 from refhooks.cli._places import check_places, preview_place
 from refhooks.cli._preview import write_preview
-from refhooks.cli._terminal import steps_bar, tell
+from refhooks.cli._terminal import say, steps_bar, tell
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from torch import Tensor
 
@@ -41,7 +43,8 @@ class EditOptions:
     prompt: str
     output: str
     method: str | None
-    strength: float | None
+    strength: float | str | None
+    strategy_file: str | None
     references: tuple[str, ...]
     steps: int | None
     seed: int | None
@@ -81,7 +84,14 @@ class _Job:
     options: EditOptions
     target: Path
     model: ModelPlan
+    source: Reference | None
     references: tuple[Reference, ...]
+
+    def steering(self, native: str) -> dict[str, Any]:
+        """Return what ``Editor.edit`` takes as source and its strategy."""
+        if self.source is not None:
+            return {"image": self.source, "strategy": None}
+        return {"image": self.options.image, "strategy": self.options.strategy(native)}
 
 
 def run_edit(options: EditOptions) -> None:
@@ -102,27 +112,47 @@ def run_edit(options: EditOptions) -> None:
 
 def _check(options: EditOptions, registry: Registry) -> _Job:
     if options.strength is not None:
-        check_strength(options.strength, "--strength")
+        strength = parse_strength(str(options.strength), "--strength", registry)
+        options = attrs.evolve(options, strength=strength)
     if options.method is not None:
         registry.method(options.method)
-    references = tuple(parse_reference(text, registry) for text in options.references)
+    source, listed = _from_file(options)
+    named = tuple(parse_reference(text, registry) for text in options.references)
+    references = (*listed, *named)
     pictures = [options.image, *[str(entry.image) for entry in references]]
     for picture in pictures:
         load_picture(picture)
     preview = options.preview_every is not None
     target = check_places(options.output, count=options.count, preview=preview, pictures=pictures)
-    _check_arguments(options, references)
-    return _Job(options, target, plan_model(options.model, registry), references)
+    job = _Job(options, target, plan_model(options.model, registry), source, references)
+    _check_arguments(job)
+    return job
 
 
-def _check_arguments(options: EditOptions, references: Sequence[Reference]) -> None:
+def _from_file(options: EditOptions) -> tuple[Reference | None, tuple[Reference, ...]]:
+    """Return the source and the other references of ``--strategy``, if it was given."""
+    if options.strategy_file is None:
+        return None, ()
+    if options.method is not None or options.strength is not None:
+        raise InputError(
+            "--strategy holds methods and strengths; leave --method and --strength out"
+        )
+    held = load_references_or_strategy(options.strategy_file)
+    if isinstance(held, Strategy):
+        return Reference(options.image, held), ()
+    first, *others = held
+    if Path(str(first.image)).absolute() != Path(options.image).absolute():
+        say("note", f"{options.image} takes the place of {first.image} in the strategy", "cyan")
+    return attrs.evolve(first, image=options.image), tuple(others)
+
+
+def _check_arguments(job: _Job) -> None:
     """Refuse what ``Editor.edit`` itself would refuse first, but before there is an editor."""
     call = inspect.signature(Editor.edit).bind(
         None,
-        options.image,
-        options.prompt,
-        strategy=options.strategy("default"),
-        **options.arguments(references),
+        prompt=job.options.prompt,
+        **job.steering("default"),
+        **job.options.arguments(job.references),
     )
     call.apply_defaults()
     arguments = dict(call.arguments)
@@ -132,12 +162,12 @@ def _check_arguments(options: EditOptions, references: Sequence[Reference]) -> N
 
 def _edit(editor: Editor, job: _Job) -> EditResult:
     options = job.options
-    strategy = options.strategy(editor.family.native)
+    steering = job.steering(editor.family.native)
     with _watched(editor, job) as callback:
         return editor.edit(
-            options.image,
+            steering["image"],
             options.prompt,
-            strategy=strategy,
+            strategy=steering["strategy"],
             callback=callback,
             **options.arguments(job.references),
         )

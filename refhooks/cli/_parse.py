@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from refhooks._strategy import MAX_STRENGTH, Reference, Stage
-from refhooks.errors import StrategyError, UnknownNameError
+from refhooks.errors import InputError, StrategyError, UnknownNameError
 
 if TYPE_CHECKING:
     from refhooks._registry import Registry
@@ -78,6 +78,21 @@ def check_strength(value: str | float, label: str) -> float:
             f"{label}: strength must be a number from 0 to {MAX_STRENGTH:g}, got {value}"
         )
     return number
+
+
+def parse_strength(text: str, label: str, registry: Registry) -> float | str:
+    """Return a strength as a number, or the short form of a schedule as it is.
+
+    Raises:
+        StrategyError: A number that is none from 0 to 2, or a short form that nothing reads.
+    """
+    if _number(text) is not None or not text:
+        return check_strength(text, label)
+    try:
+        registry.schedule_from(text)
+    except InputError as error:
+        raise StrategyError(f"{label}: {error}") from error
+    return text
 
 
 def is_file(text: str) -> bool:

@@ -137,21 +137,74 @@ def test_native_positions_are_the_stock_ones(pipe):
     assert torch.equal(plain[1], computed[1])
 
 
-def test_positions_of_default(pipe):
-    """Same lies on the target; offset lies beside it; both move nothing else."""
-    grid, frames = (48, 64), {}
-    for positions in ("native", "same", "offset"):
-        strategy = rh.Stage(rh.method("default", positions=positions))
-        image, _ = rotary(pipe, strategy=strategy, height=grid[0], width=grid[1])[0]
-        frames[positions] = image
-    target = (grid[0] // 8) * (grid[1] // 8)
+def rows_of(image):
+    """The positions in a rotary table, as a set of rows."""
+    return {tuple(row.tolist()) for row in torch.view_as_real(image).flatten(1)}
 
-    for image in frames.values():
-        assert torch.equal(image[:target], frames["native"][:target])
-    # 64x64 on 8x8 tokens: its rows 1-6 lie on the target's rows, column by column.
-    assert torch.equal(frames["same"][target + 8 : target + 56], frames["same"][:target])
-    beside = {tuple(row.tolist()) for row in torch.view_as_real(frames["offset"]).flatten(1)}
-    assert len(beside) == len(frames["offset"])
+
+def at(pipe, positions, **arguments):
+    """The rotary frequencies of a run whose references all have these positions."""
+    stage = rh.Stage(rh.method("default", positions=positions))
+    references = [rh.Reference(tiny.picture(1), stage)]
+    return rotary(pipe, strategy=stage, references=references, **arguments)[0]
+
+
+def test_same_lies_on_the_target(pipe):
+    """The picture's tokens have the target's own positions, and the text stays."""
+    native, same = at(pipe, "native"), at(pipe, "same")
+
+    assert torch.equal(same[0][:64], native[0][:64])
+    assert torch.equal(same[0][64:128], native[0][:64])
+    assert torch.equal(same[1], native[1])
+
+
+def test_offset_gives_every_picture_a_place_of_its_own(pipe):
+    """Two references lie beside the target, on its frame, and nowhere on each other."""
+    native, offset = at(pipe, "native"), at(pipe, "offset")
+
+    assert torch.equal(offset[0][:64], native[0][:64])
+    assert len(rows_of(offset[0])) == 3 * 64
+    frame = offset[0][:, :2]  # the first axis has 4 of the 16 channels: 2 complex ones
+    assert torch.equal(frame, frame[:1].expand_as(frame))
+    assert torch.equal(offset[1], native[1])
+
+
+def test_offset_stays_where_a_reference_or_tokens_are_left_out(pipe):
+    """The second picture keeps its place when the first is at 0, or only partly there."""
+    offset = rh.method("default", positions="offset")
+    second = [rh.Reference(tiny.picture(1), rh.Stage(offset))]
+    arguments = {"references": second, "strategy": rh.Stage(offset, [1.0, 0.0])}
+
+    both, only = rotary(pipe, **arguments)
+
+    assert torch.equal(both[0][128:], only[0][64:])
+    assert torch.equal(both[1], only[1])
+
+
+@pytest.mark.parametrize("positions", ["natve", "index", None])
+def test_positions_that_the_family_does_not_know_are_refused(pipe, positions):
+    """A plugin's tokens too; the message says what there is."""
+
+    class Misplaced:
+        @rh.hookimpl(trylast=True)
+        def refhooks_conditioning(self, inputs):
+            return inputs.fill(0, rh.Tokens(inputs.slots[0].latents, positions=positions))
+
+    with pytest.raises(rh.HookReturnError, match="must be one of native, same, offset"):
+        editor_for(pipe).edit(tiny.picture(), PROMPT, plugins=[Misplaced()], **ARGS)
+
+
+def test_indices_beyond_the_picture_are_refused(pipe):
+    """Before anything is looked up on the device."""
+
+    class Beyond:
+        @rh.hookimpl(trylast=True)
+        def refhooks_conditioning(self, inputs):
+            keep = torch.tensor([0, 64])
+            return inputs.fill(0, rh.Tokens(inputs.slots[0].latents, keep=keep))
+
+    with pytest.raises(rh.HookReturnError, match=r"slot 0\.keep must name tokens from 0 to 63"):
+        editor_for(pipe).edit(tiny.picture(), PROMPT, plugins=[Beyond()], **ARGS)
 
 
 @pytest.mark.parametrize("positions", ["index", "uxo", None])

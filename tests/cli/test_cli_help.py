@@ -13,7 +13,7 @@ from refhooks.errors import InputError, RefhooksWarning
 
 GROUPS = {
     "Model": ["--model", "--device", "--dtype", "--offload", "--quantize", "--lora"],
-    "Reference": ["--method", "--strength", "--ref"],
+    "Reference": ["--method", "--strength", "--strategy", "--ref"],
     "Sampling": ["--steps", "--seed", "-n", "--cfg", "--negative", "--resolution", "--height",
                  "--width"],
     "Output": ["-o", "--preview-every"],

@@ -220,7 +220,7 @@ def test_a_strength_of_one_and_a_half_does_not_warn(edit):
 
 
 def test_the_timetable_prints_one_line_a_step(edit):
-    """Step, noise level, and what each reference does."""
+    """Step, noise level, and what each reference does, with the guide's name for its strength."""
     result = edit(
         strategy=rh.Strategy([rh.Stage("default", 0.5, until=0.5), rh.Stage("inject", [0.25])]),
         references=[tiny.picture(1)],
@@ -229,13 +229,18 @@ def test_the_timetable_prints_one_line_a_step(edit):
 
     lines = str(result.timetable).splitlines()
     assert lines[0].split() == ["step", "sigma", "reference", "1", "reference", "2"]
-    assert lines[1].split() == ["1/2", "1.000", "default", "0.50", "default", "1.00"]
+    assert lines[1].split() == [
+        *["1/2", "1.000", "default", "0.50", "moderate"],
+        *["default", "1.00", "standard"],
+    ]
     assert [word for place, word in enumerate(lines[2].split()) if place != 1] == [
         "2/2",
         "inject",
         "0.25",
+        "minimal",
         "default",
         "1.00",
+        "standard",
     ]
     assert len(lines) == 3
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from types import SimpleNamespace
 
+import attrs
 import pytest
 import tiny
 import torch
@@ -236,3 +239,65 @@ def test_bind_is_told_the_run_and_the_reference(edit):
     assert reference.latents is latents
     with pytest.raises(rh.InputError, match="fit must be one of cover, contain, stretch"):
         reference.fitted("crop")
+
+
+def test_bound_objects_may_be_equal(edit):
+    """Two references with one method each bind to objects that compare equal, and none is lost."""
+    calls = []
+
+    @attrs.define
+    class Bound:
+        index: int = 0
+
+        @rh.hookimpl
+        def refhooks_step(self):
+            calls.append(id(self))
+
+    made = Made(lambda _reference, _run: Bound())
+    edit(strategy=made, references=[rh.Reference(tiny.picture(1), made)])
+
+    assert len(set(calls)) == 2
+
+
+def test_nothing_of_a_run_outlives_it(edit):
+    """What bind() returned is free at once, not when the collector comes round."""
+    kept = []
+
+    class Bound:
+        @rh.hookimpl
+        def refhooks_step(self):
+            pass
+
+    def bind(_reference, _run):
+        bound = Bound()
+        kept.append(weakref.ref(bound))
+        return bound
+
+    gc.disable()
+    try:
+        edit(strategy=Made(bind))
+        assert kept[0]() is None
+    finally:
+        gc.enable()
+
+
+def test_one_object_given_twice_is_refused(edit):
+    """The message says what to do."""
+    step = plugin(refhooks_step=lambda: None)
+    with pytest.raises(rh.PluginError, match=r"registered already, .*; give it once"):
+        edit(plugins=[step, step])
+
+
+def test_a_property_that_raises_is_left_alone(edit):
+    """Only hooks are looked at."""
+
+    class Odd:
+        @property
+        def broken(self):
+            raise RuntimeError("never")
+
+        @rh.hookimpl
+        def refhooks_step(self):
+            pass
+
+    edit(plugins=[Odd()])

@@ -56,6 +56,9 @@ def folder(tmp_path, monkeypatch):
 def test_python_examples_run(page, toy, monkeypatch, capsys):
     """The blocks of a page run one after the other, with ``editor`` and ``rh`` at hand."""
     monkeypatch.setattr(rh.Editor, "from_pretrained", lambda _name: toy)
+    for text in blocks(page, "toml"):
+        if text.startswith("# "):  # a file that the examples read
+            Path(text.splitlines()[0].removeprefix("# ")).write_text(text)
     namespace = {"editor": toy, "rh": rh, "__name__": "example"}
     for source in blocks(page, "python"):
         exec(compile(source, str(page), "exec"), namespace)

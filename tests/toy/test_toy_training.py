@@ -130,11 +130,11 @@ def test_dropped_prompts_become_the_empty_prompt(pool: Pool, words: Words) -> No
 def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     """A killed run loses nothing before its checkpoint, and a half-written one does no harm."""
     layer = torch.nn.Linear(2, 2)
-    run = Run(tmp_path, "toy", 10)
+    run = Run(tmp_path, "toy", 10, ["loss"])
     run.save(4, {"layer": layer})
     (tmp_path / "toy.new").write_bytes(b"half a checkpoint")
     other = torch.nn.Linear(2, 2)
-    again = Run(tmp_path, "toy", 10)
+    again = Run(tmp_path, "toy", 10, ["loss"])
     again.resume({"layer": other})
     assert torch.equal(other.weight, layer.weight)
     assert list(again) == [5, 6, 7, 8, 9]
@@ -172,3 +172,17 @@ def test_the_autoencoder_trains_and_resumes(tmp_path: Path) -> None:
     vae = AutoencoderKLQwenImage.from_pretrained(tmp_path / "vae")
     assert min(vae.config.latents_std) > 0
     assert vae.config.latents_std != [1.0] * 16
+
+
+def test_a_run_logs_means_and_draws_their_curve(tmp_path: Path) -> None:
+    """Every hundred steps one row: step, minutes, and the mean of each loss, if there was any."""
+    run = Run(tmp_path, "toy", 200, ["even", "odd", "never"])
+    for step in run:
+        run.log(step, {("even", "odd")[step % 2]: float(step)})
+    run.save(199, {})
+    rows = [line.split(",") for line in (tmp_path / "toy.csv").read_text().splitlines()]
+    assert [[row[0], *row[2:]] for row in rows] == [
+        ["100", "49.0", "50.0", "nan"],
+        ["200", "149.0", "150.0", "nan"],
+    ]
+    assert (tmp_path / "toy.png").stat().st_size > 0

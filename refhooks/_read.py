@@ -1,0 +1,107 @@
+"""Reading TOML and JSON that may come from a stranger."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+from refhooks.errors import StrategyError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["read_table"]
+
+MAX_BYTES = 2**20  # 1 MiB
+MAX_DEPTH = 32
+# tomllib takes time that grows with the square of the parts of a dotted key: minutes for 1 MiB.
+_LONG_KEY = re.compile(
+    r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)"""
+    f"{{{MAX_DEPTH}}}"
+)
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """Return the table that a .toml or .json file holds.
+
+    Raises:
+        StrategyError: There is no such file, it is larger than 1 MiB, nested deeper than 32 levels,
+            not valid, or holds NaN or infinity.
+    """
+    text = _text(path)
+    try:
+        data = _parse(path, text)
+    except RecursionError as error:
+        raise _too_deep(path) from error
+    except StrategyError:
+        raise
+    except ValueError as error:
+        kind = path.suffix.lower().lstrip(".").upper()
+        raise StrategyError(f"{path} is not valid {kind}: {error}") from error
+    if not isinstance(data, dict):
+        raise StrategyError(f"{path} must hold a table, got {data!r:.80}")
+    _check_values(data, path)
+    return data
+
+
+def _text(path: Path) -> str:
+    if path.suffix.lower() not in {".toml", ".json"}:
+        raise StrategyError(f"{path}: a strategy file ends in .toml or .json")
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        text = data.decode("utf-8")
+    except FileNotFoundError as error:
+        raise StrategyError(f"there is no file {path}") from error
+    except UnicodeDecodeError as error:
+        raise StrategyError(f"{path} is not UTF-8 text: {error.reason}") from error
+    except (OSError, ValueError) as error:
+        raise StrategyError(f"{path} cannot be read: {error}") from error
+    if len(data) > MAX_BYTES:
+        raise StrategyError(f"{path} is larger than 1 MiB")
+    return text
+
+
+def _parse(path: Path, text: str) -> Any:
+    if path.suffix.lower() == ".toml":
+        if _LONG_KEY.search(text):
+            raise _too_deep(path)
+        return tomllib.loads(text)
+    return json.loads(text, object_pairs_hook=_without_duplicates)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """JSON keeps the last of two equal keys, and says nothing."""
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(
+            f"the key {next(key for key in keys if keys.count(key) > 1)!r} comes twice"
+        )
+    return table
+
+
+def _check_values(data: Any, path: Path) -> None:
+    """Look at every value, level by level and without recursion."""
+    level = [data]
+    for _ in range(MAX_DEPTH):
+        for value in level:
+            if isinstance(value, float) and not math.isfinite(value):
+                raise StrategyError(f"{path} holds {value}; every number must be finite")
+        level = [inner for value in level for inner in _inside(value)]
+        if not level:
+            return
+    raise _too_deep(path)
+
+
+def _too_deep(path: Path) -> StrategyError:
+    return StrategyError(f"{path} is nested deeper than {MAX_DEPTH} levels")
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []

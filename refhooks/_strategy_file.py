@@ -1,0 +1,246 @@
+"""Strategies as TOML and JSON files, there and back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import cattrs
+
+from refhooks._names import did_you_mean, listed
+from refhooks._read import read_table
+from refhooks._registry import load_registry
+from refhooks._strategy import Reference, Stage, Strategy
+from refhooks._toml import to_toml
+from refhooks._write import Writer
+from refhooks.errors import InputError, StrategyError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from refhooks._registry import Registry
+    from refhooks._timetable import Timetable
+
+__all__ = ["dump_strategy", "load_references", "load_strategy"]
+
+
+@attrs.frozen
+class StageTable:
+    """``[[stage]]``, as it stands in a file."""
+
+    method: Any = None
+    strength: Any = 1.0
+    until: Any = None
+
+
+@attrs.frozen
+class ReferenceTable:
+    """``[[reference]]``, as it stands in a file."""
+
+    image: Any = None
+    resolution: Any = None
+    vision: Any = "auto"
+    stage: Any = None
+
+
+@attrs.frozen
+class FileTable:
+    """A whole file: either references, or the stages of one."""
+
+    reference: Any = None
+    vision: Any = "auto"
+    stage: Any = None
+
+
+_converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
+
+
+def load_strategy(path: str | Path) -> Strategy:
+    """Return the strategy of a file with top-level ``[[stage]]``.
+
+    Args:
+        path: Ends in .toml or .json; at most 1 MiB.
+
+    Raises:
+        StrategyError: The file cannot be read, or holds what is no strategy; the message names the
+            file, the stage and the key.
+        UnknownNameError: A method, schedule or switch that no live plugin registers.
+    """
+    file = _file(Path(path))
+    if file.reference is not None:
+        raise StrategyError(
+            f"{path} lists references with pictures of their own; read it with load_references"
+        )
+    return _Loader(load_registry(), Path(path)).strategy(file, "")
+
+
+def load_references(path: str | Path) -> tuple[Reference, ...]:
+    """Return the references of a file with ``[[reference]]``, in its order.
+
+    The first is the source: ``edit(references[0], prompt, references=references[1:])``.
+
+    Args:
+        path: Ends in .toml or .json; at most 1 MiB. Pictures are relative to its folder.
+
+    Raises:
+        StrategyError: As :func:`load_strategy` says.
+        UnknownNameError: As :func:`load_strategy` says.
+    """
+    file = _file(Path(path))
+    if file.reference is None:
+        raise StrategyError(
+            f"{path} has no [[reference]]: it is the strategy of one picture given elsewhere; read"
+            " it with load_strategy"
+        )
+    if file.stage is not None or file.vision != "auto":
+        raise StrategyError(f"{path}: stage and vision belong into a [[reference]] of it")
+    return _Loader(load_registry(), Path(path)).references(file.reference)
+
+
+def load_references_or_strategy(path: str | Path) -> tuple[Reference, ...] | Strategy:
+    """Return what a strategy file of either form holds; raises as :func:`load_strategy`."""
+    if _file(Path(path)).reference is None:
+        return load_strategy(path)
+    return load_references(path)
+
+
+def dump_strategy(
+    what: Strategy | Sequence[Reference], path: str | Path, *, timetable: Timetable | None = None
+) -> Path:
+    """Write a strategy, or references with theirs, to a file that reads back as the same values.
+
+    Args:
+        what: What to write. Pictures are written relative to the file where they lie in its folder,
+            and otherwise by their whole path.
+        path: Ends in .toml or .json; a file that is there is replaced.
+        timetable: Of a run with these strategies: what holds a function, which no file can, is
+            written as what it gave at each step of that run.
+
+    Returns:
+        The path written.
+
+    Raises:
+        StrategyError: It holds what no file can: a picture in memory, a function, or a method,
+            schedule or switch that is not registered.
+        InputError: The file cannot be written.
+    """
+    place = Path(path)
+    data = Writer(load_registry(), place, timetable).file(what)
+    if place.suffix.lower() == ".json":
+        text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    elif place.suffix.lower() == ".toml":
+        text = to_toml(data)
+    else:
+        raise InputError(f"{path}: the ending must be .toml or .json")
+    try:
+        place.write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be written: {error}") from error
+    return place
+
+
+def _file(path: Path) -> FileTable:
+    table: FileTable = _table(FileTable, read_table(path), str(path))
+    return table
+
+
+def _table(cls: type[Any], data: Any, label: str) -> Any:
+    """Read one table; nested ones stay as they are, so that each error knows where it is."""
+    known = [field.name for field in attrs.fields(cls)]
+    if not isinstance(data, dict):
+        raise StrategyError(f"{label} must be a table with {listed(known)}, got {data!r:.80}")
+    try:
+        return _converter.structure(data, cls)
+    except cattrs.ForbiddenExtraKeysError as error:
+        key = next(key for key in data if key in error.extra_fields)
+        raise StrategyError(
+            f"{label}: unknown key {key!r:.80}.{did_you_mean(key, known)} Keys: {listed(known)}"
+        ) from error
+
+
+@contextlib.contextmanager
+def _at(label: str) -> Iterator[None]:
+    try:
+        yield
+    except UnknownNameError as error:
+        raise UnknownNameError(f"{label}: {error}") from error
+    except InputError as error:
+        raise StrategyError(f"{label}: {error}") from error
+
+
+@attrs.frozen
+class _Loader:
+    registry: Registry
+    path: Path
+
+    def references(self, tables: Any) -> tuple[Reference, ...]:
+        return tuple(
+            self._reference(entry, f"reference {number}")
+            for number, entry in enumerate(self._list(tables, "reference", ""), 1)
+        )
+
+    def strategy(self, table: FileTable | ReferenceTable, label: str) -> Strategy:
+        place = f"{label}, " if label else ""
+        stages = [
+            self._stage(entry, f"{place}stage {number}")
+            for number, entry in enumerate(self._list(table.stage, "stage", place), 1)
+        ]
+        with _at(self._label(label)):
+            return Strategy(stages, vision=table.vision)
+
+    def _reference(self, data: Any, label: str) -> Reference:
+        table: ReferenceTable = _table(ReferenceTable, data, self._label(label))
+        if not isinstance(table.image, str) or not table.image:
+            raise StrategyError(
+                f"{self._label(label)}: image must be a picture's path, got {table.image!r:.80}"
+            )
+        strategy = None
+        if table.stage is not None or table.vision != "auto":
+            strategy = self.strategy(table, label)
+        with _at(self._label(label)):
+            return Reference(self.path.parent / table.image, strategy, resolution=table.resolution)
+
+    def _stage(self, data: Any, label: str) -> Stage:
+        where = self._label(label)
+        table: StageTable = _table(StageTable, data, where)
+        if table.method is None:
+            raise StrategyError(f"{where}: method is missing")
+        with _at(where):
+            method = self._made(table.method, "method", self.registry.method)
+            if isinstance(method, str):
+                self.registry.method(method)
+            strength = self._made(table.strength, "schedule", self.registry.schedule)
+            until = self._made(table.until, "switch", self.registry.switch)
+            stage = Stage(method, strength, until=until)
+            if isinstance(stage.strength, str):
+                self.registry.schedule_from(stage.strength)
+            return stage
+
+    def _made(self, data: Any, kind: str, make: Callable[[str, dict[str, Any]], Any]) -> Any:
+        """Make what a table describes; anything else is left to the stage to judge."""
+        if not isinstance(data, dict):
+            return data
+        options = dict(data)
+        if kind not in options:
+            near = [key for key in options if did_you_mean(key, [kind])]
+            unknown = f" Unknown key {near[0]!r}: did you mean {kind!r}?" if near else ""
+            raise StrategyError(f"a table here needs the key {kind!r}, a registered name.{unknown}")
+        name = options.pop(kind)
+        if not isinstance(name, str):
+            raise StrategyError(f"{kind} must be a registered name, got {name!r:.80}")
+        return make(name, options)
+
+    def _list(self, data: Any, key: str, place: str) -> list[Any]:
+        if not isinstance(data, list) or not data:
+            where = f"{self.path}: {place}".rstrip(", ")
+            raise StrategyError(
+                f"{where.rstrip(':')}: there is no [[{key}]]"
+                + ("" if data is None else f"; {key} is {data!r:.80}")
+            )
+        return data
+
+    def _label(self, label: str) -> str:
+        return f"{self.path}: {label}" if label else str(self.path)

@@ -1,0 +1,92 @@
+"""``refhooks plan``: what a strategy file would do at every step, before anything runs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import attrs
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from refhooks._compile import plan
+from refhooks._registry import load_registry
+from refhooks._strategy_file import load_references_or_strategy
+from refhooks.cli._terminal import printable, say, tell
+
+if TYPE_CHECKING:
+    from refhooks._editor import Editor
+    from refhooks._timetable import Timetable
+
+STYLES = {
+    "none": "dim",
+    "minimal": "cyan",
+    "moderate": "cyan",
+    "strong": "green",
+    "standard": "bold green",
+    "enhanced": "yellow",
+    "overpowering": "red",
+}
+UNWRAPPED = 4096  # where the output goes to a file or a pipe, a line is a step
+
+
+@attrs.frozen(kw_only=True)
+class PlanOptions:
+    """What the command was given."""
+
+    file: str
+    steps: int | None
+    plot: str | None
+    as_json: bool
+    model: str | None
+    height: int | None
+    width: int | None
+
+
+def run_plan(options: PlanOptions) -> None:
+    """Print the timetable of a strategy file, as a table or as JSON, and plot it if asked.
+
+    Raises:
+        RefhooksError: The file, a number or the model cannot be used.
+    """
+    what = load_references_or_strategy(options.file)
+    timetable = plan(
+        what,
+        options.steps,
+        editor=None if options.model is None else _editor(options.model),
+        height=options.height,
+        width=options.width,
+    )
+    if options.as_json:
+        click.echo(json.dumps({"model": options.model, **timetable.as_dict()}, indent=2))
+    else:
+        _print(timetable)
+        if options.model is None:
+            say("note", "unshifted noise levels; --model shows those of a model", "cyan")
+    if options.plot is not None:
+        written = timetable.save_plot(options.plot)
+        if not options.as_json:
+            tell(f"wrote {written}")
+
+
+def _editor(name: str) -> Editor:
+    from refhooks.cli._model import ModelPlan, open_editor  # noqa: PLC0415  imports torch
+
+    return open_editor(ModelPlan(name=name, embedded=name in load_registry().models))
+
+
+def _print(timetable: Timetable) -> None:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=UNWRAPPED)
+    heads, lines = timetable.cells()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in heads:
+        table.add_column(head)
+    for planned, line in zip(timetable.steps, lines, strict=True):
+        styles = ("", "", *[STYLES[row.band] for row in planned.rows])
+        cells = zip(line, styles, strict=True)
+        table.add_row(*[Text(printable(cell), style=style) for cell, style in cells])
+    console.print(table)

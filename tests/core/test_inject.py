@@ -1,0 +1,183 @@
+"""The forms of inject: blend, pull, kept tokens, and several references at once."""
+
+from __future__ import annotations
+
+import pytest
+import tiny
+import torch
+from plugs import plugin
+
+import refhooks as rh
+
+
+def seen(edit, strategy, references=(), **kwargs):
+    """Per step: what came into the step, what the model saw, its slots."""
+    rows = []
+
+    def step(latents):
+        rows.append({"latents": latents})
+
+    def conditioning(branch, inputs):
+        if branch.name == "cond":
+            rows[-1].update(target=inputs.target, slots=inputs.slots)
+
+    last = plugin(refhooks_step=step, refhooks_conditioning=conditioning)
+    result = edit(strategy=strategy, references=references, plugins=[last], **kwargs)
+    return result, rows
+
+
+def encoded(editor, seed=0):
+    """The clean latents of a picture at the output's size."""
+    run = editor.family.open(
+        prompts=["x"], guidance=rh.Guidance(1.0, (" ",)), seeds=[1], size=rh.Size(32, 32),
+        references=[], shown=[],
+    )  # fmt: skip
+    with torch.no_grad():
+        return run.encode(tiny.picture(seed, (32, 32)), rh.Size(32, 32)), run.noise
+
+
+@pytest.fixture
+def square(edit):
+    """Edits of a picture that needs no fitting."""
+    return lambda **kwargs: edit(tiny.picture(0, (32, 32)), **kwargs)
+
+
+@pytest.mark.parametrize("strength", [0.4, 1.0])
+def test_blend_of_the_input(editor, square, strength):
+    """The model sees the mix; the latents of the loop stay."""
+    stage = rh.Stage(rh.method("inject", formula="blend"), strength)
+    result, rows = seen(square, stage)
+    clean, noise = encoded(editor)
+
+    for row, planned in zip(rows, result.timetable.steps, strict=True):
+        sigma = planned.step.sigma
+        weight = min(1.0, strength * (1 - sigma))
+        mix = (1 - weight) * row["latents"] + weight * ((1 - sigma) * clean + sigma * noise)
+        torch.testing.assert_close(row["target"], mix, atol=1e-5, rtol=1e-5)
+        assert row["slots"] == (None,)
+
+
+def around(before, after):
+    """A plugin that keeps the latents before and after everything else of ``refhooks_step``."""
+
+    @rh.hookimpl(tryfirst=True)
+    def first(latents):
+        before.append(latents)
+
+    @rh.hookimpl(trylast=True)
+    def last(latents):
+        after.append(latents)
+
+    return [plugin(refhooks_step=first), plugin(refhooks_step=last)]
+
+
+def test_blend_of_the_latents_persists(editor, square):
+    """The mix is what the step starts from."""
+    stage = rh.Stage(rh.method("inject", formula="blend", where="latents"), 0.8)
+    before, after = [], []
+
+    result = square(strategy=stage, plugins=around(before, after))
+
+    clean, noise = encoded(editor)
+    for start, mixed, sigma in zip(before, after, result.timetable.sigmas, strict=True):
+        weight = 0.8 * (1 - sigma)
+        expected = (1 - weight) * start + weight * ((1 - sigma) * clean + sigma * noise)
+        torch.testing.assert_close(mixed, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_blend_weights_above_1_are_scaled_to_1(editor, square):
+    """Two references at 2 share the input, in either order."""
+    stage = rh.Stage(rh.method("inject", formula="blend"), [1.5] * 3)
+    other = rh.Reference(tiny.picture(1, (32, 32)), stage)
+
+    result, rows = seen(square, stage, references=[other])
+
+    (first, noise), (second, _) = encoded(editor), encoded(editor, 1)
+    for row, planned in zip(rows, result.timetable.steps, strict=True):
+        sigma = planned.step.sigma
+        weight = min(1.0, 1.5 * (1 - sigma))
+        weight /= max(1.0, 2 * weight)
+        mixes = [(1 - sigma) * clean + sigma * noise for clean in (first, second)]
+        expected = (1 - 2 * weight) * row["latents"] + weight * sum(mixes)
+        torch.testing.assert_close(row["target"], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_pull_moves_the_prediction_toward_the_reference(editor, square):
+    """Half of the way at 1 while sigma is above 0.2, and not after it."""
+    velocities = []
+
+    @rh.hookimpl(tryfirst=True)
+    def velocity(ctx, latents, velocity):
+        velocities.append((ctx.step.sigma, latents, velocity))
+
+    stage = rh.Stage(rh.method("inject", formula="pull"), 1.0)
+    pulled = []
+    square(
+        strategy=stage, plugins=[plugin(refhooks_velocity=velocity)],
+        callback=lambda _step, _latents, x0: pulled.append(x0),
+    )  # fmt: skip
+    clean, _ = encoded(editor)
+
+    for (sigma, latents, velocity_before), x0 in zip(velocities, pulled, strict=True):
+        before = latents - sigma * velocity_before
+        expected = before + 0.5 * (clean - before) if sigma > 0.2 else before
+        torch.testing.assert_close(x0, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"formula": "pull"}, {"where": "latents"}])
+def test_kept_tokens_are_those_of_default(square, options):
+    """tokens="keep" gives the model the reference's tokens besides."""
+    kept = rh.Stage(rh.method("inject", tokens="keep", **options), 0.5)
+
+    _, rows = seen(square, kept)
+    _, native = seen(square, None)
+
+    for row, other in zip(rows, native, strict=True):
+        assert torch.equal(row["slots"][0].latents, other["slots"][0].latents)
+
+
+def test_pull_has_no_place():
+    """Where belongs to what is mixed into latents."""
+    with pytest.raises(rh.InputError, match="where='latents' does not go with formula='pull'"):
+        rh.method("inject", formula="pull", where="latents")
+
+
+@pytest.mark.parametrize("formula", ["add", "blend", "pull"])
+@pytest.mark.parametrize("tokens", ["drop", "keep"])
+def test_0_is_no_reference_to_the_bit(edit, formula, tokens):
+    """For every form."""
+    stage = rh.Stage(rh.method("inject", formula=formula, tokens=tokens), 0.0)
+
+    runs = [edit(tiny.picture(seed), strategy=stage).latents for seed in (0, 1)]
+
+    assert torch.equal(*runs)
+
+
+def test_a_larger_picture_without_tokens_moves_nothing(editor):
+    """Near 0 the result is that of no reference, whatever the picture's resolution."""
+    shown = {"vision": "never"}
+    none = rh.Strategy([rh.Stage("inject", 0.0)], **shown)
+    little = rh.Strategy([rh.Stage("inject", 1e-6)], **shown)
+    arguments = {"steps": 2, "seed": 1, "cfg": 1.0}
+    large = rh.Editor(
+        editor.pipe, checkpoint=rh.Checkpoint(output=32 * 32, reference=128 * 128, vision=32 * 32)
+    )
+
+    without = large.edit(tiny.picture(), "make it blue", strategy=none, **arguments).latents
+    with_it = large.edit(tiny.picture(), "make it blue", strategy=little, **arguments).latents
+
+    torch.testing.assert_close(with_it, without, atol=1e-4, rtol=0)
+
+
+def test_inject_on_the_latents_chains(editor, square):
+    """Two references add up on the latents, in the order of the call."""
+    stage = rh.Stage(rh.method("inject", where="latents"), 0.5)
+    other = rh.Reference(tiny.picture(1, (32, 32)), stage)
+    starts, ends = [], []
+
+    result = square(strategy=stage, references=[other], plugins=around(starts, ends))
+
+    total = sum(encoded(editor, seed)[0] for seed in (0, 1))
+    for before, after, sigma in zip(starts, ends, result.timetable.sigmas, strict=True):
+        expected = before + 0.5 * (1 - sigma) * total
+        torch.testing.assert_close(after, expected, atol=1e-5, rtol=1e-5)
