@@ -49,7 +49,7 @@ def facade_ms(strategy: Any, references: int) -> float:
         spent.clear()
         editor.edit(
             tiny.picture(), "make it blue", steps=STEPS, seed=1, strategy=strategy,
-            references=[tiny.picture(1)] * (references - 1),
+            references=[rh.Reference(tiny.picture(1), strategy)] * (references - 1),
         )  # fmt: skip
         runs.append(sum(spent) / 1e6 / STEPS)
     return statistics.median(runs)
@@ -114,6 +114,7 @@ def main() -> None:
         "default at 0.7, 3 references": (rh.Stage("default", 0.7), 3),
         "inject at 0.7": (rh.Stage("inject", 0.7), 1),
         "cross_attn at 0.7": (rh.Stage("cross_attn", 0.7), 1),
+        "cross_attn at 0.7, 3 references": (rh.Stage("cross_attn", 0.7), 3),
         "guidance at 0.7": (rh.Stage("guidance", 0.7), 1),
     }
     facade = {name: facade_ms(*case) for name, case in cases.items()}

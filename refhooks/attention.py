@@ -12,6 +12,7 @@ Shapes: ``B`` batch, ``L`` queries, ``K`` keys of a group, ``H`` heads, ``D`` he
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
@@ -109,22 +110,23 @@ def _combine_group(group: int | str, edits: Sequence[AttentionEdit], layout: Lay
     )
 
 
-def own_queries(group: int | str, layout: Layout) -> tuple[slice, ...]:
-    """Return the slices of a group's own queries."""
-    if group == BASE:
-        return (layout.text, layout.target)
-    own = layout.slots[int(group)]
-    return () if own is None else (own,)
-
-
 def _spread(weight: Tensor, group: int | str, layout: Layout) -> Tensor:
     """Return a weight for each query: 1 for the group's own, the given one for the others."""
     if weight.ndim == 2:
         return weight
-    spread = weight.reshape(-1, 1).repeat(1, layout.length)  # [1 or blocks, L]
-    for own in own_queries(group, layout):
-        spread[:, own] = 1.0
-    return spread
+    own = (layout.text, layout.target) if group == BASE else (layout.slots[int(group)],)
+    spans = tuple((part.start, part.stop) for part in own if part is not None)
+    mask = _own_queries(spans, layout.length, weight.device)
+    return torch.where(mask, 1.0, weight.reshape(-1, 1))  # [1 or blocks, L]
+
+
+@functools.lru_cache(maxsize=64)
+def _own_queries(spans: tuple[tuple[int, int], ...], length: int, device: torch.device) -> Tensor:
+    """Which queries of a sequence are a group's own, ``[L]``; the same at every step of a run."""
+    mask = torch.zeros(length, dtype=torch.bool, device=device)
+    for start, stop in spans:
+        mask[start:stop] = True
+    return mask
 
 
 def merged_attention(query: Tensor, groups: Sequence[KeyGroup]) -> Tensor:
