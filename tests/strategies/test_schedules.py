@@ -91,7 +91,7 @@ REFUSED = [
     ("keyframes", {"frames": [0.5]}, "frames[0] must be [progress, strength]"),
     ("keyframes", {"frames": [(0, 1)] * 10_001}, "frames lists 10001 entries; at most 10000"),
     ("keyframes", {"frames": [(0, 1)], "interpolation": "cubic"}, "'interpolation' must be in"),
-    ("keyframes", {"frames": [(0, 1)], "_places": ()}, "no option '_places'"),
+    ("keyframes", {"frames": [(0, 1)], "places": ()}, "no option 'places'"),
     ("window", {"value": 1, "start": 0.6, "end": 0.4}, "end must be at or above start, 0.6; got"),
     ("window", {"value": 1, "end": 1.1}, "end must be a number from 0 to 1, got 1.1"),
     ("sigma", {"start": 1, "end": 0, "above": 0.2, "below": 0.4},
@@ -284,6 +284,32 @@ def test_a_strangers_schedule_is_an_equal(with_half, strengths):
     assert strengths("half", 2) == (0.5, 0.5)
     with pytest.raises(rh.StrategyError, match="any of the schedules half, linear"):
         strengths("0:1", 2)
+
+
+def test_a_number_is_short_for_one_switch_only(monkeypatch):
+    """A second plugin that claims it does not load, so installing it changes no run."""
+
+    @attrs.frozen
+    class Mine:
+        name: ClassVar[str] = "mine"
+        number: ClassVar[str] = "at"
+        at: float
+
+        def ended(self, step):
+            return True
+
+    plugin = SimpleNamespace(refhooks_switches=hookimpl(lambda: [Mine]))
+    point = SimpleNamespace(name="zz", value="zz", load=lambda: plugin, dist=None)
+    shipped = list(_registry.entry_points(group="refhooks"))
+    monkeypatch.setattr(_registry, "entry_points", lambda group: [*shipped, point])
+    _registry._load.cache_clear()
+    registry = rh.load_registry()
+    _registry._load.cache_clear()
+
+    assert (
+        "'until=NUMBER' is already registered by plugin 'switching'" in registry.records[-1].reason
+    )
+    assert registry.switch_at(0.5) == registry.switch("progress", {"at": 0.5})
 
 
 @pytest.mark.parametrize(

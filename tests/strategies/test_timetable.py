@@ -131,6 +131,27 @@ def test_noise_levels_follow_the_size(editor):
     assert small.sigmas[1] < large.sigmas[1] == area.sigmas[1]
 
 
+def test_the_picture_gives_the_shape_of_a_plan(editor, folder):
+    """Where only one side is given, the other follows from it, as in a run."""
+    tiny.picture(1, (256, 32)).save("wide.png")
+
+    wide = rh.plan([rh.Reference("wide.png")], 4, editor=editor, height=256)
+
+    assert wide == rh.plan([rh.Reference("wide.png")], 4, editor=editor, height=256, width=2048)
+    assert wide != rh.plan([rh.Reference("wide.png")], 4, editor=editor, height=256, width=256)
+
+
+def test_the_plan_command_takes_a_size(cli):
+    """Noise levels are those of a picture of that size."""
+    model = ["plan", "s.toml", "--steps", 4, "--model", "toy"]
+    sides = [("--height", 64, "--width", 1024), ("--height", 1024, "--width", 1024)]
+
+    low, high = (cli(*model, *side) for side in sides)
+
+    assert low.exit_code == high.exit_code == 0
+    assert low.stdout != high.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
