@@ -7,12 +7,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types unit clean
+.PHONY: demo evidence test lint types unit clean
 
 demo: $(READY)
 	$(BIN)/refhooks demo
 
 test: lint types unit
+
+# Every picture in the docs that depends on the embedded model.
+evidence: $(READY)
+	$(BIN)/python docs/make_images.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

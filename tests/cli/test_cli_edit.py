@@ -256,12 +256,15 @@ def test_a_windows_path_is_not_split(folder):
 def test_ctrl_c_leaves_nothing_half_written(folder):
     """A signal in the middle of a run: 130, the old output as it was, no file left over."""
     script = """
+        import signal
         import sys
         sys.path.insert(0, sys.argv.pop(1))
         import tiny
         import refhooks as rh
         from refhooks.cli import main
 
+        # A shell that starts the tests in the background lets its children ignore the signal.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         pipe = tiny.build("plus", "middle")
         sizes = rh.Checkpoint(output=1024, reference=1024, vision=1024)
         model = rh.EmbeddedModel("toy", "", lambda: pipe, sizes)
