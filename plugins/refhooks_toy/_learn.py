@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import torch
 from diffusers import AutoencoderKLQwenImage
+from safetensors import safe_open
 from torch import Tensor, nn
 
-from refhooks_toy._export import export
+from refhooks_toy._export import PROJECTION, export
 from refhooks_toy._fast import speed_up
+from refhooks_toy._load import load
 from refhooks_toy._model import SHIFT, new_text_encoder, new_transformer
 from refhooks_toy._modes import GRID, MODES, Batch, Batches
 from refhooks_toy._muon import Muon
@@ -29,7 +31,11 @@ CHANGED: Final = 4.0
 
 @attrs.frozen
 class Settings:
-    """What a transformer run can choose; `pairs` is the size of the pool."""
+    """What a transformer run can choose; `pairs` is the size of the pool.
+
+    `start` is a folder of exported weights to begin with, such as the package's own, instead of
+    random ones; the optimizers begin anew.
+    """
 
     steps: int
     batch: int
@@ -39,6 +45,7 @@ class Settings:
     seed: int
     compiled: bool
     export_minutes: float
+    start: Path | None = None
 
 
 class Toy(nn.Module):
@@ -95,6 +102,15 @@ def loss_of(toy: Toy, batch: Batch, generator: torch.Generator) -> Tensor:
     return loss
 
 
+def start_from(toy: Toy, folder: Path) -> None:
+    """Take over exported weights; raises RuntimeError if they are of another shape."""
+    pipe = load(folder, "cpu", torch.float32)
+    toy.transformer.load_state_dict(pipe.transformer.state_dict())
+    toy.text_encoder.load_state_dict(pipe.text_encoder.state_dict())
+    with safe_open(folder / PROJECTION, "pt") as file:
+        toy.projection.load_state_dict({"weight": file.get_tensor("projection.weight").float()})
+
+
 def optimizers(toy: Toy) -> tuple[Muon, torch.optim.AdamW]:
     """Muon for the matrices of the blocks, AdamW for all else."""
     inner: list[nn.Parameter] = []
@@ -125,8 +141,10 @@ class Learner:
 
     @classmethod
     def new(cls, batches: Batches, settings: Settings) -> Learner:
-        """Start from random weights."""
+        """Start from random weights, or from those that the settings name."""
         toy = Toy(batches.words, settings.heads, settings.layers)
+        if settings.start is not None:
+            start_from(toy, settings.start)
         return cls(toy, copy.deepcopy(toy), *optimizers(toy), batches, settings)
 
     @property

@@ -37,6 +37,9 @@ def vae(out: Path, steps: int, batch: int, seed: int, compiled: bool) -> None:
 @click.option("--seed", default=0, show_default=True)
 @click.option("--compile/--no-compile", "compiled", default=True, show_default=True)
 @click.option("--export-minutes", default=10.0, show_default=True)
+@click.option(
+    "--start", type=click.Path(path_type=Path, exists=True), help="Exported weights to begin with."
+)
 def transformer(
     out: Path,
     steps: int,
@@ -47,10 +50,11 @@ def transformer(
     seed: int,
     compiled: bool,
     export_minutes: float,
+    start: Path | None,
 ) -> None:
     """Train the transformer, the text encoder and the concat projection."""
     train_transformer(
-        out, Settings(steps, batch, pairs, heads, layers, seed, compiled, export_minutes)
+        out, Settings(steps, batch, pairs, heads, layers, seed, compiled, export_minutes, start)
     )
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from refhooks_toy import load_pipeline
+from refhooks_toy import WEIGHTS, load_pipeline
 from refhooks_toy._export import PROJECTION
-from refhooks_toy._learn import Settings, Toy, loss_of, rate, train_transformer
+from refhooks_toy._learn import Settings, Toy, loss_of, rate, start_from, train_transformer
 from refhooks_toy._modes import MODES, TEXT, Batches
 from refhooks_toy._muon import Muon, orthogonal
 from refhooks_toy._pool import load_pool
@@ -186,3 +186,18 @@ def test_a_run_logs_means_and_draws_their_curve(tmp_path: Path) -> None:
         ["200", "149.0", "150.0", "nan"],
     ]
     assert (tmp_path / "toy.png").stat().st_size > 0
+
+
+def test_training_may_begin_with_exported_weights(words: Words) -> None:
+    """The package's own, to go on where they are; of another shape they are refused."""
+    shipped = load_pipeline()
+    toy = Toy(Words(shipped.tokenizer), heads=4, layers=6)
+
+    start_from(toy, WEIGHTS)
+
+    expected = dict(shipped.transformer.named_parameters())
+    for name, parameter in toy.transformer.named_parameters():
+        assert torch.equal(parameter, expected[name])
+    assert toy.projection.weight.abs().sum() > 0
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        start_from(Toy(words, heads=1, layers=6), WEIGHTS)
