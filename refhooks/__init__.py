@@ -5,8 +5,7 @@ steer; ``hookimpl``, ``Context``, ``Inputs`` and the other values are for those 
 (see ``refhooks.hookspecs``).
 """
 
-from refhooks._bound import BoundReference, Method, RunInfo
-from refhooks._compile import plan
+from refhooks._bound import BoundReference, Method, ModelInfo, RunInfo, RunPlugin
 from refhooks._editor import Editor
 from refhooks._family import (
     Checkpoint,
@@ -18,19 +17,25 @@ from refhooks._family import (
     Shown,
     Size,
 )
-from refhooks._registry import PluginRecord, Registry, load_registry, method, schedule, switch
+from refhooks._mask import Mask, MaskShape
+from refhooks._named import mask, method, plugin, schedule, switch
+from refhooks._planned import plan
+from refhooks._registry import PluginRecord, Registry, load_registry
 from refhooks._result import EditResult
 from refhooks._schedule import Schedule, StageStep, Switch
+from refhooks._source import Source
 from refhooks._strategy import Reference, Stage, Strategy
 from refhooks._strategy_file import dump_strategy, load_references, load_strategy
 from refhooks._timetable import Planned, Timetable
 from refhooks._values import (
+    Adapter,
     AttentionEdit,
     Branch,
     Context,
     Inputs,
     KeyValues,
     Layout,
+    LowRank,
     Row,
     Step,
     Text,
@@ -52,6 +57,7 @@ from refhooks.errors import (
 from refhooks.hookspecs import hookimpl
 
 __all__ = [
+    "Adapter",
     "AttentionEdit",
     "BoundReference",
     "Branch",
@@ -70,8 +76,12 @@ __all__ = [
     "Inputs",
     "KeyValues",
     "Layout",
+    "LowRank",
+    "Mask",
+    "MaskShape",
     "Method",
     "ModelError",
+    "ModelInfo",
     "NotFiniteError",
     "OutOfMemoryError",
     "Planned",
@@ -83,9 +93,11 @@ __all__ = [
     "Registry",
     "Row",
     "RunInfo",
+    "RunPlugin",
     "Schedule",
     "Shown",
     "Size",
+    "Source",
     "Stage",
     "StageStep",
     "Step",
@@ -101,8 +113,10 @@ __all__ = [
     "load_references",
     "load_registry",
     "load_strategy",
+    "mask",
     "method",
     "plan",
+    "plugin",
     "schedule",
     "switch",
 ]

@@ -6,12 +6,71 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import attrs
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from refhooks.errors import InputError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import torch
     from torch import Tensor
 
-__all__ = ["BoundReference", "Method", "RunInfo"]
+    from refhooks._source import Source
+    from refhooks._values import Context
+
+__all__ = ["BoundReference", "Method", "ModelInfo", "RunInfo", "RunPlugin"]
+
+
+@attrs.frozen(eq=False)
+class ModelInfo:
+    """What a method may know of a model, before anything is encoded.
+
+    Attributes:
+        family: Name of the model family.
+        base: What files made for this checkpoint name as their base, such as its repository;
+            ``None`` where it is not known.
+        files: Files that the checkpoint brings along, by the name of the method they are for.
+        input_projection: Name of the linear layer by which latent tokens enter the transformer,
+            ``C`` to its width, before ``Inputs.added`` joins; ``None``: nothing can join there.
+    """
+
+    family: str
+    base: str | None
+    files: Mapping[str, Path]
+    input_projection: str | None
+    _transformer: torch.nn.Module = attrs.field(repr=False)
+
+    def layer(self, name: str) -> torch.nn.Module:
+        """Return a linear layer of the transformer, with ``in_features`` and ``out_features``.
+
+        Args:
+            name: Its dotted name inside the transformer.
+
+        Raises:
+            InputError: There is no such linear layer, or it is part of what is compiled: a change
+                to it would not be seen.
+        """
+        module: torch.nn.Module | None = self._transformer
+        for part in name.split("."):
+            _check_not_compiled(module, name)
+            module = dict(module.named_children()).get(part)
+            if module is None:
+                raise InputError(f"the transformer has no layer {name!r}")
+        _check_not_compiled(module, name)
+        if not hasattr(module, "in_features") or not hasattr(module, "out_features"):
+            kind = type(module).__name__
+            raise InputError(f"the transformer's {name!r} is no linear layer but a {kind}")
+        return module
+
+
+def _check_not_compiled(module: Any, name: str) -> None:
+    """``torch.compile`` neither sees hooks that come after it, nor looks whether there are any."""
+    if hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None:
+        raise InputError(
+            f"the transformer's {name!r} is compiled, so nothing can be added to it any more: merge"
+            " or load a LoRA before compiling, and compile no more than the blocks"
+            " (compile_repeated_blocks)"
+        )
 
 
 @attrs.frozen(eq=False)
@@ -25,6 +84,10 @@ class RunInfo:
         noise: The run's own starting noise ``ε``, ``[B,T,C]``.
         grid: Rows and columns of the target's tokens, ``rows·columns = T``.
         methods: The methods of each reference's stages, in the order of the call.
+        model: The model that is run.
+        source: The picture being edited; ``None`` where a picture is made from the prompt alone.
+        cover: ``cover(ctx, reference)``: where a reference (0-based) may act at a step, by its
+            masks, ``[1,T,1]``, 0–1; ``None``: everywhere.
     """
 
     family: str
@@ -33,6 +96,16 @@ class RunInfo:
     noise: Tensor
     grid: tuple[int, int]
     methods: tuple[tuple[Method, ...], ...]
+    model: ModelInfo
+    source: Source | None
+    cover: Callable[[Context, int], Tensor | None]
+
+
+def check_method(method: Method, model: ModelInfo | None) -> None:
+    """Let a method say that it cannot run on a model, or without one; see :class:`Method`."""
+    check = getattr(method, "check", None)
+    if check is not None:
+        check(model)
 
 
 @attrs.define(eq=False)
@@ -86,6 +159,11 @@ class Method(Protocol):
 
     A method that never fills its reference's slot may say so with ``gives_tokens = False`` (an
     attribute or property): then not even the size of the picture matters to the model.
+
+    A method that needs something of the model or of a file may have ``check(model)``, which raises
+    :class:`refhooks.InputError` where it cannot run. It is called with a :class:`ModelInfo` before
+    anything is encoded, also for a stage at strength 0, and with ``None`` when a plan is made
+    without a model: then it may warn of what it will need.
     """
 
     name: ClassVar[str]
@@ -96,4 +174,19 @@ class Method(Protocol):
         They are called only at the steps of the method's stage where the strength is above 0;
         strength 0 is therefore exactly as if the reference were not there.
         """
+        ...
+
+
+@runtime_checkable
+class RunPlugin(Protocol):
+    """What takes part in a run without being a reference's method: a frozen description.
+
+    One registered class may have ``argument``, the name of the argument of ``edit()`` whose value
+    is its only option: ``edit(edit_mask=...)`` is made through it.
+    """
+
+    name: ClassVar[str]
+
+    def bind_run(self, run: RunInfo) -> Any:
+        """Return a new object whose ``@hookimpl`` methods are called at every step of this run."""
         ...

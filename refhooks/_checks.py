@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import attrs
 import torch
@@ -12,9 +13,11 @@ from refhooks._values import Branch, Context, Inputs, Text, Tokens
 from refhooks.errors import HookReturnError, NotFiniteError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
+
+    from refhooks._values import Adapter
 
 
 @attrs.frozen
@@ -30,6 +33,8 @@ class Contract:
         head_size: ``D``.
         dtype: Of the run.
         device: Of the run.
+        layer: Returns a linear layer of the transformer by its name.
+        adapters_seen: Those that were found to be good.
     """
 
     tokens: tuple[int | None, ...]
@@ -40,6 +45,8 @@ class Contract:
     head_size: int
     dtype: torch.dtype
     device: torch.device
+    layer: Callable[[str], torch.nn.Module]
+    adapters_seen: WeakSet[Adapter] = attrs.field(factory=WeakSet)
 
 
 def where(plugin: str, hook: str, ctx: Context) -> str:
@@ -59,7 +66,7 @@ def like(new: Any, old: Tensor, name: str, label: str, *, eager: bool) -> Tensor
         raise HookReturnError(
             f"{label}: {name} must keep the shape {list(old.shape)}, got {list(held.shape)}"
         )
-    _same_kind(held, old, name, label)
+    same_kind(held, old, name, label)
     if eager:
         finite(held, name, label)
     return held
@@ -149,7 +156,7 @@ def _tokens(
             f"{label}: {name}.latents must be [1 or {batch},{count},{channels}], the whole picture"
             f" (keep names the tokens that are passed on), got {list(latents.shape)}"
         )
-    _same_kind(latents, target, f"{name}.latents", label)
+    same_kind(latents, target, f"{name}.latents", label)
     if tokens.keep is not None:
         _keep(tokens.keep, target, count, f"{name}.keep", label, eager=eager)
     if eager:
@@ -182,7 +189,7 @@ def _text(text: Any, old: Inputs, label: str, *, eager: bool) -> None:
         )
     if embeds.shape[1] == 0:
         raise HookReturnError(f"{label}: text.embeds must have at least one token")
-    _same_kind(embeds, before, "text.embeds", label)
+    same_kind(embeds, before, "text.embeds", label)
     if text.mask is not None:
         mask = tensor(text.mask, "text.mask", label)
         if mask.shape != embeds.shape[:2]:
@@ -200,7 +207,7 @@ def _added(added: Any, target: Tensor, width: int, label: str, *, eager: bool) -
     expected = (*target.shape[:2], width)
     if tuple(held.shape) != expected:
         raise HookReturnError(f"{label}: added must be {list(expected)}, got {list(held.shape)}")
-    _same_kind(held, target, "added", label)
+    same_kind(held, target, "added", label)
     if eager:
         finite(held, "added", label)
 
@@ -216,7 +223,12 @@ def tensor(value: Any, name: str, label: str) -> Tensor:
     return value
 
 
-def _same_kind(new: Tensor, old: Tensor, name: str, label: str) -> None:
+def same_kind(new: Tensor, old: Tensor, name: str, label: str) -> None:
+    """Check that a tensor has the dtype and device of another one.
+
+    Raises:
+        HookReturnError: It has not.
+    """
     if new.dtype != old.dtype:
         raise HookReturnError(f"{label}: {name} must keep the dtype {old.dtype}, got {new.dtype}")
     if new.device != old.device:

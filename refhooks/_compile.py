@@ -3,103 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import attrs
 
 from refhooks._bands import ARTIFACTS_ABOVE
-from refhooks._registry import load_registry
-from refhooks._request import MAX_STEPS, whole
+from refhooks._numbers import MAX_STRENGTH, number
 from refhooks._schedule import StageStep
-from refhooks._strategy import (
-    MAX_STRENGTH,
-    Reference,
-    Stage,
-    Strategy,
-    as_strategy,
-    method_name,
-    number,
-)
+from refhooks._strategy import method_name
 from refhooks._timetable import Planned, Timetable
 from refhooks._values import Row, Step
 from refhooks.errors import InputError, RefhooksWarning, StrategyError
 
 if TYPE_CHECKING:
-    from refhooks._bound import Method
-    from refhooks._editor import Editor
-    from refhooks._family import Size
+    from collections.abc import Sequence
+
     from refhooks._registry import Registry
     from refhooks._schedule import Schedule, Switch
+    from refhooks._strategy import Stage, Strategy
 
-__all__ = ["compile_timetable", "plan"]
-
-NATIVE = "native"  # how a plan without a model names its own way to take a reference
-
-
-def plan(
-    what: Strategy | Stage | Method | str | Sequence[Reference],
-    steps: int | None = None,
-    *,
-    editor: Editor | None = None,
-    height: int | None = None,
-    width: int | None = None,
-    resolution: int | None = None,
-) -> Timetable:
-    """Return what every reference would do at every step, without running anything.
-
-    Args:
-        what: A strategy (or stage, method, its name) of one reference, or a list of references.
-        steps: Number of steps; ``None``: that of the editor's model.
-        editor: Its noise levels are used. ``None``: unshifted ones, from 1 down by 1/steps; only a
-            strategy that depends on the noise level may then differ from what a model does.
-        height: Of the output in pixels; noise levels may depend on it.
-        width: Likewise.
-        resolution: Likewise, as a pixel area.
-
-    Raises:
-        InputError: The strategy does not fit that many steps, or neither says how many.
-        UnknownNameError: A name that no live plugin registers.
-    """
-    registry = load_registry() if editor is None else editor.registry
-    native = NATIVE if editor is None else editor.family.native
-    references = _references(what)
-    strategies = [as_strategy(reference.strategy, native) for reference in references]
-    for strategy, reference in zip(strategies, references, strict=True):
-        for stage in strategy.stages if reference.strategy is not None else ():
-            if isinstance(stage.method, str):
-                registry.method(stage.method)
-    total = steps if editor is None or steps is not None else editor.family.default_steps
-    if total is None:
-        raise InputError("steps is missing; only a model has a number of its own")
-    total = whole(total, "steps", 1, MAX_STEPS)
-    sigmas: Sequence[float] = [(total - index) / total for index in range(total)]
-    if editor is not None:
-        size = _size(editor, references[0], height, width, resolution)
-        _, sigmas, _ = editor.family.schedule(total, size)
-    return compile_timetable(strategies, sigmas, registry)
-
-
-def _size(
-    editor: Editor,
-    source: Reference,
-    height: int | None,
-    width: int | None,
-    resolution: int | None,
-) -> Size:
-    """The picture gives the shape, where it is given and the shape is not."""
-    from refhooks._pictures import load_picture  # noqa: PLC0415  imports PIL
-
-    shaped = source.image == "" or (height is not None and width is not None)
-    picture = None if shaped else load_picture(source.image)
-    return editor.family.output_size(picture, height, width, resolution)
-
-
-def _references(what: Any) -> tuple[Reference, ...]:
-    listed = isinstance(what, Sequence) and not isinstance(what, str)
-    if not listed:
-        return (Reference("", what),)
-    if not what or not all(isinstance(entry, Reference) for entry in what):
-        raise InputError(f"plan a strategy, or a list of references, got {what!r:.80}")
-    return tuple(what)
+__all__ = ["compile_timetable"]
 
 
 def compile_timetable(
@@ -140,7 +63,21 @@ def _column(
         ]
     if len(rows) < len(steps):
         raise _ended_early(strategy.stages[-1], reference, steps[len(rows)])
-    return rows
+    masks = _mask_strengths(strategy, reference, steps, registry)
+    return [attrs.evolve(row, masks=held) for row, held in zip(rows, masks, strict=True)]
+
+
+def _mask_strengths(
+    strategy: Strategy, reference: int, steps: Sequence[Step], registry: Registry
+) -> list[tuple[float, ...]]:
+    """Return how much of each mask holds, for each step of the run."""
+    whole = [StageStep(step.index, len(steps), step) for step in steps]
+    columns = []
+    for place, mask in enumerate(strategy.masks):
+        label = f"reference {reference + 1}, mask {place + 1} ({mask.kind} {mask.shape.name!r})"
+        given = _given(mask.strength, whole, registry, label, span="run")
+        columns.append([number(held, f"{label}: strength", 0.0, 1.0) for held in given])
+    return [tuple(column[step.index] for column in columns) for step in steps]
 
 
 def _end(stage: Stage, start: int, steps: Sequence[Step], registry: Registry, label: str) -> int:
@@ -203,6 +140,7 @@ def _given(
     steps: Sequence[StageStep],
     registry: Registry,
     label: str,
+    span: str = "stage",
 ) -> tuple[float, ...]:
     if isinstance(given, float):
         return (given,) * len(steps)
@@ -215,7 +153,7 @@ def _given(
         return tuple(_scheduled(given, step, label) for step in steps)
     if len(given) != len(steps):
         raise StrategyError(
-            f"{label}: strength lists {len(given)} numbers, but the stage has {len(steps)} steps"
+            f"{label}: strength lists {len(given)} numbers, but the {span} has {len(steps)} steps"
         )
     return given
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from refhooks._bound import ModelInfo
 from refhooks._family import Checkpoint, Size
 from refhooks._registry import load_registry
 from refhooks._request import make_request
@@ -11,7 +13,6 @@ from refhooks.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     import torch
     from PIL.Image import Image
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from refhooks._bound import Method
     from refhooks._family import Family
+    from refhooks._mask import Mask, MaskForm, MaskShape
     from refhooks._registry import Registry
     from refhooks._request import Callback
     from refhooks._result import EditResult
@@ -94,6 +96,8 @@ class Editor:
         height: int | None = None,
         width: int | None = None,
         resolution: int | None = None,
+        denoise: float = 1.0,
+        edit_mask: Mask | MaskShape | MaskForm | None = None,
         plugins: Sequence[object] = (),
         n: int = 1,
         callback: Callback | None = None,
@@ -117,7 +121,13 @@ class Editor:
             height: Pixels, a multiple of what the model works in (16 for Qwen-Image-Edit).
             width: Likewise.
             resolution: Pixel area of the output, in the shape of the source.
-            plugins: Objects whose run hooks take part in this run.
+            denoise: Above 0, up to 1: how much of the way from noise to picture is run. Below 1 the
+                run starts from the source, noised to the first of the last ``steps`` noise levels
+                of a schedule of ``round(steps / denoise)``; there are still ``steps`` steps.
+            edit_mask: Where the picture may change at all, as a mask, or as what
+                :func:`refhooks.mask` takes; outside of it and its feather band the source's pixels,
+                resized to the output, are put back exactly.
+            plugins: Run plugins (:func:`refhooks.plugin`), or objects whose run hooks take part.
             n: Pictures from consecutive seeds.
             callback: Called at each step as ``callback(step, latents, x0)`` with ``x_t`` and the
                 predicted clean latents, both ``[B,T,C]``.
@@ -147,6 +157,8 @@ class Editor:
             height=height,
             width=width,
             resolution=resolution,
+            denoise=denoise,
+            edit_mask=edit_mask,
             plugins=plugins,
             n=n,
             callback=callback,
@@ -167,8 +179,26 @@ class Editor:
 
         return decode(self.family, latents, Size(height, width))
 
+    @property
+    def model(self) -> ModelInfo:
+        """What methods may know of the model."""
+        return ModelInfo(
+            family=self.family.name,
+            base=self.checkpoint.base or _repository(self.pipe),
+            files=self.checkpoint.files,
+            input_projection=self.family.input_projection,
+            transformer=self.family.transformer,
+        )
+
     def __repr__(self) -> str:
         return f"Editor({type(self.pipe).__name__}, family={self.family.name!r})"
+
+
+def _repository(pipe: Any) -> str | None:
+    """The repository that diffusers loaded a pipeline from; ``None`` for a folder."""
+    name = getattr(pipe, "name_or_path", None)
+    named = isinstance(name, str) and name.count("/") == 1 and not Path(name).exists()
+    return name if named and str(name).split("/")[0] not in {"", ".", "..", "~"} else None
 
 
 def _family(registry: Registry, pipe: Any, checkpoint: Checkpoint) -> Family:

@@ -72,6 +72,9 @@ class Checkpoint:
         steps: Default number of steps.
         judge: Given the source picture, returns a warning if the model will not know what to make
             of it, else ``None``.
+        base: What files made for this checkpoint name as their base; by default the repository it
+            was loaded from, if it was.
+        files: Files that it brings along, by the name of the method they are for.
     """
 
     output: int | None = attrs.field(default=None, validator=_COUNT)
@@ -80,6 +83,8 @@ class Checkpoint:
     cfg: float | None = None
     steps: int | None = attrs.field(default=None, validator=_COUNT)
     judge: Callable[[Image], str | None] | None = None
+    base: str | None = None
+    files: Mapping[str, Path] = attrs.field(factory=dict, hash=False)
 
 
 @attrs.frozen
@@ -142,12 +147,15 @@ class Family(abc.ABC):
         native: Name of the method that a reference has without a strategy.
         max_references: How many references the model takes.
         refuses: Methods the family cannot do, with the reason that the error gives.
+        input_projection: Name of the linear layer by which latent tokens enter the transformer,
+            ``C`` to its width, and after which ``Inputs.added`` joins; ``None``: nothing can.
     """
 
     name: ClassVar[str]
     native: ClassVar[str]
     max_references: ClassVar[int]
     refuses: ClassVar[Mapping[str, str]] = {}
+    input_projection: ClassVar[str | None] = None
 
     @classmethod
     def load(cls, pipeline: Any, name_or_path: str, **kwargs: Any) -> Any:
@@ -198,6 +206,10 @@ class Family(abc.ABC):
         """
 
     @abc.abstractmethod
+    def grid(self, size: Size) -> tuple[int, int]:
+        """Return the rows and columns of tokens of a picture of this size."""
+
+    @abc.abstractmethod
     def check_prompt(self, prompt: str) -> None:
         """Refuse a prompt that would break the family's template.
 
@@ -206,8 +218,19 @@ class Family(abc.ABC):
         """
 
     @abc.abstractmethod
-    def schedule(self, steps: int, size: Size) -> tuple[Any, Sequence[float], Tensor]:
+    def schedule(
+        self, steps: int, size: Size, total: int | None = None
+    ) -> tuple[Any, Sequence[float], Tensor]:
         """Return a private copy of the scheduler, ready to run, with its sigmas and timesteps.
+
+        Args:
+            steps: How many are run, ``N``.
+            size: Of the output.
+            total: Steps of the full schedule, of which the last ``N`` are run; ``None``: ``N``.
+
+        Returns:
+            The scheduler, at its first step of the run, the noise level before each step ``[N]``,
+            and the timesteps ``[N]`` on the device of the run.
 
         Raises:
             InputError: The pipeline's scheduler is not supported.
@@ -290,7 +313,10 @@ class FamilyRun(abc.ABC):
     def predict(
         self, ctx: Context, branch: Branch, inputs: Inputs, edits: Sequence[GroupEdit]
     ) -> Tensor:
-        """Return the transformer's velocity for the target, ``[B,T,C]``."""
+        """Return the transformer's velocity for the target, ``[B,T,C]``.
+
+        ``inputs.adapters`` hold for this pass only, and leave what is loaded on the model alone.
+        """
 
     @abc.abstractmethod
     def recorded(self) -> Tensor | None:
@@ -306,4 +332,7 @@ class FamilyRun(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Remove whatever the run put on the model; called always, also after an exception."""
+        """Remove whatever the run put on the model; called always, also after an exception.
+
+        It may be called again; a later ``predict`` puts on what it needs.
+        """

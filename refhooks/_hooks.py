@@ -8,6 +8,7 @@ import attrs
 import pluggy
 
 from refhooks import _checks
+from refhooks._check_adapters import adapters
 from refhooks._check_attention import attention, load_once
 from refhooks._validate import check_implementations, hook_arguments
 from refhooks.attention import combine
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from refhooks._bound import Method
+    from refhooks._bound import Method, RunPlugin
+    from refhooks._confine import Confinement
     from refhooks._family import EmbeddedModel, FamilyEntry
+    from refhooks._mask import MaskShape
     from refhooks._schedule import Schedule, Switch
     from refhooks._values import AttentionEdit, Branch, Context, Inputs, Layout
     from refhooks.attention import GroupEdit
@@ -57,6 +60,14 @@ class RegistrationCalls:
         """Return the switch classes the plugin registers."""
         return self._collect("refhooks_switches")
 
+    def masks(self) -> list[type[MaskShape]]:
+        """Return the mask shapes the plugin registers."""
+        return self._collect("refhooks_masks")
+
+    def plugins(self) -> list[type[RunPlugin]]:
+        """Return the run plugins the plugin registers."""
+        return self._collect("refhooks_plugins")
+
     def _collect(self, hook: str) -> list[Any]:
         return [entry for entries in getattr(self._manager.hook, hook)() for entry in entries]
 
@@ -70,12 +81,14 @@ class BoundPlugin:
         label: How errors name it, such as ``inject (reference 1, stage 1)``.
         reference: 0-based reference whose row gates it, or ``None``: called at every step.
         stage: 0-based stage of that reference in which it is called.
+        confinement: What confines its returns to the reference's masks, if it has any.
     """
 
     implementation: object
     label: str
     reference: int | None = None
     stage: int = 0
+    confinement: Confinement | None = None
 
     def check(self) -> None:
         """Refuse an object whose hooks are not those of a run.
@@ -84,6 +97,16 @@ class BoundPlugin:
             PluginError: As :func:`refhooks._validate.check_implementations` says.
         """
         check_implementations(self.implementation, self.label, RunHooks, Registration)
+
+    def masks(self, ctx: Context) -> tuple[float, ...]:
+        """Return how much of each mask of its reference holds at this step."""
+        return () if self.reference is None else ctx.rows[self.reference].masks
+
+    def confined(self, ctx: Context, old: Inputs, new: Inputs) -> Inputs:
+        """Return what the plugin made of inputs, confined to the masks of its reference."""
+        if self.confinement is None:
+            return new
+        return self.confinement.inputs(self.masks(ctx), old, new)
 
     def acts(self, ctx: Context) -> bool:
         """Return whether the plugin's hooks are called at this step."""
@@ -114,6 +137,8 @@ class Hooks:
     Args:
         plugins: What takes part, in call order.
         contract: What the values of this run must fit.
+        confined: What confines the stages of the references that have masks, by reference and
+            stage; it also keeps a filled slot of such a reference to its region.
         eager: Check every returned tensor for NaN and infinity, and name the plugin.
 
     Raises:
@@ -121,9 +146,16 @@ class Hooks:
     """
 
     def __init__(
-        self, plugins: Sequence[BoundPlugin], contract: _checks.Contract, *, eager: bool = False
+        self,
+        plugins: Sequence[BoundPlugin],
+        contract: _checks.Contract,
+        confined: Mapping[tuple[int, int], Confinement],
+        *,
+        eager: bool = False,
     ) -> None:
         self._contract = contract
+        self._confined = confined
+        self._regions = sorted({slot for (slot, _), held in confined.items() if held.has_region})
         self._eager = eager
         manager = pluggy.PluginManager(PROJECT)
         manager.add_hookspecs(RunHooks)
@@ -135,6 +167,7 @@ class Hooks:
         self._conditioning = _chain(manager, "refhooks_conditioning", holders)
         self._attention = _chain(manager, "refhooks_attention", holders)
         self._velocity = _chain(manager, "refhooks_velocity", holders)
+        self._image = _chain(manager, "refhooks_image", holders)
         for holder in holders:  # a manager is a reference cycle: it would keep tensors for a while
             manager.unregister(holder)
 
@@ -164,13 +197,17 @@ class Hooks:
                 new = call(ctx, {"ctx": ctx, "branch": branch, "inputs": inputs})
                 if new is not None:
                     label = _checks.where(call.plugin.label, call.hook, ctx)
-                    inputs = _checks.inputs(new, inputs, self._contract, label, eager=self._eager)
+                    new = _checks.inputs(new, inputs, self._contract, label, eager=self._eager)
+                    inputs = call.plugin.confined(ctx, inputs, new)
+                    adapters(
+                        inputs.adapters, inputs.target, self._contract, label, eager=self._eager
+                    )
         return inputs
 
     @property
     def edits_attention(self) -> bool:
-        """Whether any bound plugin implements ``refhooks_attention``."""
-        return bool(self._attention)
+        """Whether a bound plugin implements ``refhooks_attention``, or a region needs it."""
+        return bool(self._attention or self._regions)
 
     def attention(self, ctx: Context, branch: Branch, layout: Layout) -> tuple[GroupEdit, ...]:
         """Collect ``refhooks_attention``, and combine what concerns one group."""
@@ -186,6 +223,10 @@ class Hooks:
                     )
                     load_once(found, loaded, label)
                     edits += found
+        for slot in self._regions:
+            row = ctx.rows[slot]
+            edit = self._confined[slot, row.stage].attention(row.masks, layout)
+            edits += [] if edit is None else [edit]
         return combine(edits, layout) if edits else ()
 
     def velocity(
@@ -206,13 +247,27 @@ class Hooks:
                 velocity = self._tensor(call, ctx, new, velocity, "velocity")
         return velocity
 
+    def image(self, ctx: Context, images: Tensor) -> Tensor:
+        """Chain ``refhooks_image``; nothing after it would see NaN, so it is looked for at once."""
+        for call in self._image:
+            if call.plugin.acts(ctx):
+                new = call(ctx, {"ctx": ctx, "images": images})
+                if new is not None:
+                    label = _checks.where(call.plugin.label, call.hook, ctx)
+                    images = _checks.like(new, images, "images", label, eager=True)
+        return images
+
     def _tensor(
         self, call: _Call, ctx: Context, new: Tensor | None, old: Tensor, name: str
     ) -> Tensor:
         if new is None:
             return old
         label = _checks.where(call.plugin.label, call.hook, ctx)
-        return _checks.like(new, old, name, label, eager=self._eager)
+        new = _checks.like(new, old, name, label, eager=self._eager)
+        confinement = call.plugin.confinement
+        if confinement is None:
+            return new
+        return confinement.tensor(call.plugin.masks(ctx), old, new)
 
 
 class _Holder:

@@ -14,6 +14,8 @@ from refhooks._names import listed
 from refhooks.errors import InputError, RefhooksWarning
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from refhooks._family import Size
@@ -45,13 +47,31 @@ def load_picture(source: str | Path | Image.Image) -> Image.Image:
         InputError: Not a picture, another format, damaged, or beyond the caps on bytes, pixels and
             aspect ratio.
     """
+    return _load(source, _as_rgb)
+
+
+def load_alpha(source: str | Path | Image.Image) -> Image.Image:
+    """Return how opaque a picture is, upright, as a grey picture: 255 is opaque.
+
+    Args:
+        source: As for :func:`load_picture`.
+
+    Raises:
+        InputError: As for :func:`load_picture`, or the picture has no alpha channel.
+    """
+    return _load(source, _alpha)
+
+
+def _load(
+    source: str | Path | Image.Image, convert: Callable[[Image.Image, str], Image.Image]
+) -> Image.Image:
     if not isinstance(source, str | Path | Image.Image):
         raise InputError(f"a picture must be a path or a PIL image, got {type(source).__name__}")
     label = "the picture" if isinstance(source, Image.Image) else str(source)
     try:
         if isinstance(source, Image.Image):
-            return _as_rgb(source, label)
-        return _read(Path(source))
+            return convert(source, label)
+        return _read(Path(source), convert)
     except InputError:
         raise
     except UnidentifiedImageError as error:
@@ -62,12 +82,12 @@ def load_picture(source: str | Path | Image.Image) -> Image.Image:
         raise InputError(f"{label} cannot be read as a picture: {error}") from error
 
 
-def _read(path: Path) -> Image.Image:
+def _read(path: Path, convert: Callable[[Image.Image, str], Image.Image]) -> Image.Image:
     _check_file(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         with Image.open(path, formats=FORMATS) as opened:
-            return _as_rgb(opened, str(path))
+            return convert(opened, str(path))
 
 
 def _check_file(path: Path) -> None:
@@ -88,6 +108,15 @@ def _check_size(picture: Image.Image, label: str) -> None:
         raise InputError(f"{label} has {width}x{height} pixels; at most {MAX_PIXELS} are read")
     if max(width, height) > MAX_RATIO * min(width, height):
         raise InputError(f"{label} is {width}x{height}; a side may be {MAX_RATIO} times the other")
+
+
+def _alpha(picture: Image.Image, label: str) -> Image.Image:
+    _check_size(picture, label)
+    if not picture.has_transparency_data:
+        raise InputError(f"{label} has no alpha channel; its mode is {picture.mode}")
+    alpha = picture.convert("RGBA").getchannel("A")
+    turn = _TURNS.get(_orientation(picture))
+    return alpha if turn is None else alpha.transpose(turn)
 
 
 def _as_rgb(picture: Image.Image, label: str) -> Image.Image:

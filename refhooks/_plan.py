@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._bound import RunPlugin, check_method
 from refhooks._compile import compile_timetable
 from refhooks._family import Guidance, Shown
 from refhooks._hooks import BoundPlugin
+from refhooks._named import as_mask
 from refhooks._pictures import load_picture
+from refhooks._place import Covered, cover_masks, describe, hide, size_of
+from refhooks._request import steps_in_all
 from refhooks._strategy import as_strategy
 from refhooks.errors import InputError, RefhooksWarning
 
@@ -35,17 +39,21 @@ class PlannedReference:
 
     Attributes:
         picture: RGB, upright.
+        used: The same with what its content masks hide in grey: what the model is given.
         strategy: What it does over the run.
         methods: The method of each of the strategy's stages.
         size: At which the VAE encodes it; ``None`` if its strength is 0 at every step.
         gives_tokens: Whether any of its methods that act gives the model tokens.
+        masks: Those that cover less than everything.
     """
 
     picture: Image
+    used: Image
     strategy: Strategy
     methods: tuple[Method, ...]
     size: Size | None = None
     gives_tokens: bool = False
+    masks: tuple[Covered, ...] = ()
 
 
 @attrs.frozen(eq=False)
@@ -56,6 +64,7 @@ class Plan:
         references: In the order of the call.
         size: Of the output.
         guidance: Scale and negative prompts.
+        from_noise: Whether the run starts from noise alone, not from the source.
         scheduler: A private copy, ready to run.
         timesteps: Its timesteps ``[N]``, on the device of the run.
         timetable: What every reference does at every step.
@@ -66,11 +75,12 @@ class Plan:
     references: tuple[PlannedReference, ...]
     size: Size
     guidance: Guidance
+    from_noise: bool
     scheduler: Any
     timesteps: Tensor
     timetable: Timetable
     shown: tuple[Shown, ...]
-    plugins: tuple[BoundPlugin, ...]
+    plugins: tuple[BoundPlugin | RunPlugin, ...]
 
 
 def make_plan(editor: Editor, request: Request) -> Plan:
@@ -88,40 +98,75 @@ def make_plan(editor: Editor, request: Request) -> Plan:
             f"{family.name} takes at most {family.max_references} references, the source included;"
             f" got {len(request.references)}"
         )
-    plugins = tuple(
-        BoundPlugin(plugin, f"plugin {type(plugin).__name__} of the call")
-        for plugin in request.plugins
-    )
-    for plugin in plugins:
-        plugin.check()
-    references = [_resolve(editor, reference) for reference in request.references]
+    references = _resolve(editor, request.references)
     source = references[0].picture if references else None
     if source is not None and editor.checkpoint.judge is not None:
         _warn(editor.checkpoint.judge(source))
     size = family.output_size(source, request.height, request.width, request.resolution)
-    scheduler, sigmas, timesteps = family.schedule(request.steps or family.default_steps, size)
+    steps = request.steps or family.default_steps
+    scheduler, sigmas, timesteps = family.schedule(
+        steps, size, steps_in_all(steps, request.denoise)
+    )
     timetable = compile_timetable(
         [reference.strategy for reference in references], sigmas, editor.registry
     )
     shown = _shown(references, timetable)
     _warn_of_hidden(request.prompts, shown)
+    references = _sized(editor, request.references, references, timetable)
     return Plan(
-        references=_sized(editor, request.references, references, timetable),
+        references=references,
         size=size,
         guidance=Guidance(
             scale=family.default_cfg if request.cfg is None else request.cfg,
             negative=request.negative,
         ),
+        from_noise=request.denoise == 1.0,
         scheduler=scheduler,
         timesteps=timesteps,
-        timetable=timetable,
+        timetable=describe(timetable, family, references, size),
         shown=shown,
-        plugins=plugins,
+        plugins=_plugins(editor, request),
     )
 
 
-def _resolve(editor: Editor, reference: Reference) -> PlannedReference:
-    strategy = as_strategy(reference.strategy, editor.family.native)
+def _plugins(editor: Editor, request: Request) -> tuple[BoundPlugin | RunPlugin, ...]:
+    """The plugins of the call, valid; descriptions are bound when the run starts."""
+    given = [*request.plugins]
+    if request.edit_mask is not None:
+        mask = as_mask(editor.registry, request.edit_mask, "edit_mask")
+        given.append(editor.registry.for_argument("edit_mask", mask))
+    plugins = [
+        plugin
+        if isinstance(plugin, RunPlugin) and not isinstance(plugin, type)
+        else BoundPlugin(plugin, f"plugin {type(plugin).__name__} of the call")
+        for plugin in given
+    ]
+    for plugin in plugins:
+        if isinstance(plugin, BoundPlugin):
+            plugin.check()
+    return tuple(plugins)
+
+
+def _resolve(editor: Editor, references: Sequence[Reference]) -> tuple[PlannedReference, ...]:
+    strategies = [as_strategy(entry.strategy, editor.family.native) for entry in references]
+    methods = [resolve_methods(editor, strategy) for strategy in strategies]
+    pictures = [load_picture(reference.image) for reference in references]
+    planned = []
+    for number, strategy in enumerate(strategies):
+        picture = pictures[number]
+        masks = cover_masks(strategy.masks, number, size_of(pictures[0]), size_of(picture))
+        used = hide(picture, masks)
+        planned.append(PlannedReference(picture, used, strategy, methods[number], masks=masks))
+    return tuple(planned)
+
+
+def resolve_methods(editor: Editor, strategy: Strategy) -> tuple[Method, ...]:
+    """Return the method of each stage of a strategy.
+
+    Raises:
+        InputError: The family, or a method itself, says that the model cannot do it.
+        UnknownNameError: A method that no live plugin registers.
+    """
     methods = tuple(
         editor.registry.method(stage.method) if isinstance(stage.method, str) else stage.method
         for stage in strategy.stages
@@ -130,13 +175,14 @@ def _resolve(editor: Editor, reference: Reference) -> PlannedReference:
         reason = editor.family.refuses.get(entry.name)
         if reason:
             raise InputError(f"{editor.family.name} cannot do {entry.name!r}: {reason}")
-    return PlannedReference(load_picture(reference.image), strategy, methods)
+        check_method(entry, editor.model)
+    return methods
 
 
 def _shown(references: Sequence[PlannedReference], timetable: Timetable) -> tuple[Shown, ...]:
     """The text encoder sees a picture that acts at any step, unless its strategy says otherwise."""
     return tuple(
-        Shown(number + 1, reference.picture)
+        Shown(number + 1, reference.used)
         for number, reference in enumerate(references)
         if reference.strategy.vision == "always"
         or (reference.strategy.vision == "auto" and any(timetable.strengths(number)))

@@ -7,16 +7,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refhooks._bands import ARTIFACTS_ABOVE
-from refhooks._strategy import MAX_STRENGTH
+from refhooks._numbers import MAX_STRENGTH
+from refhooks._registry import load_registry
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from refhooks._timetable import Timetable
 
 __all__ = ["plot_timetable"]
 
-WIDTH, HEIGHT = 8.0, 2.4  # inches; the height is that of one reference
+WIDTH, HEIGHT = 8.0, 2.1  # inches; the height is that of one reference
 DOTS = 120  # an inch
+# Okabe and Ito's colours, which most colour-blind readers tell apart; red is left for the band.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#7F5539", "#999933", "#555555")
+FEW = 60  # up to so many steps, each has an outline of its own
+TICKS = 16
+SWITCH: dict[str, Any] = {"color": "black", "linewidth": 1.0, "linestyle": ":"}
+ARTIFACTS: dict[str, Any] = {"color": "red", "alpha": 0.1, "linewidth": 0, "zorder": 0}
 
 
 def plot_timetable(timetable: Timetable, path: str | Path) -> Path:
@@ -35,13 +44,14 @@ def plot_timetable(timetable: Timetable, path: str | Path) -> Path:
             'a plot needs matplotlib; install it with: pip install "refhooks[plot]"'
         ) from error
     count = len(timetable.steps[0].rows)
-    figure = Figure(figsize=(WIDTH, 0.6 + HEIGHT * count), dpi=DOTS, layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.9 + HEIGHT * count), dpi=DOTS, layout="constrained")
     panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
-    methods = sorted({row.method for planned in timetable.steps for row in planned.rows})
-    colours = {method: f"C{place % 10}" for place, method in enumerate(methods)}
+    colours = _colours([row.method for planned in timetable.steps for row in planned.rows])
     for reference, panel in enumerate(panels):
         _draw(panel, timetable, reference, colours)
     panels[-1].set_xlabel("step")
+    panels[-1].set_xticks(_ticks(len(timetable.steps)))
+    _explain(figure, timetable, colours)
     try:
         figure.savefig(place, format="png")
     except OSError as error:
@@ -49,25 +59,69 @@ def plot_timetable(timetable: Timetable, path: str | Path) -> Path:
     return place
 
 
+def _colours(methods: Iterable[str]) -> dict[str, str]:
+    """One colour a method that appears; a registered one has the same in every plot."""
+    appear = set(methods)
+    registered = sorted(load_registry().methods)
+    everyone = [*registered, *sorted(appear.difference(registered))]
+    colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(everyone)}
+    return {name: colour for name, colour in colours.items() if name in appear}
+
+
 def _draw(panel: Any, timetable: Timetable, reference: int, colours: dict[str, str]) -> None:
-    """One bar a step, a cross where it is 0, and a line where the stage changes."""
+    """One bar a step, ``off`` where it is 0, and a line where the stage changes."""
     rows = [planned.rows[reference] for planned in timetable.steps]
-    for method in dict.fromkeys(row.method for row in rows):
-        steps = [step for step, row in enumerate(rows, 1) if row.method == method]
-        strengths = [rows[step - 1].strength for step in steps]
-        panel.bar(steps, strengths, width=0.85, color=colours[method], label=method)
-        off = [step for step in steps if rows[step - 1].strength == 0.0]
-        panel.plot(off, [0.0] * len(off), "x", color=colours[method], clip_on=False)
+    outline: dict[str, Any] = {"edgecolor": "white", "linewidth": 0.8}
+    if len(rows) > FEW:
+        outline = {"linewidth": 0.0, "antialiased": False}  # else seams make a pattern
+    panel.bar(
+        range(1, len(rows) + 1),
+        [row.strength for row in rows],
+        width=1.0,
+        color=[colours[row.method] for row in rows],
+        **outline,
+    )
+    for (method, strength), run in itertools.groupby(
+        enumerate(rows, 1), lambda numbered: (numbered[1].method, numbered[1].strength)
+    ):
+        if strength == 0.0:
+            _mark_off(panel, [step for step, _ in run], len(rows), colours[method])
     for step, (before, row) in enumerate(itertools.pairwise(rows), 1):
         if before.stage != row.stage:
-            panel.axvline(step + 0.5, color="black", linewidth=0.8, linestyle=":")
-    panel.axhline(1.0, color="grey", linewidth=0.8)
-    panel.axhspan(ARTIFACTS_ABOVE, MAX_STRENGTH, color="red", alpha=0.08, linewidth=0, zorder=0)
-    panel.set_xlim(0.4, len(rows) + 0.6)
+            panel.axvline(step + 0.5, **SWITCH)
+    panel.axhline(1.0, color="black", linewidth=0.6, alpha=0.5)
+    panel.axhspan(ARTIFACTS_ABOVE, MAX_STRENGTH, **ARTIFACTS)
+    panel.set_xlim(0.5, len(rows) + 0.5)
     panel.set_ylim(0.0, MAX_STRENGTH)
-    panel.xaxis.get_major_locator().set_params(integer=True)
+    panel.set_yticks([0.0, 0.5, 1.0, 1.5, 2.0])
     panel.set_ylabel("strength")
     panel.set_title(f"reference {reference + 1}", loc="left", fontsize="medium")
-    panel.legend(
-        loc="lower right", bbox_to_anchor=(1.0, 0.98), ncols=5, fontsize="small", frameon=False
+
+
+def _mark_off(panel: Any, steps: list[int], total: int, colour: str) -> None:
+    """A foot in the method's colour: that a step has a method at strength 0 is to be seen."""
+    middle = (steps[0] + steps[-1]) / 2
+    panel.bar(middle, 0.03, width=len(steps), color=colour, linewidth=0)
+    if len(steps) / total > 0.05:
+        panel.annotate("off", (middle, 0.08), ha="center", fontsize="small", color="dimgrey")
+
+
+def _ticks(total: int) -> list[int]:
+    """The first step, and multiples of a round number."""
+    every = next(it for it in (1, 2, 5, 10, 20, 50, 100) if total / it <= TICKS)
+    return [1, *range(every, total + 1, every)] if every > 1 else list(range(1, total + 1))
+
+
+def _explain(figure: Any, timetable: Timetable, colours: dict[str, str]) -> None:
+    """One legend for all panels, outside of them."""
+    from matplotlib.lines import Line2D  # noqa: PLC0415  an extra
+    from matplotlib.patches import Patch  # noqa: PLC0415
+
+    handles: list[Any] = [Patch(color=colour, label=name) for name, colour in colours.items()]
+    stages = [[row.stage for row in planned.rows] for planned in timetable.steps]
+    if stages[0] != stages[-1]:
+        handles.append(Line2D([], [], label="next stage", **SWITCH))
+    handles.append(Patch(label="artifacts likely", **ARTIFACTS))
+    figure.legend(
+        handles=handles, loc="outside upper right", ncols=6, fontsize="small", frameon=False
     )

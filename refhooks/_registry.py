@@ -17,15 +17,16 @@ from refhooks.errors import InputError, PluginError, RefhooksWarning, UnknownNam
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from refhooks._bound import Method
+    from refhooks._bound import Method, RunPlugin
     from refhooks._family import EmbeddedModel, FamilyEntry
+    from refhooks._mask import MaskShape
     from refhooks._schedule import Schedule, Switch
 
 GROUP = "refhooks"
 ALLOW = "REFHOOKS_PLUGINS"
 BLOCK = "REFHOOKS_BLOCK"
 
-__all__ = ["PluginRecord", "Registry", "load_registry", "method", "schedule", "switch"]
+__all__ = ["PluginRecord", "Registry", "load_registry"]
 
 
 @attrs.frozen
@@ -60,6 +61,8 @@ class Registry:
         models: Embedded models by name.
         schedules: Schedule classes by name.
         switches: Switch classes by name.
+        masks: Mask shape classes by name.
+        plugins: Run plugin classes by name.
     """
 
     records: tuple[PluginRecord, ...]
@@ -68,6 +71,8 @@ class Registry:
     models: dict[str, EmbeddedModel]
     schedules: dict[str, type[Schedule]] = attrs.field(factory=dict)
     switches: dict[str, type[Switch]] = attrs.field(factory=dict)
+    masks: dict[str, type[MaskShape]] = attrs.field(factory=dict)
+    plugins: dict[str, type[RunPlugin]] = attrs.field(factory=dict)
     _owners: dict[tuple[str, str], str] = attrs.field(factory=dict)
 
     def method(self, name: str, options: dict[str, Any] | None = None) -> Method:
@@ -88,6 +93,11 @@ class Registry:
     def switch(self, name: str, options: dict[str, Any] | None = None) -> Switch:
         """Return a registered switch with its options; raises as :meth:`method`."""
         made: Switch = self._make("switch", name, self.switches, options)
+        return made
+
+    def plugin(self, name: str, options: dict[str, Any] | None = None) -> RunPlugin:
+        """Return a registered run plugin with its options; raises as :meth:`method`."""
+        made: RunPlugin = self._make("plugin", name, self.plugins, options)
         return made
 
     def schedule_from(self, text: str) -> Schedule:
@@ -130,6 +140,68 @@ class Registry:
         raise UnknownNameError(
             f"until={number:g} needs a switch that a number is short for; none is registered."
             f"{self.absent()}"
+        )
+
+    def shape(self, options: dict[str, Any], name: str | None = None) -> MaskShape:
+        """Return a registered mask shape with its options.
+
+        Args:
+            options: Its options.
+            name: Its name; ``None``: the one option that names a shape says it.
+
+        Raises:
+            UnknownNameError: No live plugin registers the name.
+            InputError: No option names a shape, or an option is unknown or refused.
+        """
+        if name is None:
+            keys = {cls.key: name for name, cls in self.masks.items() if hasattr(cls, "key")}
+            found = [keys[key] for key in options if key in keys]
+            if len(found) != 1:
+                near = [did_you_mean(key, keys) for key in options]
+                raise InputError(
+                    f"a mask needs one of {listed(sorted(keys))}, which say what is covered;"
+                    f" got {listed(sorted(options)) or 'none'}.{''.join(near)}{self.absent()}"
+                )
+            name = found[0]
+        shape: MaskShape = self._make("mask shape", name, self.masks, options)
+        return shape
+
+    def shape_from(self, value: Any) -> MaskShape:
+        """Return the mask shape that a bare value such as a path means.
+
+        Raises:
+            InputError: No registered shape reads it, several do, or its values are bad.
+        """
+        found: dict[str, MaskShape] = {}
+        for name, cls in sorted(self.masks.items()):
+            try:
+                shape: MaskShape | None = cls.read(value) if hasattr(cls, "read") else None
+            except ValueError as error:
+                raise InputError(f"mask shape {name!r}: {error}") from error
+            if shape is not None:
+                found[name] = shape
+        if len(found) != 1:
+            forms = [cls.short for _, cls in sorted(self.masks.items()) if hasattr(cls, "short")]
+            reason = (
+                f"could be any of the mask shapes {listed(found)}; name its options"
+                if found
+                else f"is no mask. A mask is {listed(forms)}.{self.absent()}"
+            )
+            raise InputError(f"{value!r:.80} {reason}")
+        return next(iter(found.values()))
+
+    def for_argument(self, argument: str, value: Any) -> RunPlugin:
+        """Return the run plugin that stands for an argument of ``edit()``.
+
+        Raises:
+            UnknownNameError: No live plugin registers one.
+        """
+        for name, cls in self.plugins.items():
+            if getattr(cls, "argument", None) == argument:
+                made: RunPlugin = self._make("plugin", name, self.plugins, {"value": value})
+                return made
+        raise UnknownNameError(
+            f"{argument} needs a plugin that stands for it; none is registered.{self.absent()}"
         )
 
     def _make(
@@ -201,36 +273,6 @@ def load_registry() -> Registry:
     return _load(os.environ.get(ALLOW), os.environ.get(BLOCK))
 
 
-def method(name: str, **options: Any) -> Method:
-    """Return a registered method with its options, for ``Stage(method=...)``.
-
-    Raises:
-        UnknownNameError: No live plugin registers the name.
-        InputError: The method has no such option, or refuses its value.
-    """
-    return load_registry().method(name, options)
-
-
-def schedule(name: str, /, **options: Any) -> Schedule:
-    """Return a registered schedule with its options, for ``Stage(strength=...)``.
-
-    Raises:
-        UnknownNameError: No live plugin registers the name.
-        InputError: The schedule has no such option, or refuses its value.
-    """
-    return load_registry().schedule(name, options)
-
-
-def switch(name: str, /, **options: Any) -> Switch:
-    """Return a registered switch with its options, for ``Stage(until=...)``.
-
-    Raises:
-        UnknownNameError: No live plugin registers the name.
-        InputError: The switch has no such option, or refuses its value.
-    """
-    return load_registry().switch(name, options)
-
-
 @functools.cache
 def _load(allow: str | None, block: str | None) -> Registry:
     points = sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
@@ -267,6 +309,8 @@ def _register(plugin: object, name: str, registry: Registry) -> tuple[str, ...]:
     methods = _checked("method", calls.methods(), "bind(reference, run)")
     schedules = _checked("schedule", calls.schedules(), "strength(step)")
     switches = _checked("switch", calls.switches(), "ended(step)")
+    masks = _checked("mask shape", calls.masks(), "cover(size)")
+    plugins = _checked("run plugin", calls.plugins(), "bind_run(run)")
     families, models = calls.families(), calls.models()
     kinds: dict[str, tuple[Sequence[Any], dict[str, Any]]] = {
         "method": (methods, registry.methods),
@@ -274,10 +318,14 @@ def _register(plugin: object, name: str, registry: Registry) -> tuple[str, ...]:
         "model": (models, registry.models),
         "schedule": (schedules, registry.schedules),
         "switch": (switches, registry.switches),
+        "mask": (masks, registry.masks),
+        "plugin": (plugins, registry.plugins),
     }
     new = [(kind, entry.name) for kind, (entries, _) in kinds.items() for entry in entries]
     adapted = [("adapter to", cls) for entry in families for cls in entry.pipelines]
     short = [("short form", "until=NUMBER") for cls in switches if hasattr(cls, "number")]
+    short += [("option of masks", cls.key) for cls in masks if hasattr(cls, "key")]
+    short += [("argument", cls.argument) for cls in plugins if hasattr(cls, "argument")]
     registry.claim(name, [*new, *adapted, *short])
     for entries, registered in kinds.values():
         registered.update({entry.name: entry for entry in entries})

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_SEED = 2**63 - 1
 MAX_STEPS = 1000
+MAX_STEPS_IN_ALL = 10_000
 CHECKS = ("final", "eager")
 Callback = Callable[[int, "Tensor", "Tensor"], object]
 
@@ -32,6 +33,8 @@ class Request:
         references: The source first, if there is one.
         seeds: One a picture of each prompt.
         steps: ``None``: the checkpoint's own number.
+        denoise: Above 0, up to 1.
+        edit_mask: As it was given; ``None``: the whole picture may change.
         cfg: ``None``: the checkpoint's own scale.
         height, width, resolution: The output's size, as it was given.
         plugins: Objects whose run hooks take part.
@@ -45,6 +48,8 @@ class Request:
     references: tuple[Reference, ...]
     seeds: tuple[int, ...]
     steps: int | None
+    denoise: float
+    edit_mask: Any
     cfg: float | None
     height: int | None
     width: int | None
@@ -59,20 +64,22 @@ def make_request(
     image: Any,
     prompt: Any,
     *,
-    strategy: Any,
-    references: Any,
-    negative_prompt: Any,
-    cfg: Any,
+    strategy: Any = None,
+    references: Any = (),
+    negative_prompt: Any = " ",
+    cfg: Any = None,
     steps: Any,
-    seed: Any,
+    seed: Any = None,
     height: Any,
     width: Any,
     resolution: Any,
-    plugins: Any,
-    n: Any,
-    callback: Any,
-    check: Literal["final", "eager"],
-    record_attention: Any,
+    denoise: Any = 1.0,
+    edit_mask: Any = None,
+    plugins: Any = (),
+    n: Any = 1,
+    callback: Any = None,
+    check: Literal["final", "eager"] = "final",
+    record_attention: Any = False,
 ) -> Request:
     """Return the validated request.
 
@@ -84,12 +91,17 @@ def make_request(
         raise InputError(f"check must be one of {listed(CHECKS)}; got {check!r}")
     if resolution is not None and (height is not None or width is not None):
         raise InputError("give either resolution, or height and width")
+    if image is None and (edit_mask is not None or denoise != 1):
+        given = "denoise below 1" if edit_mask is None else "an edit_mask"
+        raise InputError(f"{given} needs a source picture, but image is None")
     return Request(
         prompts=prompts,
         negative=_negatives(negative_prompt, len(prompts)),
         references=_references(image, strategy, references),
         seeds=_seeds(seed, whole(n, "n", 1, 4096)),
         steps=_optional(steps, "steps", 1, MAX_STEPS),
+        denoise=_denoise(denoise),
+        edit_mask=edit_mask,
         cfg=_cfg(cfg),
         height=_optional(height, "height", 1, 2**16),
         width=_optional(width, "width", 1, 2**16),
@@ -156,6 +168,26 @@ def _cfg(value: Any) -> float | None:
             f"cfg must be a number from 0 to 100 (1 and below: off), got {value!r:.80}"
         )
     return float(value)
+
+
+def _denoise(value: Any) -> float:
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not real or not 0.0 < value <= 1.0:
+        raise InputError(f"denoise must be a number above 0, up to 1; got {value!r:.80}")
+    return float(value)
+
+
+def steps_in_all(steps: int, denoise: float) -> int:
+    """Return how many steps the full schedule has of which the last ``steps`` are run.
+
+    Raises:
+        InputError: ``denoise`` is out of its range, or so small that there would be too many.
+    """
+    total = round(steps / _denoise(denoise))
+    if total > MAX_STEPS_IN_ALL:
+        least = steps / MAX_STEPS_IN_ALL
+        raise InputError(f"denoise {denoise:g} is too small for {steps} steps; at least {least:g}")
+    return total
 
 
 def _plugins(value: Any) -> tuple[object, ...]:

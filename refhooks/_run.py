@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -12,25 +11,26 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 
-from refhooks._bound import BoundReference, RunInfo
-from refhooks._checks import Contract
-from refhooks._hooks import BoundPlugin, Hooks
-from refhooks._pictures import as_pil, fit_picture
-from refhooks._plan import Plan, make_plan
+from refhooks._bind import bind_hooks, bind_source
+from refhooks._pictures import as_pil
+from refhooks._plan import make_plan
 from refhooks._result import EditResult
 from refhooks._values import Context
 from refhooks.errors import BusyError, NotFiniteError, OutOfMemoryError
 from refhooks.loop import denoise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from PIL.Image import Image
     from torch import Tensor
 
     from refhooks._editor import Editor
     from refhooks._family import Family, FamilyRun, Size
+    from refhooks._hooks import Hooks
+    from refhooks._plan import Plan
     from refhooks._request import Callback, Request
+    from refhooks._source import Source
     from refhooks._timetable import Timetable
 
 _locks: weakref.WeakKeyDictionary[torch.nn.Module, threading.Lock] = weakref.WeakKeyDictionary()
@@ -43,30 +43,26 @@ class Run:
 
     Attributes:
         family: The family's state of this run.
+        start: The latents before the first step, ``[B,T,C]``.
         hooks: The chains of the bound plugins.
         scheduler: A private copy.
         timetable: The plan.
         timesteps: The scheduler's timesteps ``[N]``, on the device of the run.
         name: Name of the family.
         blocks: Number of transformer blocks.
-        size: Of the output.
     """
 
     family: FamilyRun
+    start: Tensor
     hooks: Hooks
     scheduler: Any
     timetable: Timetable
     timesteps: Tensor
     name: str
     blocks: int
-    size: Size
+    _decode: Callable[[Tensor], Tensor]
     _bar: Any
     _callback: Callback | None
-
-    @property
-    def noise(self) -> Tensor:
-        """The starting latents ``[B,T,C]``."""
-        return self.family.noise
 
     def contexts(self) -> Iterator[Context]:
         """Yield the context of each step of the timetable."""
@@ -82,6 +78,14 @@ class Run:
             self._callback(ctx.step.index, latents, x0)
         self._bar.update()
 
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return the pictures ``[B,3,height,width]``, 0–1, of final latents.
+
+        Raises:
+            NotFiniteError: They hold NaN or infinity.
+        """
+        return self._decode(latents)
+
 
 def run_edit(editor: Editor, request: Request) -> EditResult:
     """Run one edit.
@@ -94,12 +98,10 @@ def run_edit(editor: Editor, request: Request) -> EditResult:
     """
     with _memory_explained(editor, request), _exclusive(editor.family), torch.no_grad():
         with _bind(editor, request) as run:
-            latents = denoise(run)
-            _check_finite(latents, eager=request.eager)
-            pictures = decode(editor.family, latents, run.size)
+            latents, pictures = denoise(run)
             recorded = run.family.recorded()
         return EditResult(
-            images=pictures,
+            images=as_pil(pictures),
             latents=latents,
             timetable=run.timetable,
             seeds=request.seeds * len(request.prompts),
@@ -122,91 +124,35 @@ def _bind(editor: Editor, request: Request) -> Iterator[Run]:
             shown=plan.shown,
         )
         stack.callback(opened.close)
-        hooks = _hooks(family, opened, plan, request)
+        source = bind_source(opened, plan)
+        hooks = bind_hooks(editor, opened, plan, source, eager=request.eager)
         opened.prepare(attention=hooks.edits_attention, record=request.record_attention)
         bar = stack.enter_context(editor.pipe.progress_bar(total=len(plan.timetable.steps)))
         bar.set_description(f"seed {request.seeds[0]}")
         yield Run(
             family=opened,
+            start=opened.noise if plan.from_noise else _noised(opened, plan, source),
             hooks=hooks,
             scheduler=plan.scheduler,
             timetable=plan.timetable,
             timesteps=plan.timesteps,
             name=family.name,
             blocks=family.blocks,
-            size=plan.size,
+            decode=functools.partial(_decode, family, plan.size, eager=request.eager),
             bar=bar,
             callback=request.callback,
         )
 
 
-def _hooks(family: Family, opened: FamilyRun, plan: Plan, request: Request) -> Hooks:
-    """Bind every stage's method to its reference, in the order of the call, then its plugins."""
-    info = RunInfo(
-        family=family.name,
-        blocks=family.blocks,
-        sigmas=plan.timetable.sigmas,
-        noise=opened.noise,
-        grid=opened.grid,
-        methods=tuple(reference.methods for reference in plan.references),
-    )
-    bound = [
-        plugin
-        for index in range(len(plan.references))
-        for plugin in _bound(opened, plan, index, info)
-    ]
-    bound += plan.plugins
-    tokens = tuple(None if grid is None else math.prod(grid) for grid in opened.grids)
-    contract = Contract(
-        tokens=tokens,
-        positions=opened.positions,
-        width=opened.width,
-        batch=opened.noise.shape[0],
-        heads=opened.heads,
-        head_size=opened.width // opened.heads,
-        dtype=opened.noise.dtype,
-        device=opened.noise.device,
-    )
-    return Hooks(bound, contract, eager=request.eager)
+def _noised(opened: FamilyRun, plan: Plan, source: Source | None) -> Tensor:
+    """The source at the noise level of the first step, ``[B,T,C]``."""
+    assert source is not None  # noqa: S101  the request says so
+    return plan.scheduler.scale_noise(source.latents, plan.timesteps[:1], opened.noise)  # type: ignore[no-any-return]
 
 
-def _bound(opened: FamilyRun, plan: Plan, index: int, info: RunInfo) -> Iterator[BoundPlugin]:
-    """Bind the stages of one reference that act at any step."""
-    planned = plan.references[index]
-    if planned.size is None:
-        return
-    encode, encode_fitted = _encoders(opened, planned.picture, planned.size, plan.size)
-    for stage, method in enumerate(planned.methods):
-        reference = BoundReference(
-            index=index,
-            stage=stage,
-            grid=opened.grids[index],
-            strengths=plan.timetable.strengths(index, stage),
-            encode=encode,
-            encode_fitted=encode_fitted,
-        )
-        if any(reference.strengths):
-            label = f"{method.name} (reference {index + 1}, stage {stage + 1})"
-            try:
-                implementation = method.bind(reference, info)
-            except BaseException as error:
-                error.add_note(f"raised by {label}, bind, before the first step")
-                raise
-            yield BoundPlugin(implementation, label, index, stage)
-
-
-def _encoders(opened: FamilyRun, picture: Image, own: Size, target: Size) -> Any:
-    """A picture is encoded when a method first asks, and once a run for each way to fit it."""
-
-    @functools.cache
-    def encode() -> Tensor:
-        return opened.encode(picture, own)
-
-    @functools.cache
-    def encode_fitted(fit: str) -> Tensor:
-        return opened.encode(fit_picture(picture, target, fit), target)
-
-    return encode, encode_fitted
+def _decode(family: Family, size: Size, latents: Tensor, *, eager: bool) -> Tensor:
+    _check_finite(latents, eager=eager)
+    return family.decode(latents, size)
 
 
 @torch.no_grad()

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import numbers
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
 from refhooks._bound import Method
+from refhooks._mask import Mask
+from refhooks._numbers import MAX_STRENGTH, is_list, number, strengths
 from refhooks._schedule import Schedule, Switch
 from refhooks.errors import StrategyError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from PIL.Image import Image
 
 __all__ = ["Reference", "Stage", "Strategy"]
 
-MAX_STRENGTH = 2.0
 Vision = Literal["auto", "always", "never"]
 _VISIONS = ("auto", "always", "never")
 
@@ -27,18 +27,6 @@ _VISIONS = ("auto", "always", "never")
 def method_name(method: str | Method) -> str:
     """Return the name of a method given by name or as an instance."""
     return method if isinstance(method, str) else method.name
-
-
-def number(value: Any, label: str, low: float, high: float) -> float:
-    """Return a real number in ``low``–``high`` as a float; bools are no numbers here."""
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not low <= value <= high:
-        raise StrategyError(f"{label} must be a number from {low:g} to {high:g}, got {value!r:.80}")
-    return float(value)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
 @attrs.frozen
@@ -75,32 +63,10 @@ class Stage:
             )
         label = f"stage with method {method_name(method)!r}"
         self.__attrs_init__(  # type: ignore[attr-defined]
-            method, _strength(strength, label), until=_until(until, label)
+            method,
+            strengths(strength, f"{label}: strength", MAX_STRENGTH),
+            until=_until(until, label),
         )
-
-
-def _strength(strength: Any, label: str) -> float | tuple[float, ...] | Schedule | str:
-    if isinstance(strength, Schedule) and not isinstance(strength, type):
-        return strength
-    if isinstance(strength, str) and not _reads_as_number(strength):
-        return strength
-    if not _is_list(strength):
-        return number(strength, f"{label}: strength", 0.0, MAX_STRENGTH)
-    if not strength:
-        raise StrategyError(f"{label}: strength is an empty list; give a number or one a step")
-    return tuple(
-        number(value, f"{label}: strength[{place}]", 0.0, MAX_STRENGTH)
-        for place, value in enumerate(strength)
-    )
-
-
-def _reads_as_number(text: str) -> bool:
-    """A number in quotes is a slip; what a short form means, a plugin says when it is compiled."""
-    try:
-        float(text or "0")
-    except ValueError:
-        return False
-    return True
 
 
 def _until(until: Any, label: str) -> float | Switch | None:
@@ -113,10 +79,18 @@ def _until(until: Any, label: str) -> float | Switch | None:
 
 
 def _stages(stages: Any) -> tuple[Stage, ...]:
-    listed = tuple(stages) if _is_list(stages) else (stages,)
+    listed = tuple(stages) if is_list(stages) else (stages,)
     if not listed:
         raise StrategyError("a strategy needs at least one stage")
     return tuple(stage if isinstance(stage, Stage) else Stage(stage) for stage in listed)
+
+
+def _masks(masks: Any) -> tuple[Mask, ...]:
+    listed = tuple(masks) if is_list(masks) else (masks,)
+    for mask in listed:
+        if not isinstance(mask, Mask):
+            raise StrategyError(f"a strategy's masks are made with refhooks.mask, got {mask!r:.80}")
+    return listed
 
 
 @attrs.frozen
@@ -128,13 +102,16 @@ class Strategy:
             only the last stage may have none.
         vision: Whether the text encoder sees the picture: ``auto`` (if the strength is above 0 at
             any step), ``always`` or ``never``. Decided once a run; strength does not scale it.
+        masks: Where in the output the reference may act, and which part of it is used; several of
+            one kind act where all of them cover.
 
     Raises:
-        StrategyError: No stage, ends that do not rise, or an unknown ``vision``.
+        StrategyError: No stage, ends that do not rise, an unknown ``vision``, or what is no mask.
     """
 
     stages: tuple[Stage, ...] = attrs.field(converter=_stages)
     vision: Vision = attrs.field(default="auto", kw_only=True)
+    masks: tuple[Mask, ...] = attrs.field(default=(), kw_only=True, converter=_masks)
 
     @vision.validator
     def _known_vision(self, _: object, value: object) -> None:
@@ -144,9 +121,9 @@ class Strategy:
     @stages.validator
     def _ends_rise(self, _: object, stages: tuple[Stage, ...]) -> None:
         before = 0.0
-        for number, stage in enumerate(stages, 1):
-            label = f"stage {number} of {len(stages)} (method {method_name(stage.method)!r})"
-            if stage.until is None and number < len(stages):
+        for place, stage in enumerate(stages, 1):
+            label = f"stage {place} of {len(stages)} (method {method_name(stage.method)!r})"
+            if stage.until is None and place < len(stages):
                 raise StrategyError(f"{label}: until is missing; only the last stage may have none")
             if not isinstance(stage.until, float):
                 continue

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "Adapter",
     "AttentionEdit",
     "Branch",
     "Context",
     "Inputs",
     "KeyValues",
     "Layout",
+    "LowRank",
     "Row",
     "Step",
     "Text",
@@ -61,12 +63,20 @@ class Row:
         stage: 0-based stage of its strategy that is in force.
         method: Name of the stage's method.
         strength: 0–2 at this step.
+        masks: How much of each mask of its strategy holds, 0–1.
+        area: Share of the picture in which the reference may act, 0–1; ``None`` without a region
+            mask, and in a plan that knows no picture.
+        tokens: Tokens of the reference that the model is given; ``None`` in a plan that knows no
+            model or picture.
     """
 
     reference: int
     stage: int
     method: str
     strength: float
+    masks: tuple[float, ...] = ()
+    area: float | None = None
+    tokens: int | None = None
 
     @property
     def band(self) -> str:
@@ -136,6 +146,34 @@ class Tokens:
 
 
 @attrs.frozen(eq=False)
+class LowRank:
+    """A change to one linear layer, as a LoRA makes it: ``y + up(down(x))``.
+
+    Attributes:
+        layer: Its dotted name inside the transformer.
+        down: ``[rank,in]``.
+        up: ``[out,rank]``; a scale is multiplied into it.
+    """
+
+    layer: str
+    down: Tensor
+    up: Tensor
+
+
+@attrs.frozen(eq=False)
+class Adapter:
+    """Changes to linear layers that hold for one forward pass.
+
+    Attributes:
+        name: Unique in a pass: what brings an adapter of the same name need not add it again.
+        layers: One entry a layer, or several, which add up.
+    """
+
+    name: str
+    layers: tuple[LowRank, ...]
+
+
+@attrs.frozen(eq=False)
 class Inputs:
     """What the transformer is given in one branch.
 
@@ -146,12 +184,14 @@ class Inputs:
         text: The encoded prompt of the branch.
         added: ``[B,T,width]`` (``width`` of the transformer), joins after the input projection of
             the target, or ``None``.
+        adapters: What changes linear layers of the transformer in this pass.
     """
 
     target: Tensor
     slots: tuple[Tokens | None, ...]
     text: Text
     added: Tensor | None = None
+    adapters: tuple[Adapter, ...] = ()
 
     def fill(self, slot: int, tokens: Tokens | None) -> Inputs:
         """Return the same inputs with one slot filled, or emptied with ``None``."""

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from refhooks._bound import Method
+    from refhooks._bound import Method, RunPlugin
     from refhooks._family import EmbeddedModel, FamilyEntry
+    from refhooks._mask import MaskShape
     from refhooks._schedule import Schedule, Switch
     from refhooks._values import AttentionEdit, Branch, Context, Inputs, Layout
 
@@ -105,6 +106,34 @@ class Registration:
         """
         raise NotImplementedError
 
+    @hookspec
+    def refhooks_masks(self) -> Sequence[type[MaskShape]]:
+        """Register mask shapes, which say what part of a picture a mask covers.
+
+        Fires: once, when the plugin is loaded; a shape is asked before a run starts.
+        Arguments: none.
+        May change: nothing.
+        Returns: Classes with ``cover(size)`` and a ``name`` that no other plugin uses.
+        Combines: All are collected; a name that is taken makes the later plugin fail to load. A
+            short form that two shapes read is an error where it is used.
+        Added: 0.1.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def refhooks_plugins(self) -> Sequence[type[RunPlugin]]:
+        """Register run plugins, which take part in a run without being a reference's method.
+
+        Fires: once, when the plugin is loaded; a run plugin takes part where a call names it.
+        Arguments: none.
+        May change: nothing.
+        Returns: Classes with ``bind_run(run)`` and a ``name`` that no other plugin uses.
+        Combines: All are collected; a name that is taken, and a second class that stands for one
+            argument of ``edit()``, make the later plugin fail to load.
+        Added: 0.1.
+        """
+        raise NotImplementedError
+
 
 class RunHooks:
     """Hooks of the denoising loop, in the order in which a step calls them.
@@ -151,10 +180,10 @@ class RunHooks:
 
         Fires: once a step and branch, before the forward pass.
         Arguments: ``ctx``: the step. ``branch``: the pass. ``inputs``: target ``[B,T,C]``, one slot
-            a reference (empty at first), the encoded prompt, and what joins after the input
-            projection.
+            a reference (empty at first), the encoded prompt, what joins after the input
+            projection, and what changes linear layers in this pass.
         May change: ``target`` (only what this pass sees: the latents of the loop stay), ``slots``,
-            ``text`` and ``added``. The number of slots stays.
+            ``text``, ``added`` and ``adapters``. The number of slots stays.
         Returns: New inputs (``inputs.fill(slot, tokens)``, ``attrs.evolve(inputs, ...)``), or
             ``None``: unchanged.
         Combines: A chain.
@@ -196,6 +225,19 @@ class RunHooks:
             ``velocity``: the guided one, ``[B,T,C]``.
         May change: the velocity.
         Returns: A new velocity of the same shape, dtype and device, or ``None``: unchanged.
+        Combines: A chain.
+        Added: 0.1.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def refhooks_image(self, ctx: Context, images: Tensor) -> Tensor | None:
+        """Change the finished pictures.
+
+        Fires: once a run, after the last step, when the latents are decoded.
+        Arguments: ``ctx``: the last step. ``images``: ``[B,3,height,width]``, 0–1.
+        May change: the pictures.
+        Returns: New pictures of the same shape, dtype and device, or ``None``: unchanged.
         Combines: A chain.
         Added: 0.1.
         """

@@ -12,12 +12,15 @@ if TYPE_CHECKING:
 __all__ = ["denoise"]
 
 
-def denoise(run: Run) -> Tensor:
-    """Run every step of a bound run and return the final latents ``[B,T,C]``.
+def denoise(run: Run) -> tuple[Tensor, Tensor]:
+    """Run every step of a bound run.
+
+    Returns:
+        The final latents ``[B,T,C]`` and the pictures they hold, ``[B,3,height,width]``, 0–1.
 
     What is planned is what runs: the steps are those of the run's timetable.
     """
-    family, hooks, latents = run.family, run.hooks, run.noise
+    family, hooks, latents = run.family, run.hooks, run.start
     for ctx in run.contexts():
         latents = hooks.step(ctx, latents)
         predictions = {}
@@ -28,4 +31,4 @@ def denoise(run: Run) -> Tensor:
         velocity = hooks.velocity(ctx, latents, predictions, family.guide(predictions))
         run.report(ctx, latents, velocity)
         latents = run.scheduler.step(velocity, ctx.t, latents, return_dict=False)[0]
-    return latents
+    return latents, hooks.image(ctx, run.decode(latents))

@@ -34,6 +34,7 @@ class QwenImageEdit(Family):
     name: ClassVar[str] = "qwen-image-edit"
     native: ClassVar[str] = "default"
     max_references: ClassVar[int] = 1
+    input_projection: ClassVar[str | None] = "img_in"
 
     def __init__(self, pipe: Any, checkpoint: Checkpoint) -> None:
         self._pipe = pipe
@@ -111,8 +112,15 @@ class QwenImageEdit(Family):
                     f"a prompt holds {token!r}, a control token of the model; leave it out"
                 )
 
-    def schedule(self, steps: int, size: Size) -> tuple[Any, Sequence[float], Tensor]:
-        """Return a copy of the pipeline's scheduler, shifted for the output's size."""
+    def schedule(
+        self, steps: int, size: Size, total: int | None = None
+    ) -> tuple[Any, Sequence[float], Tensor]:
+        """Return a copy of the pipeline's scheduler, shifted for the output's size.
+
+        It is built for all steps and then cut: built for the last noise levels alone, it would
+        shift those again.
+        """
+        total = steps if total is None else total
         scheduler = copy.deepcopy(self._pipe.scheduler)
         _check_scheduler(scheduler)
         grid = self.grid(size)
@@ -125,18 +133,18 @@ class QwenImageEdit(Family):
         )
         with np.errstate(divide="ignore", invalid="ignore"):
             scheduler.set_timesteps(
-                sigmas=np.linspace(1.0, 1 / steps, steps),
+                sigmas=np.linspace(1.0, 1 / total, total),
                 device=self._pipe._execution_device,
                 mu=mu,
             )
-        scheduler.set_begin_index(0)
-        sigmas = scheduler.sigmas[:-1].tolist()
+        scheduler.set_begin_index(total - steps)
+        sigmas = scheduler.sigmas[total - steps : -1].tolist()
         if not np.isfinite(sigmas).all():
             raise InputError(
-                f"the scheduler has no noise levels for {steps} step(s): with shift_terminal it"
+                f"the scheduler has no noise levels for {total} step(s): with shift_terminal it"
                 " needs at least 2"
             )
-        return scheduler, sigmas, scheduler.timesteps
+        return scheduler, sigmas, scheduler.timesteps[total - steps :]
 
     def decode(self, latents: Tensor, size: Size) -> Tensor:
         """Return the pictures ``[B,3,height,width]``, 0–1."""

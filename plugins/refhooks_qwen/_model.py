@@ -2,16 +2,19 @@
 
 The stock forward knows whole pictures, one after the other. Two plain forward hooks give it what it
 lacks: one on the position embedding (some tokens of a picture, a slot that is empty, other
-positions), one on the input projection (what joins after it). Processors edit attention.
+positions), one on the input projection (what joins after it); one more on each linear layer that an
+adapter changes. Processors edit attention.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn.functional import linear
 
-from refhooks import Layout
+from refhooks import InputError, Layout
 from refhooks_qwen import _positions
 from refhooks_qwen._attention import Processors
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from refhooks import Inputs, Tokens
+    from refhooks import Adapter, Inputs, LowRank, Tokens
     from refhooks.attention import GroupEdit
 
 Grid = tuple[int, int]
@@ -44,11 +47,13 @@ class ModelHooks:
         self._grid = grid
         self._grids = grids
         self._reach = max(_reach(entry) for entry in (grid, *grids))
-        self._handles: dict[str, Any] = {}
+        self._handles: dict[tuple[str, str], Any] = {}
         self._processors: Processors | None = None
         self._frequencies: dict[Any, tuple[list[Tensor | None], tuple[Tensor, Tensor]]] = {}
         self._rotary: tuple[Tensor, Tensor] | None = None
         self._added: Tensor | None = None
+        self._adapters: tuple[Adapter, ...] = ()
+        self._low_rank: dict[str, list[LowRank]] = {}
 
     def edit_attention(self, *, record: bool) -> None:
         """Put the processors on.
@@ -69,6 +74,7 @@ class ModelHooks:
         """
         filled = _filled(inputs)
         self._use_added(inputs.added)
+        self._use_adapters(inputs.adapters)
         if self._processors is not None:
             self._processors.plan(layout, edits, inputs.target.device)
         stock = self._is_stock(filled)
@@ -92,6 +98,7 @@ class ModelHooks:
         for handle in self._handles.values():
             handle.remove()
         self._handles.clear()
+        self._added, self._adapters, self._low_rank = None, (), {}
         if self._processors is not None:
             self._processors.remove()
 
@@ -133,10 +140,33 @@ class ModelHooks:
         if added is not None:
             self._install("img_in", self._add)
 
-    def _install(self, name: str, hook: Any) -> None:
-        if name not in self._handles:
-            module = getattr(self._transformer, name)
-            self._handles[name] = module.register_forward_hook(hook)
+    def _use_adapters(self, adapters: tuple[Adapter, ...]) -> None:
+        if adapters == self._adapters:  # they are compared by identity
+            return
+        self._adapters = adapters
+        self._low_rank = {}
+        for entry in (entry for adapter in adapters for entry in adapter.layers):
+            self._low_rank.setdefault(entry.layer, []).append(entry)
+        for layer in self._low_rank:
+            self._install(layer, functools.partial(self._adapt, layer), "adapter")
+
+    def _install(self, name: str, hook: Any, purpose: str = "") -> None:
+        if hasattr(self._transformer, "_orig_mod") or self._transformer._compiled_call_impl:
+            raise InputError(
+                "the transformer is compiled as a whole, which hides from it what is added to its"
+                " inputs; compile its blocks instead (transformer.compile_repeated_blocks())"
+            )
+        if (purpose, name) not in self._handles:
+            module = self._transformer.get_submodule(name)
+            self._handles[purpose, name] = module.register_forward_hook(hook)
+
+    def _adapt(self, layer: str, _module: Any, args: Any, output: Tensor) -> Tensor | None:
+        if layer not in self._low_rank:
+            return None
+        for entry in self._low_rank[layer]:
+            low = linear(args[0].to(entry.down.dtype), entry.down)  # [...,rank]
+            output = output + linear(low, entry.up).to(output.dtype)
+        return output
 
     def _replace_rotary(self, _module: Any, _args: Any, _output: Any) -> Any:
         return self._rotary

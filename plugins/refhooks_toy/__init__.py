@@ -13,7 +13,7 @@ from refhooks_toy._judge import judge
 from refhooks_toy._pairs import HELD_OUT, Pairs, make_pairs
 from refhooks_toy._samples import PROMPTS, SCENES
 from refhooks_toy._scenes import SIZE, Face, Scene, Shape, random_scene
-from refhooks_toy._weights import PROJECTION, SAMPLES, WEIGHTS, load_pipeline
+from refhooks_toy._weights import BASE, PROJECTION, SAMPLES, WEIGHTS, load_pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +59,8 @@ def refhooks_models() -> list[EmbeddedModel]:
                 cfg=2.0,
                 steps=16,
                 judge=judge,
+                base=BASE,
+                files={"concat": PROJECTION},
             ),
             samples=_samples,
             prompts=PROMPTS,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from safetensors.torch import save_file
 
 from refhooks_toy._model import assemble
+from refhooks_toy._weights import BASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,7 @@ def export(
     weight = toy.projection.weight.detach().contiguous()
     metadata = {
         "family": "qwen-image-edit-plus",
-        "base": "refhooks-toy",
+        "base": BASE,
         "projection": json.dumps({"shape": list(weight.shape), "channels": "packed latents"}),
         "note": note,
     }

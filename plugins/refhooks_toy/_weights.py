@@ -15,6 +15,9 @@ WEIGHTS: Final = Path(__file__).with_name("weights")
 PROJECTION: Final = WEIGHTS / "concat_projection.safetensors"
 """The projection that lets a reference join the toy model's input channels."""
 
+BASE: Final = "refhooks-toy"
+"""What files made for these weights name as their base."""
+
 SAMPLES: Final = Path(__file__).with_name("samples")
 """Sample pictures, made by the generator from held-out seeds."""
 

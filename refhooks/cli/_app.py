@@ -52,7 +52,8 @@ def main() -> None:
 )  # fmt: skip
 @option(
     "Reference", "--ref", "references", metavar="FILE[:METHOD[:STRENGTH]]", multiple=True,
-    help="One more picture, 'Picture 2' of the prompt and so on; may be repeated.",
+    help="One more picture, 'Picture 2' of the prompt and so on; may be repeated. STRENGTH as for"
+    " --strength, such as coat.png:cross_attn:0.4:1.0.",
 )  # fmt: skip
 @sampling_options
 @output_option

@@ -1,4 +1,4 @@
-"""``FILE[:METHOD[:STRENGTH]]`` and ``FILE[:SCALE]``, where file names may hold colons."""
+"""``FILE[:METHOD[:STRENGTH]]`` and ``FILE[:SCALE]``, where names and strengths may hold colons."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from refhooks._strategy import MAX_STRENGTH, Reference, Stage
+from refhooks._numbers import MAX_STRENGTH
+from refhooks._strategy import Reference, Stage
 from refhooks.errors import InputError, StrategyError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -16,39 +17,56 @@ if TYPE_CHECKING:
 def parse_reference(text: str, registry: Registry) -> Reference:
     """Return the reference that ``--ref`` means.
 
-    Read from the right: the tail is a method, or a method and a strength, only if the method is
-    registered or what stands before it is a file.
+    A file's name may hold colons, and so may a strength over the steps. Of several readings, the
+    one with the longest file that is there is meant; if none is there, the one with the method
+    furthest to the right.
 
     Raises:
         StrategyError: The strength is missing its method, or is none.
         UnknownNameError: The method is not registered.
     """
-    file, name, strength = _parts(text, registry)
-    if name is None:
+    file, tail = _split(text, registry)
+    if tail is None:
         return Reference(text)
     label = f"--ref {text}"
-    if strength is None and _number(name) is not None:
-        raise StrategyError(f"{label}: name a method before the strength, as {file}:default:{name}")
+    name, colon, strength = tail.partition(":")
+    if name not in registry.methods and _is_strength(tail, registry):
+        raise StrategyError(f"{label}: name a method before the strength, as {file}:default:{tail}")
     try:
         registry.method(name)
     except UnknownNameError as error:
         raise UnknownNameError(f"{label}: {error}") from error
-    amount = 1.0 if strength is None else check_strength(strength, label)
-    return Reference(file, Stage(name, amount))
+    return Reference(file, Stage(name, parse_strength(strength, label, registry) if colon else 1.0))
 
 
-def _parts(text: str, registry: Registry) -> tuple[str, str | None, str | None]:
-    head, _, tail = text.rpartition(":")
-    file, _, name = head.rpartition(":")
+def _split(text: str, registry: Registry) -> tuple[str, str | None]:
+    """Return the file, and what stands behind its colon; ``None``: the text is all file."""
     if is_file(text):
-        return text, None, None
-    if file and name in registry.methods and _number(tail) is not None:
-        return file, name, tail
-    if head and (tail in registry.methods or is_file(head)):
-        return head, tail, None
-    if file and is_file(file):
-        return file, name, tail
-    return text, None, None
+        return text, None
+    places = [place for place, letter in enumerate(text) if letter == ":" and place]
+    readings = [(text[:place], text[place + 1 :]) for place in reversed(places)]
+    there = [(file, tail) for file, tail in readings if is_file(file)]
+    for file, tail in there:
+        if tail.partition(":")[0] in registry.methods:
+            return file, tail
+    if there:
+        return there[0]
+    for file, tail in readings:
+        name, colon, strength = tail.partition(":")
+        if name in registry.methods and (not colon or _is_strength(strength, registry)):
+            return file, tail
+    return text, None
+
+
+def _is_strength(text: str, registry: Registry) -> bool:
+    """Whether a text is a number, in range or not, or the short form of a schedule."""
+    if _number(text) is not None:
+        return True
+    try:
+        registry.schedule_from(text)
+    except InputError:
+        return False
+    return True
 
 
 def parse_lora(text: str) -> tuple[Path, float]:

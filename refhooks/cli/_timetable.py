@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from refhooks._compile import plan
+from refhooks._planned import plan
 from refhooks._registry import load_registry
 from refhooks._strategy_file import load_references_or_strategy
 from refhooks.cli._terminal import printable, say, tell

@@ -236,10 +236,13 @@ def test_a_preview_that_cannot_be_written_does_not_end_the_run(edit, monkeypatch
         ("", None),
         (":inject", rh.Stage("inject", 1.0)),
         (":default:1e-1", rh.Stage("default", 0.1)),
+        (":cross_attn:0.4:1.0", rh.Stage("cross_attn", "0.4:1.0")),
+        (":cross_attn:0.4:1.0:cosine", rh.Stage("cross_attn", "0.4:1.0:cosine")),
+        (":inject:0@0.4,0.5@0.8,1@1.2", rh.Stage("inject", "0@0.4,0.5@0.8,1@1.2")),
     ],
 )
 def test_a_reference_may_have_colons_in_its_name(folder, name, tail, strategy):
-    """The tail is split off from the right, and only where it is a method and a number."""
+    """What follows the file is a method and a strength, which may hold colons too."""
     Image.new("RGB", (8, 8)).save(folder / name, format="PNG")
     assert rh.Reference(name, strategy) == parse_reference(name + tail, rh.load_registry())
 
@@ -248,8 +251,26 @@ def test_a_windows_path_is_not_split(folder):
     """Its tail is neither a method nor a number, whether the file is there or not."""
     name = "C:\\pictures\\coat.png"
     assert rh.Reference(name) == parse_reference(name, rh.load_registry())
-    expected = rh.Reference(name, rh.Stage("inject", 0.5))
-    assert expected == parse_reference(f"{name}:inject:0.5", rh.load_registry())
+    for strength in (0.5, "0.4:1.0:cosine"):
+        expected = rh.Reference(name, rh.Stage("inject", strength))
+        assert expected == parse_reference(f"{name}:inject:{strength}", rh.load_registry())
+
+
+def test_of_two_files_the_longer_name_is_meant(folder):
+    """Where both readings name a picture that is there."""
+    for name in ("coat.png", "coat.png:inject"):
+        Image.new("RGB", (8, 8)).save(folder / name, format="PNG")
+    expected = rh.Reference("coat.png:inject", rh.Stage("default", "0.4:1.0"))
+    assert expected == parse_reference("coat.png:inject:default:0.4:1.0", rh.load_registry())
+    expected = rh.Reference("coat.png", rh.Stage("inject", "0.4:1.0"))
+    assert expected == parse_reference("coat.png:inject:0.4:1.0", rh.load_registry())
+
+
+def test_a_reference_takes_a_strength_over_the_steps(edit, recorder):
+    """The short forms of ``--strength``."""
+    edit("--ref", "photo.png:cross_attn:0.4:1.0", "--ref", "photo.png:inject:0@0.4,1@1.2")
+    given = [reference.strategy for reference in recorder.edited["references"]]
+    assert [rh.Stage("cross_attn", "0.4:1.0"), rh.Stage("inject", "0@0.4,1@1.2")] == given
 
 
 @pytest.mark.timeout(120)

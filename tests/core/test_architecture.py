@@ -16,7 +16,7 @@ PLUGINS = sorted((ROOT / "plugins").glob("**/*.py"))
 OTHERS = sorted(
     path for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")
 )
-PUBLIC_MODULES = {"refhooks", "refhooks.attention", "refhooks.hookspecs"}
+PUBLIC_MODULES = {"refhooks", "refhooks.attention", "refhooks.hookspecs", "refhooks.pictures"}
 MOST_LINES, MOST_FUNCTION_LINES = 400, 40
 
 

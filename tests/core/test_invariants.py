@@ -16,6 +16,7 @@ METHODS = {
     "inject latents": rh.method("inject", formula="add", where="latents"),
     "guidance": rh.method("guidance"),
     "cross_attn": rh.method("cross_attn"),
+    "concat": rh.method("concat", tied=True),
 }
 TOKENS = ("default", "guidance", "cross_attn")  # those that fill the reference's slot
 TARGET = 16  # tokens of a picture of 32x32
@@ -96,7 +97,7 @@ def test_strength_0_at_some_steps_leaves_the_reference_out_there(edit, name, cfg
     def last(ctx, branch, inputs):
         if inputs.slots[1] is not None:
             filled.add((ctx.step.index, branch.name))
-        if not torch.equal(inputs.target, before[-1]):
+        if not torch.equal(inputs.target, before[-1]) or inputs.added is not None:
             mixed.add(ctx.step.index)
 
     edit(
@@ -109,8 +110,8 @@ def test_strength_0_at_some_steps_leaves_the_reference_out_there(edit, name, cfg
     branches = ("cond", "uncond") if cfg > 1 else ("cond",)
     steps = (0, 2) if name in TOKENS else ()
     assert {(step, branch) for step in steps for branch in branches} == filled
-    # At sigma 1, the first step, the formula adds nothing.
-    assert (set() if name in TOKENS else {2}) == mixed
+    # At sigma 1, the first step, the formula of inject adds nothing.
+    assert (set() if name in TOKENS else {0, 2} if name == "concat" else {2}) == mixed
 
 
 def test_strength_0_at_some_steps_moves_nothing_else(edit, pipe):

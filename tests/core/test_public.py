@@ -10,6 +10,7 @@ import refhooks
 from refhooks import errors, hookspecs
 
 PUBLIC = [
+    "Adapter",
     "AttentionEdit",
     "BoundReference",
     "Branch",
@@ -28,8 +29,12 @@ PUBLIC = [
     "Inputs",
     "KeyValues",
     "Layout",
+    "LowRank",
+    "Mask",
+    "MaskShape",
     "Method",
     "ModelError",
+    "ModelInfo",
     "NotFiniteError",
     "OutOfMemoryError",
     "Planned",
@@ -41,9 +46,11 @@ PUBLIC = [
     "Registry",
     "Row",
     "RunInfo",
+    "RunPlugin",
     "Schedule",
     "Shown",
     "Size",
+    "Source",
     "Stage",
     "StageStep",
     "Step",
@@ -59,8 +66,10 @@ PUBLIC = [
     "load_references",
     "load_registry",
     "load_strategy",
+    "mask",
     "method",
     "plan",
+    "plugin",
     "schedule",
     "switch",
 ]

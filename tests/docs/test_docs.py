@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shlex
@@ -27,9 +28,17 @@ def blocks(page, language):
 
 
 COMMANDS = [
-    line for page in PAGES for block in blocks(page, "") for line in block.splitlines()
+    pytest.param(page, line, id=line)
+    for page in PAGES for block in blocks(page, "") for line in block.splitlines()
     if line.startswith("refhooks ")
 ]  # fmt: skip
+
+
+def write_files(page):
+    """Write the files that a page shows under their names, which are in their first lines."""
+    for text in blocks(page, "toml"):
+        if text.startswith("# "):
+            Path(text.splitlines()[0].removeprefix("# ")).write_text(text)
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +64,7 @@ def folder(tmp_path, monkeypatch):
 def test_python_examples_run(page, toy, monkeypatch, capsys):
     """The blocks of a page run one after the other, with ``editor`` and ``rh`` at hand."""
     monkeypatch.setattr(rh.Editor, "from_pretrained", lambda _name: toy)
-    for text in blocks(page, "toml"):
-        if text.startswith("# "):  # a file that the examples read
-            Path(text.splitlines()[0].removeprefix("# ")).write_text(text)
+    write_files(page)
     namespace = {"editor": toy, "rh": rh, "__name__": "example"}
     for source in blocks(page, "python"):
         exec(compile(source, str(page), "exec"), namespace)
@@ -66,10 +73,11 @@ def test_python_examples_run(page, toy, monkeypatch, capsys):
         assert torch.isfinite(namespace["result"].latents).all()
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(("page", "command"), COMMANDS)
 @pytest.mark.usefixtures("folder")
-def test_commands_run(command):
+def test_commands_run(page, command):
     """Each command of the README and the docs works as it stands there."""
+    write_files(page)
     result = CliRunner().invoke(main, shlex.split(command)[1:])
 
     assert result.exit_code == 0, result.output
@@ -81,8 +89,33 @@ def test_the_readme_names_the_two_commands():
 
     assert "make demo" in text
     assert "make test" in text
-    for link in re.findall(r"\]\((?!http)([^)#]+)", text):
-        assert (ROOT / link).exists(), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+def test_every_link_and_picture_is_there(page):
+    """Within the project."""
+    for link in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+        assert (page.parent / link).exists(), link
+
+
+def test_every_method_and_schedule_has_its_picture():
+    """Run docs/make_images.py after adding one."""
+    made = runpy.run_path(str(ROOT / "docs" / "make_images.py"))
+    registry = rh.load_registry()
+
+    assert {entry.name for entry in made["METHODS"].values()} == set(registry.methods)
+    assert {schedule.name for schedule, _ in made["SCHEDULES"]} == set(registry.schedules)
+    for name in registry.methods:
+        assert (ROOT / "docs" / "images" / f"method-{name}.png").is_file()
+        assert f"images/method-{name}.png" in (ROOT / "docs" / "methods.md").read_text()
+
+
+def test_the_page_of_forms_is_generated():
+    """Run benchmarks/forms.py; with ``--page-only`` if only its words have changed."""
+    made = runpy.run_path(str(ROOT / "benchmarks" / "forms.py"))
+    figures = json.loads((ROOT / "benchmarks" / "results" / "forms.json").read_text())
+
+    assert made["page"](figures) == (ROOT / "docs" / "forms.md").read_text()
 
 
 def test_the_plugin_table_is_generated():

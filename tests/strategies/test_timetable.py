@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
 from click.testing import CliRunner
@@ -79,15 +80,15 @@ def test_a_timetable_is_json(folder):
         "steps": [
             {"index": 0, "total": 2, "sigma": 1.0, "progress": 0.0, "rows": [
                 {"reference": 0, "stage": 0, "method": "cross_attn", "strength": 1.0,
-                 "band": "standard"},
+                     "masks": [], "area": None, "tokens": None, "band": "standard"},
                 {"reference": 1, "stage": 0, "method": "native", "strength": 1.0,
-                 "band": "standard"},
+                     "masks": [], "area": None, "tokens": None, "band": "standard"},
             ]},
             {"index": 1, "total": 2, "sigma": 0.5, "progress": 0.5, "rows": [
                 {"reference": 0, "stage": 0, "method": "cross_attn", "strength": 0.0,
-                 "band": "none"},
+                     "masks": [], "area": None, "tokens": None, "band": "none"},
                 {"reference": 1, "stage": 0, "method": "native", "strength": 1.0,
-                 "band": "standard"},
+                     "masks": [], "area": None, "tokens": None, "band": "standard"},
             ]},
         ]
     }  # fmt: skip
@@ -199,8 +200,27 @@ def test_a_plot_shows_every_reference_and_method(cli):
     assert two.exit_code == 0, two.stderr
     with Image.open("one.png") as picture, Image.open("two.png") as taller:
         assert taller.height > 1.5 * picture.height
-        colours = {colour for _, colour in picture.convert("RGB").getcolors(2**20)}
-    assert {(31, 119, 180), (255, 127, 14)} <= colours  # matplotlib's first two
+        counts = {colour: count for count, colour in picture.convert("RGB").getcolors(2**20)}
+    coloured = [colour for colour in counts if max(colour) - min(colour) > 60]
+    assert sum(counts[colour] > 1000 for colour in coloured) == 2
+
+
+def test_every_reference_has_a_panel_of_one_size(folder):
+    """However many legends and stages there are: nothing squeezes a panel."""
+    stages = [rh.Stage("default", 0.0, until=0.3), rh.Stage("inject", 1.0, until=0.7)]
+    strategy = rh.Strategy([*stages, rh.Stage("cross_attn", "1:2")])
+    with pytest.warns(rh.RefhooksWarning, match="artifacts"):
+        timetable = rh.plan([rh.Reference("", strategy)] * 3, 28)
+    timetable.save_plot("plan.png")
+
+    with Image.open("plan.png") as picture:
+        column = np.asarray(picture.convert("RGB"))[:, picture.width // 2].astype(int)
+    inject = (column[:, 0] - column[:, 1] > 50) & (column[:, 2] > column[:, 1] + 20)
+    edges = np.flatnonzero(np.diff(inject.astype(int)))
+    assert len(edges) == 6
+    heights = np.diff(edges)[::2]
+    assert heights.min() > 80
+    assert heights.max() - heights.min() <= 2
 
 
 def test_without_matplotlib_a_plot_says_what_to_install(folder, monkeypatch):

@@ -1,0 +1,142 @@
+"""The reference joined to the input channels, through a trained projection."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import attrs
+from attrs import validators
+
+from refhooks import Context, InputError, Inputs, RefhooksWarning, hookimpl
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from refhooks import Adapter, BoundReference, Method, ModelInfo, RunInfo
+
+__all__ = ["Concat"]
+
+TRAIN = "python -m refhooks_concat.train MODEL PAIRS_DIR"
+
+
+def _as_text(path: Any) -> Any:
+    return str(path) if isinstance(path, Path) else path
+
+
+@attrs.frozen
+class Concat:
+    """Joins the clean reference latents ``r`` to the input channels: ``W·x + P·(s·r)``.
+
+    That is what an input projection widened to ``[W P]`` makes of ``cat([x, s·r], channels)``.
+    Source: the guide's section "concat", ``cat([x, ref * strength], dim=1)``; P is trained from
+    zeros, as InstructPix2Pix does (arXiv 2211.09800, section 3.2).
+
+    The model gets no reference tokens, so a step is as fast as one without a reference. It cannot
+    do without a P that was trained: of itself no checkpoint has one, the embedded model brings one.
+
+    Attributes:
+        projection: A safetensors file with P and perhaps a LoRA, as ``python -m
+            refhooks_concat.train`` writes it, from the working folder if it is relative. ``None``:
+            the one that the checkpoint brings along.
+        tied: P = W, the model's own input projection, untrained: what it is shown is ``x + s·r``,
+            whatever the noise level. To compare with.
+        fit: How the picture is fitted to the target's shape, in pixels and before it is encoded:
+            ``cover``, ``contain`` or ``stretch``.
+
+    ``s`` scales r alone. A LoRA was trained to go with P at ``s = 1``, and acts in full at every
+    step where the strength is above 0, on the whole picture; references with one file share it.
+    """
+
+    name: ClassVar[str] = "concat"
+    gives_tokens: ClassVar[bool] = False
+
+    projection: str | None = attrs.field(
+        default=None,
+        converter=_as_text,
+        validator=validators.optional([validators.instance_of(str), validators.min_len(1)]),
+    )
+    tied: bool = attrs.field(default=False, validator=validators.instance_of(bool))
+    fit: Literal["cover", "contain", "stretch"] = attrs.field(
+        default="cover", validator=validators.in_(("cover", "contain", "stretch"))
+    )
+
+    @tied.validator
+    def _tied_has_no_file(self, _: Any, value: object) -> None:
+        if value and self.projection is not None:
+            raise ValueError("tied=true means P = W, so no projection goes with it")
+
+    def check(self, model: ModelInfo | None) -> None:
+        """Refuse a model without a projection, and a file that does not fit the model."""
+        from refhooks_concat import _projection  # noqa: PLC0415  imports torch, a second
+
+        if model is None:
+            self._check_alone()
+        elif self.tied:
+            _projection.input_layer(model)
+        else:
+            _projection.check_fit(_projection.read_header(self._file(model)), model)
+
+    def bind(self, reference: BoundReference, run: RunInfo) -> object:
+        """Return the object that adds the projected reference to the input."""
+        from refhooks_concat import _projection  # noqa: PLC0415  imports torch, a second
+
+        latents = reference.fitted(self.fit)  # [1,T,C]
+        if self.tied:
+            layer = _projection.input_layer(run.model)
+            return _Bound(reference.index, _projection.without_bias(layer, latents), None)
+        held = _projection.load_projection(self._file(run.model), run.model, like=latents)
+        return _Bound(reference.index, held.project(latents), held.adapter)
+
+    def _file(self, model: ModelInfo) -> str:
+        brought = model.files.get(self.name)
+        if self.projection is None and brought is None:
+            raise InputError(
+                f"concat needs a projection for {model.base or model.family}, which brings none:"
+                f" train one with `{TRAIN}` and give it as projection=FILE, or ask for tied=true"
+                " (P = W, untrained)"
+            )
+        return self.projection or str(brought)
+
+    def _check_alone(self) -> None:
+        """What can be said without a model."""
+        from refhooks_concat import _projection  # noqa: PLC0415  imports torch, a second
+
+        if self.projection is not None:
+            _projection.read_header(self.projection)
+        elif not self.tied:
+            warnings.warn(
+                "concat needs a projection, and none is named: for a model that brings none, train"
+                f" one with `{TRAIN}` and give it as projection=FILE",
+                RefhooksWarning,
+                stacklevel=2,
+            )
+
+
+class _Bound:
+    def __init__(self, slot: int, projected: Tensor, adapter: Adapter | None) -> None:
+        self._slot = slot
+        self._projected = projected  # [1,T,width]
+        self._adapter = adapter
+
+    @hookimpl
+    def refhooks_conditioning(self, ctx: Context, inputs: Inputs) -> Inputs:
+        added = self._projected * ctx.rows[self._slot].strength
+        if inputs.added is None:
+            added = added.expand(inputs.target.shape[0], -1, -1)  # [B,T,width]
+        else:
+            added = inputs.added + added
+        return attrs.evolve(inputs, added=added, adapters=self._adapters(inputs))
+
+    def _adapters(self, inputs: Inputs) -> tuple[Adapter, ...]:
+        known = {entry.name for entry in inputs.adapters}
+        if self._adapter is None or self._adapter.name in known:
+            return inputs.adapters
+        return (*inputs.adapters, self._adapter)
+
+
+@hookimpl
+def refhooks_methods() -> list[type[Method]]:
+    """Register the method."""
+    return [Concat]

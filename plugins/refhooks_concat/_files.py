@@ -1,0 +1,119 @@
+"""What training writes: the projection, and beside it what is needed to go on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from refhooks import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from refhooks_concat._learn import Learner
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+@attrs.frozen
+class Origin:
+    """What a projection is for.
+
+    Attributes:
+        family: Name of the model family.
+        base: Name of the checkpoint.
+    """
+
+    family: str
+    base: str
+
+
+def write_projection(path: Path, learner: Learner, origin: Origin, steps: int) -> None:
+    """Write the projection as it is after so many steps."""
+    shape = list(learner.weight.shape)
+    said = {
+        "family": origin.family,
+        "base": origin.base,
+        "projection": json.dumps({"shape": shape, "channels": "packed latents"}),
+        "note": f"step {steps}",
+    }
+    _write(path, {name: held.detach() for name, held in learner.parameters.items()}, said)
+
+
+def resume_place(path: Path) -> Path:
+    """Return where what is needed to go on lies."""
+    return path.with_suffix(".resume.safetensors")
+
+
+def write_resume(path: Path, learner: Learner, kind: str, steps: int) -> None:
+    """Write what is needed to go on after so many steps.
+
+    Args:
+        path: Of the projection.
+        learner: In training.
+        kind: What must be the same to go on.
+        steps: That were taken.
+    """
+    named = learner.parameters
+    tensors = {name: held.detach() for name, held in named.items()}
+    for name, held in named.items():
+        state = learner.optimizer.state[held]
+        tensors |= {f"{moment} {name}": state[moment] for moment in _MOMENTS}
+    _write(resume_place(path), tensors, {"kind": kind, "steps": str(steps)})
+
+
+def resume(path: Path, learner: Learner, kind: str) -> int:
+    """Go on where a run stopped; returns how many steps it took, 0 if there was none.
+
+    Raises:
+        InputError: What lies there is of another training run, or damaged.
+    """
+    place = resume_place(path)
+    if not place.is_file():
+        return 0
+    try:
+        with safe_open(place, framework="pt") as file:
+            said = file.metadata() or {}
+            if said.get("kind") != kind:
+                raise InputError(
+                    f"{place} is of a training run with other pairs or options ({said.get('kind')},"
+                    f" not {kind}); delete it, or write to another file"
+                )
+            _restore(learner, {key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+            return int(said["steps"])
+    except (OSError, SafetensorError, LookupError, ValueError, RuntimeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{place} cannot be read: {error}; delete it to begin anew") from error
+
+
+@torch.no_grad()
+def _restore(learner: Learner, tensors: Mapping[str, Tensor]) -> None:
+    for name, held in learner.parameters.items():
+        held.copy_(tensors[name])
+        state: dict[str, Any] = {moment: tensors[f"{moment} {name}"] for moment in _MOMENTS}
+        for moment in _MOMENTS[1:]:
+            state[moment] = state[moment].to(held)
+        learner.optimizer.state[held] = state
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor], said: Mapping[str, str]) -> None:
+    """Beside, then renamed: a kill never leaves half of a file."""
+    fresh = path.with_name(path.name + ".new")
+    plain = {name: held.detach().float().cpu().contiguous() for name, held in tensors.items()}
+    try:
+        save_file(plain, fresh, dict(said))
+        fresh.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise InputError(f"{path} cannot be written: {error}") from error

@@ -1,0 +1,26 @@
+"""Where references act and where a picture may change: shapes of masks, and the edit mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from refhooks import hookimpl
+from refhooks_masking._edit_mask import EditMask
+from refhooks_masking._shapes import Alpha, Array, Box, Picture, Polygon
+
+if TYPE_CHECKING:
+    from refhooks import MaskShape, RunPlugin
+
+__all__ = ["Alpha", "Array", "Box", "EditMask", "Picture", "Polygon"]
+
+
+@hookimpl
+def refhooks_masks() -> list[type[MaskShape]]:
+    """Register the mask shapes."""
+    return [Picture, Box, Polygon, Alpha, Array]
+
+
+@hookimpl
+def refhooks_plugins() -> list[type[RunPlugin]]:
+    """Register the edit mask."""
+    return [EditMask]

@@ -1,0 +1,71 @@
+"""Where a picture may change at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+
+from refhooks import InputError, Mask, hookimpl
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from refhooks import Context, RunInfo
+
+__all__ = ["EditMask"]
+
+
+@attrs.frozen
+class EditMask:
+    """Keeps the source wherever a mask does not cover; ``edit(edit_mask=...)`` is short for it.
+
+    Before each step, tokens that no covered pixel lies in are set to the source at the step's noise
+    level, ``(1 − sigma)·r + sigma·ε``; in the feather band to a mix. At the end the source's
+    pixels, resized to the output, are put back outside of the mask and mixed in within the band.
+
+    Attributes:
+        value: A region mask, laid on the source.
+    """
+
+    name: ClassVar[str] = "edit-mask"
+    argument: ClassVar[str] = "edit_mask"
+
+    value: Mask = attrs.field(validator=attrs.validators.instance_of(Mask))
+
+    def bind_run(self, run: RunInfo) -> Any:
+        """Return the object that keeps the source.
+
+        Raises:
+            InputError: The mask covers nothing, there is no source, or ``strength`` varies.
+        """
+        if run.source is None:
+            raise InputError("an edit mask needs a source picture, but image is None")
+        if self.value.strength != 1.0:
+            raise InputError("an edit mask has no strength: what it protects stays to the pixel")
+        cover = run.source.cover(self.value)
+        if not bool((cover > 0).any()):
+            raise InputError(
+                "the edit mask covers nothing, so nothing could change; invert=True turns it around"
+            )
+        return _Keep(run, cover)
+
+
+class _Keep:
+    def __init__(self, run: RunInfo, cover: Tensor) -> None:
+        assert run.source is not None  # noqa: S101  bind refuses that
+        self._cover = cover  # [height,width]
+        self._tokens = run.source.tokens(cover).to(run.noise)  # [1,T,1]
+        self._noise = run.noise  # [B,T,C]
+        self._source = run.source
+
+    @hookimpl(trylast=True)
+    def refhooks_step(self, ctx: Context, latents: Tensor) -> Tensor:
+        sigma = ctx.step.sigma
+        kept = (1.0 - sigma) * self._source.latents + sigma * self._noise
+        return kept.lerp(latents, self._tokens)
+
+    @hookimpl(trylast=True)
+    def refhooks_image(self, images: Tensor) -> Tensor:
+        pixels = self._source.pixels.to(images).expand_as(images)
+        return pixels.lerp(images, self._cover.to(images))

@@ -1,0 +1,294 @@
+"""What a mask covers: a picture, a box, a polygon, the alpha channel, an array."""
+
+from __future__ import annotations
+
+import numbers
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+
+from refhooks import InputError, RefhooksWarning, Size
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+__all__ = ["Alpha", "Array", "Box", "Picture", "Polygon"]
+
+_LENGTH = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*(%?)\s*")
+MAX_POINTS = 10_000
+_OTHER_SHAPE = 0.05  # from this difference of aspect ratios on, a mask is likely of another picture
+
+
+@attrs.frozen
+class Picture:
+    """Covers what is white in a picture; grey covers in part.
+
+    Attributes:
+        image: Path of a PNG, JPEG or WEBP file, or a PIL picture. It is stretched over the picture
+            that it is laid on, with a warning where their shapes differ.
+    """
+
+    name: ClassVar[str] = "picture"
+    key: ClassVar[str] = "image"
+    files: ClassVar[tuple[str, ...]] = ("image",)
+    short: ClassVar[str] = "the path of a black-and-white picture, or a PIL picture"
+
+    image: str | Path | Image
+
+    @classmethod
+    def read(cls, value: Any) -> Picture | None:
+        """Return the shape of a path or a PIL picture."""
+        from PIL import Image  # noqa: PLC0415  registering this needs no PIL
+
+        if isinstance(value, Path | Image.Image):
+            return cls(value)
+        return cls(value) if isinstance(value, str) and Box.read(value) is None else None
+
+    def cover(self, size: Size) -> Tensor:
+        """Return the picture's brightness, ``[height,width]``."""
+        from refhooks.pictures import load_picture  # noqa: PLC0415  imports PIL
+
+        return _grey(load_picture(self.image).convert("L"), size, "the mask")
+
+
+@attrs.frozen
+class Alpha:
+    """Covers what is opaque in a picture with an alpha channel.
+
+    Attributes:
+        alpha: Path of a PNG or WEBP file, or a PIL picture.
+    """
+
+    name: ClassVar[str] = "alpha"
+    key: ClassVar[str] = "alpha"
+    files: ClassVar[tuple[str, ...]] = ("alpha",)
+
+    alpha: str | Path | Image
+
+    def cover(self, size: Size) -> Tensor:
+        """Return the picture's alpha channel, ``[height,width]``."""
+        from refhooks.pictures import load_alpha  # noqa: PLC0415  imports PIL
+
+        return _grey(load_alpha(self.alpha), size, "the alpha channel")
+
+
+@attrs.frozen
+class _Length:
+    """A length or place along one side: pixels, or a share of the side."""
+
+    value: float
+    percent: bool
+
+    def pixels(self, side: int) -> float:
+        return self.value * side / 100 if self.percent else self.value
+
+
+def _length(value: Any, label: str) -> _Length:
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        found = _Length(float(value), percent=False)
+    else:
+        match = _LENGTH.fullmatch(value) if isinstance(value, str) else None
+        if match is None:
+            raise ValueError(
+                f"{label} must be pixels or percent, as 120 or '25%'; got {value!r:.80}"
+            )
+        found = _Length(float(match[1]), percent=bool(match[2]))
+    if not abs(found.value) <= 2**24:
+        raise ValueError(f"{label} is out of range: {value!r:.80}")
+    return found
+
+
+def _lengths(value: Any) -> tuple[str | float, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or len(parts) != 4:
+        raise ValueError(f"box must be x,y,width,height; got {value!r:.80}")
+    return tuple(part.strip() if isinstance(part, str) else part for part in parts)
+
+
+@attrs.frozen
+class Box:
+    """Covers an upright rectangle.
+
+    Attributes:
+        box: ``x, y, width, height`` in pixels or percent of the picture that it is laid on, as
+            ``"10%,10%,50%,50%"`` or ``(40, 40, 200, 120)``; ``x`` and ``y`` are its left and upper
+            edge. What lies outside of the picture covers nothing.
+    """
+
+    name: ClassVar[str] = "box"
+    key: ClassVar[str] = "box"
+    short: ClassVar[str] = "x,y,width,height in pixels or percent"
+
+    box: tuple[str | float, ...] = attrs.field(converter=_lengths)
+
+    @box.validator
+    def _has_an_area(self, _: object, value: tuple[str | float, ...]) -> None:
+        for name, side in zip(("x", "y", "width", "height"), value, strict=True):
+            length = _length(side, f"box {name}")
+            if name in ("width", "height") and length.value <= 0:
+                raise ValueError(f"box {name} must be above 0, got {side!r:.80}")
+
+    @classmethod
+    def read(cls, value: Any) -> Box | None:
+        """Return the box of four lengths, in a text with commas or a list."""
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple) or len(parts) != 4:
+            return None
+        texts = [part for part in parts if isinstance(part, str)]
+        if any(_LENGTH.fullmatch(text) is None for text in texts):
+            return None
+        if any(not isinstance(part, str | numbers.Real) for part in parts):
+            return None
+        return cls(value)
+
+    def cover(self, size: Size) -> Tensor:
+        """Return 1 inside the box and 0 outside, at its edges the share of each pixel."""
+        x, y, width, height = (_length(side, "box") for side in self.box)
+        across = _span(x.pixels(size.width), width.pixels(size.width), size.width)
+        down = _span(y.pixels(size.height), height.pixels(size.height), size.height)
+        return down[:, None] * across[None, :]
+
+
+def _span(start: float, length: float, side: int) -> Tensor:
+    """How much of each pixel along a side lies between two places, ``[side]``."""
+    import torch  # noqa: PLC0415  registering this needs no torch
+
+    edges = torch.arange(side + 1, dtype=torch.float64)
+    inside = edges.clamp(start, start + length)
+    return inside.diff().float()
+
+
+def _points(value: Any) -> tuple[tuple[Any, ...], ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(p, list | tuple) for p in value):
+        raise ValueError(f"polygon must be a list of points (x, y), got {value!r:.80}")
+    if not 3 <= len(value) <= MAX_POINTS or any(len(point) != 2 for point in value):
+        raise ValueError(f"polygon must have 3 to {MAX_POINTS} points (x, y), got {value!r:.80}")
+    return tuple(tuple(point) for point in value)
+
+
+@attrs.frozen
+class Polygon:
+    """Covers what lies inside a closed line through points.
+
+    Attributes:
+        polygon: Three or more points ``(x, y)``, in pixels or percent (``"25%"``) of the picture
+            that it is laid on.
+    """
+
+    name: ClassVar[str] = "polygon"
+    key: ClassVar[str] = "polygon"
+    short: ClassVar[str] = "a list of points (x, y)"
+
+    polygon: tuple[tuple[Any, ...], ...] = attrs.field(converter=_points)
+
+    @polygon.validator
+    def _are_places(self, _: object, value: tuple[tuple[Any, ...], ...]) -> None:
+        for point in value:
+            for place in point:
+                _length(place, "polygon's points")
+
+    @classmethod
+    def read(cls, value: Any) -> Polygon | None:
+        """Return the polygon of a list of points."""
+        if not isinstance(value, list | tuple) or len(value) < 3:
+            return None
+        pairs = all(isinstance(point, list | tuple) and len(point) == 2 for point in value)
+        return cls(value) if pairs else None
+
+    def cover(self, size: Size) -> Tensor:
+        """Return 1 inside and 0 outside, ``[height,width]``."""
+        from PIL import Image, ImageDraw  # noqa: PLC0415  registering this needs no PIL
+
+        picture = Image.new("L", (size.width, size.height), 0)
+        corners = [
+            (_length(x, "x").pixels(size.width), _length(y, "y").pixels(size.height))
+            for x, y in self.polygon
+        ]
+        ImageDraw.Draw(picture).polygon(corners, fill=255)
+        return _grey(picture, size, "the polygon")
+
+
+@attrs.frozen(eq=False)
+class Array:
+    """Covers by the values of an array, such as one that a segmentation model made.
+
+    Attributes:
+        array: numpy array or tensor ``[height,width]`` (sides of length 1 before it are left out):
+            bool, 0–1 as floats, or 0–255 as uint8. It is stretched over the picture that it is laid
+            on, with a warning where their shapes differ.
+    """
+
+    name: ClassVar[str] = "array"
+    key: ClassVar[str] = "array"
+    short: ClassVar[str] = "an array or tensor [height,width] of bool, 0-1 or uint8"
+
+    array: Any
+
+    @classmethod
+    def read(cls, value: Any) -> Array | None:
+        """Return the shape of a numpy array or a tensor."""
+        return cls(value) if hasattr(value, "shape") and hasattr(value, "dtype") else None
+
+    def cover(self, size: Size) -> Tensor:
+        """Return the array, resized by area, ``[height,width]``."""
+        import torch  # noqa: PLC0415  registering this needs no torch
+
+        try:
+            values = torch.as_tensor(self.array).detach().cpu()
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"a mask's array cannot be read: {error}") from error
+        while values.ndim > 2 and values.shape[0] == 1:
+            values = values[0]
+        if values.ndim != 2 or 0 in values.shape:
+            raise InputError(f"a mask's array must be [height,width], got {list(self.array.shape)}")
+        cover = _unit(values)
+        _warn_of_shape(cover.shape[1], cover.shape[0], size, "the mask's array")
+        return _resized(cover, size)
+
+
+def _unit(values: Tensor) -> Tensor:
+    import torch  # noqa: PLC0415  registering this needs no torch
+
+    if values.dtype == torch.bool:
+        return values.float()
+    if values.dtype == torch.uint8:
+        return values.float() / 255 if int(values.max()) > 1 else values.float()
+    cover = values.float()
+    if values.is_complex() or not bool(((cover >= 0) & (cover <= 1)).all()):
+        raise InputError(
+            "a mask's array must hold bools, 0-1 or, as uint8, 0-255;"
+            f" got {values.dtype} from {values.min().item():g} to {values.max().item():g}"
+        )
+    return cover
+
+
+def _grey(picture: Image, size: Size, label: str) -> Tensor:
+    import numpy as np  # noqa: PLC0415  registering this needs no numpy
+    import torch  # noqa: PLC0415  nor torch
+
+    _warn_of_shape(picture.width, picture.height, size, label)
+    return _resized(torch.from_numpy(np.asarray(picture) / np.float32(255)), size)
+
+
+def _resized(cover: Tensor, size: Size) -> Tensor:
+    from torch.nn import functional  # noqa: PLC0415  registering this needs no torch
+
+    shape = (size.height, size.width)
+    if tuple(cover.shape) == shape:
+        return cover
+    return functional.adaptive_avg_pool2d(cover[None, None], shape)[0, 0].clamp(0.0, 1.0)
+
+
+def _warn_of_shape(width: int, height: int, size: Size, label: str) -> None:
+    ratio = (width / height) / (size.width / size.height)
+    if abs(ratio - 1) > _OTHER_SHAPE:
+        warnings.warn(
+            f"{label} is {width}x{height} and is stretched over a picture of {size}, which has"
+            " another shape",
+            RefhooksWarning,
+            stacklevel=3,
+        )

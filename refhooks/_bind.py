@@ -1,0 +1,168 @@
+"""Binding what takes part in a run: each stage's method to its reference, then the plugins."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from refhooks._bound import BoundReference, RunInfo
+from refhooks._checks import Contract
+from refhooks._hooks import BoundPlugin, Hooks
+from refhooks._pictures import fit_picture
+from refhooks._place import Grids, confinement, size_of
+from refhooks._source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from torch import Tensor
+
+    from refhooks._confine import Confinement
+    from refhooks._editor import Editor
+    from refhooks._family import FamilyRun, Size
+    from refhooks._plan import Plan
+    from refhooks._values import Context
+
+    Confined = Mapping[tuple[int, int], Confinement]
+
+
+def bind_source(opened: FamilyRun, plan: Plan) -> Source | None:
+    """Return the picture being edited as the run uses it; ``None`` where there is none."""
+    if not plan.references:
+        return None
+    picture = plan.references[0].picture
+
+    @functools.cache
+    def encode() -> Tensor:
+        return opened.encode(picture, plan.size)
+
+    @functools.cache
+    def pixels() -> Tensor:
+        shape = (plan.size.width, plan.size.height)
+        held = np.asarray(picture.resize(shape, Image.Resampling.LANCZOS))
+        return torch.from_numpy(held / np.float32(255)).permute(2, 0, 1).unsqueeze(0)
+
+    return Source(
+        frame=size_of(picture), size=plan.size, grid=opened.grid, encode=encode, pixels=pixels
+    )
+
+
+def bind_hooks(
+    editor: Editor, opened: FamilyRun, plan: Plan, source: Source | None, *, eager: bool
+) -> Hooks:
+    """Bind every stage's method to its reference, in the order of the call, then its plugins."""
+    confined = _confinements(opened, plan)
+    info = RunInfo(
+        family=editor.family.name,
+        blocks=editor.family.blocks,
+        sigmas=plan.timetable.sigmas,
+        noise=opened.noise,
+        grid=opened.grid,
+        methods=tuple(reference.methods for reference in plan.references),
+        model=editor.model,
+        source=source,
+        cover=functools.partial(_cover, confined),
+    )
+    bound = [
+        plugin
+        for index in range(len(plan.references))
+        for plugin in _bound(opened, plan, index, info, confined)
+    ]
+    bound += [
+        plugin if isinstance(plugin, BoundPlugin) else _bind_plugin(plugin, info)
+        for plugin in plan.plugins
+    ]
+    tokens = tuple(None if grid is None else math.prod(grid) for grid in opened.grids)
+    contract = Contract(
+        tokens=tokens,
+        positions=opened.positions,
+        width=opened.width,
+        batch=opened.noise.shape[0],
+        heads=opened.heads,
+        head_size=opened.width // opened.heads,
+        dtype=opened.noise.dtype,
+        device=opened.noise.device,
+        layer=info.model.layer,
+    )
+    return Hooks(bound, contract, confined, eager=eager)
+
+
+def _confinements(opened: FamilyRun, plan: Plan) -> Confined:
+    """What confines each stage of each reference that has masks; (reference, stage) is the key."""
+    frame = size_of(plan.references[0].picture) if plan.references else plan.size
+    found = {}
+    for slot, reference in enumerate(plan.references):
+        grids = Grids(frame, plan.size, opened.grid, opened.grids[slot], opened.noise.device)
+        for stage in range(len(reference.methods)):
+            made = confinement(slot, reference.masks, grids)
+            if made is not None:
+                found[slot, stage] = made
+    return found
+
+
+def _cover(confined: Confined, ctx: Context, reference: int) -> Tensor | None:
+    row = ctx.rows[reference]
+    found = confined.get((reference, row.stage))
+    return None if found is None else found.target(row.masks)
+
+
+def _bound(
+    opened: FamilyRun, plan: Plan, index: int, info: RunInfo, confined: Confined
+) -> Iterator[BoundPlugin]:
+    """Bind the stages of one reference that act at any step."""
+    planned = plan.references[index]
+    if planned.size is None:
+        return
+    encode, encode_fitted = _encoders(opened, planned.used, planned.size, plan.size)
+    for stage, method in enumerate(planned.methods):
+        confinement = confined.get((index, stage))
+        reference = BoundReference(
+            index=index,
+            stage=stage,
+            grid=opened.grids[index],
+            strengths=plan.timetable.strengths(index, stage),
+            encode=encode,
+            encode_fitted=functools.partial(_fitted, encode_fitted, confinement),
+        )
+        if any(reference.strengths):
+            label = f"{method.name} (reference {index + 1}, stage {stage + 1})"
+            implementation = _bind(label, method.bind, reference, info)
+            yield BoundPlugin(implementation, label, index, stage, confinement)
+
+
+def _bind_plugin(plugin: Any, info: RunInfo) -> BoundPlugin:
+    label = f"plugin {plugin.name} of the call"
+    return BoundPlugin(_bind(label, plugin.bind_run, info), label)
+
+
+def _bind(label: str, bind: Callable[..., Any], *arguments: object) -> Any:
+    try:
+        return bind(*arguments)
+    except BaseException as error:
+        error.add_note(f"raised by {label}, bind, before the first step")
+        raise
+
+
+def _fitted(encode: Callable[[str], Tensor], confinement: Confinement | None, fit: str) -> Tensor:
+    if confinement is not None:
+        confinement.use_fit(fit)
+    return encode(fit)
+
+
+def _encoders(opened: FamilyRun, picture: Image.Image, own: Size, target: Size) -> Any:
+    """A picture is encoded when a method first asks, and once a run for each way to fit it."""
+
+    @functools.cache
+    def encode() -> Tensor:
+        return opened.encode(picture, own)
+
+    @functools.cache
+    def encode_fitted(fit: str) -> Tensor:
+        return opened.encode(fit_picture(picture, target, fit), target)
+
+    return encode, encode_fitted

@@ -1,0 +1,164 @@
+"""Laying the masks of a reference on the grids of a run."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import attrs
+import torch
+
+from refhooks._confine import Confinement, Placed
+from refhooks._cover import blanked, fitted, resized
+from refhooks._family import Size
+from refhooks.errors import InputError, RefhooksWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PIL.Image import Image
+    from torch import Tensor
+
+    from refhooks._family import Family
+    from refhooks._mask import Mask
+    from refhooks._plan import PlannedReference
+    from refhooks._timetable import Timetable
+    from refhooks._values import Row
+
+Grid = tuple[int, int]
+
+
+@attrs.frozen(eq=False)
+class Grids:
+    """Where masks are laid.
+
+    Attributes:
+        frame: Size of the source, which region masks lie on.
+        output: Size of the output.
+        target: Rows and columns of the output's tokens.
+        own: Rows and columns of the reference's tokens, ``None`` if it gives none.
+        device: Of the run.
+    """
+
+    frame: Size
+    output: Size
+    target: Grid
+    own: Grid | None
+    device: torch.device
+
+
+@attrs.frozen(eq=False)
+class Covered:
+    """A mask and its cover on the picture that it lies on; one that covers all of it is none."""
+
+    place: int
+    mask: Mask
+    label: str
+    cover: Tensor
+
+
+def cover_masks(
+    masks: Sequence[Mask], reference: int, frame: Size, own: Size
+) -> tuple[Covered, ...]:
+    """Return the masks of a reference that cover less than everything.
+
+    Args:
+        masks: Those of its strategy.
+        reference: 0-based, for messages.
+        frame: Size of the source.
+        own: Size of the reference picture.
+
+    Raises:
+        InputError: A mask covers nothing.
+    """
+    covered = []
+    for place, mask in enumerate(masks):
+        label = f"reference {reference + 1}, mask {place + 1} ({mask.kind} {mask.shape.name!r})"
+        cover = mask.cover(frame if mask.kind == "region" else own)
+        if not bool((cover > 0).any()):
+            raise InputError(
+                f"{label} covers nothing, so the reference could do nothing; invert=True turns it"
+                " around, and strength 0 leaves the reference out"
+            )
+        if not bool((cover >= 1).all()):
+            covered.append(Covered(place, mask, label, cover))
+    return tuple(covered)
+
+
+def size_of(picture: Image) -> Size:
+    """Return a picture's own size."""
+    return Size(picture.height, picture.width)
+
+
+def hide(picture: Image, masks: Sequence[Covered]) -> Image:
+    """Return the picture with what its content masks hide in grey."""
+    for entry in masks:
+        if entry.mask.kind == "content":
+            picture = blanked(picture, entry.cover)
+    return picture
+
+
+def confinement(slot: int, masks: Sequence[Covered], grids: Grids) -> Confinement | None:
+    """Return what confines the method of a stage; ``None`` if nothing does."""
+    return Confinement(slot, [_place(entry, grids) for entry in masks]) if masks else None
+
+
+def _place(entry: Covered, grids: Grids) -> Placed:
+    mask, cover, device = entry.mask, entry.cover, grids.device
+    if mask.kind == "region":
+        text = {"full": 1.0, "area": float(cover.mean()), "none": 0.0}[mask.text]
+        target = resized(cover, *grids.target).flatten()
+        return Placed(entry.place, "region", target=target.to(device), text=text)
+    own = None if grids.own is None else resized(cover, *grids.own).flatten().to(device)
+    return Placed(
+        entry.place,
+        "content",
+        fitted=lambda fit: _fitted(entry, fit, grids),
+        own=own,
+        soft=mask.soft,
+    )
+
+
+def _fitted(entry: Covered, fit: str, grids: Grids) -> Tensor:
+    target = resized(fitted(entry.cover, grids.output, fit), *grids.target).flatten()
+    if not bool((target > 0).any()):
+        warnings.warn(
+            f"{entry.label}: fit={fit!r} cuts off what it covers, so the reference does nothing",
+            RefhooksWarning,
+            stacklevel=2,
+        )
+    return target.to(grids.device)
+
+
+def describe(
+    timetable: Timetable, family: Family, references: Sequence[PlannedReference], output: Size
+) -> Timetable:
+    """Return the timetable with the area of each reference and the tokens that it gives."""
+    if not references:
+        return timetable
+    frame = size_of(references[0].picture)
+    confinements, counts = [], []
+    for slot, reference in enumerate(references):
+        own = family.grid(reference.size) if reference.size and reference.gives_tokens else None
+        grids = Grids(frame, output, family.grid(output), own, torch.device("cpu"))
+        confinements.append(confinement(slot, reference.masks, grids))
+        counts.append(0 if own is None else own[0] * own[1])
+
+    def described(row: Row) -> Row:
+        slot = row.reference
+        method, confined = references[slot].methods[row.stage], confinements[slot]
+        acts = row.strength > 0 and getattr(method, "gives_tokens", True)
+        keep = None if confined is None else confined.keep(row.masks)
+        tokens = counts[slot] if keep is None else len(keep)
+        area = None
+        if confined is not None and confined.has_region:
+            area = float(confined.region(row.masks).mean())
+        return attrs.evolve(row, area=area, tokens=tokens if acts else 0)
+
+    return attrs.evolve(
+        timetable,
+        steps=tuple(
+            attrs.evolve(step, rows=tuple(described(row) for row in step.rows))
+            for step in timetable.steps
+        ),
+    )

@@ -1,0 +1,7 @@
+"""Pictures from files and hands that are not trusted, for plugins that read some."""
+
+from __future__ import annotations
+
+from refhooks._pictures import load_alpha, load_picture
+
+__all__ = ["load_alpha", "load_picture"]

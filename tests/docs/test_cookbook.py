@@ -1,0 +1,63 @@
+"""The cookbook: short, the same in Python and as a file, and what is planned is what runs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+import refhooks as rh
+
+PAGE = (Path(__file__).parents[2] / "docs" / "cookbook.md").read_text(encoding="utf-8")
+PAIRS = re.findall(
+    r"^```python\n(.*?)^```\n\n```toml\n# (\S+)\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL
+)
+
+
+@pytest.fixture(scope="module")
+def toy():
+    """The embedded model, without a progress bar."""
+    editor = rh.Editor.from_pretrained("toy")
+    editor.pipe.set_progress_bar_config(disable=True)
+    return editor
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with the pictures that the examples name."""
+    monkeypatch.chdir(tmp_path)
+    samples = {path.stem: path for path in rh.load_registry().models["toy"].samples()}
+    shutil.copy(samples["meadow"], "photo.png")
+    shutil.copy(samples["star"], "star.png")
+
+
+def test_every_file_has_its_python():
+    """And the other way round, except for the last example, which reads a file."""
+    assert len(PAIRS) == PAGE.count("```toml\n") == PAGE.count("```python\n") - 1
+
+
+@pytest.mark.parametrize(
+    ("python", "file", "toml"), PAIRS, ids=[file.removesuffix(".toml") for _, file, _ in PAIRS]
+)
+@pytest.mark.usefixtures("folder")
+def test_an_example_is_its_file_and_does_what_is_planned(toy, python, file, toml):
+    """At most ten lines; the file reads as the same values; the plan is what ran."""
+    Path(file).write_text(toml)
+    namespace = {"editor": toy, "rh": rh}
+    exec(compile(python, file, "exec"), namespace)
+
+    assert len(python.splitlines()) <= 10
+    if "[[reference]]" in toml:
+        given = [namespace["source"], namespace["star"]]
+        read = rh.load_references(file)
+        assert [str(entry.image) for entry in read] == [entry.image for entry in given]
+        expected = [rh.Strategy(entry.strategy) for entry in given]
+        assert [entry.strategy for entry in read] == expected
+    else:
+        read, given = rh.load_strategy(file), namespace["strategy"]
+        assert read == (given if isinstance(given, rh.Strategy) else rh.Strategy(given))
+        read = [rh.Reference("photo.png", read)]
+    result = namespace["result"]
+    assert rh.plan(read, len(result.timetable.steps), editor=toy) == result.timetable
