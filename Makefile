@@ -14,9 +14,10 @@ demo: $(READY)
 
 test: lint types unit
 
-# Every picture in the docs that depends on the embedded model.
+# Every picture and figure in the docs that depends on the embedded model.
 evidence: $(READY)
 	$(BIN)/python docs/make_images.py
+	$(BIN)/python benchmarks/forms.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -35,7 +35,6 @@ ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "benchmarks" / "results" / "forms.json"
 PAGE = ROOT / "docs" / "forms.md"
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.3)
-MEASURES = (("done", "kept"), ("done", "edges"), ("edges", "edges"))
 KINDS = ("color-change", "add-elements", "background-swap", "lighting-change")
 RISES = 0.95  # for six strengths: every mean is above the one before
 RESAMPLINGS = 2000
@@ -77,8 +76,9 @@ class Form:
         """Whether it is what the bare name of the method means."""
         return rh.method(self.method, **self.options) == rh.method(self.method)
 
-    def strategy(self, strength: float) -> rh.Strategy:
-        """Return what a scene is edited with."""
+    def strategy(self, strength: float, scene: Scene) -> rh.Strategy:
+        """Return what a scene is edited with; a form with masks would make them from the scene."""
+        del scene
         return rh.Strategy(rh.Stage(rh.method(self.method, **self.options), strength))
 
 
@@ -144,7 +144,7 @@ def measure(editor: rh.Editor, given: Sequence[Scene]) -> list[dict[str, Any]]:
 def _edited(editor: rh.Editor, scene: Scene, form: Form, strength: float) -> Any:
     result = editor.edit(
         Image.fromarray(scene.source[0]), scene.prompt,
-        strategy=form.strategy(strength), seed=scene.seed,
+        strategy=form.strategy(strength, scene), seed=scene.seed,
     )  # fmt: skip
     return np.asarray(result.image)[None]  # [1,H,W,3]
 
@@ -223,20 +223,20 @@ def verdict(method: str, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def page(figures: Mapping[str, Any]) -> str:
     """Return docs/forms.md."""
-    found = figures["forms"]
-    methods = list(dict.fromkeys(it["method"] for it in found))
-    verdicts = [verdict(method, found) for method in methods]
-    part = [kind for kind in figures["kinds"] if kind not in WHOLE_PICTURE]
-    whole = [kind for kind in figures["kinds"] if kind in WHOLE_PICTURE]
-    alone = {key: curve(found[0], *key)[0].mean() for key in MEASURES}
-    text = f"""\
+    parts = [_about(figures), _local(figures)]
+    if any(kind in WHOLE_PICTURE for kind in figures["kinds"]):
+        parts.append(_whole(figures))
+    return "\n".join(parts)
+
+
+def _about(figures: Mapping[str, Any]) -> str:
+    return f"""\
 <!-- Written by `python benchmarks/forms.py` from benchmarks/results/forms.json; not by hand. -->
 # The forms that ship as defaults
 
 Some methods have several forms: `inject` alone has five. Each form edited the same held-out scenes
-of the embedded model's world, {figures["scenes"]} of each kind of edit, from the same seeds, with
-{figures["steps"]} steps and guidance {figures["cfg"]:g}. The right answers are known, so two things
-can be measured:
+of the embedded model's world: {figures["scenes"]} of each kind of edit, {figures["steps"]} steps,
+guidance {figures["cfg"]:g}, the same seeds. The right answers are known, so two things can be measured:
 
 - *edit done*: 1 is the right answer in the region that should change, 0 is no better than the
   source;
@@ -248,11 +248,21 @@ the numbers.
 ## What "best" means
 
 {RULE}
+"""
 
+
+def _local(figures: Mapping[str, Any]) -> str:
+    """What is kept outside the region that should change, and the choice."""
+    found = figures["forms"]
+    methods = dict.fromkeys(it["method"] for it in found)
+    verdicts = [verdict(method, found) for method in methods]
+    part = [kind for kind in figures["kinds"] if kind not in WHOLE_PICTURE]
+    return f"""\
 ## Edit done / kept
 
-Over {", ".join(part)}. At strength 0, which is the same for every form, *edit done* is
-{alone["done", "kept"]:.2f} and *kept* is 0 by its definition. *Rises* is the rank correlation.
+Over {", ".join(part)}.
+At strength 0, which is the same for every form, *edit done* is {_mean(found[0], "done", "kept"):.2f}
+and *kept* is 0 by its definition. *Rises* is the rank correlation.
 
 {_table(found, verdicts)}
 A form with `keep` gives the model its own tokens besides. Most of what is seen there is `default`
@@ -261,16 +271,27 @@ at 1, so it does not compete.
 ## Verdicts
 
 {"".join(_sentence(it, found) for it in verdicts)}"""
-    if whole:
-        text += f"""
+
+
+def _whole(figures: Mapping[str, Any]) -> str:
+    """Edits of the whole picture, apart: nothing lies outside of what should change."""
+    found = figures["forms"]
+    whole = [kind for kind in figures["kinds"] if kind in WHOLE_PICTURE]
+    rows = [[_name(it["form"]), *_cells(it, "done", "edges")[1:]] for it in found]
+    return f"""\
 ## Edit done / edges, where the whole picture changes
 
-Over {", ".join(whole)}. Nothing should stay as it is there, so instead of *kept* this is the F1
-score of the Sobel edges against the right answer's. It takes no part in the choice. At strength 0:
-{alone["done", "edges"]:.2f} / {alone["edges", "edges"]:.2f}.
+Over {", ".join(whole)}.
+Nothing should stay as it is there, so instead of *kept* this is the F1 score of the Sobel edges
+against the right answer's. It takes no part in the choice. At strength 0 it is
+{_mean(found[0], "done", "edges"):.2f} / {_mean(found[0], "edges", "edges"):.2f}.
 
-{_plain_table(found)}"""
-    return text
+{_markdown([], rows)}"""
+
+
+def _mean(figures: Mapping[str, Any], key: str, beside: str) -> float:
+    """The mean without a reference."""
+    return float(curve(figures, key, beside)[0].mean())
 
 
 def _table(found: Sequence[Mapping[str, Any]], verdicts: Sequence[Mapping[str, Any]]) -> str:
@@ -282,10 +303,6 @@ def _table(found: Sequence[Mapping[str, Any]], verdicts: Sequence[Mapping[str, A
         line = [_name(it["form"]), *cells, f"{rises(it):.2f}", f"{balance(it)[0]:.3f}"]
         lines.append([*line, ", ".join(marks)])
     return _markdown(["rises", "balance", ""], lines)
-
-
-def _plain_table(found: Sequence[Mapping[str, Any]]) -> str:
-    return _markdown([], [[_name(it["form"]), *_cells(it, "done", "edges")[1:]] for it in found])
 
 
 def _markdown(more: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -30,6 +30,7 @@ METHODS = {
     "inject add": rh.method("inject"),
     "inject blend": rh.method("inject", formula="blend"),
     "inject pull": rh.method("inject", formula="pull"),
+    "concat": rh.method("concat"),
 }
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.3, 1.6, 2.0)
 PROMPT = "make it night"

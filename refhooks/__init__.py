@@ -6,6 +6,7 @@ steer; ``hookimpl``, ``Context``, ``Inputs`` and the other values are for those 
 """
 
 from refhooks._bound import BoundReference, Method, ModelInfo, RunInfo, RunPlugin
+from refhooks._chain import Chain, ChainResult, Edit
 from refhooks._editor import Editor
 from refhooks._family import (
     Checkpoint,
@@ -62,8 +63,11 @@ __all__ = [
     "BoundReference",
     "Branch",
     "BusyError",
+    "Chain",
+    "ChainResult",
     "Checkpoint",
     "Context",
+    "Edit",
     "EditResult",
     "Editor",
     "EmbeddedModel",

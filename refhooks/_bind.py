@@ -13,8 +13,7 @@ from PIL import Image
 from refhooks._bound import BoundReference, RunInfo
 from refhooks._checks import Contract
 from refhooks._hooks import BoundPlugin, Hooks
-from refhooks._pictures import fit_picture
-from refhooks._place import Grids, confinement, size_of
+from refhooks._place import Grids, confinement
 from refhooks._source import Source
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from refhooks._confine import Confinement
     from refhooks._editor import Editor
     from refhooks._family import FamilyRun, Size
+    from refhooks._opened import Opened
     from refhooks._plan import Plan
     from refhooks._values import Context
 
@@ -33,23 +33,21 @@ if TYPE_CHECKING:
 
 def bind_source(opened: FamilyRun, plan: Plan) -> Source | None:
     """Return the picture being edited as the run uses it; ``None`` where there is none."""
-    if not plan.references:
+    source = plan.source
+    if source is None:
         return None
-    picture = plan.references[0].picture
 
     @functools.cache
     def encode() -> Tensor:
-        return opened.encode(picture, plan.size)
+        return source.encode(opened, plan.size)
 
     @functools.cache
     def pixels() -> Tensor:
         shape = (plan.size.width, plan.size.height)
-        held = np.asarray(picture.resize(shape, Image.Resampling.LANCZOS))
+        held = np.asarray(source.picture.resize(shape, Image.Resampling.LANCZOS))
         return torch.from_numpy(held / np.float32(255)).permute(2, 0, 1).unsqueeze(0)
 
-    return Source(
-        frame=size_of(picture), size=plan.size, grid=opened.grid, encode=encode, pixels=pixels
-    )
+    return Source(frame=source.size, size=plan.size, grid=opened.grid, encode=encode, pixels=pixels)
 
 
 def bind_hooks(
@@ -94,7 +92,7 @@ def bind_hooks(
 
 def _confinements(opened: FamilyRun, plan: Plan) -> Confined:
     """What confines each stage of each reference that has masks; (reference, stage) is the key."""
-    frame = size_of(plan.references[0].picture) if plan.references else plan.size
+    frame = plan.size if plan.source is None else plan.source.size
     found = {}
     for slot, reference in enumerate(plan.references):
         grids = Grids(frame, plan.size, opened.grid, opened.grids[slot], opened.noise.device)
@@ -154,15 +152,15 @@ def _fitted(encode: Callable[[str], Tensor], confinement: Confinement | None, fi
     return encode(fit)
 
 
-def _encoders(opened: FamilyRun, picture: Image.Image, own: Size, target: Size) -> Any:
+def _encoders(opened: FamilyRun, used: Opened, own: Size, target: Size) -> Any:
     """A picture is encoded when a method first asks, and once a run for each way to fit it."""
 
     @functools.cache
     def encode() -> Tensor:
-        return opened.encode(picture, own)
+        return used.encode(opened, own)
 
     @functools.cache
     def encode_fitted(fit: str) -> Tensor:
-        return opened.encode(fit_picture(picture, target, fit), target)
+        return used.encode_fitted(opened, target, fit)
 
     return encode, encode_fitted

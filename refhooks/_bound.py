@@ -40,7 +40,7 @@ class ModelInfo:
     input_projection: str | None
     _transformer: torch.nn.Module = attrs.field(repr=False)
 
-    def layer(self, name: str) -> torch.nn.Module:
+    def layer(self, name: str) -> Any:
         """Return a linear layer of the transformer, with ``in_features`` and ``out_features``.
 
         Args:
@@ -50,7 +50,7 @@ class ModelInfo:
             InputError: There is no such linear layer, or it is part of what is compiled: a change
                 to it would not be seen.
         """
-        module: torch.nn.Module | None = self._transformer
+        module: Any = self._transformer
         for part in name.split("."):
             _check_not_compiled(module, name)
             module = dict(module.named_children()).get(part)
@@ -182,7 +182,9 @@ class RunPlugin(Protocol):
     """What takes part in a run without being a reference's method: a frozen description.
 
     One registered class may have ``argument``, the name of the argument of ``edit()`` whose value
-    is its only option: ``edit(edit_mask=...)`` is made through it.
+    is its only option: ``edit(edit_mask=...)`` is made through it. One may have ``check(frame)``,
+    which raises :class:`refhooks.InputError` if it cannot take part; it is asked before anything is
+    encoded, with the size of the picture being edited, or ``None`` where there is none.
     """
 
     name: ClassVar[str]

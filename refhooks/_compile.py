@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from refhooks._schedule import Schedule, Switch
     from refhooks._strategy import Stage, Strategy
 
-__all__ = ["compile_timetable"]
+__all__ = ["compile_timetable", "strengths_over"]
 
 
 def compile_timetable(
@@ -174,3 +174,24 @@ def _scheduled(schedule: Schedule, step: StageStep, label: str) -> float:
 
 def _at(step: StageStep) -> str:
     return f"step {step.run.index + 1} of {step.run.total}"
+
+
+def strengths_over(
+    given: float | tuple[float, ...] | Schedule | str,
+    count: int,
+    registry: Registry,
+    label: str,
+    high: float,
+) -> tuple[float, ...]:
+    """Return one strength for each of the edits of a chain.
+
+    Raises:
+        StrategyError: A list is not as long as the chain, or a schedule gives none from 0 to
+            ``high``.
+        UnknownNameError: A short form that no live plugin knows.
+    """
+    if isinstance(given, tuple) and len(given) != count:
+        raise StrategyError(f"{label} lists {len(given)} numbers, but the chain has {count} edits")
+    steps = [Step(index=place, total=count, sigma=1.0 - place / count) for place in range(count)]
+    held = _given(given, [StageStep(step.index, count, step) for step in steps], registry, label)
+    return tuple(number(value, label, 0.0, high) for value in held)

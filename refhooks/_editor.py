@@ -6,24 +6,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from refhooks._bound import ModelInfo
+from refhooks._chain import as_chain
 from refhooks._family import Checkpoint, Size
 from refhooks._registry import load_registry
 from refhooks._request import make_request
 from refhooks.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import torch
     from PIL.Image import Image
     from torch import Tensor
 
     from refhooks._bound import Method
+    from refhooks._chain import Chain, ChainResult, Edit
     from refhooks._family import Family
     from refhooks._mask import Mask, MaskForm, MaskShape
     from refhooks._registry import Registry
     from refhooks._request import Callback
     from refhooks._result import EditResult
+    from refhooks._schedule import Schedule
     from refhooks._strategy import Reference, Stage, Strategy
 
 __all__ = ["Editor"]
@@ -166,6 +169,72 @@ class Editor:
             record_attention=record_attention,
         )
         return run_edit(self, request)
+
+    def chain(
+        self,
+        image: str | Path | Image,
+        edits: Chain | Sequence[Edit],
+        *,
+        strength: float | Sequence[float] | Schedule | str | None = None,
+        denoise: float | Sequence[float] | Schedule | str | None = None,
+        cfg: float | None = None,
+        steps: int | None = None,
+        seed: int | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        resolution: int | None = None,
+        handover: Literal["latents", "pixels"] = "latents",
+        plugins: Sequence[object] = (),
+        callback: Callback | None = None,
+        on_result: Callable[[int, EditResult], object] | None = None,
+        check: Literal["final", "eager"] = "final",
+    ) -> ChainResult:
+        """Edit a picture several times, each edit on what the one before made.
+
+        Args:
+            image: The picture that the chain starts from; it gives the shape of every output.
+            edits: What to do, in order.
+            strength: For the edits that say none: a number, one an edit, or a schedule over them.
+            denoise: Likewise.
+            cfg: For the edits that say none, as in :meth:`edit`.
+            steps: Likewise.
+            seed: Of the first edit; each one after it has the next number. ``None`` draws one.
+            height: Of every output, pixels.
+            width: Likewise.
+            resolution: Pixel area of every output, in the shape of the picture.
+            handover: ``latents``: an edit gets the latents of the one before as they are, and
+                pixels only where the model looks at them (its text encoder); ``pixels``: the
+                picture is decoded and encoded again, which loses a little each time. A picture that
+                a plugin changed after it was decoded is always handed on as pixels.
+            plugins: As in :meth:`edit`, for every edit.
+            callback: As in :meth:`edit`, for every edit.
+            on_result: Called as ``on_result(index, result)`` when an edit is done.
+            check: As in :meth:`edit`.
+
+        Returns:
+            The result of every edit.
+
+        Raises:
+            InputError: An argument or an edit cannot be used; found before the first edit runs.
+            BusyError: The model already runs another edit.
+            HookReturnError: What a hook returned breaks its contract.
+            NotFiniteError: A result holds NaN or infinity.
+            OutOfMemoryError: The device is full.
+        """
+        from refhooks._chain_run import ChainRun  # noqa: PLC0415  imports torch, which takes a second
+
+        options = {
+            "cfg": cfg,
+            "steps": steps,
+            "height": height,
+            "width": width,
+            "resolution": resolution,
+            "plugins": plugins,
+            "check": check,
+        }
+        chain = as_chain(edits, strength, denoise)
+        run = ChainRun(self, image, chain, seed=seed, options=options, handover=handover)
+        return run.run(callback, on_result)
 
     def decode(self, latents: Tensor, *, height: int, width: int) -> tuple[Image, ...]:
         """Return the pictures that clean latents hold, for a callback's previews.

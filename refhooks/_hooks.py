@@ -247,6 +247,11 @@ class Hooks:
                 velocity = self._tensor(call, ctx, new, velocity, "velocity")
         return velocity
 
+    @property
+    def retouches(self) -> bool:
+        """Whether any bound plugin implements ``refhooks_image``."""
+        return bool(self._image)
+
     def image(self, ctx: Context, images: Tensor) -> Tensor:
         """Chain ``refhooks_image``; nothing after it would see NaN, so it is looked for at once."""
         for call in self._image:

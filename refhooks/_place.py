@@ -10,7 +10,6 @@ import torch
 
 from refhooks._confine import Confinement, Placed
 from refhooks._cover import blanked, fitted, resized
-from refhooks._family import Size
 from refhooks.errors import InputError, RefhooksWarning
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from refhooks._family import Family
+    from refhooks._family import Family, Size
     from refhooks._mask import Mask
     from refhooks._plan import PlannedReference
     from refhooks._timetable import Timetable
@@ -85,11 +84,6 @@ def cover_masks(
     return tuple(covered)
 
 
-def size_of(picture: Image) -> Size:
-    """Return a picture's own size."""
-    return Size(picture.height, picture.width)
-
-
 def hide(picture: Image, masks: Sequence[Covered]) -> Image:
     """Return the picture with what its content masks hide in grey."""
     for entry in masks:
@@ -131,12 +125,13 @@ def _fitted(entry: Covered, fit: str, grids: Grids) -> Tensor:
 
 
 def describe(
-    timetable: Timetable, family: Family, references: Sequence[PlannedReference], output: Size
+    timetable: Timetable,
+    family: Family,
+    references: Sequence[PlannedReference],
+    frame: Size,
+    output: Size,
 ) -> Timetable:
     """Return the timetable with the area of each reference and the tokens that it gives."""
-    if not references:
-        return timetable
-    frame = size_of(references[0].picture)
     confinements, counts = [], []
     for slot, reference in enumerate(references):
         own = family.grid(reference.size) if reference.size and reference.gives_tokens else None

@@ -13,8 +13,8 @@ from refhooks._compile import compile_timetable
 from refhooks._family import Guidance, Shown
 from refhooks._hooks import BoundPlugin
 from refhooks._named import as_mask
-from refhooks._pictures import load_picture
-from refhooks._place import Covered, cover_masks, describe, hide, size_of
+from refhooks._opened import Opened, open_picture
+from refhooks._place import Covered, cover_masks, describe, hide
 from refhooks._request import steps_in_all
 from refhooks._strategy import as_strategy
 from refhooks.errors import InputError, RefhooksWarning
@@ -22,12 +22,11 @@ from refhooks.errors import InputError, RefhooksWarning
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from PIL.Image import Image
     from torch import Tensor
 
     from refhooks._bound import Method
     from refhooks._editor import Editor
-    from refhooks._family import Size
+    from refhooks._family import Family, Size
     from refhooks._request import Request
     from refhooks._strategy import Reference, Strategy
     from refhooks._timetable import Timetable
@@ -38,7 +37,7 @@ class PlannedReference:
     """A reference of the call, resolved.
 
     Attributes:
-        picture: RGB, upright.
+        opened: Its picture.
         used: The same with what its content masks hide in grey: what the model is given.
         strategy: What it does over the run.
         methods: The method of each of the strategy's stages.
@@ -47,8 +46,8 @@ class PlannedReference:
         masks: Those that cover less than everything.
     """
 
-    picture: Image
-    used: Image
+    opened: Opened
+    used: Opened
     strategy: Strategy
     methods: tuple[Method, ...]
     size: Size | None = None
@@ -62,6 +61,7 @@ class Plan:
 
     Attributes:
         references: In the order of the call.
+        source: The picture being edited; ``None`` where there is none.
         size: Of the output.
         guidance: Scale and negative prompts.
         from_noise: Whether the run starts from noise alone, not from the source.
@@ -73,6 +73,7 @@ class Plan:
     """
 
     references: tuple[PlannedReference, ...]
+    source: Opened | None
     size: Size
     guidance: Guidance
     from_noise: bool
@@ -91,18 +92,12 @@ def make_plan(editor: Editor, request: Request) -> Plan:
         UnknownNameError: A method that no live plugin registers.
     """
     family = editor.family
-    for prompt in (*request.prompts, *request.negative):
-        family.check_prompt(prompt)
-    if len(request.references) > family.max_references:
-        raise InputError(
-            f"{family.name} takes at most {family.max_references} references, the source included;"
-            f" got {len(request.references)}"
-        )
-    references = _resolve(editor, request.references)
-    source = references[0].picture if references else None
-    if source is not None and editor.checkpoint.judge is not None:
-        _warn(editor.checkpoint.judge(source))
-    size = family.output_size(source, request.height, request.width, request.resolution)
+    _check_call(family, request)
+    pictures = [open_picture(reference.image) for reference in request.references]
+    source = _source(editor, request, pictures)
+    references = _resolve(editor, request.references, pictures, source)
+    picture = None if source is None else source.picture
+    size = family.output_size(picture, request.height, request.width, request.resolution)
     steps = request.steps or family.default_steps
     scheduler, sigmas, timesteps = family.schedule(
         steps, size, steps_in_all(steps, request.denoise)
@@ -115,6 +110,7 @@ def make_plan(editor: Editor, request: Request) -> Plan:
     references = _sized(editor, request.references, references, timetable)
     return Plan(
         references=references,
+        source=source,
         size=size,
         guidance=Guidance(
             scale=family.default_cfg if request.cfg is None else request.cfg,
@@ -123,13 +119,39 @@ def make_plan(editor: Editor, request: Request) -> Plan:
         from_noise=request.denoise == 1.0,
         scheduler=scheduler,
         timesteps=timesteps,
-        timetable=describe(timetable, family, references, size),
+        timetable=timetable
+        if source is None
+        else describe(timetable, family, references, source.size, size),
         shown=shown,
-        plugins=_plugins(editor, request),
+        plugins=_plugins(editor, request, source),
     )
 
 
-def _plugins(editor: Editor, request: Request) -> tuple[BoundPlugin | RunPlugin, ...]:
+def _check_call(family: Family, request: Request) -> None:
+    for prompt in (*request.prompts, *request.negative):
+        family.check_prompt(prompt)
+    if len(request.references) > family.max_references:
+        raise InputError(
+            f"{family.name} takes at most {family.max_references} references, the source included;"
+            f" got {len(request.references)}"
+        )
+
+
+def _source(editor: Editor, request: Request, pictures: Sequence[Opened]) -> Opened | None:
+    """The picture being edited: the one that is named, or else the first reference."""
+    if request.source is not None:
+        return open_picture(request.source)
+    if not pictures:
+        return None
+    source, judge = pictures[0], editor.checkpoint.judge
+    if judge is not None and not source.handed:
+        _warn(judge(source.picture))
+    return source
+
+
+def _plugins(
+    editor: Editor, request: Request, source: Opened | None
+) -> tuple[BoundPlugin | RunPlugin, ...]:
     """The plugins of the call, valid; descriptions are bound when the run starts."""
     given = [*request.plugins]
     if request.edit_mask is not None:
@@ -144,19 +166,25 @@ def _plugins(editor: Editor, request: Request) -> tuple[BoundPlugin | RunPlugin,
     for plugin in plugins:
         if isinstance(plugin, BoundPlugin):
             plugin.check()
+        elif hasattr(plugin, "check"):
+            plugin.check(None if source is None else source.size)
     return tuple(plugins)
 
 
-def _resolve(editor: Editor, references: Sequence[Reference]) -> tuple[PlannedReference, ...]:
+def _resolve(
+    editor: Editor,
+    references: Sequence[Reference],
+    pictures: Sequence[Opened],
+    source: Opened | None,
+) -> tuple[PlannedReference, ...]:
     strategies = [as_strategy(entry.strategy, editor.family.native) for entry in references]
     methods = [resolve_methods(editor, strategy) for strategy in strategies]
-    pictures = [load_picture(reference.image) for reference in references]
     planned = []
-    for number, strategy in enumerate(strategies):
-        picture = pictures[number]
-        masks = cover_masks(strategy.masks, number, size_of(pictures[0]), size_of(picture))
-        used = hide(picture, masks)
-        planned.append(PlannedReference(picture, used, strategy, methods[number], masks=masks))
+    for number, (strategy, opened) in enumerate(zip(strategies, pictures, strict=True)):
+        frame = opened.size if source is None else source.size
+        masks = cover_masks(strategy.masks, number, frame, opened.size)
+        used = opened.hiding(hide(opened.picture, masks))
+        planned.append(PlannedReference(opened, used, strategy, methods[number], masks=masks))
     return tuple(planned)
 
 
@@ -182,7 +210,7 @@ def resolve_methods(editor: Editor, strategy: Strategy) -> tuple[Method, ...]:
 def _shown(references: Sequence[PlannedReference], timetable: Timetable) -> tuple[Shown, ...]:
     """The text encoder sees a picture that acts at any step, unless its strategy says otherwise."""
     return tuple(
-        Shown(number + 1, reference.used)
+        Shown(number + 1, reference.used.picture)
         for number, reference in enumerate(references)
         if reference.strategy.vision == "always"
         or (reference.strategy.vision == "auto" and any(timetable.strengths(number)))
@@ -198,7 +226,7 @@ def _sized(
     return tuple(
         attrs.evolve(
             reference,
-            size=editor.family.reference_size(reference.picture, given[number].resolution),
+            size=_size(editor, reference.opened, given[number].resolution),
             gives_tokens=any(
                 getattr(method, "gives_tokens", True)
                 for stage, method in enumerate(reference.methods)
@@ -209,6 +237,13 @@ def _sized(
         else reference
         for number, reference in enumerate(references)
     )
+
+
+def _size(editor: Editor, opened: Opened, resolution: int | str | None) -> Size:
+    """What an edit before made is taken as it is, unless the call says otherwise."""
+    if opened.handed and resolution is None:
+        return opened.size
+    return editor.family.reference_size(opened.picture, resolution)
 
 
 def _warn(message: str | None) -> None:

@@ -30,7 +30,8 @@ class Request:
     Attributes:
         prompts: One or more.
         negative: As many.
-        references: The source first, if there is one.
+        references: In the order of the call; the first is the source, if none is named.
+        source: The picture being edited, where it is not the first reference.
         seeds: One a picture of each prompt.
         steps: ``None``: the checkpoint's own number.
         denoise: Above 0, up to 1.
@@ -46,6 +47,7 @@ class Request:
     prompts: tuple[str, ...]
     negative: tuple[str, ...]
     references: tuple[Reference, ...]
+    source: Any
     seeds: tuple[int, ...]
     steps: int | None
     denoise: float
@@ -80,6 +82,7 @@ def make_request(
     callback: Any = None,
     check: Literal["final", "eager"] = "final",
     record_attention: Any = False,
+    source: Any = None,
 ) -> Request:
     """Return the validated request.
 
@@ -98,6 +101,7 @@ def make_request(
         prompts=prompts,
         negative=_negatives(negative_prompt, len(prompts)),
         references=_references(image, strategy, references),
+        source=source,
         seeds=_seeds(seed, whole(n, "n", 1, 4096)),
         steps=_optional(steps, "steps", 1, MAX_STEPS),
         denoise=_denoise(denoise),

@@ -36,6 +36,8 @@ class EditResult:
         attention_share: How much of the target's attention each group of keys got,
             ``[N,blocks,1+references]``, means over queries, heads and batch in the branch ``cond``:
             first text and target together, then each reference. ``None`` unless recorded.
+        retouched: Whether a plugin, such as an edit mask, could change the pictures after they were
+            decoded: then ``latents`` do not hold what the pictures show.
     """
 
     images: tuple[Image.Image, ...] = attrs.field(repr=False)
@@ -43,6 +45,7 @@ class EditResult:
     timetable: Timetable = attrs.field(repr=False)
     seeds: tuple[int, ...]
     attention_share: Tensor | None = attrs.field(default=None, repr=False)
+    retouched: bool = attrs.field(default=False, repr=False)
 
     @property
     def image(self) -> Image.Image:

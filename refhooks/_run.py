@@ -106,6 +106,7 @@ def run_edit(editor: Editor, request: Request) -> EditResult:
             timetable=run.timetable,
             seeds=request.seeds * len(request.prompts),
             attention_share=recorded,
+            retouched=run.hooks.retouches,
         )
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import cattrs
 
+from refhooks._mask import Mask
+from refhooks._mask_file import read_mask
 from refhooks._names import did_you_mean, listed
 from refhooks._read import read_table
 from refhooks._registry import load_registry
@@ -44,15 +46,17 @@ class ReferenceTable:
     resolution: Any = None
     vision: Any = "auto"
     stage: Any = None
+    mask: Any = None
 
 
 @attrs.frozen
 class FileTable:
-    """A whole file: either references, or the stages of one."""
+    """A whole file: either references, or the stages and masks of one."""
 
     reference: Any = None
     vision: Any = "auto"
     stage: Any = None
+    mask: Any = None
 
 
 _converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
@@ -62,12 +66,12 @@ def load_strategy(path: str | Path) -> Strategy:
     """Return the strategy of a file with top-level ``[[stage]]``.
 
     Args:
-        path: Ends in .toml or .json; at most 1 MiB.
+        path: Ends in .toml or .json; at most 1 MiB. Pictures of masks are relative to its folder.
 
     Raises:
         StrategyError: The file cannot be read, or holds what is no strategy; the message names the
-            file, the stage and the key.
-        UnknownNameError: A method, schedule or switch that no live plugin registers.
+            file, the stage or mask, and the key.
+        UnknownNameError: A method, schedule, switch or mask shape that no live plugin registers.
     """
     file = _file(Path(path))
     if file.reference is not None:
@@ -95,8 +99,8 @@ def load_references(path: str | Path) -> tuple[Reference, ...]:
             f"{path} has no [[reference]]: it is the strategy of one picture given elsewhere; read"
             " it with load_strategy"
         )
-    if file.stage is not None or file.vision != "auto":
-        raise StrategyError(f"{path}: stage and vision belong into a [[reference]] of it")
+    if file.stage is not None or file.mask is not None or file.vision != "auto":
+        raise StrategyError(f"{path}: stage, mask and vision belong into a [[reference]] of it")
     return _Loader(load_registry(), Path(path)).references(file.reference)
 
 
@@ -123,8 +127,8 @@ def dump_strategy(
         The path written.
 
     Raises:
-        StrategyError: It holds what no file can: a picture in memory, a function, or a method,
-            schedule or switch that is not registered.
+        StrategyError: It holds what no file can: a picture in memory, an array, a function, or a
+            method, schedule, switch or mask shape that is not registered.
         InputError: The file cannot be written.
     """
     place = Path(path)
@@ -188,8 +192,14 @@ class _Loader:
             self._stage(entry, f"{place}stage {number}")
             for number, entry in enumerate(self._list(table.stage, "stage", place), 1)
         ]
+        masks = []
+        if table.mask is not None:
+            masks = [
+                self._mask(entry, f"{place}mask {number}")
+                for number, entry in enumerate(self._list(table.mask, "mask", place), 1)
+            ]
         with _at(self._label(label)):
-            return Strategy(stages, vision=table.vision)
+            return Strategy(stages, vision=table.vision, masks=masks)
 
     def _reference(self, data: Any, label: str) -> Reference:
         table: ReferenceTable = _table(ReferenceTable, data, self._label(label))
@@ -198,7 +208,7 @@ class _Loader:
                 f"{self._label(label)}: image must be a picture's path, got {table.image!r:.80}"
             )
         strategy = None
-        if table.stage is not None or table.vision != "auto":
+        if (table.stage, table.vision, table.mask) != (None, "auto", None):
             strategy = self.strategy(table, label)
         with _at(self._label(label)):
             return Reference(self.path.parent / table.image, strategy, resolution=table.resolution)
@@ -218,6 +228,15 @@ class _Loader:
             if isinstance(stage.strength, str):
                 self.registry.schedule_from(stage.strength)
             return stage
+
+    def _mask(self, data: Any, label: str) -> Mask:
+        with _at(self._label(label)):
+            shape, own = read_mask(data, self.registry, self.path.parent)
+            strength = self._made(own.pop("strength", 1.0), "schedule", self.registry.schedule)
+            mask = Mask(shape, strength=strength, **own)
+            if isinstance(mask.strength, str):
+                self.registry.schedule_from(mask.strength)
+            return mask
 
     def _made(self, data: Any, kind: str, make: Callable[[str, dict[str, Any]], Any]) -> Any:
         """Make what a table describes; anything else is left to the stage to judge."""

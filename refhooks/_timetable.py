@@ -49,18 +49,43 @@ class Timetable:
         return tuple(row.strength if stage in (None, row.stage) else 0.0 for row in rows)
 
     def cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-        """Return the heads of the table and its lines: step, noise level, then each reference."""
-        references = range(len(self.steps[0].rows))
-        heads = ("step", "sigma", *[f"reference {number + 1}" for number in references])
-        lines = [
-            (
-                f"{planned.step.index + 1}/{planned.step.total}",
-                f"{planned.step.sigma:.3f}",
-                *[f"{row.method} {row.strength:.2f} {row.band}" for row in planned.rows],
-            )
-            for planned in self.steps
+        """Return the heads of the table and its lines.
+
+        Step, noise level, then each reference; beside it the share of the picture in which it may
+        act, and its tokens, where they change over the steps. Where not, :meth:`notes` has them.
+        """
+        columns = [
+            ("step", [f"{planned.step.index + 1}/{planned.step.total}" for planned in self.steps]),
+            ("sigma", [f"{sigma:.3f}" for sigma in self.sigmas]),
         ]
-        return heads, lines
+        for number, rows in enumerate(self._columns(), 1):
+            columns += [
+                (f"reference {number}", [f"{it.method} {it.strength:.2f} {it.band}" for it in rows])
+            ]
+            columns += [
+                (f"{name} {number}", values)
+                for name, values in _told(rows).items()
+                if len(set(values)) > 1
+            ]
+        heads = tuple(head for head, _ in columns)
+        return heads, list(zip(*[cells for _, cells in columns], strict=True))
+
+    def notes(self) -> list[str]:
+        """Return a line for each reference whose area or tokens are the same at every step."""
+        notes = []
+        for number, rows in enumerate(self._columns(), 1):
+            same = [
+                f"{name} {values[0]}"
+                for name, values in _told(rows).items()
+                if len(set(values)) == 1
+            ]
+            if same:
+                notes.append(f"reference {number}: {', '.join(same)}")
+        return notes
+
+    def _columns(self) -> list[tuple[Row, ...]]:
+        """The rows of each reference."""
+        return list(zip(*[planned.rows for planned in self.steps], strict=True))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the timetable as what JSON can hold; indices count from 0."""
@@ -96,11 +121,21 @@ class Timetable:
         return plot_timetable(self, path)
 
     def __str__(self) -> str:
-        """Return a plain-text table, one line a step."""
+        """Return a plain-text table, one line a step, and the notes under it."""
         heads, body = self.cells()
         widths = [max(map(len, column)) for column in zip(heads, *body, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
             for line in [heads, *body]
         ]
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.notes()])
+
+
+def _told(rows: tuple[Row, ...]) -> dict[str, list[str]]:
+    """What is known of a reference at every step, beside its method and strength."""
+    told: dict[str, list[str]] = {}
+    if all(row.area is not None for row in rows):
+        told["area"] = [f"{row.area:.2f}" for row in rows]
+    if all(row.tokens is not None for row in rows):
+        told["tokens"] = [f"{row.tokens}" for row in rows]
+    return told

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._mask_file import shape_table
 from refhooks._strategy import Reference, Stage, Strategy
-from refhooks.errors import StrategyError
+from refhooks.errors import InputError, StrategyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from refhooks._mask import Mask, MaskShape
     from refhooks._registry import Registry
     from refhooks._timetable import Timetable
 
@@ -77,7 +79,11 @@ class Writer:
             self._stage(stage, reference, place, f"{label}stage {place + 1}")
             for place, stage in enumerate(strategy.stages)
         ]
-        return {**vision, "stage": stages}
+        masks = [
+            self._mask(mask, reference, place, f"{label}mask {place + 1}")
+            for place, mask in enumerate(strategy.masks)
+        ]
+        return {**vision, "stage": stages, **({"mask": masks} if masks else {})}
 
     def _stage(self, stage: Stage, reference: int, place: int, label: str) -> dict[str, Any]:
         method, strength, until = stage.method, stage.strength, stage.until
@@ -97,12 +103,50 @@ class Writer:
                 table["until"] = self._ended(reference, place, label, str(error))
         return table
 
+    def _mask(self, mask: Mask, reference: int, place: int, label: str) -> dict[str, Any]:
+        table = {key: value for key, value in _options(mask).items() if key != "shape"}
+        if "strength" in table:
+            try:
+                table["strength"] = self._named(
+                    mask.strength, "schedule", self.registry.schedules, label
+                )
+            except _NotPlainError as error:
+                rows = self._rows(reference, str(error))
+                table["strength"] = [row.masks[place] for _, row in rows]
+        return {**table, **self._shape(mask.shape, label)}
+
+    def _shape(self, shape: MaskShape, label: str) -> dict[str, Any]:
+        options = self._options(shape, "mask shape", self.registry.masks, label)
+        try:
+            options = shape_table(shape, options, self.registry, self._relative)
+            return {key: _plain(value) for key, value in options.items()}
+        except InputError as error:
+            raise StrategyError(f"{label}: {error}") from error
+        except _NotPlainError as error:
+            raise StrategyError(
+                f"{label}: mask shape {shape.name!r} holds {error}, which no file can hold; save it"
+                " as a black-and-white picture, and give its path"
+            ) from error
+
     def _named(self, value: Any, kind: str, known: Mapping[str, type[Any]], label: str) -> Any:
         """Return a registered value as its name and the options that are not its defaults."""
         if isinstance(value, str | float):
             return value
         if isinstance(value, tuple):
             return list(value)
+        options = self._options(value, kind, known, label)
+        try:
+            return {kind: value.name, **_plain(options)}
+        except _NotPlainError as error:
+            reason = f"{label}: {kind} {value.name!r} holds {error}, which no file can hold"
+            if kind == "method":
+                raise StrategyError(reason) from error
+            raise _NotPlainError(reason) from error
+
+    def _options(
+        self, value: Any, kind: str, known: Mapping[str, type[Any]], label: str
+    ) -> dict[str, Any]:
+        """Return the options of a registered value that are not their defaults."""
         if known.get(value.name) is not type(value):
             raise StrategyError(
                 f"{label}: {kind} {value.name!r} is not registered as {type(value).__name__}, so no"
@@ -112,13 +156,7 @@ class Writer:
             raise StrategyError(
                 f"{label}: {kind} {value.name!r} is no attrs class, so its options cannot be read"
             )
-        try:
-            return {kind: value.name, **_plain(_options(value))}
-        except _NotPlainError as error:
-            reason = f"{label}: {kind} {value.name!r} holds {error}, which no file can hold"
-            if kind == "method":
-                raise StrategyError(reason) from error
-            raise _NotPlainError(reason) from error
+        return _options(value)
 
     def _ran(self, reference: int, stage: int, label: str, reason: str) -> list[float]:
         rows = self._rows(reference, reason)
@@ -172,5 +210,5 @@ def _plain(value: Any) -> Any:
         return float(value)
     if isinstance(value, Path):
         return str(value)
-    kind = "a function" if callable(value) else f"{value!r:.80}"
+    kind = "a function" if callable(value) else f"{value!r:.80}".partition("\n")[0]
     raise _NotPlainError(kind)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from refhooks import Adapter, BoundReference, Method, ModelInfo, RunInfo
+    from refhooks_concat._projection import Projection
 
 __all__ = ["Concat"]
 
@@ -52,15 +53,16 @@ class Concat:
     name: ClassVar[str] = "concat"
     gives_tokens: ClassVar[bool] = False
 
-    projection: str | None = attrs.field(
-        default=None,
-        converter=_as_text,
-        validator=validators.optional([validators.instance_of(str), validators.min_len(1)]),
-    )
+    projection: str | None = attrs.field(default=None, converter=_as_text)
     tied: bool = attrs.field(default=False, validator=validators.instance_of(bool))
     fit: Literal["cover", "contain", "stretch"] = attrs.field(
         default="cover", validator=validators.in_(("cover", "contain", "stretch"))
     )
+
+    @projection.validator
+    def _projection_is_a_path(self, _: Any, value: object) -> None:
+        if value is not None and (not isinstance(value, str) or not value):
+            raise ValueError(f"projection must be the path of a file, got {value!r:.80}")
 
     @tied.validator
     def _tied_has_no_file(self, _: Any, value: object) -> None:
@@ -87,7 +89,7 @@ class Concat:
             layer = _projection.input_layer(run.model)
             return _Bound(reference.index, _projection.without_bias(layer, latents), None)
         held = _projection.load_projection(self._file(run.model), run.model, like=latents)
-        return _Bound(reference.index, held.project(latents), held.adapter)
+        return _Bound(reference.index, held.project(latents), held)
 
     def _file(self, model: ModelInfo) -> str:
         brought = model.files.get(self.name)
@@ -115,10 +117,10 @@ class Concat:
 
 
 class _Bound:
-    def __init__(self, slot: int, projected: Tensor, adapter: Adapter | None) -> None:
+    def __init__(self, slot: int, projected: Tensor, held: Projection | None) -> None:
         self._slot = slot
         self._projected = projected  # [1,T,width]
-        self._adapter = adapter
+        self._held = held  # the next reference with this file finds it loaded
 
     @hookimpl
     def refhooks_conditioning(self, ctx: Context, inputs: Inputs) -> Inputs:
@@ -130,10 +132,10 @@ class _Bound:
         return attrs.evolve(inputs, added=added, adapters=self._adapters(inputs))
 
     def _adapters(self, inputs: Inputs) -> tuple[Adapter, ...]:
-        known = {entry.name for entry in inputs.adapters}
-        if self._adapter is None or self._adapter.name in known:
+        ours = None if self._held is None else self._held.adapter
+        if ours is None or ours.name in {entry.name for entry in inputs.adapters}:
             return inputs.adapters
-        return (*inputs.adapters, self._adapter)
+        return (*inputs.adapters, ours)
 
 
 @hookimpl

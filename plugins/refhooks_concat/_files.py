@@ -66,8 +66,8 @@ def write_resume(path: Path, learner: Learner, kind: str, steps: int) -> None:
     named = learner.parameters
     tensors = {name: held.detach() for name, held in named.items()}
     for name, held in named.items():
-        state = learner.optimizer.state[held]
-        tensors |= {f"{moment} {name}": state[moment] for moment in _MOMENTS}
+        state = learner.optimizer.state.get(held, {})  # none where nothing depends on a layer
+        tensors |= {f"{moment} {name}": state[moment] for moment in _MOMENTS if state}
     _write(resume_place(path), tensors, {"kind": kind, "steps": str(steps)})
 
 
@@ -100,6 +100,8 @@ def resume(path: Path, learner: Learner, kind: str) -> int:
 def _restore(learner: Learner, tensors: Mapping[str, Tensor]) -> None:
     for name, held in learner.parameters.items():
         held.copy_(tensors[name])
+        if f"step {name}" not in tensors:
+            continue
         state: dict[str, Any] = {moment: tensors[f"{moment} {name}"] for moment in _MOMENTS}
         for moment in _MOMENTS[1:]:
             state[moment] = state[moment].to(held)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import torch
@@ -163,7 +163,7 @@ class Learner:
         return (self._examples.all[place] for place in places.tolist())
 
     def _new_factors(
-        self, layer: nn.Module, generator: torch.Generator
+        self, layer: Any, generator: torch.Generator
     ) -> tuple[nn.Parameter, nn.Parameter]:
         rank, sizes = self._settings.lora_rank, (layer.in_features, layer.out_features)
         down = torch.randn(rank, sizes[0], generator=generator) / math.sqrt(sizes[0])

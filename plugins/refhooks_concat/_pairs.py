@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from refhooks import InputError
+from refhooks.pictures import fit_picture, load_picture
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from PIL.Image import Image
 
     from refhooks import Size
 
 LIST = "pairs.jsonl"
 KEYS = ("source", "prompt", "target")
-FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_BYTES = 64 * 2**20
 
 
@@ -57,23 +57,14 @@ def read_pairs(folder: Path) -> tuple[Pair, ...]:
     return pairs
 
 
-def load_fitted(path: Path, size: Size | None) -> Image.Image:
+def load_fitted(path: Path, size: Size | None) -> Image:
     """Return a picture as RGB, upright, and cropped to fill a size if one is given.
 
     Raises:
         InputError: It is no picture, or too large.
     """
-    try:
-        with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as opened:
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = ImageOps.exif_transpose(opened).convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as a picture: {error}") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"{path} is too large: {error}") from error
-    if size is None or picture.size == (size.width, size.height):
-        return picture
-    return ImageOps.fit(picture, (size.width, size.height), Image.Resampling.LANCZOS)
+    picture = load_picture(path)
+    return picture if size is None else fit_picture(picture, size, "cover")
 
 
 def _pair(folder: Path, line: str, label: str) -> Pair:
@@ -91,7 +82,7 @@ def _pair(folder: Path, line: str, label: str) -> Pair:
     )
 
 
-def _inside(folder: Path, name: Any, label: str) -> Path:
+def _inside(folder: Path, name: str, label: str) -> Path:
     """A list from a stranger names nothing outside its folder, also not by a link."""
     try:
         place = (folder / name).resolve()

@@ -146,8 +146,8 @@ def input_layer(model: ModelInfo) -> Any:
 @torch.no_grad()
 def without_bias(layer: Any, latents: Tensor) -> Tensor:
     """Return ``W·latents`` of a linear layer, which may be offloaded, quantised or have a LoRA."""
-    weight = layer.weight.device
-    there = latents if weight.type == "meta" else latents.to(weight)  # its own hooks move the rest
+    place = layer.weight.device  # "meta" where the layer's own hooks fetch weights and inputs
+    there = latents if place.type == "meta" else latents.to(place)
     made: Tensor = layer(there) - layer(torch.zeros_like(there[:, :1]))
     return made.to(latents.device)
 

@@ -21,7 +21,7 @@ from refhooks_concat._pairs import LIST, read_pairs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DTYPES = ("bfloat16", "float16", "float32")
+DTYPES = ("bfloat16", "float32")  # float16 would need its gradients scaled
 
 
 @attrs.frozen(kw_only=True)

@@ -11,7 +11,7 @@ from refhooks import InputError, Mask, hookimpl
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from refhooks import Context, RunInfo
+    from refhooks import Context, RunInfo, Size
 
 __all__ = ["EditMask"]
 
@@ -33,22 +33,25 @@ class EditMask:
 
     value: Mask = attrs.field(validator=attrs.validators.instance_of(Mask))
 
-    def bind_run(self, run: RunInfo) -> Any:
-        """Return the object that keeps the source.
+    def check(self, frame: Size | None) -> None:
+        """Refuse a mask that cannot be used on a picture of this size.
 
         Raises:
-            InputError: The mask covers nothing, there is no source, or ``strength`` varies.
+            InputError: The mask covers nothing, there is no picture, or it has a strength.
         """
-        if run.source is None:
+        if frame is None:
             raise InputError("an edit mask needs a source picture, but image is None")
         if self.value.strength != 1.0:
             raise InputError("an edit mask has no strength: what it protects stays to the pixel")
-        cover = run.source.cover(self.value)
-        if not bool((cover > 0).any()):
+        if not bool((self.value.cover(frame) > 0).any()):
             raise InputError(
                 "the edit mask covers nothing, so nothing could change; invert=True turns it around"
             )
-        return _Keep(run, cover)
+
+    def bind_run(self, run: RunInfo) -> Any:
+        """Return the object that keeps the source."""
+        assert run.source is not None  # noqa: S101  check refuses that
+        return _Keep(run, run.source.cover(self.value))
 
 
 class _Keep:

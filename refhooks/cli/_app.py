@@ -8,7 +8,13 @@ from typing import Any
 import click
 
 from refhooks.cli._command import App, Command
-from refhooks.cli._options import model_options, option, output_option, sampling_options
+from refhooks.cli._options import (
+    mask_options,
+    model_options,
+    option,
+    output_option,
+    sampling_options,
+)
 
 __all__ = ["main"]
 
@@ -55,6 +61,7 @@ def main() -> None:
     help="One more picture, 'Picture 2' of the prompt and so on; may be repeated. STRENGTH as for"
     " --strength, such as coat.png:cross_attn:0.4:1.0.",
 )  # fmt: skip
+@mask_options
 @sampling_options
 @output_option
 @option(
@@ -69,9 +76,11 @@ def edit(**given: Any) -> None:
     embedded model is used, which is small and knows drawn scenes only.
     """
     from refhooks.cli._edit import EditOptions, run_edit  # noqa: PLC0415  imports torch
+    from refhooks.cli._masks import MaskOptions  # noqa: PLC0415
     from refhooks.cli._model import ModelOptions  # noqa: PLC0415
 
-    run_edit(EditOptions(model=ModelOptions.take(given), **given))
+    model, masks = ModelOptions.take(given), MaskOptions.take(given)
+    run_edit(EditOptions(model=model, masks=masks, **given))
 
 
 @main.command(cls=Command, examples=PLAN_EXAMPLES)
@@ -83,13 +92,18 @@ def edit(**given: Any) -> None:
     type=click.IntRange(1, 1000),
     help="Denoising steps; may be left out with --model, which has a number of its own.",
 )
+@option(
+    "Plan", "--denoise", type=float, metavar="0-1", default=1.0,
+    help="As for edit: below 1 the noise levels begin lower.",
+)  # fmt: skip
 @option("Plan", "--plot", metavar="PNG", help="Draw strength over steps, coloured by method.")
 @option("Plan", "--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @option(
     "Model",
     "--model",
     metavar="NAME",
-    help="Show the noise levels of this model; without it they are unshifted.",
+    help="Show the noise levels of this model and, if FILE names pictures, where each one acts and"
+    " how many tokens it takes; without it the levels are unshifted.",
 )
 @option(
     "Model",

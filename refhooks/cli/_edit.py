@@ -16,6 +16,7 @@ from refhooks._registry import load_registry
 from refhooks._request import make_request
 from refhooks._strategy import Reference, Stage, Strategy
 from refhooks._strategy_file import load_references_or_strategy
+from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import ModelOptions, ModelPlan, open_editor, plan_model
 from refhooks.cli._parse import parse_reference, parse_strength
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from refhooks._registry import Registry
     from refhooks._request import Callback
     from refhooks._result import EditResult
+    from refhooks.cli._masks import MaskOptions, Masks
 
 
 @attrs.frozen(kw_only=True)
@@ -39,6 +41,7 @@ class EditOptions:
     """What the command was given."""
 
     model: ModelOptions
+    masks: MaskOptions
     image: str
     prompt: str
     output: str
@@ -47,6 +50,7 @@ class EditOptions:
     strategy_file: str | None
     references: tuple[str, ...]
     steps: int | None
+    denoise: float
     seed: int | None
     count: int
     cfg: float | None
@@ -63,6 +67,7 @@ class EditOptions:
             "negative_prompt": self.negative,
             "cfg": self.cfg,
             "steps": self.steps,
+            "denoise": self.denoise,
             "seed": self.seed,
             "height": self.height,
             "width": self.width,
@@ -86,12 +91,20 @@ class _Job:
     model: ModelPlan
     source: Reference | None
     references: tuple[Reference, ...]
+    masks: Masks
 
     def steering(self, native: str) -> dict[str, Any]:
         """Return what ``Editor.edit`` takes as source and its strategy."""
         if self.source is not None:
-            return {"image": self.source, "strategy": None}
-        return {"image": self.options.image, "strategy": self.options.strategy(native)}
+            strategy = self.masks.added(self.source.strategy, native)
+            return {"image": attrs.evolve(self.source, strategy=strategy), "strategy": None}
+        strategy = self.masks.added(self.options.strategy(native), native)
+        return {"image": self.options.image, "strategy": strategy}
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the other arguments of ``Editor.edit``."""
+        edit_mask = None if self.masks.edit is None else self.masks.edit.mask
+        return {**self.options.arguments(self.references), "edit_mask": edit_mask}
 
 
 def run_edit(options: EditOptions) -> None:
@@ -120,11 +133,13 @@ def _check(options: EditOptions, registry: Registry) -> _Job:
     named = tuple(parse_reference(text, registry) for text in options.references)
     references = (*listed, *named)
     pictures = [options.image, *[str(entry.image) for entry in references]]
-    for picture in pictures:
-        load_picture(picture)
+    masks = options.masks.read(registry)
+    everyone = (source or Reference(options.image), *references)
+    files = masks.check(everyone, [load_picture(picture) for picture in pictures])
     preview = options.preview_every is not None
+    pictures += [str(file) for file in files]
     target = check_places(options.output, count=options.count, preview=preview, pictures=pictures)
-    job = _Job(options, target, plan_model(options.model, registry), source, references)
+    job = _Job(options, target, plan_model(options.model, registry), source, references, masks)
     _check_arguments(job)
     return job
 
@@ -152,24 +167,26 @@ def _check_arguments(job: _Job) -> None:
         None,
         prompt=job.options.prompt,
         **job.steering("default"),
-        **job.options.arguments(job.references),
+        **job.arguments(),
     )
     call.apply_defaults()
     arguments = dict(call.arguments)
     del arguments["self"]
     make_request(**arguments)
+    check_denoise(job.options.denoise, job.options.steps)
 
 
 def _edit(editor: Editor, job: _Job) -> EditResult:
     options = job.options
     steering = job.steering(editor.family.native)
+    say_denoise(options.denoise, options.steps or editor.family.default_steps)
     with _watched(editor, job) as callback:
         return editor.edit(
             steering["image"],
             options.prompt,
             strategy=steering["strategy"],
             callback=callback,
-            **options.arguments(job.references),
+            **job.arguments(),
         )
 
 

@@ -57,9 +57,27 @@ model_options = _together(
            help="A LoRA as a .safetensors file; may be repeated."),
 )  # fmt: skip
 
+mask_options = _together(
+    option("Masks", "--mask-region", metavar="FILE|BOX", multiple=True,
+           help="Where in the picture IMAGE steers the edit: what is white in a picture, or"
+           " x,y,width,height in pixels or percent, such as 10%,10%,50%,50%. May be repeated: then"
+           " where all of them cover."),
+    option("Masks", "--mask-content", metavar="FILE|BOX", multiple=True,
+           help="Which part of IMAGE is used to steer; the rest of it is hidden. May be repeated."),
+    option("Masks", "--edit-mask", metavar="FILE|BOX",
+           help="Where the picture may change at all; the rest of it stays as it is in IMAGE."),
+    option("Masks", "--feather", metavar="PIXELS", type=float,
+           help="Let these masks fade out over so many pixels of IMAGE, outside of their edges."),
+    option("Masks", "--invert-masks", is_flag=True,
+           help="What these masks do not cover counts instead."),
+)  # fmt: skip
+
 sampling_options = _together(
     option("Sampling", "--steps", metavar="N", type=click.IntRange(1, 1000),
            help="Denoising steps; by default the model's own number."),
+    option("Sampling", "--denoise", type=float, metavar="0-1", default=1.0,
+           help="How far to go back to noise; below 1 the edit starts from IMAGE itself, and keeps"
+           " more of it."),
     option("Sampling", "--seed", metavar="N", type=click.IntRange(0),
            help="The same seed gives the same picture; by default a new one, which is printed."),
     option("Sampling", "-n", "count", metavar="N", type=click.IntRange(1, 4096), default=1,

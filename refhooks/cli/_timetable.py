@@ -14,6 +14,7 @@ from rich.text import Text
 from refhooks._planned import plan
 from refhooks._registry import load_registry
 from refhooks._strategy_file import load_references_or_strategy
+from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._terminal import printable, say, tell
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class PlanOptions:
 
     file: str
     steps: int | None
+    denoise: float
     plot: str | None
     as_json: bool
     model: str | None
@@ -52,12 +54,14 @@ def run_plan(options: PlanOptions) -> None:
         RefhooksError: The file, a number or the model cannot be used.
     """
     what = load_references_or_strategy(options.file)
+    check_denoise(options.denoise, options.steps)
     timetable = plan(
         what,
         options.steps,
         editor=None if options.model is None else _editor(options.model),
         height=options.height,
         width=options.width,
+        denoise=options.denoise,
     )
     if options.as_json:
         click.echo(json.dumps({"model": options.model, **timetable.as_dict()}, indent=2))
@@ -65,6 +69,7 @@ def run_plan(options: PlanOptions) -> None:
         _print(timetable)
         if options.model is None:
             say("note", "unshifted noise levels; --model shows those of a model", "cyan")
+        say_denoise(options.denoise, len(timetable.steps))
     if options.plot is not None:
         written = timetable.save_plot(options.plot)
         if not options.as_json:
@@ -82,11 +87,15 @@ def _print(timetable: Timetable) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=UNWRAPPED)
     heads, lines = timetable.cells()
+    references = {f"reference {row.reference + 1}" for row in timetable.steps[0].rows}
     table = Table(box=None, pad_edge=False, header_style="bold")
     for head in heads:
         table.add_column(head)
     for planned, line in zip(timetable.steps, lines, strict=True):
-        styles = ("", "", *[STYLES[row.band] for row in planned.rows])
+        bands = iter(planned.rows)
+        styles = [STYLES[next(bands).band] if head in references else "" for head in heads]
         cells = zip(line, styles, strict=True)
         table.add_row(*[Text(printable(cell), style=style) for cell, style in cells])
     console.print(table)
+    for note in timetable.notes():
+        tell(note)

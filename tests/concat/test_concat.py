@@ -267,3 +267,24 @@ def test_a_strategy_file_names_a_projection(edit, write, tmp_path):
 
     assert strategy == rh.load_strategy(written)
     assert torch.isfinite(edit(strategy=rh.load_strategy(written)).latents).all()
+
+
+def test_masks_confine_what_is_added(edit, write):
+    """Exactly nothing outside of a region, and the whole of it inside."""
+    seen = {}
+
+    def run(name, masks):
+        class Last:
+            @rh.hookimpl(trylast=True)
+            def refhooks_conditioning(self, inputs):
+                seen[name] = inputs.added[0].unflatten(0, (4, 4))  # [rows,columns,width]
+
+        stage = rh.Stage(rh.method("concat", projection=write()), 0.7)
+        strategy = rh.Strategy([stage], masks=masks)
+        edit(tiny.picture(0, (32, 32)), strategy=strategy, plugins=[Last()], cfg=1.0)
+
+    run("whole", [])
+    run("left", [rh.mask("0%,0%,50%,100%")])
+
+    assert not seen["left"][:, 2:].any()
+    assert torch.equal(seen["whole"][:, :2], seen["left"][:, :2])

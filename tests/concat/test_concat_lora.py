@@ -11,6 +11,7 @@ import torch
 from joining import CHANNELS, SIZES, TO_Q, WIDTH, lora, random
 
 import refhooks as rh
+from refhooks_concat import _projection
 
 LAYERS = {
     TO_Q: (WIDTH, WIDTH),
@@ -87,8 +88,8 @@ def test_it_equals_merged_weights(edit, pipe, write, strength, cfg):
 
 
 @pytest.mark.usefixtures("untouched")
-def test_references_with_one_file_share_it(edit, pipe, write):
-    """It is added once, whatever the number of references; another file's is added besides."""
+def test_references_with_one_file_share_it(edit, pipe, write, monkeypatch):
+    """It is read and added once, whatever their number; another file's is added besides."""
     path, other = write(tensors=tensors()), write("other.safetensors", tensors=lora())
     seen = []
 
@@ -103,7 +104,11 @@ def test_references_with_one_file_share_it(edit, pipe, write):
         references = [rh.Reference(*pair) for pair in zip(pictures, others, strict=True)]
         return edit(strategy=first, references=references, plugins=[Last()], cfg=1.0).latents
 
-    ours = run(path, path)
+    with monkeypatch.context() as patch:
+        loaded, load = [], _projection._load
+        patch.setattr(_projection, "_load", lambda *args: loaded.append(1) or load(*args))
+        ours = run(path, path)
+    assert loaded == [1]
     with merged(pipe):
         theirs = run(write("a.safetensors"), write("b.safetensors"))
 

@@ -216,7 +216,7 @@ def test_what_is_no_picture_is_refused(fresh, pairs, tmp_path):
     """By its name."""
     (pairs / "1-edited.png").write_text("not a picture")
 
-    with pytest.raises(rh.InputError, match=r"1-edited.png cannot be read as a picture"):
+    with pytest.raises(rh.InputError, match=r"1-edited.png is not a PNG, JPEG or WEBP"):
         train(fresh, job(pairs, tmp_path), Settings())
 
 

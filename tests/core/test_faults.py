@@ -32,7 +32,6 @@ def unharmed(pipe, edit, clean):
 @pytest.mark.parametrize("hook", HOOKS)
 def test_an_error_keeps_its_type_and_names_its_place(edit, hook, error, at, given):
     """At the first, middle and last step of every hook, in a plugin and in a method."""
-
     at = 2 if hook == "refhooks_image" else at  # which comes after the last step
 
     def fail(ctx):
@@ -125,14 +124,17 @@ def forward_hooks(model):
 
 
 def made_wrong(hook, spoil):
-    """Return an implementation of a hook that spoils the value the hook may change."""
+    """Return an implementation of a hook that spoils the value the hook may change.
+
+    Hooks are called by the names of their arguments, so each needs a function of its own.
+    """
     return {
-        "refhooks_step": lambda latents: spoil(latents),
-        "refhooks_branches": lambda branches: spoil(branches),
-        "refhooks_conditioning": lambda inputs: spoil(inputs),
+        "refhooks_step": lambda latents: spoil(latents),  # noqa: PLW0108
+        "refhooks_branches": lambda branches: spoil(branches),  # noqa: PLW0108
+        "refhooks_conditioning": lambda inputs: spoil(inputs),  # noqa: PLW0108
         "refhooks_attention": lambda layout: [spoil(layout)],
-        "refhooks_velocity": lambda velocity: spoil(velocity),
-        "refhooks_image": lambda images: spoil(images),
+        "refhooks_velocity": lambda velocity: spoil(velocity),  # noqa: PLW0108
+        "refhooks_image": lambda images: spoil(images),  # noqa: PLW0108
     }[hook]
 
 

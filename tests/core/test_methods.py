@@ -170,11 +170,15 @@ def test_two_references_are_guided_each_by_itself(edit):
     }
 
 
-@pytest.mark.parametrize("name", ["default", "inject", "guidance"])
-def test_strength_acts_between_0_and_1(edit, name):
+@pytest.mark.parametrize(
+    "method",
+    ["default", "inject", "guidance", rh.method("concat", tied=True)],
+    ids=["default", "inject", "guidance", "concat"],
+)
+def test_strength_acts_between_0_and_1(edit, method):
     """Every strength gives a picture of its own."""
     latents = [
-        edit(strategy=rh.Strategy(rh.Stage(name, strength), vision="always")).latents
+        edit(strategy=rh.Strategy(rh.Stage(method, strength), vision="always")).latents
         for strength in (0, 0.25, 0.5, 1)
     ]
 

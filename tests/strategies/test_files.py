@@ -62,6 +62,28 @@ switches = made(rh.switch, "sigma", st.fixed_dictionaries({"below": above_zero})
     rh.switch, "progress", st.fixed_dictionaries({"at": above_zero})
 )
 visions = st.sampled_from(["auto", "always", "never"])
+# What a path may hold: no separators, and no lone surrogates, which UTF-8 cannot hold.
+letters = st.characters(codec="utf-8", exclude_characters="/\\\0")
+names = st.text(letters, min_size=1, max_size=12).filter(lambda name: name.strip(". ") == name)
+percent = st.integers(1, 100).map("{}%".format) | st.floats(0.01, 1e4) | st.integers(1, 10_000)
+shapes = st.one_of(
+    st.fixed_dictionaries({"image": names.map(Path("/masks").joinpath)}),
+    st.fixed_dictionaries({"alpha": names.map(Path("/masks").joinpath)}),
+    st.fixed_dictionaries({"box": st.lists(percent, min_size=4, max_size=4)}),
+    st.fixed_dictionaries(
+        {"polygon": st.lists(st.tuples(percent, percent), min_size=3, max_size=5)}),
+)  # fmt: skip
+held = st.one_of(
+    share, st.lists(share, min_size=1, max_size=5), st.just("0:1"),
+    made(rh.schedule, "linear", st.fixed_dictionaries({"start": share, "end": share})),
+)  # fmt: skip
+common = {"invert": st.booleans(), "feather": st.floats(0, 4096), "strength": held}
+content = {"kind": st.just("content"), "soft": st.booleans(), **common}
+region = {"kind": st.just("region"), "text": st.sampled_from(["full", "area", "none"]), **common}
+masks = st.builds(
+    lambda shape, options: rh.mask(**shape, **options),
+    shapes, st.just({}) | st.fixed_dictionaries(content) | st.fixed_dictionaries(region),
+)  # fmt: skip
 
 
 @st.composite
@@ -71,12 +93,9 @@ def strategies(draw):
     until = [draw(st.just(end) | switches) for end in numbers]
     until.append(draw(st.none() | switches))
     stages = [rh.Stage(draw(methods), draw(strengths), until=end) for end in until]
-    return rh.Strategy(stages, vision=draw(visions))
+    return rh.Strategy(stages, vision=draw(visions), masks=draw(st.lists(masks, max_size=2)))
 
 
-# What a path may hold: no separators, and no lone surrogates, which UTF-8 cannot hold.
-letters = st.characters(codec="utf-8", exclude_characters="/\\\0")
-names = st.text(letters, min_size=1, max_size=12).filter(lambda name: name.strip(". ") == name)
 quick = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -86,7 +105,7 @@ quick = settings(
 @quick
 @given(strategy=strategies())
 def test_a_strategy_survives_a_file(tmp_path, ending, strategy):
-    """Every method, schedule and switch with every option, exactly; and again from there."""
+    """Every method, schedule, switch and mask with every option, exactly; again from there."""
     place = rh.dump_strategy(strategy, tmp_path / f"s.{ending}")
     text = place.read_text(encoding="utf-8")
 
@@ -186,7 +205,6 @@ BAD = {
     "unknown key of a reference": (REFERENCE + 'visoin = "never"\n' + INNER,
                                    "reference 1: unknown key 'visoin'. Did you mean 'vision'?"),
     "unknown key at the top": (STAGE + "[[referense]]", "Did you mean 'reference'?"),
-    "mask": (STAGE + '[[mask]]\nkind = "region"', "unknown key 'mask'"),
     "unknown method": (REFERENCE + REFERENCE + INNER.replace("inject", "injekt"),
                        "reference 2, stage 1: there is no method 'injekt'. Did you mean 'inject'?"),
     "unknown schedule": (STAGE + 'strength = { schedule = "liner" }',
@@ -222,7 +240,7 @@ BAD = {
     "stage is a list of numbers": ("stage = [3]", "stage 1 must be a table"),
     "no picture": ("[[reference]]\n" + INNER, "reference 1: image must be a picture's path"),
     "resolution": (REFERENCE + "resolution = 0", "must be a pixel area or 'native', got 0"),
-    "both": (REFERENCE + STAGE, "stage and vision belong into a [[reference]]"),
+    "both": (REFERENCE + STAGE, "stage, mask and vision belong into a"),
     "nan": (STAGE + "strength = nan", "holds nan; every number must be finite"),
     "inf": (STAGE + "until = { switch = 'sigma', below = -inf }", "holds -inf; every number"),
     "deep": ("x = " + "[" * 33 + "]" * 33, "is nested deeper than 32 levels"),
