@@ -236,7 +236,8 @@ def _about(figures: Mapping[str, Any]) -> str:
 
 Some methods have several forms: `inject` alone has five. Each form edited the same held-out scenes
 of the embedded model's world: {figures["scenes"]} of each kind of edit, {figures["steps"]} steps,
-guidance {figures["cfg"]:g}, the same seeds. The right answers are known, so two things can be measured:
+guidance {figures["cfg"]:g}, the same seeds. The right answers are known, so two things can be
+measured:
 
 - *edit done*: 1 is the right answer in the region that should change, 0 is no better than the
   source;
@@ -261,8 +262,8 @@ def _local(figures: Mapping[str, Any]) -> str:
 ## Edit done / kept
 
 Over {", ".join(part)}.
-At strength 0, which is the same for every form, *edit done* is {_mean(found[0], "done", "kept"):.2f}
-and *kept* is 0 by its definition. *Rises* is the rank correlation.
+At strength 0, the same for every form, *edit done* is {_mean(found[0], "done", "kept"):.2f},
+*kept* is 0 by its definition. *Rises* is the rank correlation.
 
 {_table(found, verdicts)}
 A form with `keep` gives the model its own tokens besides. Most of what is seen there is `default`

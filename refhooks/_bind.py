@@ -44,8 +44,11 @@ def bind_source(opened: FamilyRun, plan: Plan) -> Source | None:
     @functools.cache
     def pixels() -> Tensor:
         shape = (plan.size.width, plan.size.height)
-        held = np.asarray(source.picture.resize(shape, Image.Resampling.LANCZOS))
-        return torch.from_numpy(held / np.float32(255)).permute(2, 0, 1).unsqueeze(0)
+        held = [
+            np.asarray(picture.resize(shape, Image.Resampling.LANCZOS))
+            for picture in source.pictures
+        ]
+        return torch.from_numpy(np.stack(held) / np.float32(255)).permute(0, 3, 1, 2)
 
     return Source(frame=source.size, size=plan.size, grid=opened.grid, encode=encode, pixels=pixels)
 
@@ -153,7 +156,10 @@ def _fitted(encode: Callable[[str], Tensor], confinement: Confinement | None, fi
 
 
 def _encoders(opened: FamilyRun, used: Opened, own: Size, target: Size) -> Any:
-    """A picture is encoded when a method first asks, and once a run for each way to fit it."""
+    """A picture is encoded when a method first asks, and once a run for each way to fit it.
+
+    One that has the size of both is the same, however it is fitted.
+    """
 
     @functools.cache
     def encode() -> Tensor:
@@ -163,4 +169,6 @@ def _encoders(opened: FamilyRun, used: Opened, own: Size, target: Size) -> Any:
     def encode_fitted(fit: str) -> Tensor:
         return used.encode_fitted(opened, target, fit)
 
+    if used.size == own == target:
+        return encode, lambda _fit: encode()
     return encode, encode_fitted

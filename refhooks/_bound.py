@@ -131,11 +131,11 @@ class BoundReference:
 
     @property
     def latents(self) -> Tensor:
-        """The clean reference latents ``r`` on the picture's own grid, ``[1,R,C]``."""
+        """The clean reference latents ``r`` on the picture's own grid, ``[1 or B,R,C]``."""
         return self._encode()
 
     def fitted(self, fit: str = "cover") -> Tensor:
-        """Return ``r`` on the target's grid, ``[1,T,C]``.
+        """Return ``r`` on the target's grid, ``[1 or B,T,C]``.
 
         The picture is fitted in pixels before it is encoded.
 

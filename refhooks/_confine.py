@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 import torch
@@ -35,6 +35,7 @@ class Placed:
             model none.
         soft: Whether a content mask scales tokens.
         text: For ``region``: weight of the reference for the prompt's tokens, 0–1.
+        pixels: For ``region``: cover of the output's pixels ``[height,width]``.
     """
 
     place: int
@@ -44,15 +45,17 @@ class Placed:
     own: Tensor | None = None
     soft: bool = False
     text: float = 1.0
+    pixels: Callable[[], Tensor] | None = None
 
 
 class Confinement:
     """Confines what the method of one stage returns to the masks of its reference.
 
-    What is on no grid cannot be confined: changes to the prompt, to other references' slots, and
-    branches stay as they are. A content mask confines changes to the target only once the method
-    has asked for the reference on the target's grid: what else a method does there, as image
-    guidance, is not a part of the reference put in its place.
+    What is on no grid cannot be confined: changes to the prompt, to linear layers, to other
+    references' slots and to how those are attended, and branches stay as they are. A content mask
+    confines changes to the target only once the method has asked for the reference on the target's
+    grid: what else a method does there, as image guidance, is not a part of the reference put in
+    its place.
 
     Every method takes how much of each mask of the strategy holds at the step, as ``Row.masks``.
 
@@ -68,11 +71,16 @@ class Confinement:
         self._scaling = [mask for mask in masks if mask.own is not None and mask.soft]
         self._dropping = [mask for mask in masks if mask.own is not None and not mask.soft]
         self._targets = [mask.target for mask in masks if mask.target is not None]
+        self._fit: str | None = None
         self._fitted: list[Tensor] = []
-        self._cache: dict[tuple[str, Strengths], Tensor] = {}
+        self._cache: dict[tuple[str, Strengths], Any] = {}
+        self._met: tuple[Tensor, Tensor, Tensor] | None = None
 
     def use_fit(self, fit: str) -> None:
         """Note how the method fits the reference to the target."""
+        if fit == self._fit:
+            return
+        self._fit = fit
         contents = [mask for mask in self._masks if mask.fitted is not None]
         self._fitted = [mask.fitted(fit) for mask in contents if mask.fitted is not None]
         self._cache.clear()
@@ -88,16 +96,17 @@ class Confinement:
         if self._fitted:
             masks += [mask for mask in self._masks if mask.kind == "content"]
             covers += self._fitted
-        if not masks:
+        if not _hold(strengths, masks):
             return None
-        made = self._cached("target", strengths, lambda: _product(strengths, masks, covers))
+        made: Tensor = self._cached("target", strengths, lambda: _product(strengths, masks, covers))
         return made[None, :, None]
 
     def region(self, strengths: Strengths) -> Tensor:
         """Return the cover of the region masks alone, ``[T]``."""
-        return self._cached(
+        made: Tensor = self._cached(
             "region", strengths, lambda: _product(strengths, self._regions, self._targets)
         )
+        return made
 
     def tensor(self, strengths: Strengths, old: Tensor, new: Tensor) -> Tensor:
         """Return ``new`` where the masks cover, and ``old``, to the bit, where they do not."""
@@ -108,18 +117,33 @@ class Confinement:
         """Confine the target, what is added to it, and the tokens in the reference's slot."""
         target = self.tensor(strengths, old.target, new.target)
         added = new.added
-        if added is not None and added is not old.added:
-            before = torch.zeros_like(added) if old.added is None else old.added
-            added = self.tensor(strengths, before, added)
+        if added is not old.added and self.target(strengths) is not None:
+            before, after = _alike(old.added, added)
+            added = self.tensor(strengths, before, after)
         tokens = new.slots[self._slot]
         if tokens is not None and tokens is not old.slots[self._slot]:
             tokens = self._content(strengths, tokens)
         return attrs.evolve(new, target=target, added=added).fill(self._slot, tokens)
 
-    def attention(self, strengths: Strengths, layout: Layout) -> AttentionEdit | None:
-        """Return how the other tokens attend to the reference's, if it has tokens and a region."""
+    def image(self, strengths: Strengths, old: Tensor, new: Tensor) -> Tensor:
+        """Return pictures ``[B,3,height,width]`` that are ``new`` only within the region masks."""
+        if new is old or not _hold(strengths, self._regions):
+            return new
+        covers = [mask.pixels() for mask in self._regions if mask.pixels is not None]
+        return torch.lerp(old, new, _product(strengths, self._regions, covers).to(old))
+
+    def attention(
+        self, strengths: Strengths, layout: Layout, *, loaded: bool = False
+    ) -> AttentionEdit | None:
+        """Return how the other tokens attend to the reference's, if it has keys and a region.
+
+        Args:
+            strengths: How much of each mask holds.
+            layout: Where tokens stand.
+            loaded: Whether the keys come from elsewhere, also for an empty slot.
+        """
         own = layout.slots[self._slot]
-        if own is None or not self._regions:
+        if (own is None and not loaded) or not _hold(strengths, self._regions):
             return None
 
         def weight() -> Tensor:
@@ -127,7 +151,8 @@ class Confinement:
             made = torch.zeros(1, layout.length, device=region.device)
             made[:, layout.text] = _text_weight(strengths, self._regions)
             made[:, layout.target] = region
-            made[:, own] = 1.0
+            if own is not None:
+                made[:, own] = 1.0
             return made
 
         return AttentionEdit(self._slot, weight=self._cached(f"weight {layout}", strengths, weight))
@@ -137,12 +162,26 @@ class Confinement:
 
         Those of which at least half is covered; if there are none, those that are covered at all.
         """
-        if not self._dropping:
+        if not _hold(strengths, self._dropping):
             return None
-        return self._cached("keep", strengths, lambda: _kept(self._own(strengths, self._dropping)))
+        made: Tensor | None = self._cached(
+            "keep", strengths, lambda: _kept(self._own(strengths, self._dropping))
+        )
+        return made
+
+    def nothing(self, strengths: Strengths) -> bool:
+        """Whether the masks leave the reference nothing: no place to act, or none of it to use."""
+        groups = [
+            (self._regions, self._targets),
+            *[(kind, self._covers(kind)) for kind in (self._dropping, self._scaling)],
+        ]
+        return any(
+            bool(kind) and not bool((_product(strengths, kind, covers) > 0.0).any())
+            for kind, covers in groups
+        )
 
     def _content(self, strengths: Strengths, tokens: Tokens) -> Tokens | None:
-        if self._scaling:
+        if _hold(strengths, self._scaling):
             scale = self._cached("scale", strengths, lambda: self._own(strengths, self._scaling))
             latents = tokens.latents * scale[None, :, None].to(tokens.latents.dtype)
             tokens = attrs.evolve(tokens, latents=latents)
@@ -150,17 +189,40 @@ class Confinement:
         if keep is None:
             return tokens
         if tokens.keep is not None:
-            keep = tokens.keep[torch.isin(tokens.keep, keep)]
+            keep = self._both(tokens.keep, keep)
         return attrs.evolve(tokens, keep=keep) if len(keep) else None
 
-    def _own(self, strengths: Strengths, masks: Sequence[Placed]) -> Tensor:
-        return _product(strengths, masks, [mask.own for mask in masks if mask.own is not None])
+    def _both(self, given: Tensor, keep: Tensor) -> Tensor:
+        """The indices in both; found once for what a method gives again at the next step."""
+        if self._met is None or self._met[0] is not given or self._met[1] is not keep:
+            self._met = (given, keep, given[torch.isin(given, keep)])
+        return self._met[2]
 
-    def _cached(self, name: str, strengths: Strengths, make: Callable[[], Tensor]) -> Tensor:
+    def _own(self, strengths: Strengths, masks: Sequence[Placed]) -> Tensor:
+        return _product(strengths, masks, self._covers(masks))
+
+    @staticmethod
+    def _covers(masks: Sequence[Placed]) -> list[Tensor]:
+        return [mask.own for mask in masks if mask.own is not None]
+
+    def _cached(self, name: str, strengths: Strengths, make: Callable[[], Any]) -> Any:
         key = (name, strengths)
         if key not in self._cache:
             self._cache[key] = make()
         return self._cache[key]
+
+
+def _alike(old: Tensor | None, new: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Two tensors, of which one may be missing: nothing is added then."""
+    held = old if new is None else new
+    assert held is not None  # noqa: S101  they differ
+    zero = torch.zeros_like(held)
+    return zero if old is None else old, zero if new is None else new
+
+
+def _hold(strengths: Strengths, masks: Sequence[Placed]) -> bool:
+    """Whether any of these masks holds at all at the step: else it is as if there were none."""
+    return any(strengths[mask.place] > 0.0 for mask in masks)
 
 
 def _product(strengths: Strengths, masks: Sequence[Placed], covers: Sequence[Tensor]) -> Tensor:
@@ -179,8 +241,10 @@ def _text_weight(strengths: Strengths, regions: Sequence[Placed]) -> float:
     return result
 
 
-def _kept(cover: Tensor) -> Tensor:
+def _kept(cover: Tensor) -> Tensor | None:
     enough = cover >= KEPT_FROM
+    if bool(enough.all()):
+        return None
     if not bool(enough.any()):
         enough = cover > 0.0
     return enough.nonzero()[:, 0]

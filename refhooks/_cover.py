@@ -47,29 +47,67 @@ def shape_cover(shape: MaskShape, size: Size) -> Tensor:
 
 
 def feathered(cover: Tensor, pixels: float) -> Tensor:
-    """Let a cover ``[height,width]`` fall to 0 over so many pixels outside of it.
+    """Let a cover ``[height,width]`` fall to 0 over so many whole pixels outside of it.
 
     What is covered stays covered to the bit, and beyond the band the cover is exactly 0: it is
-    widened by half of the band, then averaged over the band.
+    widened by half of the band, then averaged over the rest of it to each side.
     """
-    reach = round(pixels / 2)
-    if reach == 0:
+    band = int(pixels + 0.5)
+    if band == 0:
         return cover
-    wide = cover[None, None]
+    soft = cover.double()
+    for dim in (0, 1):
+        soft = _widened(soft, band // 2, dim)
+    for dim in (0, 1):
+        soft = _averaged(soft, band - band // 2, dim)
+    return torch.maximum(soft.clamp(0.0, 1.0).float(), cover)
+
+
+def _widened(values: Tensor, reach: int, dim: int) -> Tensor:
+    """The largest value within reach along one side, in as many passes as ``reach`` has bits."""
+    values, done = values.transpose(0, dim), 0
+    reach = min(reach, values.shape[0] - 1)
+    while done < reach:
+        step = min(reach - done, 2 * done + 1)
+        held = values.clone()
+        torch.maximum(held[step:], values[:-step], out=held[step:])
+        torch.maximum(held[:-step], values[step:], out=held[:-step])
+        values, done = held, done + step
+    return values.transpose(0, dim)
+
+
+def _averaged(values: Tensor, reach: int, dim: int) -> Tensor:
+    """The mean within reach along one side; beyond the picture its edge goes on."""
+    values = values.transpose(0, dim)
+    edges = [values[:1].expand(reach + 1, -1), values, values[-1:].expand(reach, -1)]
+    sums = torch.cat(edges).cumsum(0)
     side = 2 * reach + 1
-    for kernel, margin in (((side, 1), (reach, 0)), ((1, side), (0, reach))):
-        wide = functional.max_pool2d(wide, kernel, stride=1, padding=margin)
-    soft = wide
-    for kernel, pad in (((side, 1), (0, 0, reach, reach)), ((1, side), (reach, reach, 0, 0))):
-        soft = functional.avg_pool2d(functional.pad(soft, pad, "replicate"), kernel, stride=1)
-    return torch.maximum(soft[0, 0].clamp(0.0, 1.0), cover)
+    return ((sums[side:] - sums[:-side]) / side).transpose(0, dim)
 
 
 def resized(cover: Tensor, rows: int, columns: int) -> Tensor:
-    """Return the mean cover of each cell of a grid ``[rows,columns]`` laid over the picture."""
+    """Return the mean cover of each cell of a grid ``[rows,columns]`` laid over the picture.
+
+    A pixel that lies in two cells counts in each by the part that does.
+    """
     if tuple(cover.shape) == (rows, columns):
         return cover
-    return functional.adaptive_avg_pool2d(cover[None, None], (rows, columns))[0, 0].clamp(0.0, 1.0)
+    means = cover.double()
+    for dim, count in ((0, rows), (1, columns)):
+        means = _means(means, count, dim)
+    return means.clamp(0.0, 1.0).float()
+
+
+def _means(values: Tensor, count: int, dim: int) -> Tensor:
+    """The mean of each of ``count`` equal parts of one side."""
+    values = values.transpose(0, dim)
+    side = values.shape[0]
+    sums = functional.pad(values.cumsum(0), (0, 0, 1, 0))  # [side+1,…]
+    places = torch.arange(count + 1, dtype=torch.float64) * side / count
+    below = places.long().clamp(max=side - 1)
+    part = (places - below).unsqueeze(1)
+    at = sums[below] + part * (sums[below + 1] - sums[below])
+    return (at.diff(dim=0) * count / side).transpose(0, dim)
 
 
 def touched(cover: Tensor, rows: int, columns: int) -> Tensor:
@@ -79,9 +117,9 @@ def touched(cover: Tensor, rows: int, columns: int) -> Tensor:
 
 def fitted(cover: Tensor, size: Size, fit: str) -> Tensor:
     """Fit a cover to a size in pixels, as the picture that it lies on is fitted."""
-    grey = Image.fromarray((cover.numpy() * 255).round().astype(np.uint8)).convert("RGB")
-    values = np.asarray(fit_picture(grey, size, fit))[..., 0]
-    return torch.from_numpy(values / np.float32(255))
+    grey = Image.fromarray(cover.numpy())
+    values = np.array(fit_picture(grey, size, fit, Image.Resampling.BOX))
+    return torch.from_numpy(values).clamp(0.0, 1.0)
 
 
 def blanked(picture: Image.Image, cover: Tensor) -> Image.Image:

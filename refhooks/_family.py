@@ -128,11 +128,11 @@ class Shown:
 
     Attributes:
         number: ``n`` of its ``Picture n``, from 1; the slot of the reference, plus 1.
-        picture: As it was loaded, RGB.
+        pictures: As loaded, RGB: one for all prompts, or one for each of them.
     """
 
     number: int
-    picture: Image
+    pictures: tuple[Image, ...]
 
 
 class Family(abc.ABC):
@@ -256,7 +256,8 @@ class Family(abc.ABC):
         Args:
             prompts: One or more.
             guidance: Its scale and the negative prompts.
-            seeds: One a picture of each prompt; the batch is prompts × seeds, prompts outermost.
+            seeds: One for each picture of the batch ``B``, a multiple of the prompts; those of one
+                prompt stand together.
             size: Of the output.
             references: Size at which the VAE encodes each reference; ``None`` for one that gives
                 the model no tokens: its slot stays empty and nothing depends on its size.

@@ -155,7 +155,13 @@ class Hooks:
     ) -> None:
         self._contract = contract
         self._confined = confined
-        self._regions = sorted({slot for (slot, _), held in confined.items() if held.has_region})
+        self._regions = sorted(
+            {
+                slot
+                for (slot, _), held in confined.items()
+                if held.has_region and contract.tokens[slot] is not None
+            }
+        )
         self._eager = eager
         manager = pluggy.PluginManager(PROJECT)
         manager.add_hookspecs(RunHooks)
@@ -225,7 +231,8 @@ class Hooks:
                     edits += found
         for slot in self._regions:
             row = ctx.rows[slot]
-            edit = self._confined[slot, row.stage].attention(row.masks, layout)
+            held = self._confined[slot, row.stage]
+            edit = held.attention(row.masks, layout, loaded=slot in loaded)
             edits += [] if edit is None else [edit]
         return combine(edits, layout) if edits else ()
 
@@ -259,7 +266,11 @@ class Hooks:
                 new = call(ctx, {"ctx": ctx, "images": images})
                 if new is not None:
                     label = _checks.where(call.plugin.label, call.hook, ctx)
-                    images = _checks.like(new, images, "images", label, eager=True)
+                    new = _checks.like(new, images, "images", label, eager=True)
+                    confinement = call.plugin.confinement
+                    if confinement is not None:
+                        new = confinement.image(call.plugin.masks(ctx), images, new)
+                    images = new
         return images
 
     def _tensor(

@@ -10,6 +10,8 @@ from refhooks._family import Size
 from refhooks._pictures import fit_picture, load_picture
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from PIL.Image import Image
     from torch import Tensor
 
@@ -34,17 +36,22 @@ class Handed:
 
 @attrs.frozen(eq=False)
 class Opened:
-    """A picture of the call.
+    """A picture of the call; in a batch of jobs, one a job.
 
     Attributes:
-        picture: RGB, upright.
+        pictures: RGB, upright, of one size; one for the whole batch, or one for each of its jobs.
         latents: Those that hold it at its own size, ``[1,T,C]``, if it was handed on with them.
         handed: Whether an edit before made it.
     """
 
-    picture: Image
+    pictures: tuple[Image, ...]
     latents: Tensor | None = None
     handed: bool = False
+
+    @property
+    def picture(self) -> Image:
+        """The only picture, or that of the first job."""
+        return self.pictures[0]
 
     @property
     def size(self) -> Size:
@@ -52,20 +59,21 @@ class Opened:
         return Size(self.picture.height, self.picture.width)
 
     def encode(self, opened: FamilyRun, size: Size) -> Tensor:
-        """Return clean latents ``[1,R,C]`` of the picture, resized to ``size``."""
+        """Return clean latents ``[1 or B,R,C]``, of pictures resized to ``size``."""
         if self.latents is not None and size == self.size:
             return self.latents
-        return opened.encode(self.picture, size)
+        return _joined([opened.encode(picture, size) for picture in self.pictures])
 
     def encode_fitted(self, opened: FamilyRun, size: Size, fit: str) -> Tensor:
-        """Return clean latents ``[1,T,C]`` of the picture, fitted to ``size``."""
+        """Return clean latents ``[1 or B,T,C]``, of pictures fitted to ``size``."""
         if self.latents is not None and size == self.size:
             return self.latents
-        return opened.encode(fit_picture(self.picture, size, fit), size)
+        fitted = [fit_picture(picture, size, fit) for picture in self.pictures]
+        return _joined([opened.encode(picture, size) for picture in fitted])
 
     def hiding(self, picture: Image) -> Opened:
         """Return the same with some of it hidden; nothing holds that yet."""
-        return self if picture is self.picture else Opened(picture)
+        return self if picture is self.picture else Opened((picture,))
 
 
 def open_picture(image: Any) -> Opened:
@@ -75,5 +83,11 @@ def open_picture(image: Any) -> Opened:
         InputError: It is none, or cannot be read.
     """
     if isinstance(image, Handed):
-        return Opened(image.picture, image.latents, handed=True)
-    return Opened(load_picture(image))
+        return Opened((image.picture,), image.latents, handed=True)
+    return Opened((load_picture(image),))
+
+
+def _joined(latents: Sequence[Tensor]) -> Tensor:
+    import torch  # noqa: PLC0415  reading pictures needs no torch
+
+    return latents[0] if len(latents) == 1 else torch.cat(list(latents))

@@ -157,7 +157,12 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
     return Image.fromarray(scaled.astype(np.uint8))
 
 
-def fit_picture(picture: Image.Image, size: Size, fit: str) -> Image.Image:
+def fit_picture(
+    picture: Image.Image,
+    size: Size,
+    fit: str,
+    resample: Image.Resampling = Image.Resampling.LANCZOS,
+) -> Image.Image:
     """Fit a picture to a size in pixels.
 
     Args:
@@ -165,6 +170,7 @@ def fit_picture(picture: Image.Image, size: Size, fit: str) -> Image.Image:
         size: Of the result.
         fit: ``cover`` (fill, crop what hangs over), ``contain`` (the whole picture, edges repeated)
             or ``stretch``.
+        resample: How it is resized.
 
     Raises:
         InputError: ``fit`` is none of these.
@@ -173,19 +179,19 @@ def fit_picture(picture: Image.Image, size: Size, fit: str) -> Image.Image:
     if picture.size == shape:
         return picture
     if fit == "cover":
-        return ImageOps.fit(picture, shape, Image.Resampling.LANCZOS)
+        return ImageOps.fit(picture, shape, resample)
     if fit == "stretch":
-        return picture.resize(shape, Image.Resampling.LANCZOS)
+        return picture.resize(shape, resample)
     if fit == "contain":
-        return _contain(picture, size)
+        return _contain(picture, size, resample)
     raise InputError(f"fit must be one of {listed(FITS)}; got {fit!r}")
 
 
-def _contain(picture: Image.Image, size: Size) -> Image.Image:
-    inner = np.asarray(ImageOps.contain(picture, (size.width, size.height)))
+def _contain(picture: Image.Image, size: Size, resample: Image.Resampling) -> Image.Image:
+    inner = np.asarray(ImageOps.contain(picture, (size.width, size.height), resample))
     rows, columns = size.height - inner.shape[0], size.width - inner.shape[1]
-    margins = ((rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2), (0, 0))
-    return Image.fromarray(np.pad(inner, margins, mode="edge"))
+    margins = [(rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)]
+    return Image.fromarray(np.pad(inner, [*margins, (0, 0)][: inner.ndim], mode="edge"))
 
 
 def as_pil(pictures: Tensor) -> tuple[Image.Image, ...]:

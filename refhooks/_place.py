@@ -84,12 +84,26 @@ def cover_masks(
     return tuple(covered)
 
 
-def hide(picture: Image, masks: Sequence[Covered]) -> Image:
-    """Return the picture with what its content masks hide in grey."""
+def in_force(masks: Sequence[Covered], rows: Sequence[Row]) -> tuple[Covered, ...]:
+    """Return the masks that hold at any step at which their reference acts, by its rows."""
+    return tuple(entry for entry in masks if max(_held(entry, rows)) > 0.0)
+
+
+def hide(picture: Image, masks: Sequence[Covered], rows: Sequence[Row]) -> Image:
+    """Return the picture with what its content masks hide in grey.
+
+    A picture is encoded once a run, so what is hidden at some steps only, or in part, stays in it.
+    """
     for entry in masks:
-        if entry.mask.kind == "content":
+        if entry.mask.kind == "content" and min(_held(entry, rows)) == 1.0:
             picture = blanked(picture, entry.cover)
     return picture
+
+
+def _held(entry: Covered, rows: Sequence[Row]) -> list[float]:
+    """How much of a mask holds at each step at which its reference acts, or at all if at none."""
+    acting = [row for row in rows if row.strength > 0.0]
+    return [row.masks[entry.place] for row in acting or rows]
 
 
 def confinement(slot: int, masks: Sequence[Covered], grids: Grids) -> Confinement | None:
@@ -101,8 +115,15 @@ def _place(entry: Covered, grids: Grids) -> Placed:
     mask, cover, device = entry.mask, entry.cover, grids.device
     if mask.kind == "region":
         text = {"full": 1.0, "area": float(cover.mean()), "none": 0.0}[mask.text]
-        target = resized(cover, *grids.target).flatten()
-        return Placed(entry.place, "region", target=target.to(device), text=text)
+        target = resized(cover, *grids.target).flatten().to(device)
+        shape = (grids.output.height, grids.output.width)
+        return Placed(
+            entry.place,
+            "region",
+            target=target,
+            text=text,
+            pixels=lambda: resized(cover, *shape).to(device),
+        )
     own = None if grids.own is None else resized(cover, *grids.own).flatten().to(device)
     return Placed(
         entry.place,
@@ -124,6 +145,15 @@ def _fitted(entry: Covered, fit: str, grids: Grids) -> Tensor:
     return target.to(grids.device)
 
 
+def _check_something(slot: int, confined: Confinement | None, timetable: Timetable) -> None:
+    rows = [step.rows[slot] for step in timetable.steps if step.rows[slot].strength > 0.0]
+    if confined is not None and rows and all(confined.nothing(row.masks) for row in rows):
+        raise InputError(
+            f"reference {slot + 1}: its masks multiply, and no place or part is covered by all of"
+            " them, so the reference could do nothing; let them overlap, or draw them as one mask"
+        )
+
+
 def describe(
     timetable: Timetable,
     family: Family,
@@ -131,12 +161,17 @@ def describe(
     frame: Size,
     output: Size,
 ) -> Timetable:
-    """Return the timetable with the area of each reference and the tokens that it gives."""
+    """Return the timetable with the area of each reference and the tokens that it gives.
+
+    Raises:
+        InputError: The masks of a reference leave it nothing at any step at which it acts.
+    """
     confinements, counts = [], []
     for slot, reference in enumerate(references):
         own = family.grid(reference.size) if reference.size and reference.gives_tokens else None
         grids = Grids(frame, output, family.grid(output), own, torch.device("cpu"))
         confinements.append(confinement(slot, reference.masks, grids))
+        _check_something(slot, confinements[-1], timetable)
         counts.append(0 if own is None else own[0] * own[1])
 
     def described(row: Row) -> Row:

@@ -14,7 +14,7 @@ from refhooks._family import Guidance, Shown
 from refhooks._hooks import BoundPlugin
 from refhooks._named import as_mask
 from refhooks._opened import Opened, open_picture
-from refhooks._place import Covered, cover_masks, describe, hide
+from refhooks._place import Covered, cover_masks, describe, hide, in_force
 from refhooks._request import steps_in_all
 from refhooks._strategy import as_strategy
 from refhooks.errors import InputError, RefhooksWarning
@@ -43,7 +43,7 @@ class PlannedReference:
         methods: The method of each of the strategy's stages.
         size: At which the VAE encodes it; ``None`` if its strength is 0 at every step.
         gives_tokens: Whether any of its methods that act gives the model tokens.
-        masks: Those that cover less than everything.
+        masks: Those that cover less than everything, at any step.
     """
 
     opened: Opened
@@ -105,6 +105,7 @@ def make_plan(editor: Editor, request: Request) -> Plan:
     timetable = compile_timetable(
         [reference.strategy for reference in references], sigmas, editor.registry
     )
+    references = _hidden(references, timetable)
     shown = _shown(references, timetable)
     _warn_of_hidden(request.prompts, shown)
     references = _sized(editor, request.references, references, timetable)
@@ -183,9 +184,21 @@ def _resolve(
     for number, (strategy, opened) in enumerate(zip(strategies, pictures, strict=True)):
         frame = opened.size if source is None else source.size
         masks = cover_masks(strategy.masks, number, frame, opened.size)
-        used = opened.hiding(hide(opened.picture, masks))
-        planned.append(PlannedReference(opened, used, strategy, methods[number], masks=masks))
+        planned.append(PlannedReference(opened, opened, strategy, methods[number], masks=masks))
     return tuple(planned)
+
+
+def _hidden(
+    references: Sequence[PlannedReference], timetable: Timetable
+) -> tuple[PlannedReference, ...]:
+    """The references with the masks that hold at any step, and without what those hide."""
+    found = []
+    for number, reference in enumerate(references):
+        rows = [step.rows[number] for step in timetable.steps]
+        masks = in_force(reference.masks, rows)
+        used = reference.opened.hiding(hide(reference.opened.picture, masks, rows))
+        found.append(attrs.evolve(reference, used=used, masks=masks))
+    return tuple(found)
 
 
 def resolve_methods(editor: Editor, strategy: Strategy) -> tuple[Method, ...]:
@@ -210,7 +223,7 @@ def resolve_methods(editor: Editor, strategy: Strategy) -> tuple[Method, ...]:
 def _shown(references: Sequence[PlannedReference], timetable: Timetable) -> tuple[Shown, ...]:
     """The text encoder sees a picture that acts at any step, unless its strategy says otherwise."""
     return tuple(
-        Shown(number + 1, reference.used.picture)
+        Shown(number + 1, reference.used.pictures)
         for number, reference in enumerate(references)
         if reference.strategy.vision == "always"
         or (reference.strategy.vision == "auto" and any(timetable.strengths(number)))

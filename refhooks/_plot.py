@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from refhooks._timetable import Timetable
+    from refhooks._values import Row
 
 __all__ = ["plot_timetable"]
 
@@ -25,6 +26,7 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#7F5539", "#9
 FEW = 60  # up to so many steps, each has an outline of its own
 TICKS = 16
 SWITCH: dict[str, Any] = {"color": "black", "linewidth": 1.0, "linestyle": ":"}
+AREA: dict[str, Any] = {"color": "black", "linewidth": 1.2, "linestyle": "--"}
 ARTIFACTS: dict[str, Any] = {"color": "red", "alpha": 0.1, "linewidth": 0, "zorder": 0}
 
 
@@ -89,6 +91,9 @@ def _draw(panel: Any, timetable: Timetable, reference: int, colours: dict[str, s
     for step, (before, row) in enumerate(itertools.pairwise(rows), 1):
         if before.stage != row.stage:
             panel.axvline(step + 0.5, **SWITCH)
+    if _is_confined(rows):
+        edges = [step + 0.5 for step in range(len(rows) + 1)]
+        panel.stairs([row.area for row in rows], edges, baseline=None, **AREA)
     panel.axhline(1.0, color="black", linewidth=0.6, alpha=0.5)
     panel.axhspan(ARTIFACTS_ABOVE, MAX_STRENGTH, **ARTIFACTS)
     panel.set_xlim(0.5, len(rows) + 0.5)
@@ -96,6 +101,11 @@ def _draw(panel: Any, timetable: Timetable, reference: int, colours: dict[str, s
     panel.set_yticks([0.0, 0.5, 1.0, 1.5, 2.0])
     panel.set_ylabel("strength")
     panel.set_title(f"reference {reference + 1}", loc="left", fontsize="medium")
+
+
+def _is_confined(rows: Iterable[Row]) -> bool:
+    """Whether a mask keeps a reference to a part of the picture at some step."""
+    return any(row.area is not None and row.area < 1.0 for row in rows)
 
 
 def _mark_off(panel: Any, steps: list[int], total: int, colour: str) -> None:
@@ -121,6 +131,8 @@ def _explain(figure: Any, timetable: Timetable, colours: dict[str, str]) -> None
     stages = [[row.stage for row in planned.rows] for planned in timetable.steps]
     if stages[0] != stages[-1]:
         handles.append(Line2D([], [], label="next stage", **SWITCH))
+    if _is_confined(row for planned in timetable.steps for row in planned.rows):
+        handles.append(Line2D([], [], label="share of the picture", **AREA))
     handles.append(Patch(label="artifacts likely", **ARTIFACTS))
     figure.legend(
         handles=handles, loc="outside upper right", ncols=6, fontsize="small", frameon=False

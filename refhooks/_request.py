@@ -42,6 +42,7 @@ class Request:
         callback: Called after each prediction.
         eager: Check every value a hook returns.
         record_attention: Whether the attention share is recorded.
+        paired: Whether each prompt has one of the seeds, instead of all of them.
     """
 
     prompts: tuple[str, ...]
@@ -60,6 +61,12 @@ class Request:
     callback: Callback | None
     eager: bool
     record_attention: bool
+    paired: bool = False
+
+    @property
+    def batch_seeds(self) -> tuple[int, ...]:
+        """The seed of each picture, prompts outermost."""
+        return self.seeds if self.paired else self.seeds * len(self.prompts)
 
 
 def make_request(

@@ -96,28 +96,34 @@ def run_edit(editor: Editor, request: Request) -> EditResult:
         NotFiniteError: The final latents hold NaN or infinity.
         OutOfMemoryError: The device is full.
     """
-    with _memory_explained(editor, request), _exclusive(editor.family), torch.no_grad():
-        with _bind(editor, request) as run:
+    with exclusive(editor.family):
+        return run_plan(editor, request, make_plan(editor, request))
+
+
+def run_plan(editor: Editor, request: Request, plan: Plan) -> EditResult:
+    """Run a planned edit; raises as :func:`run_edit`."""
+    with _memory_explained(editor, request), torch.no_grad():
+        with _bind(editor, request, plan) as run:
             latents, pictures = denoise(run)
             recorded = run.family.recorded()
         return EditResult(
             images=as_pil(pictures),
             latents=latents,
             timetable=run.timetable,
-            seeds=request.seeds * len(request.prompts),
+            seeds=request.batch_seeds,
             attention_share=recorded,
             retouched=run.hooks.retouches,
         )
 
 
 @contextlib.contextmanager
-def _bind(editor: Editor, request: Request) -> Iterator[Run]:
-    family, plan = editor.family, make_plan(editor, request)
+def _bind(editor: Editor, request: Request, plan: Plan) -> Iterator[Run]:
+    family = editor.family
     with contextlib.ExitStack() as stack:
         opened = family.open(
             prompts=request.prompts,
             guidance=plan.guidance,
-            seeds=request.seeds,
+            seeds=request.batch_seeds,
             size=plan.size,
             references=[
                 reference.size if reference.gives_tokens else None for reference in plan.references
@@ -174,7 +180,7 @@ def _check_finite(latents: Tensor, *, eager: bool) -> None:
 
 
 @contextlib.contextmanager
-def _exclusive(family: Family) -> Iterator[None]:
+def exclusive(family: Family) -> Iterator[None]:
     with _locks_guard:
         model = getattr(family.transformer, "_orig_mod", family.transformer)  # under torch.compile
         lock = _locks.setdefault(model, threading.Lock())

@@ -37,12 +37,12 @@ class Source:
 
     @property
     def latents(self) -> Tensor:
-        """The clean latents, ``[1,T,C]``."""
+        """The clean latents, ``[1,T,C]``; ``[B,T,C]`` in a batch of jobs."""
         return self._encode()
 
     @property
     def pixels(self) -> Tensor:
-        """The pixels, ``[1,3,height,width]``, float32 on the CPU, 0–1."""
+        """The pixels, ``[1 or B,3,height,width]``, float32 on the CPU, 0–1."""
         return self._pixels()
 
     def cover(self, mask: Mask) -> Tensor:

@@ -80,7 +80,7 @@ class Timetable:
                 if len(set(values)) == 1
             ]
             if same:
-                notes.append(f"reference {number}: {', '.join(same)}")
+                notes.append(f"reference {number}, at every step: {', '.join(same)}")
         return notes
 
     def _columns(self) -> list[tuple[Row, ...]]:
@@ -133,9 +133,12 @@ class Timetable:
 
 def _told(rows: tuple[Row, ...]) -> dict[str, list[str]]:
     """What is known of a reference at every step, beside its method and strength."""
-    told: dict[str, list[str]] = {}
-    if all(row.area is not None for row in rows):
-        told["area"] = [f"{row.area:.2f}" for row in rows]
-    if all(row.tokens is not None for row in rows):
-        told["tokens"] = [f"{row.tokens}" for row in rows]
-    return told
+    areas = [_share(row.area) for row in rows if row.area is not None]
+    tokens = [str(row.tokens) for row in rows if row.tokens is not None]
+    told = {"area": areas, "tokens": tokens}
+    return {name: values for name, values in told.items() if len(values) == len(rows)}
+
+
+def _share(area: float) -> str:
+    """A small area is not none."""
+    return f"{area:.2f}" if area == 0.0 or area >= 0.01 else f"{area:.1g}"

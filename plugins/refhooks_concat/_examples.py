@@ -93,7 +93,7 @@ def _encode(
         seeds=[0],
         size=size,
         references=[None],
-        shown=[Shown(1, source)] if vision else [],
+        shown=[Shown(1, (source,))] if vision else [],
     )
     texts = {branch.name: run.inputs(run.noise, branch).text for branch in run.branches}
     example = Example(

@@ -10,6 +10,8 @@ from attrs import validators
 from refhooks import Context, Inputs, Tokens, hookimpl
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
     from refhooks import BoundReference, Method, RunInfo
@@ -40,7 +42,7 @@ class Inject:
             ``cover``, ``contain`` or ``stretch``.
 
     Blend weights of several references that act on the input add up; where they sum above 1 they
-    are scaled to 1.
+    are scaled to 1. Masks count: references that act in different places do not scale each other.
     """
 
     name: ClassVar[str] = "inject"
@@ -141,6 +143,7 @@ class _BlendInput(_BlendLatents):
     def __init__(self, method: Inject, reference: BoundReference, run: RunInfo) -> None:
         super().__init__(method, reference, run)
         self._methods = run.methods
+        self._cover = run.cover
         self._latents: Tensor | None = None
 
     @hookimpl(trylast=True)
@@ -150,17 +153,24 @@ class _BlendInput(_BlendLatents):
     @hookimpl
     def refhooks_conditioning(self, ctx: Context, inputs: Inputs) -> Inputs:  # type: ignore[override]
         assert self._latents is not None  # noqa: S101  the step hook comes first
-        weight = blend_weight(self._strength(ctx), ctx.step.sigma) / max(1.0, self._total(ctx))
+        weight = self._shared(ctx, blend_weight(self._strength(ctx), ctx.step.sigma))
         target = inputs.target + weight * (self._noised(ctx) - self._latents)
         return self._with_tokens(attrs.evolve(inputs, target=target))
 
-    def _total(self, ctx: Context) -> float:
-        """The weights of all references that are blended into the input at this step."""
-        return sum(
-            blend_weight(row.strength, ctx.step.sigma)
-            for row in ctx.rows
-            if self._blends(self._methods[row.reference][row.stage])
-        )
+    def _shared(self, ctx: Context, weight: float) -> float | Tensor:
+        """A weight, scaled where those of all references that are blended here sum above 1."""
+        total: float | Tensor = sum(self._weights(ctx))
+        if isinstance(total, float):
+            return weight / max(1.0, total)
+        return (weight / total.clamp(min=1.0)).to(self._reference.dtype)  # [1,T,1]
+
+    def _weights(self, ctx: Context) -> Iterator[float | Tensor]:
+        """The weight of each reference that is blended into the input at this step."""
+        for row in ctx.rows:
+            if row.strength > 0.0 and self._blends(self._methods[row.reference][row.stage]):
+                cover = self._cover(ctx, row.reference)
+                weight = blend_weight(row.strength, ctx.step.sigma)
+                yield weight if cover is None else weight * cover
 
     @staticmethod
     def _blends(method: Method) -> bool:

@@ -21,8 +21,9 @@ class EditMask:
     """Keeps the source wherever a mask does not cover; ``edit(edit_mask=...)`` is short for it.
 
     Before each step, tokens that no covered pixel lies in are set to the source at the step's noise
-    level, ``(1 − sigma)·r + sigma·ε``; in the feather band to a mix. At the end the source's
-    pixels, resized to the output, are put back outside of the mask and mixed in within the band.
+    level, ``(1 − sigma)·r + sigma·ε``; in the feather band to a mix. The last step takes them to r
+    itself, so that what is decoded is whole. At the end the source's pixels, resized to the output,
+    are put back outside of the mask and mixed in within the band.
 
     Attributes:
         value: A region mask, laid on the source.
@@ -37,12 +38,14 @@ class EditMask:
         """Refuse a mask that cannot be used on a picture of this size.
 
         Raises:
-            InputError: The mask covers nothing, there is no picture, or it has a strength.
+            InputError: The mask covers nothing, there is no picture, or it has a strength or text.
         """
         if frame is None:
             raise InputError("an edit mask needs a source picture, but image is None")
         if self.value.strength != 1.0:
             raise InputError("an edit mask has no strength: what it protects stays to the pixel")
+        if self.value.text != "full":
+            raise InputError("an edit mask has no text: it limits the edit, not a reference")
         if not bool((self.value.cover(frame) > 0).any()):
             raise InputError(
                 "the edit mask covers nothing, so nothing could change; invert=True turns it around"
@@ -67,6 +70,13 @@ class _Keep:
         sigma = ctx.step.sigma
         kept = (1.0 - sigma) * self._source.latents + sigma * self._noise
         return kept.lerp(latents, self._tokens)
+
+    @hookimpl(trylast=True)
+    def refhooks_velocity(self, ctx: Context, latents: Tensor, velocity: Tensor) -> Tensor | None:
+        if ctx.step.index + 1 < ctx.step.total:
+            return None  # the next step's latents are set before it
+        to_source = (latents - self._source.latents) / ctx.step.sigma
+        return to_source.lerp(velocity, self._tokens)
 
     @hookimpl(trylast=True)
     def refhooks_image(self, images: Tensor) -> Tensor:

@@ -28,8 +28,9 @@ class Picture:
     """Covers what is white in a picture; grey covers in part.
 
     Attributes:
-        image: Path of a PNG, JPEG or WEBP file, or a PIL picture. It is stretched over the picture
-            that it is laid on, with a warning where their shapes differ.
+        image: Path of a PNG, JPEG or WEBP file, or a PIL picture; what is transparent in it covers
+            nothing. It is stretched over the picture that it is laid on, with a warning where their
+            shapes differ.
     """
 
     name: ClassVar[str] = "picture"
@@ -50,9 +51,16 @@ class Picture:
 
     def cover(self, size: Size) -> Tensor:
         """Return the picture's brightness, ``[height,width]``."""
-        from refhooks.pictures import load_picture  # noqa: PLC0415  imports PIL
+        from PIL import ImageChops  # noqa: PLC0415  registering this needs no PIL
 
-        return _grey(load_picture(self.image).convert("L"), size, "the mask")
+        from refhooks.pictures import load_alpha, load_picture  # noqa: PLC0415
+
+        grey = load_picture(self.image).convert("L")  # what is transparent is white
+        try:
+            clear = ImageChops.invert(load_alpha(self.image))
+        except InputError:  # it has no alpha channel
+            return _grey(grey, size, "the mask")
+        return _grey(ImageChops.subtract(grey, clear), size, "the mask")
 
 
 @attrs.frozen
@@ -237,10 +245,7 @@ class Array:
         """Return the array, resized by area, ``[height,width]``."""
         import torch  # noqa: PLC0415  registering this needs no torch
 
-        try:
-            values = torch.as_tensor(self.array).detach().cpu()
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"a mask's array cannot be read: {error}") from error
+        values = _tensor(self.array)
         while values.ndim > 2 and values.shape[0] == 1:
             values = values[0]
         if values.ndim != 2 or 0 in values.shape:
@@ -250,18 +255,34 @@ class Array:
         return _resized(cover, size)
 
 
+def _tensor(array: Any) -> Tensor:
+    import numpy as np  # noqa: PLC0415  registering this needs no numpy
+    import torch  # noqa: PLC0415  nor torch
+
+    try:
+        if isinstance(array, torch.Tensor):
+            return array.detach().cpu()
+        return torch.from_numpy(np.array(array))  # a copy: views may be read-only, or turned around
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"a mask's array cannot be read: {error}") from error
+
+
 def _unit(values: Tensor) -> Tensor:
     import torch  # noqa: PLC0415  registering this needs no torch
 
     if values.dtype == torch.bool:
         return values.float()
-    if values.dtype == torch.uint8:
-        return values.float() / 255 if int(values.max()) > 1 else values.float()
+    if values.is_complex():
+        raise InputError(
+            f"a mask's array must hold bools, 0-1 or, as uint8, 0-255; got {values.dtype}"
+        )
     cover = values.float()
-    if values.is_complex() or not bool(((cover >= 0) & (cover <= 1)).all()):
+    if values.dtype == torch.uint8 and float(cover.max()) > 1:
+        return cover / 255
+    if not bool(((cover >= 0) & (cover <= 1)).all()):
         raise InputError(
             "a mask's array must hold bools, 0-1 or, as uint8, 0-255;"
-            f" got {values.dtype} from {values.min().item():g} to {values.max().item():g}"
+            f" got {values.dtype} from {cover.min().item():g} to {cover.max().item():g}"
         )
     return cover
 

@@ -170,11 +170,11 @@ class QwenImageEdit(Family):
         shown: Sequence[Shown],
     ) -> QwenRun:
         """Encode the prompts and draw the noise."""
-        pictures = [(entry.number, self._seen(entry.picture)) for entry in shown]
+        copies = len(seeds) // len(prompts)
         try:
-            texts = {"cond": self._encode_text(prompts, pictures, len(seeds))}
+            texts = {"cond": self._encode_text(prompts, shown, copies)}
             if guidance.scale > 1:
-                texts["uncond"] = self._encode_text(guidance.negative, pictures, len(seeds))
+                texts["uncond"] = self._encode_text(guidance.negative, shown, copies)
         except BaseException:
             self._pipe.maybe_free_model_hooks()  # an offloaded text encoder goes back to rest
             raise
@@ -182,7 +182,7 @@ class QwenImageEdit(Family):
             pipe=self._pipe,
             texts=texts,
             cfg=guidance.scale,
-            seeds=tuple(seeds) * len(prompts),
+            seeds=seeds,
             grid=self.grid(size),
             grids=tuple(None if entry is None else self.grid(entry) for entry in references),
         )
@@ -191,11 +191,14 @@ class QwenImageEdit(Family):
         """Return the rows and columns of tokens of a picture of this size."""
         return size.height // self._multiple, size.width // self._multiple
 
-    def _encode_text(
-        self, prompts: Sequence[str], pictures: Sequence[tuple[int, Image]], copies: int
-    ) -> Any:
-        texts = [self._template([number for number, _ in pictures]).format(p) for p in prompts]
-        return _text.encode(self._pipe, texts, [picture for _, picture in pictures], copies)
+    def _encode_text(self, prompts: Sequence[str], shown: Sequence[Shown], copies: int) -> Any:
+        template = self._template([entry.number for entry in shown])
+        seen = [[self._seen(picture) for picture in entry.pictures] for entry in shown]
+        pictures = [
+            [each[place] if len(each) > 1 else each[0] for each in seen]
+            for place in range(len(prompts))
+        ]
+        return _text.encode(self._pipe, [template.format(p) for p in prompts], pictures, copies)
 
     def _template(self, numbers: Sequence[int]) -> str:
         template = str(self._pipe.prompt_template_encode)

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 PLACEHOLDER = "<|vision_start|><|image_pad|><|vision_end|>"
 
 
-def encode(pipe: Any, texts: Sequence[str], pictures: Sequence[Image], copies: int) -> Text:
-    """Encode whole templates, each with the same pictures.
+def encode(
+    pipe: Any, texts: Sequence[str], pictures: Sequence[Sequence[Image]], copies: int
+) -> Text:
+    """Encode whole templates, each with its pictures.
 
     The stock pipelines' ``encode_prompt`` numbers pictures itself and always shows all of them;
     this takes the template as it should be read, and is equal to theirs where both apply.
@@ -25,7 +27,7 @@ def encode(pipe: Any, texts: Sequence[str], pictures: Sequence[Image], copies: i
     Args:
         pipe: The pipeline.
         texts: The filled-in templates; each has one placeholder a picture.
-        pictures: In the order of the placeholders.
+        pictures: Those of each text, in the order of its placeholders.
         copies: How often each text is repeated in the batch.
 
     Returns:
@@ -34,7 +36,7 @@ def encode(pipe: Any, texts: Sequence[str], pictures: Sequence[Image], copies: i
     device = pipe._execution_device
     tokens = pipe.processor(
         text=list(texts),
-        images=list(pictures) * len(texts) or None,
+        images=[picture for shown in pictures for picture in shown] or None,
         padding=True,
         return_tensors="pt",
     ).to(device)

@@ -14,8 +14,9 @@ from refhooks.errors import InputError, RefhooksWarning
 GROUPS = {
     "Model": ["--model", "--device", "--dtype", "--offload", "--quantize", "--lora"],
     "Reference": ["--method", "--strength", "--strategy", "--ref"],
-    "Sampling": ["--steps", "--seed", "-n", "--cfg", "--negative", "--resolution", "--height",
-                 "--width"],
+    "Masks": ["--mask-region", "--mask-content", "--edit-mask", "--feather", "--invert-masks"],
+    "Sampling": ["--steps", "--denoise", "--seed", "-n", "--cfg", "--negative", "--resolution",
+                 "--height", "--width"],
     "Output": ["-o", "--preview-every"],
     "General": ["--debug", "-h"],
 }  # fmt: skip
