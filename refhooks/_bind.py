@@ -13,6 +13,7 @@ from PIL import Image
 from refhooks._bound import BoundReference, RunInfo
 from refhooks._checks import Contract
 from refhooks._hooks import BoundPlugin, Hooks
+from refhooks._pictures import FITS
 from refhooks._place import Grids, confinement
 from refhooks._source import Source
 
@@ -170,5 +171,5 @@ def _encoders(opened: FamilyRun, used: Opened, own: Size, target: Size) -> Any:
         return used.encode_fitted(opened, target, fit)
 
     if used.size == own == target:
-        return encode, lambda _fit: encode()
+        return encode, lambda fit: encode() if fit in FITS else encode_fitted(fit)
     return encode, encode_fitted

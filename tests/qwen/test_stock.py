@@ -13,9 +13,9 @@ pytestmark = pytest.mark.usefixtures("small_stock")
 
 PROMPT = "make it blue"
 SIZE = {"height": 48, "width": 64}
-# 2508 as published, the shift that its step-distilled LoRAs ask for, and other ways to shift.
+# What 2508, 2509 and 2511 share, the shift of their step-distilled LoRAs, and other ways to shift.
 SCHEDULERS = {
-    "2508": tiny.DYNAMIC,
+    "2508, 2509, 2511": tiny.DYNAMIC,
     "lightning": {**tiny.DYNAMIC, "base_shift": 1.0986, "max_shift": 1.0986,
                   "shift_terminal": None},
     "static": tiny.STATIC,
