@@ -18,6 +18,11 @@ test: lint types unit
 evidence: $(READY)
 	$(BIN)/python docs/make_images.py
 	$(BIN)/python benchmarks/forms.py
+	$(BIN)/python benchmarks/drift.py
+	$(BIN)/python -m refhooks_toy.report --card \
+		--json benchmarks/results/toy.json --sheet docs/images/toy.png
+	$(BIN)/python benchmarks/leaks.py
+	$(BIN)/python benchmarks/denoise.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

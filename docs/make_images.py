@@ -2,7 +2,8 @@
 
     python docs/make_images.py [NAME ...]
 
-NAME is ``demo``, ``strengths``, ``schedules`` or ``timetable``; by default all of them are made.
+NAME is ``demo``, ``strengths``, ``schedules``, ``timetable``, ``masks``, ``multi_stage`` or
+``gallery``; by default all of them are made.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any, Literal
 
+import attrs
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
@@ -34,6 +37,8 @@ METHODS = {
 }
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.3, 1.6, 2.0)
 PROMPT = "make it night"
+GALLERY = "0,0.4,0.8,1,1.4,2"
+KINDS: tuple[Literal["region", "content"], ...] = ("region", "content")
 STEPS = 20
 # Each panel: a schedule, and what its title says of it.
 SCHEDULES = (
@@ -141,7 +146,84 @@ def timetable() -> None:
         _save(Image.open(place).convert("RGB"), "timetable")
 
 
-MADE = {made.__name__: made for made in (demo, strengths, schedules, timetable)}
+def multi_stage() -> None:
+    """The guide's three stages as one run and as a chain; below, ``default`` at 1 throughout."""
+    editor = rh.Editor.from_pretrained("toy")
+    editor.pipe.set_progress_bar_config(disable=True)
+    source = Image.open(next(iter(rh.load_registry().models["toy"].samples())))
+    prompts = [PROMPT, "make the circle blue", "make the face sad"]
+    guide = [rh.Stage("default", 0.4), rh.Stage("inject", 0.8), rh.Stage("cross_attn", 1.2)]
+    pictures, captions = [], []
+    for name, stages in (("the guide's", guide), ("default 1", [rh.Stage("default")] * 3)):
+        ends = zip(stages, (0.4, 0.8, None), strict=True)
+        run = rh.Strategy([attrs.evolve(stage, until=end) for stage, end in ends])
+        edits = [rh.Edit(*pair) for pair in zip(prompts, stages, strict=True)]
+        one = editor.edit(source, PROMPT, strategy=run, seed=0).image
+        pictures += [source, one, *editor.chain(source, edits, seed=0).images]
+        steering = [f"{stage.method} {stage.strength:g}" for stage in stages]
+        captions += ["the source", f"one run, {name}: {PROMPT}"]
+        captions += [f"chain, {how}: {what}" for how, what in zip(steering, prompts, strict=True)]
+    title = "Three stages of one run, and three edits of a chain"
+    _save(make_sheet(pictures, captions, title=title, columns=5, tile=160), "multi-stage")
+
+
+def masks() -> None:
+    """Each kind of mask, and three values of ``denoise``: one source, prompt and seed."""
+    editor = rh.Editor.from_pretrained("toy")
+    editor.pipe.set_progress_bar_config(disable=True)
+    source = Image.open(next(iter(rh.load_registry().models["toy"].samples())))
+    left = "0,0,50%,100%"
+    strategies = {kind: rh.Strategy("default", masks=[rh.mask(left, kind=kind)]) for kind in KINDS}
+    panels: dict[str, dict[str, Any]] = {
+        "no mask": {},
+        "region: the left half": {"strategy": strategies["region"]},
+        "content: the left half": {"strategy": strategies["content"]},
+        "edit mask: the left half": {"edit_mask": rh.mask(left)},
+        "edit mask, feather 16": {"edit_mask": rh.mask(left, feather=16)},
+        "denoise 0.9": {"denoise": 0.9},
+        "denoise 0.7": {"denoise": 0.7},
+        "denoise 0.5": {"denoise": 0.5},
+    }
+    made = [editor.edit(source, PROMPT, seed=0, **given).image for given in panels.values()]
+    captions = ["the source", *panels]
+    title = f"“{PROMPT}”, from one seed"
+    _save(make_sheet([source, *made], captions, title=title, columns=3, tile=256), "masks")
+
+
+def gallery() -> None:
+    """What ``refhooks grid``, ``compare``, ``plot_attention`` and the curves show."""
+    registry = rh.load_registry()
+    photo = str(next(iter(registry.models["toy"].samples())))
+    fields = ["--methods", ",".join(sorted(registry.methods)), "--strengths", GALLERY]
+    with tempfile.TemporaryDirectory() as folder:
+        places = {name: str(Path(folder) / f"{name}.png") for name in ("grid", "curves")}
+        output = [
+            "--seeds",
+            "0,1",
+            "--tile",
+            "128",
+            "-o",
+            places["grid"],
+            "--plot",
+            places["curves"],
+        ]
+        command_line(["grid", photo, PROMPT, *fields, *output], standalone_mode=False)
+        for name, place in places.items():
+            _save(Image.open(place).convert("RGB"), name)
+        editor = rh.Editor.from_pretrained("toy")
+        editor.pipe.set_progress_bar_config(disable=True)
+        result = editor.edit(photo, "make the circle blue", seed=0)
+        _save(result.compare(), "compare")
+        stages = [rh.Stage("default", until=0.5), rh.Stage("cross_attn", "0.2:1.2")]
+        result = editor.edit(
+            photo, PROMPT, strategy=rh.Strategy(stages), seed=0, record_attention=True
+        )
+        place = result.plot_attention(Path(folder) / "attention.png")
+        _save(Image.open(place).convert("RGB"), "attention")
+
+
+EVERYTHING = (demo, strengths, schedules, timetable, masks, multi_stage, gallery)
+MADE = {made.__name__: made for made in EVERYTHING}
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

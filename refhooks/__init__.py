@@ -7,6 +7,7 @@ steer; ``hookimpl``, ``Context``, ``Inputs`` and the other values are for those 
 
 from refhooks._bound import BoundReference, Method, ModelInfo, RunInfo, RunPlugin
 from refhooks._chain import Chain, ChainResult, Edit
+from refhooks._chain_file import dump_chain, load_chain
 from refhooks._editor import Editor
 from refhooks._family import (
     Checkpoint,
@@ -21,6 +22,9 @@ from refhooks._family import (
 from refhooks._mask import Mask, MaskShape
 from refhooks._named import mask, method, plugin, schedule, switch
 from refhooks._planned import plan
+from refhooks._preset import Preset, preset
+from refhooks._recipe import Recipe, RecipeFile, RecipeModel, RecipePicture, RecipeReference
+from refhooks._recipe_file import load_recipe, strip_recipe
 from refhooks._registry import PluginRecord, Registry, load_registry
 from refhooks._result import EditResult
 from refhooks._schedule import Schedule, StageStep, Switch
@@ -91,6 +95,12 @@ __all__ = [
     "Planned",
     "PluginError",
     "PluginRecord",
+    "Preset",
+    "Recipe",
+    "RecipeFile",
+    "RecipeModel",
+    "RecipePicture",
+    "RecipeReference",
     "Reference",
     "RefhooksError",
     "RefhooksWarning",
@@ -112,8 +122,11 @@ __all__ = [
     "Timetable",
     "Tokens",
     "UnknownNameError",
+    "dump_chain",
     "dump_strategy",
     "hookimpl",
+    "load_chain",
+    "load_recipe",
     "load_references",
     "load_registry",
     "load_strategy",
@@ -121,6 +134,8 @@ __all__ = [
     "method",
     "plan",
     "plugin",
+    "preset",
     "schedule",
+    "strip_recipe",
     "switch",
 ]

@@ -160,6 +160,9 @@ class Method(Protocol):
     A method that never fills its reference's slot may say so with ``gives_tokens = False`` (an
     attribute or property): then not even the size of the picture matters to the model.
 
+    A method whose options name files says so with ``files``, the names of those options: recipes
+    record such a file by its hash and name, and no method is given a path that a recipe holds.
+
     A method that needs something of the model or of a file may have ``check(model)``, which raises
     :class:`refhooks.InputError` where it cannot run. It is called with a :class:`ModelInfo` before
     anything is encoded, also for a stage at strength 0, and with ``None`` when a plan is made

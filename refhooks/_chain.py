@@ -49,10 +49,16 @@ def _cfg(value: Any) -> float | None:
     return None if value is None else number(value, "an edit's cfg", 0.0, 100.0)
 
 
+def _steering(value: Strategy | Stage | Method | str | None) -> Strategy | Method | str | None:
+    """A stage is a strategy of one stage, and equal to it."""
+    return Strategy(value) if isinstance(value, Stage) else value
+
+
 def _references(value: Any) -> tuple[Reference, ...]:
     if not is_list(value):
         raise StrategyError(f"an edit's references must be a list, got {value!r:.80}")
-    return tuple(entry if isinstance(entry, Reference) else Reference(entry) for entry in value)
+    listed = [entry if isinstance(entry, Reference) else Reference(entry) for entry in value]
+    return tuple(attrs.evolve(entry, strategy=_steering(entry.strategy)) for entry in listed)
 
 
 @attrs.frozen
@@ -82,11 +88,13 @@ class Edit:
     """
 
     prompt: str = attrs.field()
-    strategy: Strategy | Stage | Method | str | None = attrs.field(default=None)
+    strategy: Strategy | Method | str | None = attrs.field(default=None, converter=_steering)
     reference: Literal["previous", "original", "both"] = attrs.field(
         default="previous", kw_only=True
     )
-    original: Strategy | Stage | Method | str | None = attrs.field(default=None, kw_only=True)
+    original: Strategy | Method | str | None = attrs.field(
+        default=None, kw_only=True, converter=_steering
+    )
     references: tuple[Reference, ...] = attrs.field(default=(), kw_only=True, converter=_references)
     negative_prompt: str = attrs.field(default=" ", kw_only=True)
     cfg: float | None = attrs.field(default=None, kw_only=True, converter=_cfg)
@@ -209,8 +217,15 @@ class ChainResult:
         """
         places = places_of(path, len(self.results))
         pairs = zip(self.results, places, strict=True)
+        made = zip(self.results, places, strict=True)
+        names = {it.recipe.pixels: at.name for it, at in made if it.recipe is not None}
         kept = list(pairs) if every else [(self.results[-1], places[-1])]
-        return tuple(place for result, at in kept for place in result.save(at))
+        return tuple(place for result, at in kept for place in renamed(result, names).save(at))
+
+
+def renamed(result: EditResult, names: dict[str, str]) -> EditResult:
+    """Return a result whose recipes name the pictures of edits before by the files they go to."""
+    return attrs.evolve(result, recipes=tuple(it.naming(names) for it in result.recipes))
 
 
 def places_of(path: str | Path, count: int) -> tuple[Path, ...]:

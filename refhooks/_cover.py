@@ -57,32 +57,31 @@ def feathered(cover: Tensor, pixels: float) -> Tensor:
         return cover
     soft = cover.double()
     for dim in (0, 1):
-        soft = _widened(soft, band // 2, dim)
-    for dim in (0, 1):
-        soft = _averaged(soft, band - band // 2, dim)
+        soft = _softened(soft.transpose(0, dim), band // 2, band - band // 2).transpose(0, dim)
     return torch.maximum(soft.clamp(0.0, 1.0).float(), cover)
 
 
-def _widened(values: Tensor, reach: int, dim: int) -> Tensor:
-    """The largest value within reach along one side, in as many passes as ``reach`` has bits."""
-    values, done = values.transpose(0, dim), 0
-    reach = min(reach, values.shape[0] - 1)
+def _softened(values: Tensor, widen: int, average: int) -> Tensor:
+    """Widen, then average over rows; beyond the picture its edges go on."""
+    rows, margin = values.shape[0], widen + average
+    edges = [values[:1].expand(margin, -1), values, values[-1:].expand(margin, -1)]
+    wide = _widened(torch.cat(edges), widen)
+    sums = functional.pad(wide.cumsum(0), (0, 0, 1, 0))
+    side = 2 * average + 1
+    means = (sums[side:] - sums[:-side]) / side
+    return means[widen : widen + rows]
+
+
+def _widened(values: Tensor, reach: int) -> Tensor:
+    """The largest value within reach in rows, in about as many passes as ``reach`` has bits."""
+    done = 0
     while done < reach:
         step = min(reach - done, 2 * done + 1)
         held = values.clone()
         torch.maximum(held[step:], values[:-step], out=held[step:])
         torch.maximum(held[:-step], values[step:], out=held[:-step])
         values, done = held, done + step
-    return values.transpose(0, dim)
-
-
-def _averaged(values: Tensor, reach: int, dim: int) -> Tensor:
-    """The mean within reach along one side; beyond the picture its edge goes on."""
-    values = values.transpose(0, dim)
-    edges = [values[:1].expand(reach + 1, -1), values, values[-1:].expand(reach, -1)]
-    sums = torch.cat(edges).cumsum(0)
-    side = 2 * reach + 1
-    return ((sums[side:] - sums[:-side]) / side).transpose(0, dim)
+    return values
 
 
 def resized(cover: Tensor, rows: int, columns: int) -> Tensor:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from refhooks._bound import ModelInfo
 from refhooks._chain import as_chain
 from refhooks._family import Checkpoint, Size
+from refhooks._oneoff import with_plugins
 from refhooks._registry import load_registry
 from refhooks._request import make_request
 from refhooks.errors import ModelError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from refhooks._chain import Chain, ChainResult, Edit
     from refhooks._family import Family
     from refhooks._mask import Mask, MaskForm, MaskShape
+    from refhooks._recipe import Recipe
     from refhooks._registry import Registry
     from refhooks._request import Callback
     from refhooks._result import EditResult
@@ -39,6 +41,8 @@ class Editor:
         pipe: A diffusers pipeline you already have (with LoRA, compiled, offloaded, quantised). It
             is used as it is and left as it is.
         checkpoint: What the checkpoint prescribes where the stock pipeline's defaults do not fit.
+        plugins: Modules, or objects, with registration hooks, besides the plugins that are
+            installed: what they register has its name in strategies of this editor's edits.
 
     Attributes:
         pipe: The pipeline.
@@ -48,11 +52,18 @@ class Editor:
 
     Raises:
         ModelError: No live plugin has an adapter for the pipeline's class.
+        PluginError: One of ``plugins`` is none, or registers a name that is taken.
     """
 
-    def __init__(self, pipe: Any, *, checkpoint: Checkpoint | None = None) -> None:
+    def __init__(
+        self,
+        pipe: Any,
+        *,
+        checkpoint: Checkpoint | None = None,
+        plugins: Sequence[object] = (),
+    ) -> None:
         self.pipe = pipe
-        self.registry = load_registry()
+        self.registry = with_plugins(load_registry(), plugins)
         self.checkpoint = checkpoint or Checkpoint()
         self.family = _family(self.registry, pipe, self.checkpoint)
 
@@ -63,6 +74,7 @@ class Editor:
         *,
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
+        plugins: Sequence[object] = (),
         **kwargs: Any,
     ) -> Editor:
         """Load a model.
@@ -72,6 +84,7 @@ class Editor:
                 Face Hub such as ``Qwen/Qwen-Image-Edit-2511``.
             device: Where to put it, such as ``cuda``; by default it stays where diffusers loads it.
             dtype: Such as ``bfloat16``; by default that of the files.
+            plugins: As for :class:`Editor`.
             **kwargs: Passed to diffusers' ``from_pretrained``.
 
         Raises:
@@ -83,7 +96,7 @@ class Editor:
         pipe, checkpoint = load_model(
             name_or_path, registry=load_registry(), device=device, dtype=dtype, kwargs=kwargs
         )
-        return cls(pipe, checkpoint=checkpoint)
+        return cls(pipe, checkpoint=checkpoint, plugins=plugins)
 
     def edit(
         self,
@@ -235,6 +248,39 @@ class Editor:
         chain = as_chain(edits, strength, denoise)
         run = ChainRun(self, image, chain, seed=seed, options=options, handover=handover)
         return run.run(callback, on_result)
+
+    def replay(
+        self,
+        recipe: Recipe | str | Path,
+        *,
+        references: Sequence[str | Path] = (),
+        callback: Callback | None = None,
+        **settings: Any,
+    ) -> EditResult:
+        """Run an edit again from its recipe: the same picture to the bit, or a warning says why.
+
+        Everything that the recipe names is found and checked before anything runs. A picture counts
+        where its pixels are the recorded ones: inside of the recipe, among ``references``, or under
+        its name beside the recipe's file or in the working folder.
+
+        Args:
+            recipe: As :func:`refhooks.load_recipe` returns it, or the path of a picture.
+            references: Files of pictures and masks, in any order. One that the recipe does not know
+                takes the place of the first picture that is found nowhere.
+            callback: As in :meth:`edit`.
+            **settings: What to do otherwise: ``strength`` and ``method`` (of reference 1),
+                ``denoise``, ``steps``, ``seed``, ``cfg``, ``height``, ``width``, ``prompt``,
+                ``negative_prompt``. A picture of a batch then runs alone.
+
+        Raises:
+            InputError: The recipe is none or cannot be replayed, a picture is missing, or a setting
+                cannot be used.
+            UnknownNameError: It names what no live plugin registers.
+            RefhooksError: As in :meth:`edit`.
+        """
+        from refhooks._recipe_replay import replay  # noqa: PLC0415  imports torch, a second
+
+        return replay(self, recipe, references, callback, settings)
 
     def decode(self, latents: Tensor, *, height: int, width: int) -> tuple[Image, ...]:
         """Return the pictures that clean latents hold, for a callback's previews.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -10,6 +11,7 @@ import pluggy
 from refhooks import _checks
 from refhooks._check_adapters import adapters
 from refhooks._check_attention import attention, load_once
+from refhooks._trace import tracing
 from refhooks._validate import check_implementations, hook_arguments
 from refhooks.attention import combine
 from refhooks.errors import PluginError
@@ -17,6 +19,7 @@ from refhooks.hookspecs import Registration, RunHooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from refhooks._family import EmbeddedModel, FamilyEntry
     from refhooks._mask import MaskShape
     from refhooks._schedule import Schedule, Switch
+    from refhooks._trace import Trace
     from refhooks._values import AttentionEdit, Branch, Context, Inputs, Layout
     from refhooks.attention import GroupEdit
 
@@ -67,6 +71,10 @@ class RegistrationCalls:
     def plugins(self) -> list[type[RunPlugin]]:
         """Return the run plugins the plugin registers."""
         return self._collect("refhooks_plugins")
+
+    def presets(self) -> list[Path]:
+        """Return the files of presets the plugin registers."""
+        return self._collect("refhooks_presets")
 
     def _collect(self, hook: str) -> list[Any]:
         return [entry for entries in getattr(self._manager.hook, hook)() for entry in entries]
@@ -122,13 +130,26 @@ class _Call:
     arguments: tuple[str, ...]
     hook: str
     plugin: BoundPlugin
+    trace: Trace | None = None
 
     def __call__(self, ctx: Context, values: dict[str, Any]) -> Any:
         try:
+            if self.trace is not None:
+                return self._traced(self.trace, ctx, values)
             return self.function(*[values[name] for name in self.arguments])
         except BaseException as error:
             error.add_note(f"raised by {_checks.where(self.plugin.label, self.hook, ctx)}")
             raise
+
+    def _traced(self, trace: Trace, ctx: Context, values: dict[str, Any]) -> Any:
+        start = time.perf_counter()
+        returned = self.function(*[values[name] for name in self.arguments])
+        seconds = time.perf_counter() - start
+        reference = self.plugin.reference
+        strength = None if reference is None else ctx.rows[reference].strength
+        branch = f" ({values['branch'].name})" if "branch" in values else ""
+        trace(ctx.step, self.hook + branch, self.plugin.label, strength, returned, seconds)
+        return returned
 
 
 class Hooks:
@@ -320,4 +341,5 @@ def _chain(
         getattr(manager.hook, hook).get_hookimpls(),
         key=lambda one: (one.trylast - one.tryfirst, order[id(one.plugin)]),
     )
-    return tuple(_Call(one.function, one.argnames, hook, one.plugin.plugin) for one in found)
+    trace = tracing()
+    return tuple(_Call(one.function, one.argnames, hook, one.plugin.plugin, trace) for one in found)

@@ -28,10 +28,12 @@ class Handed:
         picture: RGB.
         latents: ``[1,T,C]``, as the family's VAE normalises them; ``None``: the picture is encoded
             again.
+        name: Of the file that holds it, if it is known.
     """
 
     picture: Image
     latents: Tensor | None
+    name: str = ""
 
 
 @attrs.frozen(eq=False)

@@ -87,7 +87,9 @@ def _read(path: Path, convert: Callable[[Image.Image, str], Image.Image]) -> Ima
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         with Image.open(path, formats=FORMATS) as opened:
-            return convert(opened, str(path))
+            picture = convert(opened, str(path))
+    vars(picture)["filename"] = str(path)  # as Pillow does: recipes name pictures by their files
+    return picture
 
 
 def _check_file(path: Path) -> None:

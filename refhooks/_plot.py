@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refhooks._bands import ARTIFACTS_ABOVE
+from refhooks._figure import new_figure, write_plot
 from refhooks._numbers import MAX_STRENGTH
 from refhooks._registry import load_registry
-from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from refhooks._timetable import Timetable
     from refhooks._values import Row
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["plot_timetable"]
 
 WIDTH, HEIGHT = 8.0, 2.1  # inches; the height is that of one reference
-DOTS = 120  # an inch
 # Okabe and Ito's colours, which most colour-blind readers tell apart; red is left for the band.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#7F5539", "#999933", "#555555")
 FEW = 60  # up to so many steps, each has an outline of its own
@@ -36,29 +35,25 @@ def plot_timetable(timetable: Timetable, path: str | Path) -> Path:
     Raises:
         InputError: matplotlib is not installed, or the file cannot be written.
     """
-    place = Path(path)
-    if place.suffix.lower() != ".png":
-        raise InputError(f"{place}: a plot is written as .png")
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415  an extra
-    except ImportError as error:
-        raise InputError(
-            'a plot needs matplotlib; install it with: pip install "refhooks[plot]"'
-        ) from error
+    return write_plot(lambda: draw_timetable(timetable), path)
+
+
+def draw_timetable(timetable: Timetable) -> Any:
+    """Return the figure that :func:`plot_timetable` writes.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
     count = len(timetable.steps[0].rows)
-    figure = Figure(figsize=(WIDTH, 0.9 + HEIGHT * count), dpi=DOTS, layout="constrained")
+    figure = new_figure(WIDTH, 0.9 + HEIGHT * count)
     panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
     colours = _colours([row.method for planned in timetable.steps for row in planned.rows])
     for reference, panel in enumerate(panels):
         _draw(panel, timetable, reference, colours)
     panels[-1].set_xlabel("step")
-    panels[-1].set_xticks(_ticks(len(timetable.steps)))
+    panels[-1].set_xticks(ticks(len(timetable.steps)))
     _explain(figure, timetable, colours)
-    try:
-        figure.savefig(place, format="png")
-    except OSError as error:
-        raise InputError(f"{place} cannot be written: {error}") from error
-    return place
+    return figure
 
 
 def _colours(methods: Iterable[str]) -> dict[str, str]:
@@ -116,8 +111,8 @@ def _mark_off(panel: Any, steps: list[int], total: int, colour: str) -> None:
         panel.annotate("off", (middle, 0.08), ha="center", fontsize="small", color="dimgrey")
 
 
-def _ticks(total: int) -> list[int]:
-    """The first step, and multiples of a round number."""
+def ticks(total: int) -> list[int]:
+    """Return the first step, and multiples of a round number."""
     every = next(it for it in (1, 2, 5, 10, 20, 50, 100) if total / it <= TICKS)
     return [1, *range(every, total + 1, every)] if every > 1 else list(range(1, total + 1))
 

@@ -47,9 +47,27 @@ def read_table(path: Path) -> dict[str, Any]:
     return data
 
 
+def parse_json(data: bytes, label: str) -> dict[str, Any]:
+    """Return the table that JSON from a stranger holds.
+
+    Raises:
+        StrategyError: It is no UTF-8, no JSON, no table, nested too deep, or holds NaN or infinity.
+    """
+    try:
+        held = json.loads(data.decode("utf-8"), object_pairs_hook=_without_duplicates)
+    except RecursionError as error:
+        raise _too_deep(label) from error
+    except ValueError as error:
+        raise StrategyError(f"{label} is not valid JSON: {error}") from error
+    if not isinstance(held, dict):
+        raise StrategyError(f"{label} must hold a table, got {held!r:.80}")
+    _check_values(held, label)
+    return held
+
+
 def _text(path: Path) -> str:
     if path.suffix.lower() not in {".toml", ".json"}:
-        raise StrategyError(f"{path}: a strategy file ends in .toml or .json")
+        raise StrategyError(f"{path}: a strategy or chain file ends in .toml or .json")
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -84,7 +102,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
-def _check_values(data: Any, path: Path) -> None:
+def _check_values(data: Any, path: Path | str) -> None:
     """Look at every value, level by level and without recursion."""
     level = [data]
     for _ in range(MAX_DEPTH):
@@ -97,7 +115,7 @@ def _check_values(data: Any, path: Path) -> None:
     raise _too_deep(path)
 
 
-def _too_deep(path: Path) -> StrategyError:
+def _too_deep(path: Path | str) -> StrategyError:
     return StrategyError(f"{path} is nested deeper than {MAX_DEPTH} levels")
 
 

@@ -16,6 +16,7 @@ from refhooks.errors import InputError, PluginError, RefhooksWarning, UnknownNam
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from refhooks._bound import Method, RunPlugin
     from refhooks._family import EmbeddedModel, FamilyEntry
@@ -63,6 +64,7 @@ class Registry:
         switches: Switch classes by name.
         masks: Mask shape classes by name.
         plugins: Run plugin classes by name.
+        presets: Files of presets by name.
     """
 
     records: tuple[PluginRecord, ...]
@@ -73,6 +75,7 @@ class Registry:
     switches: dict[str, type[Switch]] = attrs.field(factory=dict)
     masks: dict[str, type[MaskShape]] = attrs.field(factory=dict)
     plugins: dict[str, type[RunPlugin]] = attrs.field(factory=dict)
+    presets: dict[str, Path] = attrs.field(factory=dict)
     _owners: dict[tuple[str, str], str] = attrs.field(factory=dict)
 
     def method(self, name: str, options: dict[str, Any] | None = None) -> Method:
@@ -185,7 +188,7 @@ class Registry:
             reason = (
                 f"could be any of the mask shapes {listed(found)}; name its options"
                 if found
-                else f"is no mask. A mask is {listed(forms)}.{self.absent()}"
+                else f"is no mask. Forms: {listed(forms)}.{self.absent()}"
             )
             raise InputError(f"{value!r:.80} {reason}")
         return next(iter(found.values()))
@@ -210,6 +213,10 @@ class Registry:
         if name not in classes:
             raise self.unknown(kind, name, classes)
         return make(classes[name], f"{kind} {name!r}", options or {})
+
+    def owner(self, kind: str, name: str) -> str | None:
+        """Return the plugin that registers a name, such as ``("method", "inject")``."""
+        return self._owners.get((kind, name))
 
     def claim(self, plugin: str, names: Sequence[tuple[str, str]]) -> None:
         """Note which plugin registers these (kind, name) pairs.
@@ -303,6 +310,11 @@ def _load_one(point: EntryPoint, registry: Registry, refused: str) -> PluginReco
 
 
 def _register(plugin: object, name: str, registry: Registry) -> tuple[str, ...]:
+    """Register what a plugin brings, under its name, and return what that is.
+
+    Raises:
+        PluginError: It is no plugin, or a name is taken; nothing is registered then.
+    """
     from refhooks._hooks import RegistrationCalls  # noqa: PLC0415  imports torch, a second
 
     calls = RegistrationCalls(plugin, f"plugin {name!r}")
@@ -312,6 +324,7 @@ def _register(plugin: object, name: str, registry: Registry) -> tuple[str, ...]:
     masks = _checked("mask shape", calls.masks(), "cover(size)")
     plugins = _checked("run plugin", calls.plugins(), "bind_run(run)")
     families, models = calls.families(), calls.models()
+    presets = calls.presets()
     kinds: dict[str, tuple[Sequence[Any], dict[str, Any]]] = {
         "method": (methods, registry.methods),
         "family": (families, registry.families),
@@ -322,6 +335,7 @@ def _register(plugin: object, name: str, registry: Registry) -> tuple[str, ...]:
         "plugin": (plugins, registry.plugins),
     }
     new = [(kind, entry.name) for kind, (entries, _) in kinds.items() for entry in entries]
+    new += [("preset", path.stem) for path in presets]
     adapted = [("adapter to", cls) for entry in families for cls in entry.pipelines]
     short = [("short form", "until=NUMBER") for cls in switches if hasattr(cls, "number")]
     short += [("option of masks", cls.key) for cls in masks if hasattr(cls, "key")]
@@ -329,6 +343,7 @@ def _register(plugin: object, name: str, registry: Registry) -> tuple[str, ...]:
     registry.claim(name, [*new, *adapted, *short])
     for entries, registered in kinds.values():
         registered.update({entry.name: entry for entry in entries})
+    registry.presets.update({path.stem: path for path in presets})
     return tuple(f"{kind} {entry}" for kind, entry in new)
 
 

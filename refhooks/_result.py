@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
+    from refhooks._advice import Advice
+    from refhooks._before import Before
+    from refhooks._recipe import Recipe
+    from refhooks._recipe_file import Insides
+    from refhooks._recipe_make import Materials
     from refhooks._timetable import Timetable
 
 __all__ = ["EditResult"]
@@ -38,6 +43,9 @@ class EditResult:
             first text and target together, then each reference. ``None`` unless recorded.
         retouched: Whether a plugin, such as an edit mask, could change the pictures after they were
             decoded: then ``latents`` do not hold what the pictures show.
+        before: What the pictures are compared with; ``None`` without a source.
+        recipes: What each picture was made from; empty where no recipe could be made.
+        materials: The pictures that the recipes name, for ``save(embed=True)``.
     """
 
     images: tuple[Image.Image, ...] = attrs.field(repr=False)
@@ -46,6 +54,9 @@ class EditResult:
     seeds: tuple[int, ...]
     attention_share: Tensor | None = attrs.field(default=None, repr=False)
     retouched: bool = attrs.field(default=False, repr=False)
+    before: Before | None = attrs.field(default=None, repr=False)
+    recipes: tuple[Recipe, ...] = attrs.field(default=(), repr=False)
+    materials: Materials | None = attrs.field(default=None, repr=False)
 
     @property
     def image(self) -> Image.Image:
@@ -57,13 +68,115 @@ class EditResult:
         """The seed of the first picture; give it to ``edit(seed=...)`` to have it again."""
         return self.seeds[0]
 
-    def save(self, path: str | Path) -> tuple[Path, ...]:
+    @property
+    def recipe(self) -> Recipe | None:
+        """What the first picture was made from; it travels inside of the file."""
+        return self.recipes[0] if self.recipes else None
+
+    @property
+    def advice(self) -> Advice:
+        """What changed in the first picture, and which of the guide's common issues it has.
+
+        Raises:
+            InputError: There is no source to compare it with.
+        """
+        return self.advise()
+
+    def advise(self, number: int = 0) -> Advice:
+        """Return the advice on a picture, counted from 0; raises as :attr:`advice`."""
+        from refhooks._advice import advise  # noqa: PLC0415  measures with torch, a second
+
+        before = self._before(number)
+        return advise(
+            before.source(number),
+            self.images[number],
+            inside=before.inside(),
+            timetable=self.timetable,
+            attention_share=self.attention_share,
+        )
+
+    def compare(self, number: int = 0) -> Image.Image:
+        """Return a sheet of the source, a picture (counted from 0) and their difference.
+
+        Raises:
+            InputError: There is no source to compare it with, or no such picture.
+        """
+        from refhooks._report import compare_pictures  # noqa: PLC0415  imports torch, a second
+
+        source = self._before(number).source(number)
+        return compare_pictures(source, self.images[number], f"result, seed {self.seeds[number]}")
+
+    def plot_attention(self, path: str | Path) -> Path:
+        """Draw the attention share of each reference over the steps, and for each block.
+
+        Args:
+            path: Ends in .png.
+
+        Returns:
+            The path written.
+
+        Raises:
+            InputError: It was not recorded (``edit(record_attention=True)``), there is no
+                reference, matplotlib is not installed, or the file cannot be written.
+        """
+        from refhooks._figure import write_plot  # noqa: PLC0415  matplotlib is an extra
+        from refhooks._plots import draw_attention  # noqa: PLC0415
+
+        share = self.attention_share
+        if share is None:
+            raise InputError("no attention share was recorded; edit with record_attention=True")
+        return write_plot(lambda: draw_attention(share), path)
+
+    def save_report(self, path: str | Path, number: int = 0) -> Path:
+        """Write one HTML file with a picture, its source, the advice and the plots in it.
+
+        Plots need matplotlib; without it the report says so.
+
+        Args:
+            path: Ends in .html.
+            number: Of the picture, counted from 0.
+
+        Returns:
+            The path written.
+
+        Raises:
+            InputError: There is no source to compare it with, no such picture, or the file cannot
+                be written.
+        """
+        from refhooks._report import Report, write_report  # noqa: PLC0415  imports torch, a second
+
+        source = self._before(number).source(number)
+        recipe = self.recipes[number] if self.recipes else None
+        report = Report(
+            title="An edit" if recipe is None else recipe.prompt,
+            facts=(f"seed {self.seeds[number]}",),
+            source=source,
+            result=self.images[number],
+            advice=self.advise(number),
+            timetable=self.timetable,
+            attention_share=self.attention_share,
+        )
+        return write_report(report, path)
+
+    def _before(self, number: int) -> Before:
+        if self.before is None:
+            raise InputError("the edit had no source picture, so there is nothing to compare with")
+        if not 0 <= number < len(self.images):
+            raise InputError(f"pictures are 0 to {len(self.images) - 1}; there is no {number}")
+        return self.before
+
+    def save(
+        self, path: str | Path, *, recipe: bool = True, embed: bool = False
+    ) -> tuple[Path, ...]:
         """Save the pictures: one at ``path``, several at ``path-1`` and so on.
 
         A file that is there is replaced only once the new one is complete.
 
         Args:
             path: Ends in .png, .jpg, .jpeg or .webp.
+            recipe: Whether each file carries what its picture was made from.
+            embed: Whether a PNG carries the pictures that the edit was given as well: references
+                and masks. Another format gets them in a JSON file beside it.
 
         Returns:
             The paths written.
@@ -74,9 +187,18 @@ class EditResult:
         target = check_output(path)
         numbered = [target.with_stem(f"{target.stem}-{n}") for n in range(1, len(self.images) + 1)]
         paths = [target] if len(self.images) == 1 else numbered
-        for picture, place in zip(self.images, paths, strict=True):
-            save_picture(picture, place)
+        inside = [self._insides(number, recipe=recipe, embed=embed) for number in range(len(paths))]
+        for picture, place, held in zip(self.images, paths, inside, strict=True):
+            save_picture(picture, place, held)
+        if self.materials is not None:
+            self.materials.saved.update(enumerate(place.name for place in paths))
         return tuple(paths)
+
+    def _insides(self, number: int, *, recipe: bool, embed: bool) -> Insides:
+        from refhooks._recipe_file import insides  # noqa: PLC0415  only what is saved needs it
+
+        held = self.recipes[number] if recipe and self.recipes else None
+        return insides(held, self.materials, embed=embed)
 
 
 def check_output(path: str | Path) -> Path:
@@ -101,18 +223,24 @@ def check_output(path: str | Path) -> Path:
     return target
 
 
-def save_picture(picture: Image.Image, path: Path) -> None:
+def save_picture(picture: Image.Image, path: Path, inside: Insides | None = None) -> None:
     """Write a picture beside its place, then rename it, so that no half-written file is left.
 
     Raises:
         InputError: The disk is full or refuses the file, or the format cannot hold the picture.
     """
+    kind = EXTENSIONS[path.suffix.lower()]
     beside = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with beside.open("xb") as file:
-            picture.save(file, format=EXTENSIONS[path.suffix.lower()], quality=QUALITY)
+            if inside is None:
+                picture.save(file, format=kind, quality=QUALITY)
+            else:
+                file.write(inside.encode(picture, kind, QUALITY))
         beside.replace(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be written: {error}") from error
     finally:
         beside.unlink(missing_ok=True)
+    if inside is not None:
+        inside.beside(path, kind)

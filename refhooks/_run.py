@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 
+from refhooks._before import remember
 from refhooks._bind import bind_hooks, bind_source
 from refhooks._pictures import as_pil
 from refhooks._plan import make_plan
+from refhooks._recipe_make import make_recipes
 from refhooks._result import EditResult
 from refhooks._values import Context
 from refhooks.errors import BusyError, NotFiniteError, OutOfMemoryError
@@ -106,13 +108,18 @@ def run_plan(editor: Editor, request: Request, plan: Plan) -> EditResult:
         with _bind(editor, request, plan) as run:
             latents, pictures = denoise(run)
             recorded = run.family.recorded()
+        images = as_pil(pictures)
+        recipes, materials = make_recipes(editor, request, plan, images)
         return EditResult(
-            images=as_pil(pictures),
+            images=images,
             latents=latents,
             timetable=run.timetable,
             seeds=request.batch_seeds,
             attention_share=recorded,
             retouched=run.hooks.retouches,
+            before=remember(editor.registry, request, plan),
+            recipes=recipes,
+            materials=materials,
         )
 
 
@@ -204,7 +211,7 @@ def _memory_explained(editor: Editor, request: Request) -> Iterator[None]:
             raise
         raise OutOfMemoryError(
             f"out of memory with {len(request.references)} references and"
-            f" {len(request.prompts) * len(request.seeds)} pictures at once; lower resolution, n or"
+            f" {len(request.batch_seeds)} pictures at once; lower resolution, n or"
             " the references' resolution, or offload the model"
             f" ({type(editor.pipe).__name__}.enable_model_cpu_offload())"
         ) from error

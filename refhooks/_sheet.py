@@ -21,6 +21,11 @@ MARGIN = 16
 TEXT_SIZE = 18
 TITLE_SIZE = 24
 MAX_LINES = 8
+MAX_BESIDE = 240  # pixels: the width of what stands beside a row of a table
+MANY_ROWS = 6
+MIN_BAND = 640
+MIN_COLUMN = 96
+CORNER = 160
 INK = (32, 32, 32)
 PAPER = (255, 255, 255)
 # Pillow's own font knows little beyond ASCII; these are looked for where it does not do.
@@ -90,6 +95,82 @@ def make_sheet(
     for row, top in zip(rows, tops, strict=False):
         _draw_row(sheet, draw, row, top, shown, labels, tile)
     return sheet
+
+
+def make_table(
+    pictures: Sequence[Sequence[Image.Image]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    title: str,
+    notes: str = "",
+    corner: Image.Image | None = None,
+    tile: int | None = None,
+) -> Image.Image:
+    """Return one picture that shows rows of pictures under the heads of their columns.
+
+    Args:
+        pictures: Of each row, one a column.
+        rows: What stands beside each row.
+        columns: What stands above each column and, where there are many rows, below it too.
+        title: Above all of them.
+        notes: Smaller, under the title.
+        corner: Beside the title.
+        tile: Pixels of the side of the square that each picture is fitted into; ``None``: as large
+            as keeps the sheet below about 1,800 by 2,600 pixels, from 160 to 512.
+    """
+    side = tile or max(160, min(512, 1600 // len(columns) - MARGIN, 2400 // len(rows) - MARGIN))
+    shown = [[_fitted(picture, side) for picture in row] for row in pictures]
+    side = max(MIN_COLUMN, *(picture.width for row in shown for picture in row))
+    longest = max(_width(row, TEXT_SIZE) for row in rows)
+    beside = min(longest, MAX_BESIDE) + MARGIN if longest else 0
+    labels = [_label(row, MAX_BESIDE, TEXT_SIZE) for row in rows]
+    heads = [_label(column, side, TEXT_SIZE) for column in columns]
+    heights = [
+        max(label.height, *(picture.height for picture in row)) + MARGIN
+        for label, row in zip(labels, shown, strict=True)
+    ]
+    across = beside + len(columns) * (side + MARGIN)
+    band = _band(title, notes, corner, max(across, MIN_BAND))
+    head = max(label.height for label in heads) + MARGIN // 2
+    again = head if len(rows) > MANY_ROWS else 0
+    height = MARGIN + band.height + head + sum(heights) + again
+    sheet = Image.new("RGB", (MARGIN + max(across, MIN_BAND), height), PAPER)
+    sheet.paste(band, (MARGIN, MARGIN))
+    draw = ImageDraw.Draw(sheet)
+    lefts = [MARGIN + beside + place * (side + MARGIN) for place in range(len(columns))]
+    tops = [MARGIN + band.height, *([height - again - MARGIN // 2] if again else [])]
+    for top in tops:
+        for left, label in zip(lefts, heads, strict=True):
+            label.draw(draw, left, top)
+    top = MARGIN + band.height + head
+    for label, row, taken in zip(labels, shown, heights, strict=True):
+        label.draw(draw, MARGIN, top + (taken - MARGIN - label.height) // 2)
+        for left, picture in zip(lefts, row, strict=True):
+            sheet.paste(picture, (left, top))
+        top += taken
+    return sheet
+
+
+def _band(title: str, notes: str, corner: Image.Image | None, width: int) -> Image.Image:
+    """The title and the notes, with a picture at their left."""
+    picture = None if corner is None else _fitted(corner, CORNER)
+    left = 0 if picture is None else picture.width + MARGIN
+    head = _label(title, width - left - MARGIN, TITLE_SIZE)
+    under = _label(notes, width - left - MARGIN, TEXT_SIZE)
+    height = max(head.height + MARGIN // 2 + under.height, picture.height if picture else 0)
+    band = Image.new("RGB", (width, height + MARGIN), PAPER)
+    if picture is not None:
+        band.paste(picture, (0, 0))
+    draw = ImageDraw.Draw(band)
+    head.draw(draw, left, 0)
+    under.draw(draw, left, head.height + MARGIN // 2)
+    return band
+
+
+def _width(text: str, size: int) -> int:
+    font, text = _font_for(text, size)
+    return math.ceil(max((font.getlength(line) for line in text.split("\n")), default=0.0))
 
 
 def _row_height(row: range, shown: Sequence[Image.Image], labels: Sequence[_Label]) -> int:

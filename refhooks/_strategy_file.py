@@ -78,7 +78,7 @@ def load_strategy(path: str | Path) -> Strategy:
         raise StrategyError(
             f"{path} lists references with pictures of their own; read it with load_references"
         )
-    return _Loader(load_registry(), Path(path)).strategy(file, "")
+    return Loader(load_registry(), Path(path)).strategy(file, "")
 
 
 def load_references(path: str | Path) -> tuple[Reference, ...]:
@@ -101,7 +101,7 @@ def load_references(path: str | Path) -> tuple[Reference, ...]:
         )
     if file.stage is not None or file.mask is not None or file.vision != "auto":
         raise StrategyError(f"{path}: stage, mask and vision belong into a [[reference]] of it")
-    return _Loader(load_registry(), Path(path)).references(file.reference)
+    return Loader(load_registry(), Path(path)).references(file.reference)
 
 
 def load_references_or_strategy(path: str | Path) -> tuple[Reference, ...] | Strategy:
@@ -132,26 +132,39 @@ def dump_strategy(
         InputError: The file cannot be written.
     """
     place = Path(path)
-    data = Writer(load_registry(), place, timetable).file(what)
-    if place.suffix.lower() == ".json":
+    return write_table(Writer(load_registry(), place, timetable).file(what), place)
+
+
+def write_table(data: dict[str, Any], path: Path) -> Path:
+    """Write a table as TOML or JSON, as the ending of its file says.
+
+    Raises:
+        InputError: Another ending, or the file cannot be written.
+    """
+    if path.suffix.lower() == ".json":
         text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    elif place.suffix.lower() == ".toml":
+    elif path.suffix.lower() == ".toml":
         text = to_toml(data)
     else:
         raise InputError(f"{path}: the ending must be .toml or .json")
     try:
-        place.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be written: {error}") from error
-    return place
+    return path
 
 
 def _file(path: Path) -> FileTable:
-    table: FileTable = _table(FileTable, read_table(path), str(path))
+    data = read_table(path)
+    if "edit" in data:
+        raise StrategyError(
+            f"{path} is a chain of edits; read it with load_chain, or run it with refhooks chain"
+        )
+    table: FileTable = as_table(FileTable, data, str(path))
     return table
 
 
-def _table(cls: type[Any], data: Any, label: str) -> Any:
+def as_table(cls: type[Any], data: Any, label: str) -> Any:
     """Read one table; nested ones stay as they are, so that each error knows where it is."""
     known = [field.name for field in attrs.fields(cls)]
     if not isinstance(data, dict):
@@ -166,7 +179,7 @@ def _table(cls: type[Any], data: Any, label: str) -> Any:
 
 
 @contextlib.contextmanager
-def _at(label: str) -> Iterator[None]:
+def at_label(label: str) -> Iterator[None]:
     try:
         yield
     except UnknownNameError as error:
@@ -176,7 +189,7 @@ def _at(label: str) -> Iterator[None]:
 
 
 @attrs.frozen
-class _Loader:
+class Loader:
     registry: Registry
     path: Path
 
@@ -192,17 +205,20 @@ class _Loader:
             self._stage(entry, f"{place}stage {number}")
             for number, entry in enumerate(self._list(table.stage, "stage", place), 1)
         ]
-        masks = []
-        if table.mask is not None:
-            masks = [
-                self._mask(entry, f"{place}mask {number}")
-                for number, entry in enumerate(self._list(table.mask, "mask", place), 1)
-            ]
-        with _at(self._label(label)):
+        masks = self._masks(table.mask, place)
+        with at_label(self._label(label)):
             return Strategy(stages, vision=table.vision, masks=masks)
 
+    def _masks(self, tables: Any, place: str) -> list[Mask]:
+        if tables is None:
+            return []
+        return [
+            self._mask(entry, f"{place}mask {number}")
+            for number, entry in enumerate(self._list(tables, "mask", place), 1)
+        ]
+
     def _reference(self, data: Any, label: str) -> Reference:
-        table: ReferenceTable = _table(ReferenceTable, data, self._label(label))
+        table: ReferenceTable = as_table(ReferenceTable, data, self._label(label))
         if not isinstance(table.image, str) or not table.image:
             raise StrategyError(
                 f"{self._label(label)}: image must be a picture's path, got {table.image!r:.80}"
@@ -210,15 +226,15 @@ class _Loader:
         strategy = None
         if (table.stage, table.vision, table.mask) != (None, "auto", None):
             strategy = self.strategy(table, label)
-        with _at(self._label(label)):
+        with at_label(self._label(label)):
             return Reference(self.path.parent / table.image, strategy, resolution=table.resolution)
 
     def _stage(self, data: Any, label: str) -> Stage:
         where = self._label(label)
-        table: StageTable = _table(StageTable, data, where)
+        table: StageTable = as_table(StageTable, data, where)
         if table.method is None:
             raise StrategyError(f"{where}: method is missing")
-        with _at(where):
+        with at_label(where):
             method = self._made(table.method, "method", self.registry.method)
             if isinstance(method, str):
                 self.registry.method(method)
@@ -230,7 +246,7 @@ class _Loader:
             return stage
 
     def _mask(self, data: Any, label: str) -> Mask:
-        with _at(self._label(label)):
+        with at_label(self._label(label)):
             shape, own = read_mask(data, self.registry, self.path.parent)
             strength = self._made(own.pop("strength", 1.0), "schedule", self.registry.schedule)
             mask = Mask(shape, strength=strength, **own)

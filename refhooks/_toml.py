@@ -12,20 +12,30 @@ __all__ = ["to_toml"]
 def to_toml(data: dict[str, Any]) -> str:
     """Return a document of strings, numbers, bools, lists and dicts as TOML.
 
-    A list of dicts that is the value of a table's key becomes an array of tables; every other dict
-    is written inline.
+    A list of dicts that is the value of a table's key becomes an array of tables, and a dict that
+    holds one a table of its own; every other dict is written inline.
     """
     return "\n".join(_table(data, ())).strip() + "\n"
 
 
 def _table(table: dict[str, Any], path: tuple[str, ...]) -> list[str]:
-    arrays = {key: value for key, value in table.items() if _is_array_of_tables(value)}
-    lines = [f"{_key(key)} = {_value(value)}" for key, value in table.items() if key not in arrays]
-    for key, entries in arrays.items():
+    apart = {key: value for key, value in table.items() if _is_apart(value)}
+    lines = [f"{_key(key)} = {_value(value)}" for key, value in table.items() if key not in apart]
+    for key, value in apart.items():
         inner = (*path, _key(key))
-        for entry in entries:
-            lines += ["", f"[[{'.'.join(inner)}]]", *_table(entry, inner)]
+        head = f"[{'.'.join(inner)}]"
+        if isinstance(value, dict):
+            lines += ["", head, *_table(value, inner)]
+            continue
+        for entry in value:
+            lines += ["", f"[{head}]", *_table(entry, inner)]
     return lines
+
+
+def _is_apart(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_is_array_of_tables(inner) for inner in value.values())
+    return _is_array_of_tables(value)
 
 
 def _is_array_of_tables(value: Any) -> bool:

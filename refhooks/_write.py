@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from refhooks._timetable import Timetable
 
 
-class _NotPlainError(Exception):
+class NotPlainError(Exception):
     """A value that no file can hold; its argument says which."""
 
 
@@ -92,14 +92,14 @@ class Writer:
         table = {"method": self._named(method, "method", self.registry.methods, label)}
         try:
             written = self._named(strength, "schedule", self.registry.schedules, label)
-        except _NotPlainError as error:
+        except NotPlainError as error:
             written = self._ran(reference, place, label, str(error))
         if written != 1.0 or isinstance(written, bool):
             table["strength"] = written
         if until is not None:
             try:
                 table["until"] = self._named(until, "switch", self.registry.switches, label)
-            except _NotPlainError as error:
+            except NotPlainError as error:
                 table["until"] = self._ended(reference, place, label, str(error))
         return table
 
@@ -110,7 +110,7 @@ class Writer:
                 table["strength"] = self._named(
                     mask.strength, "schedule", self.registry.schedules, label
                 )
-            except _NotPlainError as error:
+            except NotPlainError as error:
                 rows = self._rows(reference, str(error))
                 table["strength"] = [row.masks[place] for _, row in rows]
         return {**table, **self._shape(mask.shape, label)}
@@ -122,7 +122,7 @@ class Writer:
             return {key: _plain(value) for key, value in options.items()}
         except InputError as error:
             raise StrategyError(f"{label}: {error}") from error
-        except _NotPlainError as error:
+        except NotPlainError as error:
             raise StrategyError(
                 f"{label}: mask shape {shape.name!r} holds {error}, which no file can hold; save it"
                 " as a black-and-white picture, and give its path"
@@ -137,11 +137,11 @@ class Writer:
         options = self._options(value, kind, known, label)
         try:
             return {kind: value.name, **_plain(options)}
-        except _NotPlainError as error:
+        except NotPlainError as error:
             reason = f"{label}: {kind} {value.name!r} holds {error}, which no file can hold"
             if kind == "method":
                 raise StrategyError(reason) from error
-            raise _NotPlainError(reason) from error
+            raise NotPlainError(reason) from error
 
     def _options(
         self, value: Any, kind: str, known: Mapping[str, type[Any]], label: str
@@ -211,4 +211,4 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     kind = "a function" if callable(value) else f"{value!r:.80}".partition("\n")[0]
-    raise _NotPlainError(kind)
+    raise NotPlainError(kind)

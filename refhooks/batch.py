@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import attrs
 
+from refhooks._names import did_you_mean, listed
+from refhooks._numbers import is_list
 from refhooks._opened import Opened
 from refhooks._plan import make_plan
-from refhooks._request import make_request
+from refhooks._request import MAX_SEED, make_request, whole
 from refhooks._run import exclusive, run_plan
 from refhooks._strategy import Reference
 from refhooks.errors import InputError
@@ -22,12 +24,13 @@ if TYPE_CHECKING:
     from refhooks._bound import Method
     from refhooks._editor import Editor
     from refhooks._family import Shown
+    from refhooks._mask import Mask, MaskForm, MaskShape
     from refhooks._plan import Plan, PlannedReference
-    from refhooks._request import Request
+    from refhooks._request import Callback, Request
     from refhooks._result import EditResult
     from refhooks._strategy import Stage, Strategy
 
-__all__ = ["Job", "edit_batch"]
+__all__ = ["Job", "Options", "edit_batch"]
 
 
 @attrs.frozen
@@ -47,13 +50,30 @@ class Job:
     references: Sequence[str | Path | Image] = ()
 
 
+class Options(TypedDict, total=False):
+    """The arguments of :meth:`refhooks.Editor.edit` that are the same for all jobs."""
+
+    negative_prompt: str | Sequence[str]
+    cfg: float | None
+    steps: int | None
+    height: int | None
+    width: int | None
+    resolution: int | None
+    denoise: float
+    edit_mask: Mask | MaskShape | MaskForm | None
+    plugins: Sequence[object]
+    callback: Callback | None
+    check: Literal["final", "eager"]
+    record_attention: bool
+
+
 def edit_batch(
     editor: Editor,
     jobs: Sequence[Job],
     *,
     strategy: Strategy | Stage | Method | str | None = None,
     others: Strategy | Stage | Method | str | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> EditResult:
     """Run several edits in one pass through the steps: the results are those of single edits.
 
@@ -65,39 +85,91 @@ def edit_batch(
         jobs: What to edit. Sources are of one size, and references of each place as well.
         strategy: How every job's source steers; ``None``: the family's native method at 1.
         others: How every job's other references steer; ``None`` likewise.
-        **options: Arguments of :meth:`refhooks.Editor.edit` that are the same for all jobs:
-            ``negative_prompt``, ``cfg``, ``steps``, ``height``, ``width``, ``resolution``,
-            ``denoise``, ``edit_mask``, ``plugins``, ``callback``, ``check``.
+        **options: Arguments of :meth:`refhooks.Editor.edit`, as :class:`Options` lists them, for
+            all jobs; ``negative_prompt`` is one for all, or one a job.
 
     Returns:
         One result with one picture a job, in their order.
 
     Raises:
         InputError: As for ``Editor.edit``, or the pictures of a job have another size or number.
+        TypeError: An option that there is not.
     """
-    if not jobs:
-        raise InputError("a batch needs at least one job")
+    _check_options(options)
+    if not is_list(jobs) or not jobs or not all(isinstance(job, Job) for job in jobs):
+        raise InputError(f"jobs must be a list of at least one Job, got {jobs!r:.80}")
+    requests = _requests(jobs, strategy, others, options)
     with exclusive(editor.family):
-        requests = [_request(job, strategy, others, options) for job in jobs]
-        plans = [make_plan(editor, request) for request in requests]
+        plans = [_planned(editor, *numbered) for numbered in enumerate(requests, 1)]
         for number, plan in enumerate(plans[1:], 2):
             _check_same(plans[0], plan, number)
         return run_plan(editor, _joined(requests), _merged(plans))
 
 
-def _request(job: Job, strategy: Any, others: Any, options: dict[str, Any]) -> Request:
-    references = [Reference(image, others) for image in job.references]
+def _check_options(options: Options) -> None:
+    known = Options.__optional_keys__
+    for name in options:
+        if name not in known:
+            raise TypeError(
+                f"edit_batch() has no option {name!r}.{did_you_mean(name, known)} There are"
+                f" {listed(sorted(known))}; prompts, seeds and pictures are those of the jobs"
+            )
+
+
+def _requests(jobs: Sequence[Job], strategy: Any, others: Any, options: Options) -> list[Request]:
+    negative: Any = options.get("negative_prompt", " ")
+    negatives = list(negative) if is_list(negative) else [negative] * len(jobs)
+    if len(negatives) != len(jobs):
+        raise InputError(
+            f"negative_prompt must be one string, or one for each of the {len(jobs)} jobs,"
+            f" got {len(negatives)}"
+        )
+    shared: dict[str, Any] = {"steps": None, **_SIZE, **options}
+    requests = []
+    for number, (job, own) in enumerate(zip(jobs, negatives, strict=True), 1):
+        shared["negative_prompt"] = own
+        try:
+            requests.append(_request(job, strategy, others, shared))
+        except InputError as error:
+            error.add_note(_note(number))
+            raise
+    return requests
+
+
+_SIZE = {"height": None, "width": None, "resolution": None}
+
+
+def _request(job: Job, strategy: Any, others: Any, shared: dict[str, Any]) -> Request:
+    if not isinstance(job.prompt, str):
+        raise InputError(f"a job's prompt must be a string, got {job.prompt!r:.80}")
+    if not is_list(job.references):
+        raise InputError(f"a job's references must be a list, got {type(job.references).__name__}")
+    for image in (job.image, *job.references):
+        if image is None or isinstance(image, Reference):
+            raise InputError(
+                f"a job's pictures are paths or PIL pictures, got {image!r:.80}; a batch is steered"
+                " by its arguments strategy and others"
+            )
     return make_request(
         job.image,
         job.prompt,
         strategy=strategy,
-        references=references,
-        seed=job.seed,
-        **{"steps": None, "cfg": None, **_SIZE, **options},
+        references=[Reference(image, others) for image in job.references],
+        seed=whole(job.seed, "seed", 0, MAX_SEED - 1),
+        **shared,
     )
 
 
-_SIZE = {"height": None, "width": None, "resolution": None}
+def _planned(editor: Editor, number: int, request: Request) -> Plan:
+    try:
+        return make_plan(editor, request)
+    except InputError as error:
+        error.add_note(_note(number))
+        raise
+
+
+def _note(number: int) -> str:
+    return f"raised by job {number} of a batch"
 
 
 def _joined(requests: Sequence[Request]) -> Request:

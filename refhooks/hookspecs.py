@@ -17,6 +17,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -130,6 +131,21 @@ class Registration:
         Returns: Classes with ``bind_run(run)`` and a ``name`` that no other plugin uses.
         Combines: All are collected; a name that is taken, and a second class that stands for one
             argument of ``edit()``, make the later plugin fail to load.
+        Added: 0.1.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def refhooks_presets(self) -> Sequence[Path]:
+        """Register presets, partial edits under a name.
+
+        Fires: once, when the plugin is loaded; a preset's file is read when it is asked for.
+        Arguments: none.
+        May change: nothing.
+        Returns: Paths of .toml or .json files, each a preset whose name is that of its file without
+            the ending, and which no other plugin uses.
+        Combines: All are collected; a name that is taken makes the later plugin fail to load. A
+            preset in the user's own folder goes before one of the same name.
         Added: 0.1.
         """
         raise NotImplementedError

@@ -52,6 +52,7 @@ class Concat:
 
     name: ClassVar[str] = "concat"
     gives_tokens: ClassVar[bool] = False
+    files: ClassVar[tuple[str, ...]] = ("projection",)
 
     projection: str | None = attrs.field(default=None, converter=_as_text)
     tied: bool = attrs.field(default=False, validator=validators.instance_of(bool))
@@ -68,6 +69,11 @@ class Concat:
     def _tied_has_no_file(self, _: Any, value: object) -> None:
         if value and self.projection is not None:
             raise ValueError("tied=true means P = W, so no projection goes with it")
+
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        """Return options to check it with."""
+        return [{"tied": True}]
 
     def check(self, model: ModelInfo | None) -> None:
         """Refuse a model without a projection, and a file that does not fit the model."""

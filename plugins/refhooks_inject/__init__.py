@@ -67,6 +67,11 @@ class Inject:
                 "where='latents' does not go with formula='pull', which acts on the prediction"
             )
 
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        """Return options to check it with."""
+        return [{}, {"formula": "blend"}]
+
     @property
     def gives_tokens(self) -> bool:
         """Whether the model is given the reference's tokens."""

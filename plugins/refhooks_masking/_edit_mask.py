@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from refhooks import InputError, Mask, hookimpl
+from refhooks_masking._shapes import Box
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +34,11 @@ class EditMask:
     argument: ClassVar[str] = "edit_mask"
 
     value: Mask = attrs.field(validator=attrs.validators.instance_of(Mask))
+
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        """Return options to check it with."""
+        return [{"value": Mask(Box("0,0,50%,100%"), feather=8)}]
 
     def check(self, frame: Size | None) -> None:
         """Refuse a mask that cannot be used on a picture of this size.

@@ -49,6 +49,13 @@ class Picture:
             return cls(value)
         return cls(value) if isinstance(value, str) and Box.read(value) is None else None
 
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        """Return options to check it with."""
+        from PIL import Image  # noqa: PLC0415  registering this needs no PIL
+
+        return [{"image": Image.radial_gradient("L")}]
+
     def cover(self, size: Size) -> Tensor:
         """Return the picture's brightness, ``[height,width]``."""
         from PIL import ImageChops  # noqa: PLC0415  registering this needs no PIL
@@ -76,6 +83,14 @@ class Alpha:
     files: ClassVar[tuple[str, ...]] = ("alpha",)
 
     alpha: str | Path | Image
+
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        """Return options to check it with."""
+        from PIL import Image  # noqa: PLC0415  registering this needs no PIL
+
+        grey = Image.radial_gradient("L")
+        return [{"alpha": Image.merge("LA", (grey, grey))}]
 
     def cover(self, size: Size) -> Tensor:
         """Return the picture's alpha channel, ``[height,width]``."""
@@ -153,6 +168,11 @@ class Box:
             return None
         return cls(value)
 
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        """Return options to check it with."""
+        return [{"box": "10%,10%,50%,50%"}]
+
     def cover(self, size: Size) -> Tensor:
         """Return 1 inside the box and 0 outside, at its edges the share of each pixel."""
         x, y, width, height = (_length(side, "box") for side in self.box)
@@ -207,6 +227,11 @@ class Polygon:
         pairs = all(isinstance(point, list | tuple) and len(point) == 2 for point in value)
         return cls(value) if pairs else None
 
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        """Return options to check it with."""
+        return [{"polygon": ((1, 1), ("90%", 2), (5, "80%"))}]
+
     def cover(self, size: Size) -> Tensor:
         """Return 1 inside and 0 outside, ``[height,width]``."""
         from PIL import Image, ImageDraw  # noqa: PLC0415  registering this needs no PIL
@@ -241,10 +266,15 @@ class Array:
         """Return the shape of a numpy array or a tensor."""
         return cls(value) if hasattr(value, "shape") and hasattr(value, "dtype") else None
 
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        """Return options to check it with."""
+        import numpy as np  # noqa: PLC0415  registering this needs no numpy
+
+        return [{"array": np.eye(8)}]
+
     def cover(self, size: Size) -> Tensor:
         """Return the array, resized by area, ``[height,width]``."""
-        import torch  # noqa: PLC0415  registering this needs no torch
-
         values = _tensor(self.array)
         while values.ndim > 2 and values.shape[0] == 1:
             values = values[0]
@@ -262,7 +292,8 @@ def _tensor(array: Any) -> Tensor:
     try:
         if isinstance(array, torch.Tensor):
             return array.detach().cpu()
-        return torch.from_numpy(np.array(array))  # a copy: views may be read-only, or turned around
+        held = np.array(array)  # a copy: views may be read-only, or turned around
+        return torch.from_numpy(held.astype(held.dtype.newbyteorder("="), copy=False))
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"a mask's array cannot be read: {error}") from error
 
@@ -273,9 +304,7 @@ def _unit(values: Tensor) -> Tensor:
     if values.dtype == torch.bool:
         return values.float()
     if values.is_complex():
-        raise InputError(
-            f"a mask's array must hold bools, 0-1 or, as uint8, 0-255; got {values.dtype}"
-        )
+        raise InputError(f"a mask's array must hold real numbers, got {values.dtype}")
     cover = values.float()
     if values.dtype == torch.uint8 and float(cover.max()) > 1:
         return cover / 255

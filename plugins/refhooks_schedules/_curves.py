@@ -39,6 +39,11 @@ class Constant:
 
     value: float = attrs.field(validator=strength)
 
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        """Return options to check it with."""
+        return [{"value": 0.7}]
+
     def strength(self, step: StageStep) -> float:
         """Return the value."""
         del step
@@ -54,6 +59,11 @@ class _Curve:
 
     start: float = attrs.field(validator=strength)
     end: float = attrs.field(validator=strength)
+
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        """Return options to check it with."""
+        return [{"start": 0.4, "end": 1.0}]
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
@@ -196,6 +206,11 @@ class Sigma:
         if is_number(self.above) and value >= self.above:
             raise ValueError(f"below must be less than above, {self.above:g}; got {value:g}")
 
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        """Return options to check it with."""
+        return [{"start": 0.4, "end": 1.0}]
+
     def strength(self, step: StageStep) -> float:
         """Return the strength at the step's noise level."""
         share = (self.above - step.sigma) / (self.above - self.below)
@@ -221,6 +236,11 @@ class FromFunction:
     def _can_be_called(self, _: object, value: Any) -> None:
         if not callable(value):
             raise TypeError(f"function must be callable as function(step), got {value!r:.80}")
+
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        """Return options to check it with."""
+        return [{"function": lambda step: 2.0 * step.progress}]
 
     def strength(self, step: StageStep) -> float:
         """Return what the function returns."""

@@ -56,6 +56,11 @@ class Steps:
 
     values: tuple[float, ...] = attrs.field(converter=_values)
 
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        """Return options to check it with."""
+        return [{"values": (0.4, 0.7, 1.0)}]
+
     def strength(self, step: StageStep) -> float:
         """Return the value of the part that the step is in."""
         return self.values[step.index * len(self.values) // step.total]
@@ -147,6 +152,14 @@ class Keyframes:
         frames = [numbers_of(part, "@", 2) for part in text.split(",")]
         return None if None in frames else cls(frames)
 
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        """Return options to check it with."""
+        return [
+            {"frames": [(0.0, 0.4), (0.5, 1.0)], "interpolation": kind}
+            for kind in ("hold", "linear", "cosine")
+        ]
+
     def strength(self, step: StageStep) -> float:
         """Return a promised strength, or the one at the step's progress.
 
@@ -204,6 +217,11 @@ class Window:
     def _rises(self, _: object, value: float) -> None:
         if is_number(self.start) and value < self.start:
             raise ValueError(f"end must be at or above start, {self.start:g}; got {value:g}")
+
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        """Return options to check it with."""
+        return [{"value": 0.7, "start": 0.25, "end": 0.75}]
 
     def strength(self, step: StageStep) -> float:
         """Return the strength inside, or 0."""

@@ -38,6 +38,11 @@ class Progress:
 
     at: float = attrs.field(validator=_above_zero)
 
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        """Return options to check it with."""
+        return [{"at": 0.5}]
+
     def ended(self, step: StageStep) -> bool:
         """Return whether the run has come that far."""
         return bool(step.run.progress >= self.at)
@@ -57,6 +62,11 @@ class Sigma:
     name: ClassVar[str] = "sigma"
 
     below: float = attrs.field(validator=_above_zero)
+
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        """Return options to check it with."""
+        return [{"below": 0.5}]
 
     def ended(self, step: StageStep) -> bool:
         """Return whether the noise level is below the bound."""
@@ -79,6 +89,11 @@ class FromFunction:
     def _can_be_called(self, _: object, value: Any) -> None:
         if not callable(value):
             raise TypeError(f"function must be callable as function(step), got {value!r:.80}")
+
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        """Return options to check it with."""
+        return [{"function": lambda step: step.sigma < 0.5}]
 
     def ended(self, step: StageStep) -> bool:
         """Return what the function returns, as a bool."""

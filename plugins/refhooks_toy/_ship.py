@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from safetensors import safe_open
@@ -17,9 +20,13 @@ from refhooks_toy._weights import SAMPLES, WEIGHTS
 if TYPE_CHECKING:
     from pathlib import Path
 
+TRAINING: Final = "training.json"
+"""Beside the weights: how long what they are was trained, on how many edits and on what."""
+
 
 def ship(export: Path) -> int:
     """Write the package's weights and samples from an export; returns the bytes of the weights."""
+    record = training(export)
     pipe = load(export, "cpu", torch.float16)
     for name in ("vae", "text_encoder", "tokenizer", "transformer", "scheduler"):
         shutil.rmtree(WEIGHTS / name, ignore_errors=True)
@@ -28,5 +35,35 @@ def ship(export: Path) -> int:
     with safe_open(export / PROJECTION, "pt") as file:
         weight, metadata = file.get_tensor("projection.weight"), file.metadata()
     save_file({"projection.weight": weight.half()}, WEIGHTS / PROJECTION, metadata)
+    (WEIGHTS / TRAINING).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     write_samples(SAMPLES)
     return sum(path.stat().st_size for path in WEIGHTS.rglob("*") if path.is_file())
+
+
+def training(export: Path) -> dict[str, Any]:
+    """Return what the folder of a run records of the training that an export is of.
+
+    The steps are those that the export names, the minutes those of the log.
+    """
+    folder = export.parent
+    with safe_open(export / PROJECTION, "pt") as file:
+        steps = int(file.metadata()["note"].removeprefix("step "))
+    with safe_open(folder / "pool.safetensors", "pt") as file:
+        pairs = file.get_slice("kind").get_shape()[0]
+    *_, vae = _log(folder / "vae.csv")
+    minutes = [minutes for step, minutes in _log(folder / "transformer.csv") if step <= steps]
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return {
+        "machine": f"{os.cpu_count()} CPU cores, {device}",
+        "pairs": pairs,
+        "vae": {"steps": vae[0], "minutes": vae[1]},
+        "transformer": {"steps": steps, "minutes": minutes[-1] if minutes else 0.0},
+    }
+
+
+def _log(path: Path) -> list[tuple[int, float]]:
+    """Step and minutes of each line of a run's log; none yet: a run of under 100 steps."""
+    if not path.exists():
+        return [(0, 0.0)]
+    with path.open(newline="", encoding="utf-8") as file:
+        return [(int(row[0]), float(row[1])) for row in csv.reader(file)]

@@ -85,6 +85,17 @@ def encoder(vae: AutoencoderKLQwenImage) -> Callable[[Tensor], Tensor]:
     return encode
 
 
+@torch.no_grad()
+def decode(vae: AutoencoderKLQwenImage, tokens: Tensor, height: int, width: int) -> Tensor:
+    """Decode packed latents to uint8 pictures `[B, H, W, 3]`. Only in `single_frame()`."""
+    shape = (1, -1, 1, 1, 1)
+    mean = torch.tensor(vae.config["latents_mean"]).view(shape)
+    std = torch.tensor(vae.config["latents_std"]).view(shape)
+    z = vae.post_quant_conv(unpack(tokens, height, width) * std + mean)
+    pictures: Tensor = vae.decoder(z)[:, :, 0].clamp(-1, 1) / 2 + 0.5
+    return (pictures.permute(0, 2, 3, 1).float() * 255).round().to(torch.uint8)
+
+
 def pack(latents: Tensor) -> Tensor:
     """Pack latents `[B, C, 1, h, w]` into tokens `[B, h/2·w/2, 4C]` as the Qwen pipelines do."""
     b, c, _, h, w = latents.shape

@@ -9,10 +9,13 @@ import click
 
 from refhooks.cli._command import App, Command
 from refhooks.cli._options import (
+    chain_options,
+    grid_options,
     mask_options,
     model_options,
     option,
     output_option,
+    reference_options,
     sampling_options,
 )
 
@@ -21,6 +24,31 @@ __all__ = ["main"]
 EDIT_EXAMPLES = (
     'refhooks edit photo.png "make it night" -o night.png --strength 0.8 --seed 7',
     'refhooks edit photo.png "wear the coat of Picture 2" --ref coat.png:default:0.6 -o out.png',
+)
+
+REPLAY_EXAMPLES = (
+    "refhooks replay night.png",
+    "refhooks replay night.png --set strength=0.7 --set seed=8 -o other.png",
+)
+
+PRESETS_EXAMPLES = (
+    "refhooks presets color-change",
+    'refhooks edit photo.png "make the circle red" -o red.png --preset color-change',
+)
+
+CHAIN_EXAMPLES = (
+    "refhooks chain photo.png chain.toml -o out.png --seed 7",
+    'refhooks chain photo.png -p "make it winter" -p "add a star" -o out.png --strength 1:0.8',
+)
+
+GRID_EXAMPLES = (
+    'refhooks grid photo.png "make it night" --methods default,inject --strengths 0,1 -o grid.png',
+    'refhooks grid photo.png "make it night" --rows denoise=0.7,1 --seeds 0,1 -o grid.png',
+)
+
+EXPLAIN_EXAMPLES = (
+    "refhooks explain night.png",
+    "refhooks explain night.png --source photo.png --html night.html",
 )
 
 PLAN_EXAMPLES = (
@@ -41,26 +69,7 @@ def main() -> None:
 @click.argument("image")
 @click.argument("prompt")
 @model_options
-@option(
-    "Reference", "--method", metavar="NAME",
-    help="How IMAGE steers the edit; by default the model's own way.",
-)  # fmt: skip
-@option(
-    "Reference", "--strength", metavar="0-2",
-    help="How much IMAGE steers the edit: 0 as if it were not there, 1 (the default) the method's"
-    " own balance; above 1.5 artifacts are likely. Over the steps: 0.4:1.0, 0.4:1.0:cosine, or"
-    " progress@strength as in 0@0.4,0.5@0.8,1@1.2.",
-)  # fmt: skip
-@option(
-    "Reference", "--strategy", "strategy_file", metavar="FILE",
-    help="A strategy in a .toml or .json file, instead of --method and --strength. Where it lists"
-    " references, IMAGE takes the place of the first one's picture.",
-)  # fmt: skip
-@option(
-    "Reference", "--ref", "references", metavar="FILE[:METHOD[:STRENGTH]]", multiple=True,
-    help="One more picture, 'Picture 2' of the prompt and so on; may be repeated. STRENGTH as for"
-    " --strength, such as coat.png:cross_attn:0.4:1.0.",
-)  # fmt: skip
+@reference_options
 @mask_options
 @sampling_options
 @output_option
@@ -68,6 +77,14 @@ def main() -> None:
     "Output", "--preview-every", metavar="N", type=click.IntRange(1),
     help="Every N steps, write what the picture would become beside OUT, as OUT's name with"
     " '.preview.png'.",
+)  # fmt: skip
+@option(
+    "Output", "--embed", is_flag=True,
+    help="Put references and masks inside of a PNG, so that it replays from itself alone.",
+)  # fmt: skip
+@option(
+    "Output", "--no-recipe", is_flag=True,
+    help="Write the picture alone, without what it was made from (refhooks recipe, replay).",
 )  # fmt: skip
 def edit(**given: Any) -> None:
     """Edit the picture IMAGE as PROMPT says.
@@ -78,9 +95,81 @@ def edit(**given: Any) -> None:
     from refhooks.cli._edit import EditOptions, run_edit  # noqa: PLC0415  imports torch
     from refhooks.cli._masks import MaskOptions  # noqa: PLC0415
     from refhooks.cli._model import ModelOptions  # noqa: PLC0415
+    from refhooks.cli._presets import fill_denoise  # noqa: PLC0415
 
     model, masks = ModelOptions.take(given), MaskOptions.take(given)
+    fill_denoise(given, click.get_current_context())
     run_edit(EditOptions(model=model, masks=masks, **given))
+
+
+@main.command(cls=Command, examples=CHAIN_EXAMPLES)
+@click.argument("image")
+@click.argument("file", required=False)
+@model_options
+@chain_options
+@option(
+    "Output", "-o", "--output", metavar="OUT", required=True,
+    help="Where the last picture goes: .png, .jpg or .webp. Those before go to OUT-1 and so on,"
+    " each as soon as it is made.",
+)  # fmt: skip
+def chain(**given: Any) -> None:
+    """Edit the picture IMAGE several times, each edit on what the one before made.
+
+    FILE is a chain, a .toml or .json file with [[edit]]; without one, each -p is an edit.
+    """
+    from refhooks.cli._chain import ChainOptions, run_chain  # noqa: PLC0415  imports torch
+    from refhooks.cli._model import ModelOptions  # noqa: PLC0415
+
+    model = ModelOptions.take(given)
+    run_chain(ChainOptions(model=model, **given))
+
+
+@main.command(cls=Command, examples=GRID_EXAMPLES)
+@click.argument("image")
+@click.argument("prompt")
+@model_options
+@reference_options
+@mask_options
+@grid_options
+@output_option
+def grid(**given: Any) -> None:
+    """Edit IMAGE as PROMPT says with two fields varied, as one labelled sheet.
+
+    The same command again makes only the pictures that are missing.
+    """
+    from refhooks.cli._edit import EditOptions  # noqa: PLC0415  imports torch
+    from refhooks.cli._grid import GridOptions, run_grid  # noqa: PLC0415
+    from refhooks.cli._masks import MaskOptions  # noqa: PLC0415
+    from refhooks.cli._model import ModelOptions  # noqa: PLC0415
+    from refhooks.cli._presets import fill_denoise  # noqa: PLC0415
+
+    model, masks = ModelOptions.take(given), MaskOptions.take(given)
+    what = GridOptions.take(given)
+    fill_denoise(given, click.get_current_context())
+    given |= {"seed": what.first_seed, "count": 1, "preview_every": None}
+    run_grid(EditOptions(model=model, masks=masks, **given), what)
+
+
+@main.command(cls=Command, examples=EXPLAIN_EXAMPLES)
+@click.argument("picture")
+@option(
+    "Explain", "--source", metavar="FILE",
+    help="The picture that was edited; needed where PICTURE holds no recipe that names it.",
+)  # fmt: skip
+@option(
+    "Explain", "--edit-mask", metavar="FILE|BOX",
+    help="Where the picture was to change, as for edit: what is inside is measured apart.",
+)  # fmt: skip
+@option("Explain", "--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@option(
+    "Explain", "--html", metavar="FILE",
+    help="Write a report with the pictures and plots in it, as one .html file.",
+)  # fmt: skip
+def explain(**given: Any) -> None:
+    """Say what an edit changed and kept in PICTURE, and what to try if it went wrong."""
+    from refhooks.cli._explain import ExplainOptions, run_explain  # noqa: PLC0415  imports torch
+
+    run_explain(ExplainOptions(**given))
 
 
 @main.command(cls=Command, examples=PLAN_EXAMPLES)
@@ -114,10 +203,59 @@ def edit(**given: Any) -> None:
 )
 @option("Model", "--width", metavar="PIXELS", type=click.IntRange(1), help="Likewise.")  # fmt: skip
 def plan(**given: Any) -> None:
-    """Show what the strategy in FILE does at every step, without running anything."""
+    """Show what the strategy or the chain in FILE does at every step, without running anything."""
     from refhooks.cli._timetable import PlanOptions, run_plan  # noqa: PLC0415
 
     run_plan(PlanOptions(**given))
+
+
+@main.command(cls=Command, examples=REPLAY_EXAMPLES)
+@click.argument("picture")
+@option(
+    "Replay", "--reference", "references", metavar="FILE", multiple=True,
+    help="A picture or mask that is not beside PICTURE under its name; may be repeated. One that the"
+    " recipe does not know takes the place of the first picture that is missing.",
+)  # fmt: skip
+@option(
+    "Replay", "--set", "settings", metavar="NAME=VALUE", multiple=True,
+    help="Do something otherwise: strength, method, denoise, steps, seed, cfg, height, width, prompt"
+    " or negative_prompt; may be repeated.",
+)  # fmt: skip
+@model_options
+@option(
+    "Output", "-o", "--output", metavar="OUT",
+    help="Where the picture goes; by default beside PICTURE, as its name with '-replay'.",
+)  # fmt: skip
+@option(
+    "Output", "--embed", is_flag=True,
+    help="Put references and masks inside of a PNG, so that it replays from itself alone.",
+)  # fmt: skip
+def replay(**given: Any) -> None:
+    """Make PICTURE again from the recipe that it carries, and say whether it is the same."""
+    from refhooks.cli._model import ModelOptions  # noqa: PLC0415  imports torch
+    from refhooks.cli._replay import ReplayOptions, run_replay  # noqa: PLC0415
+
+    run_replay(ReplayOptions(model=ModelOptions.take(given), **given))
+
+
+@main.command(cls=Command)
+@click.argument("picture")
+@click.option("--strip", is_flag=True, help="Remove it from the file; the pixels stay as they are.")
+def recipe(picture: str, strip: bool) -> None:
+    """Print what PICTURE was made from, as JSON."""
+    from refhooks.cli._replay import show_recipe  # noqa: PLC0415  imports torch
+
+    show_recipe(picture, strip=strip)
+
+
+@main.command(cls=Command, examples=PRESETS_EXAMPLES)
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def presets(name: str | None, as_json: bool) -> None:
+    """List the presets, or show the one that NAME, or the path of a file, says."""
+    from refhooks.cli._presets import list_presets  # noqa: PLC0415  imports every plugin
+
+    list_presets(name, as_json=as_json)
 
 
 @main.command(cls=Command)
@@ -127,6 +265,49 @@ def plugins(as_json: bool) -> None:
     from refhooks.cli._plugins import list_plugins  # noqa: PLC0415  imports every plugin
 
     list_plugins(as_json=as_json)
+
+
+@main.command(cls=Command)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+def hooks(as_json: bool) -> None:
+    """List the hooks: signature, when each fires, and who implements it, in call order."""
+    from refhooks.cli._hooks import list_hooks  # noqa: PLC0415  imports every plugin
+
+    list_hooks(as_json=as_json)
+
+
+@main.command(cls=Command, examples=("refhooks new my-method --hook attention",))
+@click.argument("name")
+@click.option(
+    "--kind", default="method", show_default=True,
+    type=click.Choice(["method", "schedule", "switch", "mask"]), help="What the plugin registers.",
+)  # fmt: skip
+@click.option(
+    "--hook", default="conditioning", show_default=True,
+    type=click.Choice(["conditioning", "step", "attention"]), help="What a method steers by.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", "folder", metavar="FOLDER", default=".", type=click.Path(path_type=Path),
+    help="Where the folder NAME is made; by default here.",
+)  # fmt: skip
+def new(name: str, kind: str, hook: str, folder: Path) -> None:
+    """Write the package of a new plugin NAME: a module, a test, a pyproject.toml, a README."""
+    from refhooks.cli._new import run_new  # noqa: PLC0415  imports every plugin
+
+    run_new(name, kind, hook, folder)
+
+
+@main.command(cls=Command, examples=("refhooks check inject",))
+@click.argument("name")
+@click.option(
+    "--expect", "expected", metavar="CHECK=REASON", multiple=True,
+    help="A check that the plugin cannot pass, and why; may be repeated.",
+)  # fmt: skip
+def check(name: str, expected: tuple[str, ...]) -> int:
+    """Check that the plugin NAME keeps the contract, on a tiny model."""
+    from refhooks.cli._check import run_check  # noqa: PLC0415  imports torch
+
+    return run_check(name, expected)
 
 
 @main.command(cls=Command)

@@ -21,6 +21,7 @@ from refhooks.cli._libraries import quiet
 from refhooks.cli._model import ModelOptions, ModelPlan, open_editor, plan_model
 from refhooks.cli._parse import parse_reference, parse_strength
 from refhooks.cli._places import check_places, preview_place
+from refhooks.cli._presets import with_preset
 from refhooks.cli._preview import write_preview
 from refhooks.cli._terminal import say, steps_bar, tell
 from refhooks.errors import InputError
@@ -47,6 +48,7 @@ class EditOptions:
     output: str
     method: str | None
     strength: float | str | None
+    preset: str | None
     strategy_file: str | None
     references: tuple[str, ...]
     steps: int | None
@@ -59,6 +61,8 @@ class EditOptions:
     height: int | None
     width: int | None
     preview_every: int | None
+    no_recipe: bool = False
+    embed: bool = False
 
     def arguments(self, references: Sequence[Reference]) -> dict[str, Any]:
         """Return the arguments of ``Editor.edit`` that need no model."""
@@ -83,7 +87,7 @@ class EditOptions:
 
 
 @attrs.frozen
-class _Job:
+class EditJob:
     """An edit of which everything was checked that can be without a model."""
 
     options: EditOptions
@@ -113,23 +117,28 @@ def run_edit(options: EditOptions) -> None:
     Raises:
         RefhooksError: Something cannot be used; found before the model loads, where it can be.
     """
-    job = _check(options, load_registry())
+    job = check_edit(options, load_registry())
     started = time.perf_counter()
     editor = open_editor(job.model)
     loaded = time.perf_counter()
     with quiet(bars=False):
         result = _edit(editor, job)
-    written = result.save(job.target)
+    written = result.save(job.target, recipe=not options.no_recipe, embed=options.embed)
     _tell(result, written, time.perf_counter() - loaded, loaded - started)
 
 
-def _check(options: EditOptions, registry: Registry) -> _Job:
+def check_edit(options: EditOptions, registry: Registry) -> EditJob:
+    """Check everything of an edit that needs no model.
+
+    Raises:
+        RefhooksError: Something cannot be used.
+    """
     if options.strength is not None:
         strength = parse_strength(str(options.strength), "--strength", registry)
         options = attrs.evolve(options, strength=strength)
     if options.method is not None:
         registry.method(options.method)
-    source, listed = _from_file(options)
+    source, listed = _from_file(options, registry)
     named = tuple(parse_reference(text, registry) for text in options.references)
     references = (*listed, *named)
     pictures = [options.image, *[str(entry.image) for entry in references]]
@@ -139,13 +148,19 @@ def _check(options: EditOptions, registry: Registry) -> _Job:
     preview = options.preview_every is not None
     pictures += [str(file) for file in files]
     target = check_places(options.output, count=options.count, preview=preview, pictures=pictures)
-    job = _Job(options, target, plan_model(options.model, registry), source, references, masks)
+    job = EditJob(options, target, plan_model(options.model, registry), source, references, masks)
     _check_arguments(job)
     return job
 
 
-def _from_file(options: EditOptions) -> tuple[Reference | None, tuple[Reference, ...]]:
-    """Return the source and the other references of ``--strategy``, if it was given."""
+def _from_file(
+    options: EditOptions, registry: Registry
+) -> tuple[Reference | None, tuple[Reference, ...]]:
+    """Return the source and the other references of ``--strategy`` or ``--preset``, if given."""
+    if options.preset is not None:
+        method, strength, file = options.method, options.strength, options.strategy_file
+        strategy = with_preset(options.preset, method, strength, file, registry)
+        return Reference(options.image, strategy), ()
     if options.strategy_file is None:
         return None, ()
     if options.method is not None or options.strength is not None:
@@ -161,7 +176,7 @@ def _from_file(options: EditOptions) -> tuple[Reference | None, tuple[Reference,
     return attrs.evolve(first, image=options.image), tuple(others)
 
 
-def _check_arguments(job: _Job) -> None:
+def _check_arguments(job: EditJob) -> None:
     """Refuse what ``Editor.edit`` itself would refuse first, but before there is an editor."""
     call = inspect.signature(Editor.edit).bind(
         None,
@@ -176,7 +191,7 @@ def _check_arguments(job: _Job) -> None:
     check_denoise(job.options.denoise, job.options.steps)
 
 
-def _edit(editor: Editor, job: _Job) -> EditResult:
+def _edit(editor: Editor, job: EditJob) -> EditResult:
     options = job.options
     steering = job.steering(editor.family.native)
     say_denoise(options.denoise, options.steps or editor.family.default_steps)
@@ -191,7 +206,7 @@ def _edit(editor: Editor, job: _Job) -> EditResult:
 
 
 @contextlib.contextmanager
-def _watched(editor: Editor, job: _Job) -> Iterator[Callback]:
+def _watched(editor: Editor, job: EditJob) -> Iterator[Callback]:
     """A bar on the terminal and, if asked for, previews."""
     options = job.options
     size = editor.family.output_size(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     from refhooks._mask import MaskShape
     from refhooks._registry import Registry
+
+    Group = tuple[list["Named"], Size]
 
 REGION, CONTENT, EDIT = "--mask-region", "--mask-content", "--edit-mask"
 
@@ -123,25 +127,46 @@ class Masks:
             The files that masks are read from.
 
         Raises:
-            InputError: A mask cannot be read, or covers nothing.
+            InputError: A mask cannot be read, covers nothing, or overlaps with no other.
         """
         sizes = [Size(picture.height, picture.width) for picture in pictures]
-        files: list[Path] = []
-        for place, named in self._everyone(references):
-            _check_cover(named, sizes[0 if named.mask.kind == "region" else place])
-            shape = named.mask.shape
-            values = [getattr(shape, option) for option in getattr(shape, "files", ())]
-            files += [Path(value) for value in values if isinstance(value, str | Path)]
-        return tuple(files)
+        edit = [] if self.edit is None else [self.edit]
+        for named, size in (*self._groups(references, sizes), (edit, sizes[0])):
+            for entry in named:
+                _check_cover(entry, size)
+            if len(named) > 1:
+                _check_overlap(named, size)
+        masks = [entry for named, _ in self._groups(references, sizes) for entry in named]
+        return tuple(file for entry in (*masks, *edit) for file in _files(entry.mask.shape))
 
-    def _everyone(self, references: Sequence[Reference]) -> Iterator[tuple[int, Named]]:
-        """Every mask, and the place of the reference that it belongs to."""
+    def _groups(self, references: Sequence[Reference], sizes: Sequence[Size]) -> Iterator[Group]:
+        """The masks of each reference that act only where all of them cover."""
         for place, reference in enumerate(references):
             given = reference.strategy
-            for number, mask in enumerate(given.masks if isinstance(given, Strategy) else (), 1):
-                yield place, Named(f"--strategy: reference {place + 1}, mask {number}", mask)
-        for named in (*self.own, *(() if self.edit is None else (self.edit,))):
-            yield 0, named
+            label = f"--strategy: reference {place + 1}, mask"
+            masks = given.masks if isinstance(given, Strategy) else ()
+            named = [Named(f"{label} {number}", mask) for number, mask in enumerate(masks, 1)]
+            named += self.own if place == 0 else ()
+            yield [it for it in named if it.mask.kind == "region"], sizes[0]
+            yield [it for it in named if it.mask.kind == "content"], sizes[place]
+
+
+def _files(shape: MaskShape) -> list[Path]:
+    values = [getattr(shape, option) for option in getattr(shape, "files", ())]
+    return [Path(value) for value in values if isinstance(value, str | Path)]
+
+
+def _check_overlap(group: Sequence[Named], size: Size) -> None:
+    """Masks of one kind multiply; one whose strength varies may let the others be at some steps."""
+    if any(named.mask.strength != 1.0 for named in group):
+        return
+    covers = [named.mask.cover(size) for named in group]
+    if not bool((functools.reduce(operator.mul, covers) > 0).any()):
+        labels = " and ".join(named.label for named in group)
+        raise InputError(
+            f"{labels}: no place is covered by all of them, and a reference acts only there; let"
+            " them overlap, or draw them as one mask"
+        )
 
 
 def _check_cover(named: Named, size: Size) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from refhooks._chain import HANDOVERS
 from refhooks.cli._command import Option
 
 if TYPE_CHECKING:
@@ -57,6 +58,24 @@ model_options = _together(
            help="A LoRA as a .safetensors file; may be repeated."),
 )  # fmt: skip
 
+reference_options = _together(
+    option("Reference", "--method", metavar="NAME",
+           help="How IMAGE steers the edit; by default the model's own way."),
+    option("Reference", "--strength", metavar="0-2",
+           help="How much IMAGE steers the edit: 0 as if it were not there, 1 (the default) the"
+           " method's own balance; above 1.5 artifacts are likely. Over the steps: 0.4:1.0,"
+           " 0.4:1.0:cosine, or progress@strength as in 0@0.4,0.5@0.8,1@1.2."),
+    option("Reference", "--preset", metavar="NAME|FILE",
+           help="A method, strength and denoise under a name, see refhooks presets; --method,"
+           " --strength and --denoise go before what it says."),
+    option("Reference", "--strategy", "strategy_file", metavar="FILE",
+           help="A strategy in a .toml or .json file, instead of --method and --strength. Where it"
+           " lists references, IMAGE takes the place of the first one's picture."),
+    option("Reference", "--ref", "references", metavar="FILE[:METHOD[:STRENGTH]]", multiple=True,
+           help="One more picture, 'Picture 2' of the prompt and so on; may be repeated. STRENGTH"
+           " as for --strength, such as coat.png:cross_attn:0.4:1.0."),
+)  # fmt: skip
+
 mask_options = _together(
     option("Masks", "--mask-region", metavar="FILE|BOX", multiple=True,
            help="Where in the picture IMAGE steers the edit: what is white in a picture, or"
@@ -72,25 +91,88 @@ mask_options = _together(
            help="What these masks do not cover counts instead."),
 )  # fmt: skip
 
-sampling_options = _together(
-    option("Sampling", "--steps", metavar="N", type=click.IntRange(1, 1000),
-           help="Denoising steps; by default the model's own number."),
-    option("Sampling", "--denoise", type=float, metavar="0-1", default=1.0,
-           help="How far to go back to noise; below 1 the edit starts from IMAGE itself, and keeps"
-           " more of it."),
-    option("Sampling", "--seed", metavar="N", type=click.IntRange(0),
-           help="The same seed gives the same picture; by default a new one, which is printed."),
-    option("Sampling", "-n", "count", metavar="N", type=click.IntRange(1, 4096), default=1,
-           show_default=True, help="Pictures, from consecutive seeds."),
-    option("Sampling", "--cfg", type=float, metavar="SCALE",
-           help="Guidance: how closely to follow the prompt; 1 is off. By default the model's"
-           " own."),
-    option("Sampling", "--negative", metavar="TEXT", default=" ",
-           help="What guidance moves away from."),
+_steps = option(
+    "Sampling", "--steps", metavar="N", type=click.IntRange(1, 1000),
+    help="Denoising steps; by default the model's own number.",
+)  # fmt: skip
+_cfg = option(
+    "Sampling", "--cfg", type=float, metavar="SCALE",
+    help="Guidance: how closely to follow the prompt; 1 is off. By default the model's own.",
+)  # fmt: skip
+_size = _together(
     option("Sampling", "--resolution", type=click.IntRange(1), metavar="PIXELS",
            help="Pixels of the output, width times height, in the shape of IMAGE."),
     option("Sampling", "--height", metavar="PIXELS", type=click.IntRange(1),
            help="Of the output; the width follows if it is not given."),
     option("Sampling", "--width", metavar="PIXELS", type=click.IntRange(1),
            help="Of the output; the height follows if it is not given."),
+)  # fmt: skip
+
+_denoise = option(
+    "Sampling", "--denoise", type=float, metavar="0-1", default=1.0,
+    help="How far to go back to noise; below 1 the edit starts from IMAGE itself, and keeps more of"
+    " it.",
+)  # fmt: skip
+_negative = option(
+    "Sampling", "--negative", metavar="TEXT", default=" ",
+    help="What guidance moves away from.",
+)  # fmt: skip
+
+sampling_options = _together(
+    _steps,
+    _denoise,
+    option("Sampling", "--seed", metavar="N", type=click.IntRange(0),
+           help="The same seed gives the same picture; by default a new one, which is printed."),
+    option("Sampling", "-n", "count", metavar="N", type=click.IntRange(1, 4096), default=1,
+           show_default=True, help="Pictures, from consecutive seeds."),
+    _cfg,
+    _negative,
+    _size,
+)  # fmt: skip
+
+grid_options = _together(
+    option("Grid", "--methods", metavar="NAME,NAME", help="Short for --rows method=NAME,NAME."),
+    option("Grid", "--strengths", metavar="0-2,0-2",
+           help="Short for --columns strength=0,0.5,1. Without any of these four, every method at"
+           " 0, 0.5, 1 and 1.5."),
+    option("Grid", "--rows", metavar="FIELD=VALUE,VALUE",
+           help="What differs from row to row: method, strength, until, vision, denoise, steps,"
+           " cfg, seed, or an option of a method, as inject.formula=add,blend. With a number before"
+           " it, of that stage: 2.strength=0.5,1. Where values hold commas, ';' divides them."),
+    option("Grid", "--columns", metavar="FIELD=VALUE,VALUE", help="Likewise, between columns."),
+    option("Grid", "--seeds", metavar="N,N", default="0", show_default=True,
+           help="Each row once for each of these seeds."),
+    option("Grid", "--tile", metavar="PIXELS", type=click.IntRange(32, 2048),
+           help="Side of the square that a picture is fitted into; by default 160 to 512, by the"
+           " number of columns."),
+    _steps,
+    _denoise,
+    _cfg,
+    _negative,
+    _size,
+    option("Output", "--cells", metavar="FOLDER",
+           help="Where the pictures are kept, so that the same command goes on where it was"
+           " interrupted; by default a folder beside OUT with the ending .cells."),
+    option("Output", "--plot", metavar="PNG",
+           help="Draw what changed and what was kept over the columns, which must be numbers."),
+)  # fmt: skip
+
+chain_options = _together(
+    option("Chain", "-p", "--prompt", "prompts", metavar="PROMPT", multiple=True,
+           help="What an edit is to do; once for each edit, in order, instead of FILE."),
+    option("Chain", "--strength", metavar="0-2",
+           help="How much its reference steers each edit that says no strength itself: a number,"
+           " one an edit, as 0.4,0.8,1.2, or from the first edit to the last, as 1:0.5."),
+    option("Chain", "--denoise", metavar="0-1",
+           help="How far each edit goes back to noise, in the same forms; below 1 it starts from"
+           " what the edit before made, and keeps more of it."),
+    option("Chain", "--handover", type=click.Choice(HANDOVERS), default="latents",
+           show_default=True, help="How an edit is given what the one before made; pixels are"
+           " decoded and encoded again."),
+    _steps,
+    option("Sampling", "--seed", metavar="N", type=click.IntRange(0),
+           help="Of the first edit; each one after it has the next number. By default a new one,"
+           " which is printed."),
+    _cfg,
+    _size,
 )  # fmt: skip

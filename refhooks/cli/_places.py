@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
+from refhooks._chain import places_of
 from refhooks._result import check_output
 from refhooks.errors import InputError
 
@@ -36,12 +37,27 @@ def check_places(output: str, *, count: int, preview: bool, pictures: Sequence[s
         places = [target.with_stem(f"{target.stem}-{number + 1}") for number in range(count)]
     if preview:
         places.append(preview_place(target))
+    _check_all(places, pictures)
+    return target
+
+
+def check_chain_places(output: str, count: int, pictures: Sequence[str | Path]) -> tuple[Path, ...]:
+    """Check every file that a chain of so many edits will write, and return them in order.
+
+    Raises:
+        InputError: As :func:`check_places` says.
+    """
+    places = places_of(_checked(output), count)
+    _check_all(places, pictures)
+    return places
+
+
+def _check_all(places: Sequence[Path], pictures: Sequence[str | Path]) -> None:
     for place in places:
         _checked(place)
         if place.exists() and any(place.samefile(picture) for picture in pictures):
             raise InputError(f"{place} is one of the pictures to read; name another output")
-    _try_writing(target)
-    return target
+    _try_writing(places[0])
 
 
 def _checked(place: str | Path) -> Path:

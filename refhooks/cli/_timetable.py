@@ -11,9 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from refhooks._chain import as_chain, places_of
+from refhooks._chain_file import is_chain, load_chain
 from refhooks._planned import plan
 from refhooks._registry import load_registry
 from refhooks._strategy_file import load_references_or_strategy
+from refhooks.cli._chain_plan import chain_timetables
 from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._terminal import printable, say, tell
 
@@ -50,9 +53,14 @@ class PlanOptions:
 def run_plan(options: PlanOptions) -> None:
     """Print the timetable of a strategy file, as a table or as JSON, and plot it if asked.
 
+    Of a chain, print and plot that of each edit.
+
     Raises:
         RefhooksError: The file, a number or the model cannot be used.
     """
+    if is_chain(options.file):
+        _run_chain_plan(options)
+        return
     what = load_references_or_strategy(options.file)
     check_denoise(options.denoise, options.steps)
     timetable = plan(
@@ -74,6 +82,30 @@ def run_plan(options: PlanOptions) -> None:
         written = timetable.save_plot(options.plot)
         if not options.as_json:
             tell(f"wrote {written}")
+
+
+def _run_chain_plan(options: PlanOptions) -> None:
+    given = None if options.denoise == 1.0 else options.denoise
+    chain = as_chain(load_chain(options.file), denoise=given)
+    editor = None if options.model is None else _editor(options.model)
+    size = {"height": options.height, "width": options.width}
+    tables = chain_timetables(chain, options.steps, editor, **size)
+    if options.as_json:
+        pairs = zip(chain.edits, tables, strict=True)
+        edits = [{"prompt": edit.prompt, **table.as_dict()} for edit, table in pairs]
+        click.echo(json.dumps({"model": options.model, "edits": edits}, indent=2))
+    else:
+        for place, (edit, table) in enumerate(zip(chain.edits, tables, strict=True), 1):
+            tell(f"edit {place} of {len(tables)}: {edit.prompt}")
+            _print(table)
+            tell("")
+        if options.model is None:
+            say("note", "unshifted noise levels; --model shows those of a model", "cyan")
+    if options.plot is not None:
+        for target, table in zip(places_of(options.plot, len(tables)), tables, strict=True):
+            written = table.save_plot(target)
+            if not options.as_json:
+                tell(f"wrote {written}")
 
 
 def _editor(name: str) -> Editor:

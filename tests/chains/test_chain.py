@@ -87,7 +87,7 @@ def test_what_an_edit_has_as_references(editor, reference, pictures, monkeypatch
     opened = editor.family.open
     monkeypatch.setattr(
         editor.family, "open",
-        lambda **kwargs: shown.append([s.picture for s in kwargs["shown"]]) or opened(**kwargs),
+        lambda **kwargs: shown.append([s.pictures[0] for s in kwargs["shown"]]) or opened(**kwargs),
     )  # fmt: skip
     original = tiny.picture()
 

@@ -13,11 +13,11 @@ from refhooks.errors import InputError, RefhooksWarning
 
 GROUPS = {
     "Model": ["--model", "--device", "--dtype", "--offload", "--quantize", "--lora"],
-    "Reference": ["--method", "--strength", "--strategy", "--ref"],
+    "Reference": ["--method", "--strength", "--preset", "--strategy", "--ref"],
     "Masks": ["--mask-region", "--mask-content", "--edit-mask", "--feather", "--invert-masks"],
     "Sampling": ["--steps", "--denoise", "--seed", "-n", "--cfg", "--negative", "--resolution",
                  "--height", "--width"],
-    "Output": ["-o", "--preview-every"],
+    "Output": ["-o", "--preview-every", "--embed", "--no-recipe"],
     "General": ["--debug", "-h"],
 }  # fmt: skip
 

@@ -156,6 +156,8 @@ BAD = [
     (["--strategy", "bad.toml"], ["--strategy: reference 1, mask 1: there is no picture no.png"]),
     (["--strategy", "outside.toml"],
      ["--strategy: reference 2, mask 2: it covers nothing of a picture of 16x16"]),
+    (["--mask-region", "face.png", "--mask-region", "20,0,9,9"],
+     ["--mask-region face.png and --mask-region 20,0,9,9: no place is covered by all of them"]),
     (["--mask-region", "face.png", "-o", "face.png"], ["face.png is one of the pictures to read"]),
 ]  # fmt: skip
 
@@ -178,3 +180,10 @@ def test_a_bad_mask_is_refused_before_the_model_loads(edit, arguments, words):
     for word in words:
         assert word in line
     assert result.stdout == ""
+
+
+@pytest.mark.usefixtures("face")
+def test_masks_that_a_feather_joins_are_taken(edit):
+    """Two that touch nowhere overlap in their bands."""
+    masks = ["--mask-region", "face.png", "--mask-region", "20,0,9,9"]
+    assert edit(*masks, "--feather", 6).exit_code == 0

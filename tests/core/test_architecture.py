@@ -16,7 +16,9 @@ PLUGINS = sorted((ROOT / "plugins").glob("**/*.py"))
 OTHERS = sorted(
     path for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")
 )
-PUBLIC_MODULES = {"refhooks", "refhooks.attention", "refhooks.hookspecs", "refhooks.pictures"}
+PUBLIC_MODULES = {
+    "refhooks", "refhooks.attention", "refhooks.batch", "refhooks.hookspecs", "refhooks.pictures",
+}  # fmt: skip
 MOST_LINES, MOST_FUNCTION_LINES = 400, 40
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image, ImageDraw
 
 import refhooks as rh
 from refhooks.cli import main
@@ -49,14 +50,37 @@ def toy():
     return editor
 
 
+@pytest.fixture(scope="module")
+def night(toy, tmp_path_factory):
+    """A saved edit of the photo, with its recipe."""
+    place = tmp_path_factory.mktemp("night")
+    samples = {path.stem: path for path in rh.load_registry().models["toy"].samples()}
+    shutil.copy(samples[SAMPLES["photo.png"]], place / "photo.png")
+    result = toy.edit(place / "photo.png", "make it night", seed=0, steps=2)
+    return result.save(place / "night.png")[0]
+
+
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, night):
     """The working folder of a reader who has the pictures that the docs name."""
     monkeypatch.chdir(tmp_path)
     samples = {path.stem: path for path in rh.load_registry().models["toy"].samples()}
     for name, sample in SAMPLES.items():
         shutil.copy(samples[sample], name)
+    shutil.copy(night, "night.png")
+    paint_masks()
     return tmp_path
+
+
+def paint_masks():
+    """Write what a reader has painted: where the photo's face is, and the star cut out."""
+    face = Image.new("L", (64, 64))
+    ImageDraw.Draw(face).ellipse((35, 34, 62, 61), fill=255)
+    face.save("face.png")
+    cut, alpha = Image.open("star.png").convert("RGB"), Image.new("L", (64, 64))
+    ImageDraw.Draw(alpha).ellipse((32, 2, 62, 30), fill=255)
+    cut.putalpha(alpha)
+    cut.save("cut.png")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from PIL import Image
 
-from refhooks_toy import EDIT_KINDS, HELD_OUT, make_pairs, report
+from refhooks_toy import HELD_OUT, make_pairs
 from refhooks_toy import _measures as measures
 
 
@@ -63,18 +61,3 @@ def test_an_interval_holds_its_mean_and_narrows() -> None:
     few, many = measures.interval(values[:25]), measures.interval(values)
     assert many.low < many.mean < many.high
     assert many.high - many.low < few.high - few.low
-
-
-def test_the_report_prints_every_kind_and_writes_a_sheet(untrained, tmp_path) -> None:
-    """An untrained model is measured too; each kind has a row, and the sheet is a picture."""
-    untrained.save_pretrained(tmp_path / "model")
-    sheet = tmp_path / "sheet.png"
-    options = {"--weights": tmp_path / "model", "--count": 2, "--steps": 1, "--sheet": sheet}
-    arguments = [str(part) for pair in options.items() for part in pair]
-    result = CliRunner().invoke(report.main, arguments, catch_exceptions=False)
-    assert result.exit_code == 0
-    for kind in EDIT_KINDS:
-        assert f"\n{kind} " in result.output
-    assert "PSNR" in result.output
-    with Image.open(sheet) as picture:
-        assert picture.width > 3 * 64

@@ -1,0 +1,23 @@
+"""The guide's two tables of good starting points: a method, a strength, often a denoise.
+
+Each preset is a file in the folder ``presets``, in the form of presets of one's own. None of the
+numbers is measured: they are the middles of the guide's ranges, which stand beside them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from refhooks import hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FOLDER = Path(__file__).parent / "presets"
+
+
+@hookimpl
+def refhooks_presets() -> Sequence[Path]:
+    """Register the presets."""
+    return sorted(FOLDER.glob("*.toml"))

@@ -1,0 +1,28 @@
+"""Writing files so that no half-written one is ever left."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from refhooks.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def write_whole(data: bytes, path: Path) -> None:
+    """Write a file beside its place, then rename it.
+
+    Raises:
+        InputError: The folder is missing, or the disk is full or refuses the file.
+    """
+    beside = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with beside.open("xb") as file:
+            file.write(data)
+        beside.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error}") from error
+    finally:
+        beside.unlink(missing_ok=True)

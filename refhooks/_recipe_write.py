@@ -1,0 +1,170 @@
+"""Strategies as tables of a recipe, in which the hash of a file stands for it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+from PIL import Image
+
+from refhooks._opened import Handed
+from refhooks._pictures import FORMATS
+from refhooks._recipe import RecipeFile, is_name
+from refhooks._strategy import method_name
+from refhooks._write import Writer
+from refhooks.errors import StrategyError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from refhooks._bound import RunPlugin
+    from refhooks._family import Size
+    from refhooks._mask import Mask, MaskShape
+    from refhooks._plan import Plan
+    from refhooks._strategy import Strategy
+
+
+def rgb_hash(picture: Image.Image) -> str:
+    """Return the hash of an RGB picture's pixels."""
+    return _pixels(picture, "RGB")
+
+
+def mask_hash(picture: Image.Image) -> str:
+    """Return the hash of a mask's pixels."""
+    return _pixels(picture.convert("RGBA"), "RGBA")
+
+
+def _pixels(picture: Image.Image, mode: str) -> str:
+    made = hashlib.sha256(f"{mode} {picture.width}x{picture.height}\n".encode())
+    made.update(picture.tobytes())
+    return made.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """Return the hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@attrs.frozen(eq=False)
+class RecipeWriter(Writer):
+    """Turns strategies into tables that name files by their hashes.
+
+    Attributes:
+        plan: Of the edit; masks of arrays are drawn at the sizes that they lie on there.
+        files: What was read, by its hash.
+        pictures: Paths or pictures of masks, by their hashes.
+        used: Plugins that took part, with distribution and version.
+    """
+
+    plan: Plan
+    files: dict[str, RecipeFile] = attrs.field(factory=dict)
+    pictures: dict[str, tuple[Path | Image.Image, bool]] = attrs.field(factory=dict)
+    used: dict[str, str] = attrs.field(factory=dict)
+    _sizes: list[Size | None] = attrs.field(factory=list)
+
+    def strategy(self, strategy: Strategy, number: int) -> dict[str, Any]:
+        """Return the tables of a reference's strategy."""
+        for stage in strategy.stages:
+            self.use("method", method_name(stage.method))
+            self._use_short(stage.strength)
+            if isinstance(stage.until, float):
+                self.use("short form", "until=NUMBER")
+        return self._strategy(strategy, number, f"reference {number + 1}, ")
+
+    def mask(self, mask: Mask) -> dict[str, Any]:
+        """Return the table of an edit mask."""
+        return self._mask(mask, 0, 0, "edit_mask")
+
+    def plugin(self, plugin: RunPlugin, label: str) -> dict[str, Any]:
+        """Return the table of a run plugin."""
+        table: dict[str, Any] = self._named(plugin, "plugin", self.registry.plugins, label)
+        return table
+
+    def use(self, kind: str, name: str) -> None:
+        """Note that the plugin that registers a name took part."""
+        owner = self.registry.owner(kind, name)
+        for record in self.registry.records:
+            if record.name == owner:
+                self.used[record.name] = f"{record.distribution} {record.version}"
+
+    def _use_short(self, strength: Any) -> None:
+        if isinstance(strength, str):
+            self.use("schedule", self.registry.schedule_from(strength).name)
+
+    def _mask(self, mask: Mask, reference: int, place: int, label: str) -> dict[str, Any]:
+        self._use_short(mask.strength)
+        source, references = self.plan.source, self.plan.references
+        content = mask.kind == "content" or source is None
+        held = references[reference].opened if content else source
+        self._sizes.append(None if held is None else held.size)
+        try:
+            return super()._mask(mask, reference, place, label)
+        finally:
+            self._sizes.pop()
+
+    def _shape(self, shape: MaskShape, label: str) -> dict[str, Any]:
+        """An array, or a shape of a stranger's, is drawn: a picture can hold it."""
+        try:
+            return super()._shape(shape, label)
+        except StrategyError:
+            drawn = None if self._sizes[-1] is None else _drawn(shape, self._sizes[-1])
+            if drawn is None:
+                raise
+            return super()._shape(self.registry.shape_from(drawn), label)
+
+    def _options(
+        self, value: Any, kind: str, known: Mapping[str, type[Any]], label: str
+    ) -> dict[str, Any]:
+        options = super()._options(value, kind, known, label)
+        self.use("mask" if kind == "mask shape" else kind, value.name)
+        for option in getattr(value, "files", ()):
+            if options.get(option) is not None:
+                options[option] = self._file(options[option], picture=kind == "mask shape")
+        for option, held in options.items():
+            if isinstance(held, str | Path) and Path(held).is_absolute():
+                raise StrategyError(f"{label}: {option} is a path, which no recipe holds")
+        return options
+
+    def _relative(self, image: Path) -> str:
+        return str(image)
+
+    def _file(self, given: Any, *, picture: bool) -> str:
+        """Note a file, and return the hash that stands for it."""
+        path = Path(given).absolute() if isinstance(given, str | Path) else None
+        if not picture:
+            key = file_hash(Path(given))
+        elif path is not None:
+            with Image.open(path, formats=FORMATS) as opened:
+                key = mask_hash(opened)
+        else:
+            key = mask_hash(given)
+        name = name_of(given) if path is None else known_name(path.name)
+        self.files[key] = RecipeFile(key, name, picture)
+        if picture:
+            self.pictures[key] = (given if path is None else path, True)
+        return key
+
+
+def _drawn(shape: MaskShape, size: Size) -> Image.Image | None:
+    """A cover as a grey picture; ``None`` if 256 greys cannot tell it to the bit."""
+    cover = shape.cover(size).numpy()
+    grey = np.rint(cover * 255.0).astype(np.uint8)
+    if not np.array_equal(grey.astype(np.float32) / np.float32(255), cover.astype(np.float32)):
+        return None
+    return Image.fromarray(grey)
+
+
+def known_name(name: str) -> str:
+    """Return a file's name, or nothing where no recipe could hold it."""
+    return name if is_name(name) else ""
+
+
+def name_of(given: Any) -> str:
+    """Return the name of a picture's file: one that PIL opened knows it."""
+    if isinstance(given, Handed):
+        return known_name(given.name)
+    return known_name(Path(str(getattr(given, "filename", "") or "")).name)

@@ -1,0 +1,196 @@
+"""``refhooks chain``: several edits, one after the other, from the command line."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+from refhooks._chain import Chain, Edit, as_chain, renamed
+from refhooks._chain_file import load_chain
+from refhooks._chain_requests import Requests, named
+from refhooks._named import as_mask
+from refhooks._opened import open_picture
+from refhooks._place import cover_masks
+from refhooks._registry import load_registry
+from refhooks._strategy import as_strategy
+from refhooks.cli._denoise import check_denoise, say_denoise
+from refhooks.cli._libraries import quiet
+from refhooks.cli._model import ModelOptions, ModelPlan, open_editor, plan_model
+from refhooks.cli._places import check_chain_places
+from refhooks.cli._terminal import steps_bar, tell
+from refhooks.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from refhooks._mask import Mask
+    from refhooks._registry import Registry
+    from refhooks._request import Request
+    from refhooks._result import EditResult
+
+NATIVE = "default"  # until there is a model with one of its own
+
+
+@attrs.frozen(kw_only=True)
+class ChainOptions:
+    """What the command was given."""
+
+    model: ModelOptions
+    image: str
+    file: str | None
+    prompts: tuple[str, ...]
+    output: str
+    strength: str | None
+    denoise: str | None
+    handover: Literal["latents", "pixels"]
+    steps: int | None
+    seed: int | None
+    cfg: float | None
+    resolution: int | None
+    height: int | None
+    width: int | None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of ``Editor.chain`` that each of its edits shares."""
+        names = ("steps", "cfg", "resolution", "height", "width")
+        return {name: getattr(self, name) for name in names}
+
+
+@attrs.frozen
+class _Job:
+    """A chain of which everything was checked that can be without a model."""
+
+    options: ChainOptions
+    chain: Chain
+    model: ModelPlan
+    requests: tuple[Request, ...]
+    places: tuple[Path, ...]
+
+
+def run_chain(options: ChainOptions) -> None:
+    """Edit, and save each picture as soon as it is made.
+
+    Raises:
+        RefhooksError: Something cannot be used; found before the model loads, where it can be.
+    """
+    job = _check(options, load_registry())
+    editor = open_editor(job.model)
+    steps = [request.steps or editor.family.default_steps for request in job.requests]
+    for denoise, count in dict.fromkeys(
+        (request.denoise, count) for request, count in zip(job.requests, steps, strict=True)
+    ):
+        say_denoise(denoise, count)
+    with quiet(bars=False), steps_bar(sum(steps)) as advance:
+        editor.chain(
+            options.image,
+            job.chain,
+            seed=options.seed,
+            handover=options.handover,
+            callback=lambda *_: advance(),
+            on_result=_Writing(job),
+            **options.arguments(),
+        )
+
+
+def _check(options: ChainOptions, registry: Registry) -> _Job:
+    chain = _chain(options, registry)
+    requests = Requests(
+        options.image,
+        chain,
+        seed=options.seed,
+        options=options.arguments(),
+        registry=registry,
+        native=NATIVE,
+    )
+    made, files = [], [Path(options.image)]
+    for place in range(len(chain.edits)):
+        with named(place, len(chain.edits)):
+            request = requests.request(place, requests.original)
+            files += _check_request(request, registry)
+            made.append(request)
+    places = check_chain_places(options.output, len(made), files)
+    return _Job(options, chain, plan_model(options.model, registry), tuple(made), places)
+
+
+def _chain(options: ChainOptions, registry: Registry) -> Chain:
+    if (options.file is None) == (not options.prompts):
+        raise InputError(
+            "name a chain FILE, or give prompts with -p"
+            + ("" if options.file is None else f", not both; got {options.file} and -p")
+        )
+    chain: Any = [Edit(prompt) for prompt in options.prompts]
+    if options.file is not None:
+        chain = load_chain(options.file)
+    over = {
+        name: _over(given, f"--{name}", registry)
+        for name in ("strength", "denoise")
+        if (given := getattr(options, name)) is not None
+    }
+    return as_chain(chain, **over)
+
+
+def _over(text: str, option: str, registry: Registry) -> float | tuple[float, ...] | str:
+    """Return a number, one an edit, or the short form of a schedule over the edits."""
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        try:
+            registry.schedule_from(text)
+        except InputError as error:
+            raise InputError(f"{option}: {error}") from error
+        return text
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
+def _check_request(request: Request, registry: Registry) -> list[Path]:
+    """Refuse what no model could use, and return the files that are read."""
+    check_denoise(request.denoise, request.steps)
+    opened = [open_picture(reference.image) for reference in request.references]
+    frame = opened[0].size
+    masks: list[Mask] = []
+    for number, (reference, picture) in enumerate(zip(request.references, opened, strict=True)):
+        strategy = as_strategy(reference.strategy, NATIVE)
+        cover_masks(strategy.masks, number, frame, picture.size)
+        masks += strategy.masks
+    if request.edit_mask is not None:
+        mask = as_mask(registry, request.edit_mask, "edit_mask")
+        plugin = registry.for_argument("edit_mask", mask)
+        if hasattr(plugin, "check"):
+            plugin.check(frame)
+        masks.append(mask)
+    files = [reference.image for reference in request.references]
+    files += [value for mask in masks for value in _files(mask.shape)]
+    return [Path(file) for file in files if isinstance(file, str | Path)]
+
+
+def _files(shape: Any) -> Iterator[Any]:
+    for option in getattr(shape, "files", ()):
+        yield getattr(shape, option)
+
+
+class _Writing:
+    """Writes each picture and says so.
+
+    Args:
+        job: What is run.
+    """
+
+    def __init__(self, job: _Job) -> None:
+        self._job = job
+        self._began = time.perf_counter()
+        self._names: dict[str, str] = {}  # by which recipes know what the edits before made
+
+    def __call__(self, place: int, result: EditResult) -> None:
+        if result.recipe is not None:
+            self._names[result.recipe.pixels] = self._job.places[place].name
+        [written] = renamed(result, self._names).save(self._job.places[place])
+        width, height = result.image.size
+        now = time.perf_counter()
+        tell(
+            f"edit {place + 1} of {len(self._job.places)}: wrote {written} ({width}x{height}), seed"
+            f" {result.seed}, {now - self._began:.1f} s: {self._job.chain.edits[place].prompt}"
+        )
+        self._began = now

@@ -1,0 +1,139 @@
+"""``refhooks explain``: what a saved edit changed and kept, and what to try if it went wrong."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import attrs
+import click
+
+from refhooks._advice import advise
+from refhooks._before import Before
+from refhooks._compile import compile_timetable
+from refhooks._family import Size
+from refhooks._named import as_mask
+from refhooks._pictures import load_picture
+from refhooks._recipe_file import load_recipe
+from refhooks._recorded import recorded
+from refhooks._registry import load_registry
+from refhooks._report import Report, check_report, write_report
+from refhooks._request import steps_in_all
+from refhooks._strategy import as_strategy
+from refhooks.cli._terminal import say, tell
+from refhooks.errors import InputError, RefhooksError, RefhooksWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PIL import Image
+
+    from refhooks._recipe import Recipe
+    from refhooks._registry import Registry
+    from refhooks._request import Request
+    from refhooks._strategy import Strategy
+    from refhooks._timetable import Timetable
+
+
+@attrs.frozen(kw_only=True)
+class ExplainOptions:
+    """What the command was given."""
+
+    picture: str
+    source: str | None
+    edit_mask: str | None
+    as_json: bool
+    html: str | None
+
+
+@attrs.frozen
+class _Made:
+    """What is known of how a picture was made."""
+
+    before: Before
+    facts: tuple[str, ...]
+    timetable: Timetable | None = None
+
+
+def run_explain(options: ExplainOptions) -> None:
+    """Print the advice on a saved picture and, if asked for, write a report.
+
+    Raises:
+        RefhooksError: A picture, a mask or the report's place cannot be used.
+    """
+    if options.html is not None:
+        check_report(options.html)
+    result = load_picture(options.picture)
+    made = _made(options, result, load_registry())
+    source = made.before.source()
+    advice = advise(source, result, inside=made.before.inside(), timetable=made.timetable)
+    if options.as_json:
+        click.echo(advice.to_json())
+    else:
+        for line in str(advice).split("\n"):
+            tell(line)
+    if options.html is not None:
+        report = Report(
+            title=options.picture,
+            facts=made.facts,
+            source=source,
+            result=result,
+            advice=advice,
+            timetable=made.timetable,
+        )
+        write_report(report, options.html)
+        if not options.as_json:
+            tell(f"wrote {options.html}")
+
+
+def _made(options: ExplainOptions, result: Image.Image, registry: Registry) -> _Made:
+    """What the recipe says or, where it cannot be used, the source that was named."""
+    size = Size(result.height, result.width)
+    given = (
+        None if options.edit_mask is None else as_mask(registry, options.edit_mask, "--edit-mask")
+    )
+    try:
+        recipe = load_recipe(options.picture)
+        named = [] if options.source is None else [options.source]
+        with recorded(recipe, named, registry) as request:
+            return _recorded(request, recipe, size, registry)
+    except RefhooksError as error:
+        if options.source is None:
+            raise InputError(
+                f"{error}; name the picture that it was made from with --source"
+            ) from error
+        say("note", f"only the pictures are looked at: {error}", "cyan")
+    before = Before((load_picture(options.source),), size, given)
+    return _Made(before, (f"made from {options.source}",))
+
+
+def _recorded(request: Request, recipe: Recipe, size: Size, registry: Registry) -> _Made:
+    given = request.source or (request.references[0].image if request.references else None)
+    if given is None:
+        raise InputError("it was made from the prompt alone, so there is nothing to compare with")
+    source = load_picture(given)
+    frame = Size(source.height, source.width)
+    strategies = [as_strategy(reference.strategy, "default") for reference in request.references]
+    mask = request.edit_mask
+    before = Before(
+        (source,),
+        size,
+        None if mask is None else as_mask(registry, mask, "the recipe's edit mask"),
+        tuple(
+            mask.cover(frame)
+            for strategy in strategies
+            for mask in strategy.masks
+            if mask.kind == "region"
+        ),
+    )
+    facts = (recipe.prompt, f"seed {recipe.seed}, {recipe.steps} steps, {recipe.model.name}")
+    return _Made(before, facts, _timetable(strategies, recipe, registry))
+
+
+def _timetable(strategies: Sequence[Strategy], recipe: Recipe, registry: Registry) -> Timetable:
+    """At unshifted noise levels: those of the run are known to its model only."""
+    total = steps_in_all(recipe.steps, recipe.denoise)
+    sigmas = [(recipe.steps - index) / total for index in range(recipe.steps)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RefhooksWarning)  # that a strength is high is advice here
+        return compile_timetable(strategies, sigmas, registry)

@@ -1,0 +1,313 @@
+"""``refhooks grid``: two fields of an edit varied, as one labelled sheet."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from PIL import Image
+
+from refhooks._advice import measure
+from refhooks._compile import compile_timetable
+from refhooks._figure import check_plot, new_figure, write_plot
+from refhooks._grid import Grid, fill, fingerprint, held, make_cells
+from refhooks._grid_fields import Axis, Field, make_axis, read_axis, read_field
+from refhooks._pictures import load_picture
+from refhooks._plan import resolve_methods
+from refhooks._plots import draw_curves
+from refhooks._registry import load_registry
+from refhooks._request import MAX_SEED
+from refhooks._result import check_output, save_picture
+from refhooks._sheet import make_table
+from refhooks._strategy import Reference, Strategy, as_strategy
+from refhooks.cli._denoise import check_denoise
+from refhooks.cli._edit import check_edit
+from refhooks.cli._libraries import quiet
+from refhooks.cli._model import open_editor
+from refhooks.cli._terminal import say, steps_bar, tell
+from refhooks.errors import InputError, RefhooksWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from refhooks._advice import Measured
+    from refhooks._editor import Editor
+    from refhooks._grid import Cell
+    from refhooks._registry import Registry
+    from refhooks.cli._edit import EditJob, EditOptions
+
+STRENGTHS = "0,0.5,1,1.5"
+
+
+@attrs.frozen(kw_only=True)
+class GridOptions:
+    """The options under the heading ``Grid``, and where its parts go, as they were given."""
+
+    methods: str | None
+    strengths: str | None
+    rows: str | None
+    columns: str | None
+    seeds: str
+    tile: int | None
+    cells: str | None
+    plot: str | None
+
+    @classmethod
+    def take(cls, given: dict[str, Any]) -> GridOptions:
+        """Take these options out of all that a command was given."""
+        return cls(**{field.name: given.pop(field.name) for field in attrs.fields(cls)})
+
+    @property
+    def first_seed(self) -> int:
+        """The first of the seeds.
+
+        Raises:
+            InputError: One is none.
+        """
+        return _seeds(self.seeds)[0]
+
+    def grid(self, registry: Registry) -> Grid:
+        """Return what is varied.
+
+        Raises:
+            InputError: An option is none of its form, or two say the same thing.
+            UnknownNameError: A method that no live plugin registers.
+        """
+        rows = self._axis("rows", "methods", "method", registry)
+        columns = self._axis("columns", "strengths", "strength", registry)
+        if rows is None and columns is None:
+            rows = _short("method", ",".join(sorted(registry.methods)), "--methods", registry)
+            columns = _short("strength", STRENGTHS, "--strengths", registry)
+        grid = Grid(rows, columns, _seeds(self.seeds))
+        grid.check()
+        if self.plot is not None and (columns is None or columns.numbers() is None):
+            raise InputError("--plot draws over the columns, which must then be numbers")
+        return grid
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the methods are all there are, and not those that somebody chose."""
+        return not any((self.methods, self.strengths, self.rows, self.columns))
+
+    def _axis(self, name: str, short: str, field: str, registry: Registry) -> Axis | None:
+        given, shorter = getattr(self, name), getattr(self, short)
+        if given is not None and shorter is not None:
+            raise InputError(f"--{short} is short for --{name} {field}=...; leave one out")
+        if given is not None:
+            return read_axis(given, f"--{name}", registry)
+        return None if shorter is None else _short(field, shorter, f"--{short}", registry)
+
+
+def _short(field: str, values: str, label: str, registry: Registry) -> Axis:
+    return make_axis(read_field(field, label, registry), values, label)
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    axis = make_axis(Field("seed", text="seed"), text, "--seeds")
+    for value in axis.values:
+        if not value.isdecimal() or int(value) >= MAX_SEED:
+            raise InputError(f"--seeds {text}: {value} is no whole number from 0 up")
+    return tuple(int(value) for value in axis.values)
+
+
+@attrs.frozen
+class _Sheet:
+    """A grid of which everything was checked that can be without a model."""
+
+    grid: Grid
+    job: EditJob
+    folder: Path
+    options: GridOptions
+
+    def lines(self, native: str, registry: Registry) -> list[list[Cell]]:
+        steering = self.job.steering(native)
+        common = {**self.job.arguments(), **steering, "prompt": self.job.options.prompt}
+        del common["n"]
+        return make_cells(self.grid, common, native, registry)
+
+
+def run_grid(edit: EditOptions, options: GridOptions) -> None:
+    """Make the pictures that are missing, then the sheet.
+
+    Raises:
+        RefhooksError: Something cannot be used; found before the model loads, where it can be.
+    """
+    registry = load_registry()
+    sheet = _check(edit, options, registry)
+    started = time.perf_counter()
+    editor = open_editor(sheet.job.model)
+    loaded = time.perf_counter()
+    if options.is_default:
+        sheet = _possible(sheet, editor)
+    lines = sheet.lines(editor.family.native, editor.registry)
+    for cell in _flat(lines):
+        _check_methods(editor, cell)
+    pictures, there = _filled(editor, sheet, _flat(lines))
+    rows = [pictures[at : at + len(lines[0])] for at in range(0, len(pictures), len(lines[0]))]
+    _write(sheet, rows, editor)
+    if options.plot is not None:
+        _write_curves(sheet, lines, rows, options.plot)
+    seconds, loading = time.perf_counter() - loaded, loaded - started
+    had = f", {there} of them there before," if there else ""
+    plural = "" if len(pictures) == 1 else "s"
+    tell(
+        f"wrote {sheet.job.target}: {len(pictures)} picture{plural}{had} in {sheet.folder},"
+        f" {seconds:.1f} s + {loading:.1f} s loading"
+    )
+
+
+def _check(edit: EditOptions, options: GridOptions, registry: Registry) -> _Sheet:
+    grid = options.grid(registry)
+    job = check_edit(_implied(edit, grid), registry)
+    folder = Path(options.cells) if options.cells else job.target.with_suffix(".cells")
+    if options.plot is not None:
+        check_plot(options.plot)
+        check_output(options.plot)
+        new_figure(1.0, 1.0)  # matplotlib is an extra
+    sheet = _Sheet(grid, job, folder, options)
+    for cell in _flat(sheet.lines("default", registry)):
+        _check_cell(cell, registry)
+    _make_folder(folder)
+    return sheet
+
+
+def _implied(edit: EditOptions, grid: Grid) -> EditOptions:
+    """Who varies an option of a method, and says none, means that method."""
+    axes = [axis.field for axis in (grid.rows, grid.columns) if axis is not None]
+    said = edit.method or edit.preset or edit.strategy_file
+    varied = any(field.name == "method" and not field.method for field in axes)
+    named = [field.method for field in axes if field.method]
+    return attrs.evolve(edit, method=named[0]) if named and not said and not varied else edit
+
+
+def _check_cell(cell: Cell, registry: Registry) -> None:
+    """Refuse what no model could run; what it warns of is said when it runs."""
+    steps = cell.arguments["steps"]
+    check_denoise(cell.arguments["denoise"], steps)
+    if steps is None:
+        return
+    sigmas = [(steps - index) / steps for index in range(steps)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RefhooksWarning)
+        compile_timetable([_strategy(cell, "default")], sigmas, registry)
+
+
+def _strategy(cell: Cell, native: str) -> Strategy:
+    image = cell.arguments["image"]
+    given = image.strategy if isinstance(image, Reference) else cell.arguments["strategy"]
+    return as_strategy(given, native)
+
+
+def _check_methods(editor: Editor, cell: Cell) -> None:
+    resolve_methods(editor, _strategy(cell, editor.family.native))
+
+
+def _possible(sheet: _Sheet, editor: Editor) -> _Sheet:
+    """The same without the methods that this model cannot do; nobody asked for them."""
+    rows = sheet.grid.rows
+    assert rows is not None  # noqa: S101  the default has both axes
+    able = []
+    for method in rows.values:
+        try:
+            resolve_methods(editor, Strategy(method))
+            able.append(method)
+        except InputError as error:
+            say("note", f"without {method}: {error}", "cyan")
+    kept = attrs.evolve(rows, values=tuple(able))
+    return attrs.evolve(sheet, grid=attrs.evolve(sheet.grid, rows=kept))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made: {error}") from error
+    check_output(folder / "cell.png")
+
+
+def _filled(editor: Editor, sheet: _Sheet, cells: Sequence[Cell]) -> tuple[list[Image.Image], int]:
+    """The pictures, and how many of them were there before."""
+    model = fingerprint(editor, sheet.job.model.name)
+    default = editor.family.default_steps
+    missing = [cell for cell in cells if held(sheet.folder / cell.name(model)) is None]
+    there = len(cells) - len(missing)
+    total = sum(cell.arguments["steps"] or default for cell in missing)
+    if there:
+        say("note", f"{there} of {len(cells)} pictures are in {sheet.folder} already", "cyan")
+    with quiet(bars=False), steps_bar(total) as advance:
+        pictures = fill(editor, cells, model, sheet.folder, lambda *_: advance())
+    return pictures, there
+
+
+def _write(sheet: _Sheet, rows: Sequence[Sequence[Image.Image]], editor: Editor) -> None:
+    grid, options = sheet.grid, sheet.job.options
+    several = len(grid.seeds) > 1
+    labels = [
+        "\n".join([*_named(grid.rows, value), *([f"seed {seed}"] if several else [])])
+        for value, seed in grid.lines
+    ]
+    made = make_table(
+        rows,
+        labels,
+        ["".join(_named(grid.columns, value)) for value in grid.heads],
+        title=options.prompt,
+        notes=_notes(sheet, editor),
+        corner=load_picture(options.image),
+        tile=sheet.options.tile,
+    )
+    save_picture(made, sheet.job.target)
+
+
+def _named(axis: Axis | None, value: str | None) -> list[str]:
+    """A method's name speaks for itself; a number does not."""
+    if axis is None or value is None:
+        return []
+    return [value if axis.field.text == "method" else f"{axis.field.text} {value}"]
+
+
+def _notes(sheet: _Sheet, editor: Editor) -> str:
+    """What is the same in all cells."""
+    options, grid = sheet.job.options, sheet.grid
+    fields = {axis.field.text for axis in (grid.rows, grid.columns) if axis is not None}
+    seed = None if len(grid.seeds) > 1 else grid.seeds[0]
+    told: dict[str, Any] = {
+        "model": sheet.job.model.name,
+        "method": options.method,
+        "strength": options.strength,
+        "preset": options.preset,
+        "strategy": options.strategy_file,
+        "denoise": None if options.denoise == 1.0 else options.denoise,
+        "steps": options.steps or editor.family.default_steps,
+        "cfg": options.cfg,
+        "seed": seed,
+    }
+    same = [f"{name} {value}" for name, value in told.items() if value is not None]
+    return ", ".join(text for text in same if text.split(" ")[0] not in fields)
+
+
+def _write_curves(
+    sheet: _Sheet,
+    lines: Sequence[Sequence[Cell]],
+    rows: Sequence[Sequence[Image.Image]],
+    path: str,
+) -> None:
+    columns = sheet.grid.columns
+    numbers = None if columns is None else columns.numbers()
+    assert columns is not None  # noqa: S101  options.grid says so
+    assert numbers is not None  # noqa: S101
+    source = load_picture(sheet.job.options.image)
+    curves: dict[str, list[tuple[float, Measured]]] = {}
+    for cells, pictures in zip(lines, rows, strict=True):
+        for number, cell, picture in zip(numbers, cells, pictures, strict=True):
+            before = source.resize(picture.size, Image.Resampling.LANCZOS)
+            name = "".join(_named(sheet.grid.rows, cell.row)) or sheet.job.options.prompt
+            curves.setdefault(name, []).append((number, measure(before, picture)))
+    write_plot(lambda: draw_curves(curves, columns.field.text), path)
+    tell(f"wrote {path}")
+
+
+def _flat(lines: Sequence[Sequence[Cell]]) -> list[Cell]:
+    return [cell for line in lines for cell in line]

@@ -1,0 +1,148 @@
+"""``refhooks presets``, and what ``--preset`` puts into an edit."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from refhooks._names import listed
+from refhooks._preset import all_presets, changed, preset
+from refhooks._strategy import method_name
+from refhooks.cli._terminal import printable, say, tell
+from refhooks.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from refhooks._preset import Preset
+    from refhooks._registry import Registry
+    from refhooks._strategy import Strategy
+
+UNWRAPPED = 4096  # where the output goes to a file or a pipe, a line is a preset
+
+
+def list_presets(name: str | None, *, as_json: bool) -> None:
+    """Print every preset, or one of them in full.
+
+    Raises:
+        RefhooksError: There is no such preset, or its file cannot be read.
+    """
+    found, bad = all_presets() if name is None else ({name: preset(name)}, {})
+    if as_json:
+        entries = [_as_dict(entry) for entry in found.values()]
+        click.echo(json.dumps(entries if name is None else entries[0], indent=2))
+    elif name is None:
+        _print(list(found.values()))
+    else:
+        _print_one(found[name])
+    for broken, reason in bad.items():
+        say("warning", f"preset {broken!r} cannot be used: {reason}", "yellow")
+
+
+def _as_dict(held: Preset) -> dict[str, Any]:
+    return {
+        "name": held.name,
+        "description": held.description,
+        "methods": _methods(held),
+        "strength": _strength(held),
+        "strength_range": held.strength_range,
+        "denoise": held.denoise,
+        "denoise_range": held.denoise_range,
+        "measured": held.measured,
+        "needs": held.needs,
+        "source": held.source,
+        "origin": held.origin,
+    }
+
+
+def _methods(held: Preset) -> list[str]:
+    return [method_name(stage.method) for stage in held.strategy.stages]
+
+
+def _strength(held: Preset) -> float | str:
+    """The number that the only stage has; anything else is told in short."""
+    stages = held.strategy.stages
+    if len(stages) > 1:
+        return f"{len(stages)} stages"
+    strength = stages[0].strength
+    return strength if isinstance(strength, float | str) else "over the steps"
+
+
+def _valued(value: float | str | None, held: tuple[float, float] | None) -> str:
+    """A chosen value, and the range that it was chosen from."""
+    if value is None:
+        return "–"
+    chosen = value if isinstance(value, str) else f"{value:g}"
+    return chosen if held is None else f"{chosen} ({held[0]:g} to {held[1]:g})"
+
+
+def _print(presets: Sequence[Preset]) -> None:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=UNWRAPPED)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("name", "method", "strength", "denoise", "measured", "from", "what it is for"):
+        table.add_column(head, no_wrap=head in {"name", "strength", "denoise"})
+    for held in presets:
+        cells = [
+            held.name,
+            ", ".join(_methods(held)),
+            _valued(_strength(held), held.strength_range),
+            _valued(held.denoise, held.denoise_range),
+            "yes" if held.measured else "no",
+            held.origin,
+            held.description,
+        ]
+        table.add_row(*[Text(printable(cell)) for cell in cells])
+    console.print(table)
+    needing = [held.name for held in presets if held.needs]
+    if needing:
+        say("note", f"some need something; refhooks presets NAME tells: {listed(needing)}", "cyan")
+
+
+def _print_one(held: Preset) -> None:
+    told = {
+        "for": held.description,
+        "from": held.origin,
+        "source": held.source,
+        "method": ", ".join(_methods(held)),
+        "strength": _valued(_strength(held), held.strength_range),
+        "denoise": _valued(held.denoise, held.denoise_range),
+        "measured": "yes" if held.measured else "no: the numbers are the source's, or its middles",
+        "needs": held.needs,
+    }
+    tell(held.name)
+    for key, value in told.items():
+        if value:
+            tell(f"  {key + ':':<10} {value}")
+
+
+def with_preset(
+    name: str, method: str | None, strength: Any, strategy_file: str | None, registry: Registry
+) -> Strategy:
+    """Return how ``--preset`` steers; ``--method`` and ``--strength`` go before what it says.
+
+    Raises:
+        RefhooksError: There is no such preset, it cannot be changed so, or it meets ``--strategy``.
+    """
+    if strategy_file is not None:
+        raise InputError("--preset and --strategy both say how IMAGE steers; leave one out")
+    return changed(preset(name), method, strength, registry)
+
+
+def fill_denoise(given: dict[str, Any], context: click.Context) -> None:
+    """Put a preset's denoise where none was given.
+
+    Raises:
+        RefhooksError: There is no such preset, or its file cannot be read.
+    """
+    asked = context.get_parameter_source("denoise") is click.core.ParameterSource.COMMANDLINE
+    if given["preset"] is not None and not asked:
+        held = preset(given["preset"])
+        if held.denoise is not None:
+            given["denoise"] = held.denoise

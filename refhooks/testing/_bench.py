@@ -1,0 +1,161 @@
+"""The tiny models that checks run on, and the edits they make with them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import warnings
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+import torch
+
+from refhooks._editor import Editor
+from refhooks._family import Checkpoint
+from refhooks._strategy import Reference, Stage, Strategy
+from refhooks.errors import RefhooksWarning
+from refhooks.testing._tiny import picture, tiny_pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from PIL.Image import Image
+    from torch import Tensor
+
+    from refhooks._family import Size
+    from refhooks._mask import Mask
+    from refhooks._result import EditResult
+    from refhooks.testing._subject import Subject
+
+SIDE = 32
+"""Pixels of every picture of the kit; 4x4 tokens."""
+STEPS = 2
+STRENGTH = 0.7
+
+
+@functools.cache
+def _pipeline(number: int, dtype: torch.dtype) -> Any:
+    """A pipeline of the kit's own; the number tells several with the same weights apart."""
+    del number
+    return tiny_pipeline("plus", "middle", dtype=dtype)
+
+
+def tiny_editor(pipe: Any = None) -> Editor:
+    """Return an editor on a tiny random model, which edits 32x32 pixels in milliseconds.
+
+    Args:
+        pipe: Another pipeline to use; ``None``: one that all callers share.
+    """
+    held = _pipeline(0, torch.float32) if pipe is None else pipe
+    area = SIDE * SIDE
+    return Editor(held, checkpoint=Checkpoint(output=area, reference=area, vision=area))
+
+
+@attrs.define(eq=False)
+class Bench:
+    """Edits with one subject on tiny models.
+
+    Attributes:
+        subject: A method or a run plugin.
+    """
+
+    subject: Subject
+    _plain: EditResult | None = attrs.field(default=None, init=False)
+
+    def editor(self, number: int = 0, dtype: torch.dtype = torch.float32) -> Editor:
+        """Return an editor on the pipeline of a number, to which the subject is known."""
+        return self.on(_pipeline(number, dtype))
+
+    def on(self, pipe: Any) -> Editor:
+        """Return an editor on a pipeline, to which the subject is known."""
+        editor = tiny_editor(pipe)
+        editor.registry = self.subject.registry
+        return editor
+
+    @property
+    def plain(self) -> Tensor:
+        """Latents of the edit with nothing special; made once."""
+        if self._plain is None:
+            self._plain = self.edit()
+        return self._plain.latents
+
+    def edit(
+        self,
+        *,
+        made: Any = None,
+        editor: Editor | None = None,
+        pictures: Sequence[int | Image] = (0,),
+        at: int = 0,
+        strength: float | Sequence[float] = STRENGTH,
+        others: float = 1.0,
+        masks: Sequence[Mask] = (),
+        vision: str = "auto",
+        plugins: Sequence[object] = (),
+        **options: Any,
+    ) -> EditResult:
+        """Edit a random picture with the subject.
+
+        Args:
+            made: The subject to use; ``None``: a new one.
+            editor: ``None``: the first one.
+            pictures: The references, or seeds of random ones, the source first.
+            at: Which of them the subject steers with, if it is a method.
+            strength: Its strength.
+            others: Strength of the other references, in the model's own way.
+            masks: Those of its reference.
+            vision: Whether the text encoder sees its reference.
+            plugins: More plugins.
+            **options: Those of ``Editor.edit``.
+        """
+        editor = editor or self.editor()
+        made = self.subject.made() if made is None else made
+        native = Stage(editor.family.native, others)
+        strategies = [Strategy([native]) for _ in pictures]
+        if self.subject.kind == "method":
+            stage = Stage(made, strength if isinstance(strength, float) else tuple(strength))
+            strategies[at] = Strategy([stage], masks=tuple(masks), vision=vision)  # type: ignore[arg-type]
+        else:
+            plugins = [made, *plugins]
+        references = [
+            Reference(_picture(one) if isinstance(one, int) else one, strategy)
+            for one, strategy in zip(pictures, strategies, strict=True)
+        ]
+        call = {"steps": STEPS, "seed": 1, "cfg": 1.0, **options}
+        with quiet():
+            return editor.edit(
+                references[0], "make it blue", references=references[1:], plugins=plugins, **call
+            )
+
+
+@functools.cache
+def _picture(seed: int) -> Image:
+    return picture(seed, (SIDE, SIDE))
+
+
+def left_alike() -> tuple[Image, Image]:
+    """Return two pictures that differ in their right halves only."""
+    first = _picture(0)
+    second = _picture(1).copy()
+    second.paste(first.crop((0, 0, SIDE // 2, SIDE)), (0, 0))
+    return first, second
+
+
+@attrs.frozen
+class LeftHalf:
+    """A mask shape: the left half of a picture."""
+
+    name: ClassVar[str] = "left half"
+
+    def cover(self, size: Size) -> Tensor:
+        """Return 1 in the left half and 0 in the right one, ``[height,width]``."""
+        made = torch.zeros(size.height, size.width)
+        made[:, : size.width // 2] = 1.0
+        return made
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without refhooks' advice to users: the kit asks for odd things on purpose."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RefhooksWarning)
+        yield

@@ -1,0 +1,109 @@
+"""Checks of schedules, switches, masks, families and models."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from typing import TYPE_CHECKING
+
+import torch
+
+from refhooks._compile import compile_timetable
+from refhooks._cover import shape_cover
+from refhooks._editor import Editor
+from refhooks._family import Family, Size
+from refhooks._strategy import Stage, Strategy
+from refhooks.errors import RefhooksError
+from refhooks.testing._bench import quiet
+from refhooks.testing._report import CheckFailed
+from refhooks.testing._watch import check_same_state, process_state, same, seed_everything
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from refhooks._timetable import Timetable
+    from refhooks.testing._subject import Subject
+
+SIZES = (Size(48, 64), Size(64, 48), Size(31, 7))
+LENGTHS = (1, 2, 3, 4, 28)
+
+
+def steps(subject: Subject) -> None:
+    """It has an answer, the same each time, at every step of runs of 1 to 28 steps."""
+    for total in LENGTHS:
+        sigmas = [1.0 - step / total for step in range(total)]
+        first, again = (_timetable(subject, sigmas) for _ in range(2))
+        if first != again:
+            raise CheckFailed(f"with {total} steps the same run is planned differently each time")
+
+
+def _timetable(subject: Subject, sigmas: Sequence[float]) -> Timetable:
+    made = subject.made()
+    stages = [Stage("any", made)] if subject.kind == "schedule" else [
+        Stage("any", until=made), Stage("other"),
+    ]  # fmt: skip
+    with quiet():
+        return compile_timetable([Strategy(stages)], sigmas, subject.registry)
+
+
+def cover(subject: Subject) -> None:
+    """It covers pictures of any size with values from 0 to 1, the same each time."""
+    for size in SIZES:
+        one, again = (_cover(subject, size) for _ in range(2))
+        if not same(one, again):
+            raise CheckFailed(f"it covers a picture of {size} differently each time")
+
+
+def _cover(subject: Subject, size: Size) -> Tensor:
+    with quiet():
+        raw = subject.made().cover(size)
+        shape_cover(subject.made(), size)
+    if raw.dtype != torch.float32 or raw.device.type != "cpu":
+        raise CheckFailed(f"cover must be float32 on the CPU, got {raw.dtype} on {raw.device}")
+    return raw  # type: ignore[no-any-return]
+
+
+def value_state(subject: Subject) -> None:
+    """It neither reads nor changes what belongs to the process."""
+    _use(subject)  # what it imports when it is first used is no change
+    with torch.random.fork_rng(devices=[]):
+        seed_everything(2)
+        before = process_state()
+        _use(subject)
+        check_same_state(before, process_state())
+
+
+def _use(subject: Subject) -> None:
+    """Ask it for everything; whether the answers are right is the matter of other checks."""
+    with contextlib.suppress(RefhooksError, CheckFailed):
+        cover(subject) if subject.kind == "mask" else steps(subject)
+
+
+def family(subject: Subject) -> None:
+    """Its adapter can be imported, is complete, and goes by its name."""
+    adapter = subject.registered.load()
+    if not (inspect.isclass(adapter) and issubclass(adapter, Family)):
+        raise CheckFailed(f"load() must return a subclass of refhooks.Family, got {adapter!r:.80}")
+    if inspect.isabstract(adapter):
+        missing = ", ".join(sorted(adapter.__abstractmethods__))
+        raise CheckFailed(f"{adapter.__name__} lacks {missing}")
+    if adapter.name != subject.name:
+        raise CheckFailed(f"{adapter.__name__}.name is {adapter.name!r}, not {subject.name!r}")
+    if adapter.native not in subject.registry.methods:
+        raise CheckFailed(f"its native method {adapter.native!r} is registered by no plugin")
+
+
+def model(subject: Subject) -> None:
+    """It loads, and edits each of its samples, the same each time."""
+    entry = subject.registered
+    pipe = entry.load()
+    pipe.set_progress_bar_config(disable=True)
+    editor = Editor(pipe, checkpoint=entry.checkpoint)
+    prompt = next(iter(entry.prompts), "make it blue")
+    for sample in entry.samples():
+        with quiet():
+            one, again = (editor.edit(sample, prompt, steps=2, seed=0).latents for _ in range(2))
+        if not torch.isfinite(one).all() or not same(one, again):
+            raise CheckFailed(f"{sample.name}: latents are not finite, or differ each time")

@@ -1,0 +1,120 @@
+"""``refhooks replay`` and ``refhooks recipe``."""
+
+from __future__ import annotations
+
+import json
+
+import attrs
+import pytest
+import tiny
+from PIL import Image
+
+import refhooks as rh
+
+
+@pytest.fixture
+def made(edit, folder):
+    """A picture of the command line."""
+    assert edit("--method", "inject", "--strength", 0.5).exit_code == 0
+    return folder / "out.png"
+
+
+def test_an_edit_says_no_more_than_before(edit, folder):
+    """The recipe travels in silence; it can be left out, or take the pictures with it."""
+    result = edit("--model", "toy")
+
+    assert result.stderr == ""
+    assert len(result.stdout.splitlines()) == 1
+    assert rh.load_recipe("out.png").embedded == {}
+    edit("--embed")
+    assert len(rh.load_recipe("out.png").embedded) == 1
+    edit("--no-recipe")
+    with pytest.raises(rh.InputError, match="carries no recipe"):
+        rh.load_recipe("out.png")
+
+
+def test_a_picture_is_made_again(cli, made, toy):
+    """Beside it, to the bit, and said so."""
+    result = cli("replay", "out.png")
+
+    assert result.exit_code == 0, result.stderr
+    assert "wrote out-replay.png, the same picture to the bit" in result.stdout
+    assert Image.open("out-replay.png").tobytes() == Image.open("out.png").tobytes()
+
+
+def test_settings_make_another_picture(cli, made, toy):
+    """It is not said to be the same; its own recipe has them."""
+    arguments = ["--set", "strength=0.4:1", "--set", "seed=9", "--set", "cfg=1.5", "-o", "b.webp"]
+    result = cli("replay", "out.png", *arguments)
+
+    recipe = rh.load_recipe("b.webp")
+    assert result.exit_code == 0, result.stderr
+    assert "same picture" not in result.stdout
+    assert (recipe.seed, recipe.cfg) == (9, 1.5)
+    assert recipe.references[0].strategy["stage"][0]["strength"] == "0.4:1"
+
+
+def test_another_photo_is_taken(cli, made, folder, toy):
+    """With a warning."""
+    (folder / "photo.png").unlink()
+    tiny.picture(5, (32, 24)).save("new.png")
+
+    result = cli("replay", "out.png", "--reference", "new.png")
+
+    assert result.exit_code == 0, result.stderr
+    assert "warning: reference 1 is new.png, not the recorded photo.png" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["none.png"], "there is no file none.png"),
+        (["photo.png"], "photo.png carries no recipe"),
+        (["out.png", "--set", "strength"], "--set strength: once for each name"),
+        (["out.png", "--set", "strength=3"], "--set strength=3: strength must be"),
+        (["out.png", "--set", "steps=x"], "steps must be a number"),
+        (["out.png", "--set", "seed=1", "--set", "seed=2"], "once for each name"),
+        (["out.png", "--set", "strenght=1"], "Did you mean 'strength'"),
+        (["out.png", "--reference", "none.png"], "there is no file none.png"),
+        (["out.png", "-o", "out.png"], "out.png is one of the pictures to read"),
+        (["out.png", "-o", "out.gif"], "the ending must be one of"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_the_model_loads(cli, made, unloadable, arguments, words):
+    """With one line."""
+    result = cli("replay", *arguments)
+
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_recipe_does_not_choose_what_is_loaded(cli, made, toy, unloadable):
+    """A model that is not embedded has to be named."""
+    [picture] = [Image.open("out.png").convert("RGB")]
+    recipe = rh.load_recipe("out.png")
+    model = attrs.evolve(recipe.model, name="stranger/model")
+    result = rh.EditResult(
+        images=(picture,), latents=None, timetable=rh.Timetable(()), seeds=(1,),
+        recipes=(attrs.evolve(recipe, model=model),),
+    )  # fmt: skip
+    result.save("out.png")
+
+    refused = cli("replay", "out.png")
+
+    assert refused.exit_code == 2
+    assert "add --model stranger/model" in refused.stderr
+
+
+def test_a_recipe_is_printed_and_removed(cli, made):
+    """As JSON; a second time there is none."""
+    held = json.loads(cli("recipe", "out.png").stdout)
+    before = Image.open("out.png").tobytes()
+
+    assert held["prompt"] == "make it blue"
+    assert cli("recipe", "out.png", "--strip").stdout == "removed the recipe of out.png\n"
+    assert Image.open("out.png").tobytes() == before
+    for arguments in (["--strip"], []):
+        result = cli("recipe", "out.png", *arguments)
+        assert result.exit_code == 2
+        assert "out.png carries no recipe" in result.stderr

@@ -1,0 +1,65 @@
+"""Each check catches a plugin that was built to fail it, and lets a good one pass."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from broken import BROKEN, LEFT_BEHIND, SAID, Good, Plugin
+
+from refhooks import _registry, testing
+from refhooks.testing._kit import CHECKS, tasks_of
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind():
+    """The pipelines of the kit are shared: a plugin that leaves a hook on one is cleaned up."""
+    yield
+    while LEFT_BEHIND:
+        LEFT_BEHIND.pop().remove()
+
+
+def test_a_good_plugin_passes():
+    """Every check of a method."""
+    report = testing.check_plugin(Plugin(methods=[Good]))
+
+    assert {result.outcome for result in report.results} == {"passed"}
+    assert [result.check for result in report.results] == [
+        check.name for check in CHECKS if "method" in check.kinds
+    ]
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_plugin_is_caught(case):
+    """By the check that is made for it."""
+    name = case.partition(":")[0]
+    tasks = [task for task in tasks_of(BROKEN[case]) if task.check.name == name]
+
+    assert len(tasks) == 1
+    with pytest.raises(testing.CheckFailed, match=re.escape(SAID[case])):
+        tasks[0]()
+
+
+def test_a_plugin_that_does_not_load_is_caught(monkeypatch):
+    """With the reason that `refhooks plugins` gives."""
+
+    class Point:
+        name, value, dist = "kit-broken", "nowhere", None
+
+        def load(self):
+            raise ImportError("no module named nowhere")
+
+    monkeypatch.setattr(_registry, "entry_points", lambda group: [Point()])
+    _registry._load.cache_clear()
+    try:
+        with pytest.raises(testing.CheckFailed, match="broken: ImportError: no module named"):
+            testing.check_plugin("kit-broken")
+    finally:
+        _registry._load.cache_clear()
+
+
+def test_every_check_has_a_plugin_that_fails_it():
+    """Above; a check that nothing fails proves nothing."""
+    assert {check.name for check in CHECKS} == {
+        "loads", *[case.partition(":")[0] for case in BROKEN]
+    }  # fmt: skip

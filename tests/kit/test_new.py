@@ -1,0 +1,90 @@
+"""`refhooks new`: what it writes is a plugin that passes the kit, and nothing is overwritten."""
+
+from __future__ import annotations
+
+import importlib.util
+import runpy
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import refhooks as rh
+from refhooks import _scaffold
+from refhooks.cli import main
+from refhooks.testing._kit import tasks_of
+
+FORMS = [("method", hook) for hook in _scaffold.HOOKS] + [
+    (kind, "conditioning") for kind in _scaffold.KINDS if kind != "method"
+]
+FILES = {"pyproject.toml", "README.md", "my_own.py", "tests/test_my_own.py"}
+
+
+def load(path, monkeypatch):
+    """Import a module from its file."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, path.stem, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(("kind", "hook"), FORMS)
+def test_a_new_plugin_passes_the_kit(kind, hook, tmp_path, monkeypatch):
+    """One module of at most 30 lines, registered by one line of its pyproject.toml."""
+    result = CliRunner().invoke(
+        main, ["new", "my-own", "--kind", kind, "--hook", hook, "-o", str(tmp_path)]
+    )
+
+    assert result.exit_code == 0, result.output
+    root = tmp_path / "my-own"
+    assert {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()} == FILES
+    module = root / "my_own.py"
+    assert len(module.read_text().splitlines()) <= 30
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    assert project["project"]["entry-points"] == {"refhooks": {"my-own": "my_own"}}
+    assert 'parametrize_with_checks("my-own")' in (root / "tests/test_my_own.py").read_text()
+    assert "$" not in "".join(path.read_text() for path in root.rglob("*.*") if path.is_file())
+    for task in tasks_of(load(module, monkeypatch)):
+        if task.check.name != "compiles":  # the slowest; .ci/run has all of them
+            task()
+
+
+def test_nothing_is_overwritten(tmp_path):
+    """A folder of that name is left as it is."""
+    (tmp_path / "my-own").mkdir()
+
+    with pytest.raises(rh.InputError, match="is there already; nothing was written"):
+        _scaffold.new_plugin("my-own", folder=tmp_path)
+
+    assert list((tmp_path / "my-own").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("My_Method", "lower case"),
+        ("-x", "lower case"),
+        ("../x", "lower case"),
+        ("class", "no Python keyword"),
+        ("inject", "is the name of an installed plugin"),
+        ("json", "there is a Python module 'json' already"),
+    ],
+)
+def test_a_name_that_cannot_be_used_is_refused(name, words, tmp_path):
+    """Before anything is written."""
+    with pytest.raises(rh.InputError, match=words):
+        _scaffold.new_plugin(name, folder=tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_table_of_checks_is_generated():
+    """Run docs/write_checks_table.py after adding one."""
+    root = Path(__file__).parents[2]
+    made = runpy.run_path(str(root / "docs" / "write_checks_table.py"))
+    text = (root / "docs" / "writing-plugins.md").read_text()
+
+    assert made["with_table"](text) == text

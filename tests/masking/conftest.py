@@ -1,0 +1,46 @@
+"""A small editor of 4 by 4 tokens, which masks divide."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+import tiny
+
+import refhooks as rh
+
+AREA = 32 * 32
+
+
+@pytest.fixture(scope="session")
+def editor(pipe):
+    """An editor on the shared pipeline, at 32x32: a token is 8 pixels wide."""
+    return rh.Editor(pipe, checkpoint=rh.Checkpoint(output=AREA, reference=AREA, vision=AREA))
+
+
+@pytest.fixture(scope="session")
+def edit(editor):
+    """``edit()`` of a square picture in two steps, unless the call says otherwise."""
+
+    def edit(image=None, prompt="make it blue", **kwargs):
+        picture = tiny.picture(0, (32, 32)) if image is None else image
+        return editor.edit(picture, prompt, **{"steps": 2, "seed": 1, "cfg": 1.0, **kwargs})
+
+    return edit
+
+
+@pytest.fixture
+def never_called(pipe):
+    """A context manager that proves that the transformer is not called in it."""
+
+    @contextlib.contextmanager
+    def never_called():
+        calls = []
+        handle = pipe.transformer.register_forward_pre_hook(lambda *_: calls.append(1))
+        try:
+            yield
+        finally:
+            handle.remove()
+            assert not calls
+
+    return never_called
