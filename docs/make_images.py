@@ -207,7 +207,9 @@ def gallery() -> None:
             "--plot",
             places["curves"],
         ]
-        command_line(["grid", photo, PROMPT, *fields, *output], standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", rh.RefhooksWarning)  # above 1.5 on purpose
+            command_line(["grid", photo, PROMPT, *fields, *output], standalone_mode=False)
         for name, place in places.items():
             _save(Image.open(place).convert("RGB"), name)
         editor = rh.Editor.from_pretrained("toy")

@@ -5,6 +5,7 @@ steer; ``hookimpl``, ``Context``, ``Inputs`` and the other values are for those 
 (see ``refhooks.hookspecs``).
 """
 
+from refhooks._advice import Advice, Issue
 from refhooks._bound import BoundReference, Method, ModelInfo, RunInfo, RunPlugin
 from refhooks._chain import Chain, ChainResult, Edit
 from refhooks._chain_file import dump_chain, load_chain
@@ -63,6 +64,7 @@ from refhooks.hookspecs import hookimpl
 
 __all__ = [
     "Adapter",
+    "Advice",
     "AttentionEdit",
     "BoundReference",
     "Branch",
@@ -82,6 +84,7 @@ __all__ = [
     "HookReturnError",
     "InputError",
     "Inputs",
+    "Issue",
     "KeyValues",
     "Layout",
     "LowRank",

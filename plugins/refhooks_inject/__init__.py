@@ -70,7 +70,7 @@ class Inject:
     @classmethod
     def examples(cls) -> list[dict[str, Any]]:
         """Return options to check it with."""
-        return [{}, {"formula": "blend"}]
+        return [{}, {"formula": "blend"}, {"formula": "pull"}]
 
     @property
     def gives_tokens(self) -> bool:

@@ -213,13 +213,13 @@ def plan(**given: Any) -> None:
 @click.argument("picture")
 @option(
     "Replay", "--reference", "references", metavar="FILE", multiple=True,
-    help="A picture or mask that is not beside PICTURE under its name; may be repeated. One that the"
-    " recipe does not know takes the place of the first picture that is missing.",
+    help="A picture or mask that is not beside PICTURE under its name; may be repeated. One that"
+    " the recipe does not know takes the place of the first picture that is missing.",
 )  # fmt: skip
 @option(
     "Replay", "--set", "settings", metavar="NAME=VALUE", multiple=True,
-    help="Do something otherwise: strength, method, denoise, steps, seed, cfg, height, width, prompt"
-    " or negative_prompt; may be repeated.",
+    help="Do something otherwise: strength, method, denoise, steps, seed, cfg, height, width,"
+    " prompt or negative_prompt; may be repeated.",
 )  # fmt: skip
 @model_options
 @option(

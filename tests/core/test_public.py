@@ -11,6 +11,7 @@ from refhooks import errors, hookspecs
 
 PUBLIC = [
     "Adapter",
+    "Advice",
     "AttentionEdit",
     "BoundReference",
     "Branch",
@@ -30,6 +31,7 @@ PUBLIC = [
     "HookReturnError",
     "InputError",
     "Inputs",
+    "Issue",
     "KeyValues",
     "Layout",
     "LowRank",

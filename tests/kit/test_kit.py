@@ -79,6 +79,7 @@ def test_every_form_of_a_class_is_checked():
     assert list(subjects) == [
         "method inject with no options",
         "method inject with formula='blend'",
+        "method inject with formula='pull'",
     ]
 
 

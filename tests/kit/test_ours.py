@@ -36,7 +36,7 @@ def test_guidance(check):
 
 @parametrize_with_checks("inject")
 def test_inject(check):
-    """By every check, in two of its forms."""
+    """By every check, in three of its forms."""
     check()
 
 

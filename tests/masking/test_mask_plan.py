@@ -31,7 +31,7 @@ KINDS = {
 def run(edit, method, *masks, **kwargs):
     """Edit with a second reference that has masks, seen by the text encoder too."""
     reference = rh.Reference(tiny.picture(3, (32, 32)), strategy(METHODS[method], *masks))
-    return edit(references=[reference], cfg=2.0, **kwargs)
+    return edit(references=[reference], **kwargs)
 
 
 @pytest.mark.parametrize("method", SOME)
