@@ -227,22 +227,18 @@ def test_the_timetable_prints_one_line_a_step(edit):
         steps=2,
     )
 
-    lines = str(result.timetable).splitlines()
-    assert lines[0].split() == ["step", "sigma", "reference", "1", "reference", "2"]
-    assert lines[1].split() == [
-        *["1/2", "1.000", "default", "0.50", "moderate"],
+    lines = [line.split() for line in str(result.timetable).splitlines()]
+    assert lines[0] == ["step", "sigma", "reference", "1", "tokens", "1", "reference", "2"]
+    assert lines[1] == [
+        *["1/2", "1.000", "default", "0.50", "moderate", "16"],
         *["default", "1.00", "standard"],
     ]
-    assert [word for place, word in enumerate(lines[2].split()) if place != 1] == [
-        "2/2",
-        "inject",
-        "0.25",
-        "minimal",
-        "default",
-        "1.00",
-        "standard",
+    assert lines[2][:1] + lines[2][2:] == [
+        *["2/2", "inject", "0.25", "minimal", "0"],
+        *["default", "1.00", "standard"],
     ]
-    assert len(lines) == 3
+    assert " ".join(lines[3]) == "reference 2, at every step: tokens 16"
+    assert len(lines) == 4
 
 
 def test_sigmas_fall_from_one(edit):
