@@ -148,3 +148,11 @@ def test_the_plugin_table_is_generated():
     text = (ROOT / "README.md").read_text()
 
     assert made["with_table"](text) == text
+
+
+def test_the_page_of_hooks_is_generated():
+    """Run docs/write_hooks_page.py after changing a spec, or who implements it."""
+    made = runpy.run_path(str(ROOT / "docs" / "write_hooks_page.py"))
+    text = (ROOT / "docs" / "hooks.md").read_text()
+
+    assert made["with_specs"](text) == text
