@@ -12,7 +12,7 @@ from refhooks import _checks
 from refhooks._check_adapters import adapters
 from refhooks._check_attention import attention, load_once
 from refhooks._trace import tracing
-from refhooks._validate import check_implementations, hook_arguments
+from refhooks._validate import check_implementations, check_version, hook_arguments
 from refhooks.attention import combine
 from refhooks.errors import PluginError
 from refhooks.hookspecs import Registration, RunHooks
@@ -39,6 +39,7 @@ class RegistrationCalls:
     """Calls the registration hooks of one plugin module."""
 
     def __init__(self, plugin: object, label: str) -> None:
+        check_version(plugin, label)
         check_implementations(plugin, label, Registration, RunHooks)
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(Registration)

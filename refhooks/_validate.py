@@ -8,12 +8,16 @@ registered.
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 from refhooks._names import did_you_mean, listed
 from refhooks.errors import PluginError
+from refhooks.hookspecs import HOOKSPEC_VERSION
 
 PREFIX = "refhooks_"
+NEEDS = "REFHOOKS_HOOKSPEC"  # where a plugin module states which version of the contract it needs
+_VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})")
 _MARK = "refhooks_impl"  # the attribute that pluggy's marker of this project sets
 
 
@@ -24,6 +28,28 @@ def hook_arguments(specs: type) -> dict[str, tuple[str, ...]]:
         for name, function in vars(specs).items()
         if name.startswith(PREFIX)
     }
+
+
+def check_version(plugin: object, label: str) -> None:
+    """Check that the contract is the one that a plugin was written for.
+
+    Raises:
+        PluginError: It needs a newer contract, or one whose promises are gone, or states none.
+    """
+    needs = getattr(plugin, NEEDS, None)
+    if needs is None:
+        return
+    match = _VERSION.fullmatch(needs) if isinstance(needs, str) else None
+    if match is None:
+        raise PluginError(f'{label}: {NEEDS} must be a text such as "1.0", got {needs!r:.80}')
+    wanted, here = (int(match[1]), int(match[2])), "{}.{}".format(*HOOKSPEC_VERSION)
+    if wanted > HOOKSPEC_VERSION:
+        raise PluginError(f"{label} needs hookspec {needs}; this refhooks has {here}: update it")
+    if wanted[0] < HOOKSPEC_VERSION[0]:
+        raise PluginError(
+            f"{label} was written for hookspec {needs}; this refhooks has {here}: look for a"
+            " newer version of the plugin"
+        )
 
 
 def check_implementations(plugin: object, label: str, specs: type, others: type) -> None:

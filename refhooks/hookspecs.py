@@ -5,13 +5,16 @@ arguments, positional, without defaults. ``Registration`` hooks are module-level
 plugin, called once when plugins load. ``RunHooks`` are methods of the object that ``Method.bind``
 returns, or of an object passed as ``edit(plugins=[...])``; they are called while an edit runs.
 
+A plugin module may state the version of the contract that it needs, as ``REFHOOKS_HOOKSPEC =
+"1.0"``; ``docs/compatibility.md`` says what a version promises.
+
 ``B`` batch, ``T`` target tokens, ``R`` reference tokens, ``C`` latent channels of a token. Tensors
 have the dtype and device of the run. Nothing passed to a hook may be changed in place.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pluggy
 
@@ -27,7 +30,11 @@ if TYPE_CHECKING:
     from refhooks._schedule import Schedule, Switch
     from refhooks._values import AttentionEdit, Branch, Context, Inputs, Layout
 
-__all__ = ["Registration", "RunHooks", "hookimpl", "hookspec"]
+__all__ = ["HOOKSPEC_VERSION", "Registration", "RunHooks", "hookimpl", "hookspec"]
+
+HOOKSPEC_VERSION: Final = (1, 0)
+"""Version of this contract: the first number rises when something that plugins rely on goes or
+changes, the second when something is added."""
 
 hookspec = pluggy.HookspecMarker("refhooks")
 hookimpl = pluggy.HookimplMarker("refhooks")

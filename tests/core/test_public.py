@@ -163,5 +163,7 @@ def test_the_tree_at_the_top_of_errors_is_the_tree():
 
 def test_hookspecs_exports_what_plugins_need():
     """The contract's module has a public surface of its own."""
-    assert hookspecs.__all__ == ["Registration", "RunHooks", "hookimpl", "hookspec"]
+    assert hookspecs.__all__ == [
+        *["HOOKSPEC_VERSION", "Registration", "RunHooks", "hookimpl", "hookspec"]
+    ]
     assert hookspecs.hookimpl is refhooks.hookimpl
