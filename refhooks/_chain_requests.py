@@ -16,6 +16,7 @@ from refhooks.errors import RefhooksError, StrategyError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from refhooks._bound import Method
     from refhooks._chain import Chain, Edit
     from refhooks._registry import Registry
     from refhooks._request import Callback, Request
@@ -124,7 +125,7 @@ def over_edits(
     return strengths_over(given, len(chain.edits), registry, f"the chain's {name}", high)
 
 
-def strategy_of(edit: Edit, strengths: tuple[float, ...], place: int, native: str) -> Any:
+def strategy_of(edit: Edit, strengths: tuple[float, ...], place: int, native: str | Method) -> Any:
     """Return how an edit's reference steers, at the chain's strength if it gives any.
 
     Raises:

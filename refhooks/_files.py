@@ -22,7 +22,7 @@ def write_whole(data: bytes, path: Path) -> None:
         with beside.open("xb") as file:
             file.write(data)
         beside.replace(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # such as a name with a zero byte
         raise InputError(f"{path} cannot be written: {error}") from error
     finally:
         beside.unlink(missing_ok=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
 
 from refhooks._bound import check_method
 from refhooks._compile import compile_timetable
@@ -13,13 +15,24 @@ from refhooks._strategy import Reference, Stage, Strategy, as_strategy
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
-    from refhooks._bound import Method
+    from refhooks._bound import BoundReference, Method, RunInfo
     from refhooks._editor import Editor
     from refhooks._timetable import Timetable
 
 __all__ = ["plan"]
 
 NATIVE = "native"  # how a plan without a model names its own way to take a reference
+
+
+@attrs.frozen
+class Native:
+    """Stands for a model's own method where no model is known; nobody can name it."""
+
+    name: ClassVar[str] = NATIVE
+
+    def bind(self, reference: BoundReference, run: RunInfo) -> Any:
+        """Never called: only plans hold it."""
+        raise NotImplementedError
 
 
 def plan(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
+from refhooks._files import write_whole
 from refhooks._names import listed
 from refhooks.errors import InputError
 
@@ -230,17 +231,14 @@ def save_picture(picture: Image.Image, path: Path, inside: Insides | None = None
         InputError: The disk is full or refuses the file, or the format cannot hold the picture.
     """
     kind = EXTENSIONS[path.suffix.lower()]
-    beside = path.with_name(f".{secrets.token_hex(8)}.part")
+    held = io.BytesIO()
     try:
-        with beside.open("xb") as file:
-            if inside is None:
-                picture.save(file, format=kind, quality=QUALITY)
-            else:
-                file.write(inside.encode(picture, kind, QUALITY))
-        beside.replace(path)
+        if inside is None:
+            picture.save(held, format=kind, quality=QUALITY)
+        else:
+            held.write(inside.encode(picture, kind, QUALITY))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be written: {error}") from error
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(held.getvalue(), path)
     if inside is not None:
         inside.beside(path, kind)

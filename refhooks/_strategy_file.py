@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import cattrs
 
+from refhooks._files import write_whole
 from refhooks._mask import Mask
 from refhooks._mask_file import read_mask
 from refhooks._names import did_you_mean, listed
@@ -148,9 +149,10 @@ def write_table(data: dict[str, Any], path: Path) -> Path:
     else:
         raise InputError(f"{path}: the ending must be .toml or .json")
     try:
-        path.write_text(text, encoding="utf-8")
-    except (OSError, ValueError) as error:
+        written = text.encode()
+    except ValueError as error:  # a path that is no Unicode
         raise InputError(f"{path} cannot be written: {error}") from error
+    write_whole(written, path)
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -16,6 +17,8 @@ import tiny
 import refhooks as rh
 
 torch.set_num_threads(1)  # tiny tensors: a second thread costs more than it brings
+
+SIDE = 32  # of the pictures that tests edit, in pixels
 
 
 @pytest.fixture
@@ -43,3 +46,35 @@ def editor(pipe):
     return rh.Editor(
         pipe, checkpoint=rh.Checkpoint(output=tiny.AREA, reference=tiny.AREA, vision=tiny.AREA)
     )
+
+
+@pytest.fixture
+def never_called(pipe):
+    """A context manager that proves that the transformer is not called in it."""
+
+    @contextlib.contextmanager
+    def never_called():
+        calls = []
+        handle = pipe.transformer.register_forward_pre_hook(lambda *_: calls.append(1))
+        try:
+            yield
+        finally:
+            handle.remove()
+            assert not calls
+
+    return never_called
+
+
+@pytest.fixture
+def toy(monkeypatch, pipe):
+    """Register the tiny pipeline as the embedded model."""
+    model = rh.EmbeddedModel(
+        name="toy",
+        description="random weights",
+        load=lambda: pipe,
+        checkpoint=rh.Checkpoint(
+            output=SIDE**2, reference=SIDE**2, vision=SIDE**2, cfg=2.0, steps=2
+        ),
+    )
+    monkeypatch.setitem(rh.load_registry().models, "toy", model)
+    return model

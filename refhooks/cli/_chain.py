@@ -14,6 +14,7 @@ from refhooks._chain_requests import Requests, named
 from refhooks._named import as_mask
 from refhooks._opened import open_picture
 from refhooks._place import cover_masks
+from refhooks._planned import NATIVE
 from refhooks._registry import load_registry
 from refhooks._strategy import as_strategy
 from refhooks.cli._denoise import check_denoise, say_denoise
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from refhooks._registry import Registry
     from refhooks._request import Request
     from refhooks._result import EditResult
-
-NATIVE = "default"  # until there is a model with one of its own
 
 
 @attrs.frozen(kw_only=True)

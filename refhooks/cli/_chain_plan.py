@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 import attrs
 
 from refhooks._chain_requests import denoise_of, named, over_edits, strategy_of
-from refhooks._planned import plan
+from refhooks._planned import Native, plan
 from refhooks._registry import load_registry
 from refhooks._strategy import Reference
 
 if TYPE_CHECKING:
+    from refhooks._bound import Method
     from refhooks._chain import Chain, Edit
     from refhooks._editor import Editor
     from refhooks._timetable import Timetable
-
-NATIVE = "default"  # where there is no model with one of its own
 
 
 def chain_timetables(
@@ -42,7 +41,7 @@ def chain_timetables(
         UnknownNameError: A name that no live plugin registers.
     """
     registry = load_registry()
-    native = NATIVE if editor is None else editor.family.native
+    native: str | Method = Native() if editor is None else editor.family.native
     strengths, denoise = (over_edits(registry, chain, name) for name in ("strength", "denoise"))
     tables = []
     for place, edit in enumerate(chain.edits):

@@ -12,6 +12,7 @@ import attrs
 
 from refhooks._editor import Editor
 from refhooks._pictures import load_picture
+from refhooks._planned import NATIVE
 from refhooks._registry import load_registry
 from refhooks._request import make_request
 from refhooks._strategy import Reference, Stage, Strategy
@@ -181,7 +182,7 @@ def _check_arguments(job: EditJob) -> None:
     call = inspect.signature(Editor.edit).bind(
         None,
         prompt=job.options.prompt,
-        **job.steering("default"),
+        **job.steering(NATIVE),
         **job.arguments(),
     )
     call.apply_defaults()

@@ -14,6 +14,7 @@ from refhooks._compile import compile_timetable
 from refhooks._family import Size
 from refhooks._named import as_mask
 from refhooks._pictures import load_picture
+from refhooks._planned import NATIVE
 from refhooks._recipe_file import load_recipe
 from refhooks._recorded import recorded
 from refhooks._registry import load_registry
@@ -113,7 +114,7 @@ def _recorded(request: Request, recipe: Recipe, size: Size, registry: Registry) 
         raise InputError("it was made from the prompt alone, so there is nothing to compare with")
     source = load_picture(given)
     frame = Size(source.height, source.width)
-    strategies = [as_strategy(reference.strategy, "default") for reference in request.references]
+    strategies = [as_strategy(reference.strategy, NATIVE) for reference in request.references]
     mask = request.edit_mask
     before = Before(
         (source,),

@@ -17,6 +17,7 @@ from refhooks._grid import Grid, fill, fingerprint, held, make_cells
 from refhooks._grid_fields import Axis, Field, make_axis, read_axis, read_field
 from refhooks._pictures import load_picture
 from refhooks._plan import resolve_methods
+from refhooks._planned import NATIVE
 from refhooks._plots import draw_curves
 from refhooks._registry import load_registry
 from refhooks._request import MAX_SEED
@@ -168,7 +169,7 @@ def _check(edit: EditOptions, options: GridOptions, registry: Registry) -> _Shee
         check_output(options.plot)
         new_figure(1.0, 1.0)  # matplotlib is an extra
     sheet = _Sheet(grid, job, folder, options)
-    for cell in _flat(sheet.lines("default", registry)):
+    for cell in _flat(sheet.lines(NATIVE, registry)):
         _check_cell(cell, registry)
     _make_folder(folder)
     return sheet
@@ -192,7 +193,7 @@ def _check_cell(cell: Cell, registry: Registry) -> None:
     sigmas = [(steps - index) / steps for index in range(steps)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RefhooksWarning)
-        compile_timetable([_strategy(cell, "default")], sigmas, registry)
+        compile_timetable([_strategy(cell, NATIVE)], sigmas, registry)
 
 
 def _strategy(cell: Cell, native: str) -> Strategy:

@@ -42,19 +42,6 @@ def edit(cli, toy):
 
 
 @pytest.fixture
-def toy(monkeypatch, pipe):
-    """Register the tiny pipeline as the embedded model."""
-    model = rh.EmbeddedModel(
-        name="toy",
-        description="random weights",
-        load=lambda: pipe,
-        checkpoint=rh.Checkpoint(output=AREA, reference=AREA, vision=AREA, cfg=2.0, steps=2),
-    )
-    monkeypatch.setitem(rh.load_registry().models, "toy", model)
-    return model
-
-
-@pytest.fixture
 def unloadable(monkeypatch):
     """Fail the test if the command goes as far as loading a model."""
 

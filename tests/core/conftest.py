@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 import tiny
 
@@ -34,20 +32,3 @@ def edit(editor):
 def clean(edit):
     """Latents of an edit without plugins."""
     return edit().latents
-
-
-@pytest.fixture
-def never_called(pipe):
-    """A context manager that proves that the transformer is not called in it."""
-
-    @contextlib.contextmanager
-    def never_called():
-        calls = []
-        handle = pipe.transformer.register_forward_pre_hook(lambda *_: calls.append(1))
-        try:
-            yield
-        finally:
-            handle.remove()
-            assert not calls
-
-    return never_called
