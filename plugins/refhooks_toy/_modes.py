@@ -36,12 +36,12 @@ class Mode:
 
 
 MODES: Final = {
-    "tokens+vision": Mode(0.48, tokens=1, shown=1),
-    "tokens": Mode(0.12, tokens=1),
+    "tokens+vision": Mode(0.55, tokens=1, shown=1),
+    "tokens": Mode(0.11, tokens=1),
     "vision": Mode(0.05, shown=1),
     "neither": Mode(0.05),
-    "two references": Mode(0.18, tokens=2, shown=2),
-    "concat+vision": Mode(0.09, shown=1, concat=True),
+    "two references": Mode(0.13, tokens=2, shown=2),
+    "concat+vision": Mode(0.08, shown=1, concat=True),
     "concat": Mode(0.03, concat=True),
 }
 

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 MIX: Final = {
     "color-change": 1.6,
-    "style-transfer": 0.6,
-    "object-swap": 2.0,
-    "add-elements": 2.0,
-    "remove-elements": 1.5,
-    "lighting-change": 0.6,
-    "expression-change": 1.2,
-    "background-swap": 1.2,
-    TWO_PICTURES: 2.3,
+    "style-transfer": 0.9,
+    "object-swap": 3.2,
+    "add-elements": 1.6,
+    "remove-elements": 1.2,
+    "lighting-change": 0.7,
+    "expression-change": 1.5,
+    "background-swap": 1.5,
+    TWO_PICTURES: 1.6,
 }
 """How often each kind of edit is trained on: local ones are learnt last, so more often."""
 
