@@ -69,12 +69,17 @@ def _count(part: Any) -> str:
 
 
 def _training(record: dict[str, Any]) -> str:
-    vae, rest = record["vae"], record["transformer"]
+    vae, before = record["vae"], record["before"]
+    rest = _rest(record) if before is None else f"{_rest(before)}; then {_rest(record)}"
     return (
         f"{record['machine']}: {vae['minutes']:.0f} minutes ({vae['steps']:,} steps) for the"
-        f" autoencoder,\n{rest['minutes']:.0f} minutes ({rest['steps']:,} steps) for the rest, on"
-        f" {record['pairs']:,} edits that were encoded beforehand.\n"
+        f" autoencoder,\nand for the rest {rest}. The edits were encoded beforehand.\n"
     )
+
+
+def _rest(record: dict[str, Any]) -> str:
+    run = record["transformer"]
+    return f"{run['minutes']:.0f} minutes ({run['steps']:,} steps) on {record['pairs']:,} edits"
 
 
 def _measured(figures: Figures) -> str:

@@ -18,6 +18,7 @@ from refhooks_toy._model import SHIFT, new_text_encoder, new_transformer
 from refhooks_toy._modes import GRID, MODES, Batch, Batches
 from refhooks_toy._muon import Muon
 from refhooks_toy._pool import load_pool
+from refhooks_toy._ship import remember_start
 from refhooks_toy._text import Words, encode
 from refhooks_toy._tokenizer import new_tokenizer
 from refhooks_toy._training import Run, Stateful
@@ -183,6 +184,8 @@ def train_transformer(folder: Path, settings: Settings, *, stop: int | None = No
     words = Words(new_tokenizer())
     vae = AutoencoderKLQwenImage.from_pretrained(folder / "vae")
     run = Run(folder, "transformer", settings.steps, list(MODES))
+    if settings.start is not None and not run.resumes:
+        remember_start(folder, settings.start)
     path = folder / "pool.safetensors"
     pool = load_pool(path, settings.pairs, vae, words, run.say, compiled=settings.compiled)
     learner = Learner.new(Batches(pool, words, settings.batch), settings)

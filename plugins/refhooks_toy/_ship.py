@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 TRAINING: Final = "training.json"
 """Beside the weights: how long what they are was trained, on how many edits and on what."""
 
+STARTED: Final = "started-from.json"
+"""In the folder of a run: that record of the weights that it began with."""
+
 
 def ship(export: Path) -> int:
     """Write the package's weights and samples from an export; returns the bytes of the weights."""
@@ -50,15 +53,26 @@ def training(export: Path) -> dict[str, Any]:
         steps = int(file.metadata()["note"].removeprefix("step "))
     with safe_open(folder / "pool.safetensors", "pt") as file:
         pairs = file.get_slice("kind").get_shape()[0]
-    *_, vae = _log(folder / "vae.csv")
+    started = folder / STARTED
+    before = json.loads(started.read_text(encoding="utf-8")) if started.exists() else None
+    *_, (vae_steps, vae_minutes) = _log(folder / "vae.csv")
     minutes = [minutes for step, minutes in _log(folder / "transformer.csv") if step <= steps]
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    vae = {"steps": vae_steps, "minutes": vae_minutes}
     return {
         "machine": f"{os.cpu_count()} CPU cores, {device}",
         "pairs": pairs,
-        "vae": {"steps": vae[0], "minutes": vae[1]},
+        "vae": before["vae"] if before and not vae_steps else vae,
         "transformer": {"steps": steps, "minutes": minutes[-1] if minutes else 0.0},
+        "before": before,
     }
+
+
+def remember_start(folder: Path, start: Path) -> None:
+    """Keep, in the folder of a run, the record of the weights that it begins with."""
+    record = start / TRAINING
+    if record.exists():
+        shutil.copyfile(record, folder / STARTED)
 
 
 def _log(path: Path) -> list[tuple[int, float]]:

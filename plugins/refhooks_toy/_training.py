@@ -47,16 +47,20 @@ class Run:
         """Minutes of training so far, over all resumptions."""
         return self.minutes_before + (time.monotonic() - self.started) / 60
 
+    @property
+    def resumes(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return (self.folder / f"{self.name}.pt").exists()
+
     def __iter__(self) -> Iterator[int]:
         """Iterate over the steps from the last checkpoint on."""
         yield from range(self.first, self.steps)
 
     def resume(self, parts: Mapping[str, Stateful]) -> None:
         """Load the checkpoint into `parts`, if there is one."""
-        path = self.folder / f"{self.name}.pt"
-        if not path.exists():
+        if not self.resumes:
             return
-        state = torch.load(path, weights_only=True)
+        state = torch.load(self.folder / f"{self.name}.pt", weights_only=True)
         for key, part in parts.items():
             part.load_state_dict(state["parts"][key])
         torch.set_rng_state(state["random"])
