@@ -1,5 +1,6 @@
 # make demo   sets up and edits a picture
 # make test   sets up and runs every check
+# make docs   sets up and writes the documentation as a site, build/site/index.html
 # PYTHON=python3.12 make test   with another interpreter
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo evidence test lint types unit clean
+.PHONY: demo docs evidence test lint types unit clean
 
 demo: $(READY)
 	$(BIN)/refhooks demo
@@ -24,6 +25,11 @@ evidence: $(READY)
 	$(BIN)/python benchmarks/leaks.py
 	$(BIN)/python benchmarks/denoise.py
 
+# The documentation as a site, in build/site.
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going \
+		--conf-dir docs --doctree-dir build/doctrees . build/site
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,6 +44,10 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("refhooks needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/.docs: $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
 clean:

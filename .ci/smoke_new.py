@@ -2,6 +2,8 @@
 
 import sys
 
+from new_family_tiny import tiny_pipeline
+
 import refhooks as rh
 
 registry = rh.load_registry()
@@ -26,3 +28,17 @@ result = editor.edit(
 methods = [step.rows[0].method for step in result.timetable.steps]
 assert methods == ["new-attention"] * 2 + ["new-conditioning"] * 2, methods
 print(f"edited with every new plugin: {path}", file=sys.stderr)
+
+family = rh.Editor(tiny_pipeline(), checkpoint=rh.Checkpoint(reference=32 * 32))
+result = family.edit(
+    source,
+    "make it night",
+    strategy=rh.Stage("new-conditioning", 0.7),
+    height=32,
+    width=32,
+    steps=2,
+    seed=0,
+)
+assert family.family.name == "new-family", family
+result.save("new-family.png")
+print("edited with a model of the new family", file=sys.stderr)

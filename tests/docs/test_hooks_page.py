@@ -1,0 +1,31 @@
+"""The page of hooks has a diagram and an example of each; what is generated is in test_docs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from refhooks._validate import hook_arguments
+from refhooks.hookspecs import Registration, RunHooks
+
+PAGE = (Path(__file__).parents[2] / "docs" / "hooks.md").read_text()
+HOOKS = [*hook_arguments(Registration), *hook_arguments(RunHooks)]
+
+
+def test_the_diagram_has_every_hook_in_the_order_of_the_contract():
+    """Each once; the specs stand in the order in which a run calls them."""
+    diagram = PAGE.partition("<!-- diagram -->")[2].partition("<!-- end of diagram -->")[0]
+
+    assert re.findall(r"refhooks_\w+", diagram) == HOOKS
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_has_an_example_that_implements_it(hook):
+    """In its own section; test_docs runs it."""
+    section = PAGE.partition(f"### `{hook}`")[2].partition("\n### ")[0]
+    (example,) = re.findall(r"^```python\n(.*?)^```$", section, flags=re.MULTILINE | re.DOTALL)
+
+    assert f"def {hook}(" in example
+    assert "@rh.hookimpl" in example
