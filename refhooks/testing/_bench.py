@@ -51,6 +51,13 @@ def tiny_editor(pipe: Any = None) -> Editor:
     return Editor(held, checkpoint=Checkpoint(output=area, reference=area, vision=area))
 
 
+def editor_of(subject: Subject, pipe: Any = None) -> Editor:
+    """Return an editor on a pipeline, by default the shared one, to which a subject is known."""
+    editor = tiny_editor(pipe)
+    editor.registry = subject.registry
+    return editor
+
+
 @attrs.define(eq=False)
 class Bench:
     """Edits with one subject on tiny models.
@@ -68,9 +75,7 @@ class Bench:
 
     def on(self, pipe: Any) -> Editor:
         """Return an editor on a pipeline, to which the subject is known."""
-        editor = tiny_editor(pipe)
-        editor.registry = self.subject.registry
-        return editor
+        return editor_of(self.subject, pipe)
 
     @property
     def plain(self) -> Tensor:
@@ -117,7 +122,7 @@ class Bench:
         else:
             plugins = [made, *plugins]
         references = [
-            Reference(_picture(one) if isinstance(one, int) else one, strategy)
+            Reference(picture_of(one) if isinstance(one, int) else one, strategy)
             for one, strategy in zip(pictures, strategies, strict=True)
         ]
         call = {"steps": STEPS, "seed": 1, "cfg": 1.0, **options}
@@ -128,14 +133,15 @@ class Bench:
 
 
 @functools.cache
-def _picture(seed: int) -> Image:
+def picture_of(seed: int) -> Image:
+    """Return a random picture of the kit's size, always the same one."""
     return picture(seed, (SIDE, SIDE))
 
 
 def left_alike() -> tuple[Image, Image]:
     """Return two pictures that differ in their right halves only."""
-    first = _picture(0)
-    second = _picture(1).copy()
+    first = picture_of(0)
+    second = picture_of(1).copy()
     second.paste(first.crop((0, 0, SIDE // 2, SIDE)), (0, 0))
     return first, second
 

@@ -29,6 +29,8 @@ from refhooks.testing._watch import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from refhooks._editor import Editor
     from refhooks.testing._subject import Subject
 
@@ -86,18 +88,29 @@ def two_editors(bench: Bench) -> None:
 
 def after_exception(bench: Bench) -> None:
     """Whatever fails at whichever hook, the model is as before, and so is the next picture."""
-    expected, pipe = bench.plain, bench.editor().pipe
+    check_faults(bench.editor().pipe, lambda plugins: bench.edit(plugins=plugins).latents)
+
+
+def check_faults(
+    pipe: Any, edit: Callable[[Sequence[object]], torch.Tensor], hooks: Sequence[str] = HOOKS
+) -> None:
+    """Edit with each of these hooks failing in turn.
+
+    Raises:
+        CheckFailed: The model is not as it was, or the next edit gives something else.
+    """
+    expected = edit(())
     before = on_model(pipe)
-    bench.edit()
+    edit(())
     check_same_model(before, on_model(pipe))
-    for hook in HOOKS:
+    for hook in hooks:
         try:
-            bench.edit(plugins=[_failing(hook)])
+            edit([_failing(hook)])
         except _OnPurposeError:
             check_same_model(before, on_model(pipe))
         else:
             raise CheckFailed(f"an exception in {hook} is lost")
-    equal(expected, bench.edit().latents, "after an exception the same call gives other latents")
+    equal(expected, edit(()), "after an exception the same call gives other latents")
 
 
 class _OnPurposeError(Exception):

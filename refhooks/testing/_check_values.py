@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +10,7 @@ import torch
 from refhooks._compile import compile_timetable
 from refhooks._cover import shape_cover
 from refhooks._editor import Editor
-from refhooks._family import Family, Size
+from refhooks._family import Size
 from refhooks._strategy import Stage, Strategy
 from refhooks.errors import RefhooksError
 from refhooks.testing._bench import quiet
@@ -81,29 +80,18 @@ def _use(subject: Subject) -> None:
         cover(subject) if subject.kind == "mask" else steps(subject)
 
 
-def family(subject: Subject) -> None:
-    """Its adapter can be imported, is complete, and goes by its name."""
-    adapter = subject.registered.load()
-    if not (inspect.isclass(adapter) and issubclass(adapter, Family)):
-        raise CheckFailed(f"load() must return a subclass of refhooks.Family, got {adapter!r:.80}")
-    if inspect.isabstract(adapter):
-        missing = ", ".join(sorted(adapter.__abstractmethods__))
-        raise CheckFailed(f"{adapter.__name__} lacks {missing}")
-    if adapter.name != subject.name:
-        raise CheckFailed(f"{adapter.__name__}.name is {adapter.name!r}, not {subject.name!r}")
-    if adapter.native not in subject.registry.methods:
-        raise CheckFailed(f"its native method {adapter.native!r} is registered by no plugin")
-
-
 def model(subject: Subject) -> None:
-    """It loads, and edits each of its samples, the same each time."""
+    """It loads, and edits each of its samples; the first the same each time."""
     entry = subject.registered
     pipe = entry.load()
     pipe.set_progress_bar_config(disable=True)
     editor = Editor(pipe, checkpoint=entry.checkpoint)
     prompt = next(iter(entry.prompts), "make it blue")
-    for sample in entry.samples():
+    made = []
+    for sample in [*entry.samples()[:1], *entry.samples()]:
         with quiet():
-            one, again = (editor.edit(sample, prompt, steps=2, seed=0).latents for _ in range(2))
-        if not torch.isfinite(one).all() or not same(one, again):
-            raise CheckFailed(f"{sample.name}: latents are not finite, or differ each time")
+            made.append(editor.edit(sample, prompt, steps=2, seed=0).latents)
+        if not torch.isfinite(made[-1]).all():
+            raise CheckFailed(f"{sample.name}: the latents hold NaN or infinity")
+    if made and not same(made[0], made[1]):
+        raise CheckFailed(f"{entry.samples()[0].name}: its latents differ each time")

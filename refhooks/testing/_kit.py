@@ -18,6 +18,12 @@ from refhooks.testing._check_apart import (
     no_global_state,
     two_editors,
 )
+from refhooks.testing._check_family import (
+    batch as family_batch,
+)
+from refhooks.testing._check_family import clean, family, shapes
+from refhooks.testing._check_family import strength_0 as family_strength_0
+from refhooks.testing._check_files import preset, recipe
 from refhooks.testing._check_runs import (
     acts,
     batch,
@@ -31,7 +37,7 @@ from refhooks.testing._check_runs import (
     returns,
     strength_0,
 )
-from refhooks.testing._check_values import cover, family, model, steps, value_state
+from refhooks.testing._check_values import cover, model, steps, value_state
 from refhooks.testing._check_words import (
     bound_signature,
     has_options,
@@ -85,8 +91,14 @@ CHECKS = (
     Check("steps", ("schedule", "switch"), steps),
     Check("cover", ("mask",), cover),
     Check("global-state", VALUES, value_state),
+    Check("recipe", MADE, recipe),
     Check("adapter", ("family",), family),
+    Check("family-shapes", ("family",), shapes),
+    Check("family-strength-0", ("family",), family_strength_0),
+    Check("family-batch", ("family",), family_batch),
+    Check("family-after-exception", ("family",), clean),
     Check("edits", ("model",), model),
+    Check("preset", ("preset",), preset),
     Check("hooks", RUNS, bound_signature, runs=True),
     Check("returns", RUNS, returns, runs=True),
     Check("acts", METHOD, acts, runs=True),

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from refhooks._registry import PluginRecord, Registry
 
-Kind = Literal["method", "plugin", "schedule", "switch", "mask", "family", "model", "entry point"]
+Kind = Literal[
+    "method", "plugin", "schedule", "switch", "mask", "family", "model", "preset", "entry point"
+]
 KINDS: dict[Kind, str] = {
     "method": "methods",
     "plugin": "plugins",
@@ -25,6 +27,7 @@ KINDS: dict[Kind, str] = {
     "mask": "masks",
     "family": "families",
     "model": "models",
+    "preset": "presets",
 }
 """Kinds of things, and the field of the registry that holds them."""
 
@@ -38,7 +41,7 @@ class Subject:
         name: Its registered name.
         plugin: The record of the plugin that brings it.
         registry: Where it is registered.
-        registered: Its class; for families and models their entry.
+        registered: Its class; for families and models their entry, for presets their file.
         options: To make it with.
         form: Tells several sets of options apart; empty if there is one.
         source: The module or object, where it is not an installed plugin.

@@ -155,8 +155,11 @@ def on_model(pipe: Any) -> list[tuple[str, Any]]:
     """Return every object that a run could replace or leave behind on a pipeline, with its name."""
     found = [("the scheduler", pipe.scheduler)]
     found += [(f"the scheduler's {name}", value) for name, value in vars(pipe.scheduler).items()]
-    for part in ("transformer", "vae", "text_encoder"):
-        for name, module in getattr(pipe, part).named_modules():
+    parts = {
+        part: held for part, held in pipe.components.items() if isinstance(held, torch.nn.Module)
+    }
+    for part, whole in parts.items():
+        for name, module in whole.named_modules():
             where = f"{part}.{name}" if name else part
             found += [(where, module), (f"{where}.processor", getattr(module, "processor", None))]
             found += [(f"{where}.forward", vars(module).get("forward"))]

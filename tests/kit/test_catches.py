@@ -6,17 +6,23 @@ import re
 
 import pytest
 from broken import BROKEN, LEFT_BEHIND, SAID, Good, Plugin
+from families import FAMILIES, HOOKS, SAID_OF_FAMILIES, adapter
+from unwritten import SAID_OF_FILES, UNWRITTEN
 
 from refhooks import _registry, testing
 from refhooks.testing._kit import CHECKS, tasks_of
+
+CASES = {**BROKEN, **UNWRITTEN, **FAMILIES}
+WORDS = {**SAID, **SAID_OF_FILES, **SAID_OF_FAMILIES}
 
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind():
     """The pipelines of the kit are shared: a plugin that leaves a hook on one is cleaned up."""
     yield
-    while LEFT_BEHIND:
-        LEFT_BEHIND.pop().remove()
+    for handles in (LEFT_BEHIND, HOOKS):
+        while handles:
+            handles.pop().remove()
 
 
 def test_a_good_plugin_passes():
@@ -29,14 +35,22 @@ def test_a_good_plugin_passes():
     ]
 
 
-@pytest.mark.parametrize("case", BROKEN)
+def test_a_good_family_passes():
+    """That of `refhooks new --kind family`, with the base's layout and schedule."""
+    report = testing.check_plugin(adapter())
+
+    assert {result.outcome for result in report.results} == {"passed"}
+    assert len(report.results) == 5
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_a_broken_plugin_is_caught(case):
     """By the check that is made for it."""
     name = case.partition(":")[0]
-    tasks = [task for task in tasks_of(BROKEN[case]) if task.check.name == name]
+    tasks = [task for task in tasks_of(CASES[case]) if task.check.name == name]
 
     assert len(tasks) == 1
-    with pytest.raises(testing.CheckFailed, match=re.escape(SAID[case])):
+    with pytest.raises(testing.CheckFailed, match=re.escape(WORDS[case])):
         tasks[0]()
 
 
@@ -61,5 +75,5 @@ def test_a_plugin_that_does_not_load_is_caught(monkeypatch):
 def test_every_check_has_a_plugin_that_fails_it():
     """Above; a check that nothing fails proves nothing."""
     assert {check.name for check in CHECKS} == {
-        "loads", *[case.partition(":")[0] for case in BROKEN]
+        "loads", *[case.partition(":")[0] for case in CASES]
     }  # fmt: skip

@@ -25,7 +25,7 @@ def test_a_report_names_subject_check_and_reason():
         testing.check_plugin(plugin)
 
     text = str(caught.value)
-    assert "switch kit-switch: 5 passed, 1 FAILED" in text
+    assert "switch kit-switch: 6 passed, 1 FAILED" in text
     assert "failed   steps: StrategyError: reference 1, stage 1" in text
 
 
@@ -110,7 +110,7 @@ def test_checks_are_parameters_of_a_test(pytester):
 
     result = pytester.runpytest("-rx", "-v")
 
-    result.assert_outcomes(passed=5, xfailed=1)
+    result.assert_outcomes(passed=6, xfailed=1)
     result.stdout.fnmatch_lines(["XFAIL *switch late: steps? - it says None"])
 
 

@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 import refhooks as rh
-from refhooks import _scaffold
+from refhooks import _scaffold, testing
+from refhooks._oneoff import with_plugins
 from refhooks.cli import main
 from refhooks.testing._kit import tasks_of
 
@@ -20,6 +21,8 @@ FORMS = [("method", hook) for hook in _scaffold.HOOKS] + [
     (kind, "conditioning") for kind in _scaffold.KINDS if kind != "method"
 ]
 FILES = {"pyproject.toml", "README.md", "my_own.py", "tests/test_my_own.py"}
+MORE = {"family": {"my_own_tiny.py"}}
+LINES = {"family": 150}
 
 
 def load(path, monkeypatch):
@@ -33,23 +36,44 @@ def load(path, monkeypatch):
 
 @pytest.mark.parametrize(("kind", "hook"), FORMS)
 def test_a_new_plugin_passes_the_kit(kind, hook, tmp_path, monkeypatch):
-    """One module of at most 30 lines, registered by one line of its pyproject.toml."""
+    """One module of at most 30 lines (150), registered by one line of its pyproject.toml."""
     result = CliRunner().invoke(
         main, ["new", "my-own", "--kind", kind, "--hook", hook, "-o", str(tmp_path)]
     )
 
     assert result.exit_code == 0, result.output
     root = tmp_path / "my-own"
-    assert {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()} == FILES
+    assert {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()} == (
+        FILES | MORE.get(kind, set())
+    )
     module = root / "my_own.py"
-    assert len(module.read_text().splitlines()) <= 30
+    assert len(module.read_text().splitlines()) <= LINES.get(kind, 30)
     project = tomllib.loads((root / "pyproject.toml").read_text())
     assert project["project"]["entry-points"] == {"refhooks": {"my-own": "my_own"}}
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"] == [
+        "my_own.py", *MORE.get(kind, ()),
+    ]  # fmt: skip
     assert 'parametrize_with_checks("my-own")' in (root / "tests/test_my_own.py").read_text()
     assert "$" not in "".join(path.read_text() for path in root.rglob("*.*") if path.is_file())
+    monkeypatch.syspath_prepend(root)
     for task in tasks_of(load(module, monkeypatch)):
         if task.check.name != "compiles":  # the slowest; .ci/run has all of them
             task()
+
+
+def test_a_new_family_is_the_stock_pipeline(tmp_path, monkeypatch):
+    """To the bit: the tests that are written for it say so."""
+    _scaffold.new_plugin("my-own", "family", folder=tmp_path)
+    root = tmp_path / "my-own"
+    monkeypatch.syspath_prepend(root)
+    held = with_plugins(rh.load_registry(), [load(root / "my_own.py", monkeypatch)])
+    monkeypatch.setattr("refhooks._editor.load_registry", lambda: held)
+    monkeypatch.setattr(testing, "parametrize_with_checks", lambda _name: lambda function: function)
+    tests = load(root / "tests/test_my_own.py", monkeypatch)
+
+    for distilled in (True, False):
+        tests.test_without_a_strategy_it_is_the_stock_pipeline(distilled)
+    tests.test_a_negative_prompt_that_would_do_nothing_is_refused()
 
 
 def test_nothing_is_overwritten(tmp_path):
