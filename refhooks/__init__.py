@@ -9,6 +9,7 @@ from refhooks._advice import Advice, Issue
 from refhooks._bound import BoundReference, Method, ModelInfo, RunInfo, RunPlugin
 from refhooks._chain import Chain, ChainResult, Edit
 from refhooks._chain_file import dump_chain, load_chain
+from refhooks._cost import Cost, cost
 from refhooks._editor import Editor
 from refhooks._family import (
     Checkpoint,
@@ -22,6 +23,7 @@ from refhooks._family import (
 )
 from refhooks._mask import Mask, MaskShape
 from refhooks._named import mask, method, plugin, schedule, switch
+from refhooks._outlook import Drift, Outlook, PlannedStage
 from refhooks._planned import plan
 from refhooks._preset import Preset, preset
 from refhooks._recipe import Recipe, RecipeFile, RecipeModel, RecipePicture, RecipeReference
@@ -29,6 +31,7 @@ from refhooks._recipe_file import load_recipe, strip_recipe
 from refhooks._registry import PluginRecord, Registry, load_registry
 from refhooks._result import EditResult
 from refhooks._schedule import Schedule, StageStep, Switch
+from refhooks._shape import ModelShape
 from refhooks._source import Source
 from refhooks._strategy import Reference, Stage, Strategy
 from refhooks._strategy_file import dump_strategy, load_references, load_strategy
@@ -73,6 +76,8 @@ __all__ = [
     "ChainResult",
     "Checkpoint",
     "Context",
+    "Cost",
+    "Drift",
     "Edit",
     "EditResult",
     "Editor",
@@ -93,9 +98,12 @@ __all__ = [
     "Method",
     "ModelError",
     "ModelInfo",
+    "ModelShape",
     "NotFiniteError",
     "OutOfMemoryError",
+    "Outlook",
     "Planned",
+    "PlannedStage",
     "PluginError",
     "PluginRecord",
     "Preset",
@@ -125,6 +133,7 @@ __all__ = [
     "Timetable",
     "Tokens",
     "UnknownNameError",
+    "cost",
     "dump_chain",
     "dump_strategy",
     "hookimpl",

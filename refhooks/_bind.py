@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from refhooks._attribution import is_description, naming
 from refhooks._bound import BoundReference, RunInfo
 from refhooks._checks import Contract
 from refhooks._hooks import BoundPlugin, Hooks
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from refhooks._editor import Editor
     from refhooks._family import FamilyRun, Size
     from refhooks._opened import Opened
+    from refhooks._outlook import Drift
     from refhooks._plan import Plan
+    from refhooks._registry import Registry
     from refhooks._values import Context
 
     Confined = Mapping[tuple[int, int], Confinement]
@@ -55,7 +58,13 @@ def bind_source(opened: FamilyRun, plan: Plan) -> Source | None:
 
 
 def bind_hooks(
-    editor: Editor, opened: FamilyRun, plan: Plan, source: Source | None, *, eager: bool
+    editor: Editor,
+    opened: FamilyRun,
+    plan: Plan,
+    source: Source | None,
+    report: Callable[[Drift], None],
+    *,
+    eager: bool,
 ) -> Hooks:
     """Bind every stage's method to its reference, in the order of the call, then its plugins."""
     confined = _confinements(opened, plan)
@@ -69,29 +78,39 @@ def bind_hooks(
         model=editor.model,
         source=source,
         cover=functools.partial(_cover, confined),
+        branches=opened.branches,
+        heads=opened.heads,
+        head_size=opened.width // opened.heads,
+        report=report,
     )
     bound = [
         plugin
         for index in range(len(plan.references))
-        for plugin in _bound(opened, plan, index, info, confined)
+        for plugin in _bound(editor.registry, opened, plan, index, info, confined)
     ]
     bound += [
-        plugin if isinstance(plugin, BoundPlugin) else _bind_plugin(plugin, info)
-        for plugin in plan.plugins
+        BoundPlugin(_bind(label, plugin.bind_run, info), label)
+        if is_description(plugin)
+        else BoundPlugin(plugin, label)
+        for plugin, label in plan.plugins
     ]
-    tokens = tuple(None if grid is None else math.prod(grid) for grid in opened.grids)
-    contract = Contract(
-        tokens=tokens,
+    return Hooks(bound, _contract(editor, opened, info), confined, eager=eager)
+
+
+def _contract(editor: Editor, opened: FamilyRun, info: RunInfo) -> Contract:
+    return Contract(
+        tokens=tuple(None if grid is None else math.prod(grid) for grid in opened.grids),
         positions=opened.positions,
         width=opened.width,
         batch=opened.noise.shape[0],
-        heads=opened.heads,
-        head_size=opened.width // opened.heads,
+        heads=info.heads,
+        head_size=info.head_size,
         dtype=opened.noise.dtype,
         device=opened.noise.device,
         layer=info.model.layer,
+        takes_added=editor.family.input_projection is not None,
+        takes_adapters=editor.family.takes_adapters,
     )
-    return Hooks(bound, contract, confined, eager=eager)
 
 
 def _confinements(opened: FamilyRun, plan: Plan) -> Confined:
@@ -114,7 +133,12 @@ def _cover(confined: Confined, ctx: Context, reference: int) -> Tensor | None:
 
 
 def _bound(
-    opened: FamilyRun, plan: Plan, index: int, info: RunInfo, confined: Confined
+    registry: Registry,
+    opened: FamilyRun,
+    plan: Plan,
+    index: int,
+    info: RunInfo,
+    confined: Confined,
 ) -> Iterator[BoundPlugin]:
     """Bind the stages of one reference that act at any step."""
     planned = plan.references[index]
@@ -128,26 +152,26 @@ def _bound(
             stage=stage,
             grid=opened.grids[index],
             strengths=plan.timetable.strengths(index, stage),
+            tokens=_tokens(plan, index, stage),
             encode=encode,
             encode_fitted=functools.partial(_fitted, encode_fitted, confinement),
         )
         if any(reference.strengths):
-            label = f"{method.name} (reference {index + 1}, stage {stage + 1})"
+            origin = registry.origin("method", method)
+            label = f"{method.name}{origin} (reference {index + 1}, stage {stage + 1})"
             implementation = _bind(label, method.bind, reference, info)
             yield BoundPlugin(implementation, label, index, stage, confinement)
 
 
-def _bind_plugin(plugin: Any, info: RunInfo) -> BoundPlugin:
-    label = f"plugin {plugin.name} of the call"
-    return BoundPlugin(_bind(label, plugin.bind_run, info), label)
+def _tokens(plan: Plan, index: int, stage: int) -> int | None:
+    rows = [planned.rows[index] for planned in plan.timetable.steps]
+    counts = [row.tokens for row in rows if row.stage == stage and row.tokens is not None]
+    return max(counts, default=None)
 
 
 def _bind(label: str, bind: Callable[..., Any], *arguments: object) -> Any:
-    try:
+    with naming(f"{label}, bind, before the first step"):
         return bind(*arguments)
-    except BaseException as error:
-        error.add_note(f"raised by {label}, bind, before the first step")
-        raise
 
 
 def _fitted(encode: Callable[[str], Tensor], confinement: Confinement | None, fit: str) -> Tensor:

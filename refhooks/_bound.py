@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from refhooks._outlook import Drift
     from refhooks._source import Source
-    from refhooks._values import Context
+    from refhooks._values import Branch, Context
 
 __all__ = ["BoundReference", "Method", "ModelInfo", "RunInfo", "RunPlugin"]
 
@@ -32,6 +33,14 @@ class ModelInfo:
         files: Files that the checkpoint brings along, by the name of the method they are for.
         input_projection: Name of the linear layer by which latent tokens enter the transformer,
             ``C`` to its width, before ``Inputs.added`` joins; ``None``: nothing can join there.
+        rope_axes: How many channels of a head each axis of the rotary position embedding turns, in
+            their order: frame, row, column; the sum is ``D``. Neighbours ``2i`` and ``2i + 1`` of
+            an axis turn together, the first pair by the highest frequency and each next one by a
+            lower. ``None``: positions are not embedded so, or it is not known.
+        reuse_exact: Whether references' keys and values are the same at every step, so that reading
+            those of an earlier step changes nothing; else that is an approximation.
+        token_bytes: What the keys and values of one token take over all blocks, in bytes; ``None``
+            where it is not known before a run.
     """
 
     family: str
@@ -39,6 +48,9 @@ class ModelInfo:
     files: Mapping[str, Path]
     input_projection: str | None
     _transformer: torch.nn.Module = attrs.field(repr=False)
+    rope_axes: tuple[int, ...] | None = None
+    reuse_exact: bool = False
+    token_bytes: int | None = None
 
     def layer(self, name: str) -> Any:
         """Return a linear layer of the transformer, with ``in_features`` and ``out_features``.
@@ -88,6 +100,10 @@ class RunInfo:
         source: The picture being edited; ``None`` where a picture is made from the prompt alone.
         cover: ``cover(ctx, reference)``: where a reference (0-based) may act at a step, by its
             masks, ``[1,T,1]``, 0–1; ``None``: everywhere.
+        branches: The family's own forward passes.
+        heads: Of the transformer's attention, ``H``.
+        head_size: ``D``.
+        report: ``report(drift)``: adds to what the result says was measured.
     """
 
     family: str
@@ -99,6 +115,10 @@ class RunInfo:
     model: ModelInfo
     source: Source | None
     cover: Callable[[Context, int], Tensor | None]
+    branches: tuple[Branch, ...]
+    heads: int
+    head_size: int
+    report: Callable[[Drift], None]
 
 
 def check_method(method: Method, model: ModelInfo | None) -> None:
@@ -120,12 +140,15 @@ class BoundReference:
         grid: Rows and columns of the reference's own tokens, ``rows·columns = R``; ``None`` if none
             of its methods gives the model tokens.
         strengths: Strength at each of the ``N`` steps; 0 where the stage is not in force.
+        tokens: The most tokens that it gives the model at a step of the stage, after masks;
+            ``None`` where that is not known.
     """
 
     index: int
     stage: int
     grid: tuple[int, int] | None
     strengths: tuple[float, ...]
+    tokens: int | None
     _encode: Callable[[], Tensor]
     _encode_fitted: Callable[[str], Tensor]
 
@@ -167,6 +190,14 @@ class Method(Protocol):
     :class:`refhooks.InputError` where it cannot run. It is called with a :class:`ModelInfo` before
     anything is encoded, also for a stage at strength 0, and with ``None`` when a plan is made
     without a model: then it may warn of what it will need.
+
+    A method that reads keys and values of earlier steps, gives the model only some of the tokens,
+    adds forward passes, or has something to say to a plan, may
+    have ``outlook(planned)``, which takes a :class:`refhooks.PlannedStage` and returns a
+    :class:`refhooks.Outlook`, or raises :class:`refhooks.InputError`. One that leaves something out
+    for speed may have ``exactly()``, which returns the method that does not, so that the two can be
+    compared. What :meth:`bind` returns may have ``close()``, called at the end of the run, also
+    after an exception: there it gives back memory that an exception's traceback would keep.
     """
 
     name: ClassVar[str]

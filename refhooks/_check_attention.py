@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from refhooks._checks import Contract, finite, kind, tensor
 from refhooks._values import BASE, AttentionEdit, KeyValues, Layout
 from refhooks.errors import HookReturnError, NotFiniteError, PluginError
@@ -31,8 +33,9 @@ def attention(
         _group(edit, layout, label)
         if edit.weight is not None:
             _weight(edit.weight, layout, blocks, contract, label)
-        if edit.key_scale is not None:
-            _key_scale(edit.key_scale, blocks, contract, label)
+        for name, scale in (("key_scale", edit.key_scale), ("value_scale", edit.value_scale)):
+            if scale is not None:
+                _scale(scale, name, blocks, contract, label)
         for name, buffers in (("store", edit.store), ("load", edit.load)):
             if buffers is not None:
                 _buffers(buffers, _length(edit, layout), blocks, contract, f"{label}: {name}")
@@ -84,12 +87,12 @@ def _weight(weight: Any, layout: Layout, blocks: int, contract: Contract, label:
         )
 
 
-def _key_scale(scale: Any, blocks: int, contract: Contract, label: str) -> None:
-    _number(scale, "key_scale", contract, label)
+def _scale(scale: Any, name: str, blocks: int, contract: Contract, label: str) -> None:
+    _number(scale, name, contract, label)
     size = contract.head_size
     if tuple(scale.shape) not in ((), (1,), (size,), (blocks, 1), (blocks, size)):
         raise HookReturnError(
-            f"{label}: key_scale must be 0-d, [{size}], [{blocks},1] or [{blocks},{size}],"
+            f"{label}: {name} must be 0-d, [{size}], [{blocks},1] or [{blocks},{size}],"
             f" got {list(scale.shape)}"
         )
 
@@ -115,6 +118,19 @@ def _buffers(buffers: Any, length: int | None, blocks: int, contract: Contract, 
                 f"{label}.{name} must be [blocks,B,R,H,D] = {list(expected)}, {contract.dtype} on"
                 f" {contract.device}, got {list(held.shape)}, {held.dtype} on {held.device}"
             )
+    if buffers.drift is not None:
+        _drift(buffers, blocks, contract, label)
+
+
+def _drift(buffers: KeyValues, blocks: int, contract: Contract, label: str) -> None:
+    held = tensor(buffers.drift, "drift", label)
+    expected = (blocks, contract.batch, 2)
+    given = (tuple(held.shape), held.dtype, held.device)
+    if given != (expected, torch.float32, contract.device):
+        raise HookReturnError(
+            f"{label}.drift must be [blocks,B,2] = {list(expected)}, torch.float32 on"
+            f" {contract.device}, got {list(held.shape)}, {held.dtype} on {held.device}"
+        )
 
 
 def _number(value: Any, name: str, contract: Contract, label: str) -> None:
@@ -132,3 +148,5 @@ def _values(edit: AttentionEdit, label: str) -> None:
             raise NotFiniteError(f"{label}: weight holds negative numbers, whose log is NaN")
     if edit.key_scale is not None:
         finite(edit.key_scale, "key_scale", label)
+    if edit.value_scale is not None:
+        finite(edit.value_scale, "value_scale", label)

@@ -34,6 +34,8 @@ class Contract:
         dtype: Of the run.
         device: Of the run.
         layer: Returns a linear layer of the transformer by its name.
+        takes_added: Whether the family minds ``Inputs.added``.
+        takes_adapters: Whether it minds ``Inputs.adapters``.
         adapters_seen: Those that were found to be good.
     """
 
@@ -46,12 +48,9 @@ class Contract:
     dtype: torch.dtype
     device: torch.device
     layer: Callable[[str], torch.nn.Module]
+    takes_added: bool
+    takes_adapters: bool
     adapters_seen: WeakSet[Adapter] = attrs.field(factory=WeakSet)
-
-
-def where(plugin: str, hook: str, ctx: Context) -> str:
-    """Return how messages name a call of a hook."""
-    return f"{plugin}, {hook}, step {ctx.step.index + 1} of {ctx.step.total}"
 
 
 def like(new: Any, old: Tensor, name: str, label: str, *, eager: bool) -> Tensor:
@@ -129,8 +128,16 @@ def inputs(new: Any, old: Inputs, contract: Contract, label: str, *, eager: bool
     if new.text is not old.text:
         _text(new.text, old, label, eager=eager)
     if new.added is not None and new.added is not old.added:
+        _taken(contract.takes_added, "added", label)
         _added(new.added, old.target, contract.width, label, eager=eager)
+    if new.adapters:
+        _taken(contract.takes_adapters, "adapters", label)
     return new
+
+
+def _taken(takes: bool, name: str, label: str) -> None:
+    if not takes:
+        raise HookReturnError(f"{label}: the model's family cannot use {name}; leave it as it is")
 
 
 def _tokens(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from refhooks._attribution import naming
 from refhooks._bands import ARTIFACTS_ABOVE
 from refhooks._numbers import MAX_STRENGTH, number
 from refhooks._schedule import StageStep
@@ -86,20 +87,18 @@ def _end(stage: Stage, start: int, steps: Sequence[Step], registry: Registry, la
         return len(steps)
     switch = registry.switch_at(stage.until) if isinstance(stage.until, float) else stage.until
     for step in steps[start:]:
-        if _ended(switch, StageStep(step.index - start, len(steps) - start, step), label):
+        at = StageStep(step.index - start, len(steps) - start, step)
+        if _ended(switch, at, label, registry.origin("switch", switch)):
             return step.index
     return len(steps)
 
 
-def _ended(switch: Switch, step: StageStep, label: str) -> bool:
-    try:
+def _ended(switch: Switch, step: StageStep, label: str, origin: str) -> bool:
+    with naming(f"{label}, switch {switch.name!r}{origin}, at {_at(step)}"):
         ended = switch.ended(step)
-    except BaseException as error:
-        error.add_note(f"raised by {label}, switch {switch.name!r}, at {_at(step)}")
-        raise
     if not isinstance(ended, bool):
         raise StrategyError(
-            f"{label}: switch {switch.name!r} at {_at(step)} must say True or False,"
+            f"{label}: switch {switch.name!r}{origin} at {_at(step)} must say True or False,"
             f" got {ended!r:.80}"
         )
     return ended
@@ -150,7 +149,8 @@ def _given(
         except InputError as error:
             raise StrategyError(f"{label}: {error}") from error
     if not isinstance(given, tuple):
-        return tuple(_scheduled(given, step, label) for step in steps)
+        origin = registry.origin("schedule", given)
+        return tuple(_scheduled(given, step, label, origin) for step in steps)
     if len(given) != len(steps):
         raise StrategyError(
             f"{label}: strength lists {len(given)} numbers, but the {span} has {len(steps)} steps"
@@ -158,17 +158,15 @@ def _given(
     return given
 
 
-def _scheduled(schedule: Schedule, step: StageStep, label: str) -> float:
+def _scheduled(schedule: Schedule, step: StageStep, label: str, origin: str) -> float:
     try:
-        value = schedule.strength(step)
+        with naming(f"{label}, schedule {schedule.name!r}{origin}, at {_at(step)}"):
+            value = schedule.strength(step)
     except InputError as error:
         raise StrategyError(f"{label}: schedule {schedule.name!r}: {error}") from error
-    except BaseException as error:
-        error.add_note(f"raised by {label}, schedule {schedule.name!r}, at {_at(step)}")
-        raise
     if type(value) is float and 0.0 <= value <= MAX_STRENGTH:
         return value
-    where = f"{label}: schedule {schedule.name!r} at {_at(step)}: strength"
+    where = f"{label}: schedule {schedule.name!r}{origin} at {_at(step)}: strength"
     return number(value, where, 0.0, MAX_STRENGTH)
 
 

@@ -303,6 +303,9 @@ class Editor:
             files=self.checkpoint.files,
             input_projection=self.family.input_projection,
             transformer=self.family.transformer,
+            rope_axes=self.family.rope_axes,
+            reuse_exact=self.family.reuse_exact,
+            token_bytes=self.family.token_bytes,
         )
 
     def __repr__(self) -> str:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import abc
+import inspect
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 from attrs import validators
 
+from refhooks._family_run import FamilyRun
+from refhooks.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import torch
     from PIL.Image import Image
     from torch import Tensor
 
-    from refhooks._values import Branch, Context, Inputs, Layout
-    from refhooks.attention import GroupEdit
+    from refhooks._shape import ModelShape
+    from refhooks.score import Pair
 
 __all__ = [
     "Checkpoint",
@@ -39,11 +44,18 @@ class FamilyEntry:
         name: Unique name, such as ``qwen-image-edit-plus``.
         pipelines: Names of the diffusers pipeline classes it adapts.
         load: Imports and returns the adapter class.
+        shape: Given the configuration of a transformer, the contents of its ``config.json``,
+            returns its size; given ``None``, that of the family's full-size model at the size of
+            pictures it was made for. ``None``: nothing is known of it, so no cost can be planned.
+        tiny: Makes a small pipeline with random weights, without a network, that edits pictures of
+            32x32 pixels: what ``refhooks check`` tries the adapter on. ``None``: it cannot.
     """
 
     name: str
     pipelines: tuple[str, ...]
     load: Callable[[], type[Family]]
+    shape: Callable[[Mapping[str, Any] | None], ModelShape] | None = None
+    tiny: Callable[[], Any] | None = None
 
 
 @attrs.frozen
@@ -99,6 +111,10 @@ class EmbeddedModel:
         samples: Returns the paths of pictures that it edits well, the best one first; none by
             default. ``refhooks demo`` edits the first.
         prompts: Prompts that it follows well on the first sample, the best one first.
+        pairs: Given how many of each kind of edit, returns pairs that it was not trained on, with
+            their right answers, for ``refhooks score``; ``None``: it has none.
+        faster: Given the pipeline, returns a context in which many edits take less time, at the
+            cost of rounding; ``refhooks score`` runs in it.
     """
 
     name: str
@@ -107,6 +123,8 @@ class EmbeddedModel:
     checkpoint: Checkpoint = Checkpoint()
     samples: Callable[[], Sequence[Path]] = tuple
     prompts: tuple[str, ...] = ()
+    pairs: Callable[[int], Sequence[Pair]] | None = None
+    faster: Callable[[Any], AbstractContextManager[object]] | None = None
 
 
 @attrs.frozen
@@ -149,6 +167,9 @@ class Family(abc.ABC):
         refuses: Methods the family cannot do, with the reason that the error gives.
         input_projection: Name of the linear layer by which latent tokens enter the transformer,
             ``C`` to its width, and after which ``Inputs.added`` joins; ``None``: nothing can.
+        takes_adapters: Whether ``predict`` minds ``Inputs.adapters``; where not, they are refused.
+        reuse_exact: Whether references' keys and values depend neither on the step nor on the
+            target, so that those of one step hold for all.
     """
 
     name: ClassVar[str]
@@ -156,46 +177,94 @@ class Family(abc.ABC):
     max_references: ClassVar[int]
     refuses: ClassVar[Mapping[str, str]] = {}
     input_projection: ClassVar[str | None] = None
+    takes_adapters: ClassVar[bool] = False
+    reuse_exact: ClassVar[bool] = False
 
     @classmethod
     def load(cls, pipeline: Any, name_or_path: str, **kwargs: Any) -> Any:
         """Load a pipeline of the family with diffusers' own ``from_pretrained``."""
         return pipeline.from_pretrained(name_or_path, **kwargs)
 
-    @abc.abstractmethod
-    def __init__(self, pipe: Any, checkpoint: Checkpoint) -> None: ...
+    def __init__(self, pipe: Any, checkpoint: Checkpoint) -> None:
+        self.pipe = pipe
+        self.checkpoint = checkpoint
+
+    def stock_default(self, argument: str) -> Any:
+        """Return what the stock pipeline takes for an argument of its call that is not given."""
+        return inspect.signature(type(self.pipe).__call__).parameters[argument].default
 
     @property
-    @abc.abstractmethod
     def default_steps(self) -> int:
-        """Number of steps where a run names none."""
+        """Number of steps where a run names none: the checkpoint's, else the stock pipeline's."""
+        return self.checkpoint.steps or int(self.stock_default("num_inference_steps"))
 
     @property
-    @abc.abstractmethod
     def default_cfg(self) -> float:
-        """Guidance scale where a run names none."""
+        """Guidance scale where a run names none: the checkpoint's, else the stock pipeline's."""
+        cfg = self.checkpoint.cfg
+        return float(self.stock_default("true_cfg_scale")) if cfg is None else cfg
 
     @property
-    @abc.abstractmethod
     def transformer(self) -> torch.nn.Module:
-        """The denoiser; one edit at a time runs on it."""
+        """The denoiser; one edit at a time runs on it. ``transformer`` of the pipeline."""
+        return self.pipe.transformer  # type: ignore[no-any-return]
+
+    @property
+    def multiple(self) -> int:
+        """Pixels along the side of a token; the sides of every picture are multiples of it.
+
+        By default the VAE's factor, times the two latents along the side of a token.
+        """
+        return int(self.pipe.vae_scale_factor * 2)
 
     @property
     @abc.abstractmethod
     def blocks(self) -> int:
         """Number of transformer blocks."""
 
-    @abc.abstractmethod
+    @property
+    def rope_axes(self) -> tuple[int, ...] | None:
+        """Channels of a head for each axis of the rotary embedding; see ``ModelInfo.rope_axes``."""
+        return None
+
+    @property
+    def token_bytes(self) -> int | None:
+        """Bytes that the keys and values of one token take over all blocks, if it is known."""
+        return None
+
+    @property
+    def area(self) -> int:
+        """Pixels of the output, and of a reference, where nothing else says how many."""
+        return 1024 * 1024
+
+    def size_of(self, area: int, ratio: float) -> Size:
+        """Return a size of about so many pixels, for a picture of ``ratio`` width to height."""
+        width = (area * ratio) ** 0.5
+        return Size(nearest(width / ratio, self.multiple), nearest(width, self.multiple))
+
     def output_size(
         self, picture: Image | None, height: int | None, width: int | None, resolution: int | None
     ) -> Size:
-        """Return the output's size in pixels.
+        """Return the output's size: the one given, or of ``resolution`` pixels like the picture.
 
         Raises:
-            InputError: The size is not a multiple of what the model works in, or not given.
+            InputError: The size is not a multiple of what the model works in.
         """
+        ratio = 1.0 if picture is None else picture.width / picture.height
+        for name, value in (("height", height), ("width", width)):
+            if value is not None and value % self.multiple:
+                raise InputError(
+                    f"{name} must be a multiple of {self.multiple}, got {value}; try"
+                    f" {nearest(value, self.multiple)}"
+                )
+        if height is not None and width is not None:
+            return Size(height, width)
+        if height is not None:
+            return Size(height, nearest(height * ratio, self.multiple))
+        if width is not None:
+            return Size(nearest(width / ratio, self.multiple), width)
+        return self.size_of(resolution or self.checkpoint.output or self.area, ratio)
 
-    @abc.abstractmethod
     def reference_size(self, picture: Image, resolution: int | str | None) -> Size:
         """Return the size at which the VAE encodes a reference.
 
@@ -204,20 +273,24 @@ class Family(abc.ABC):
             resolution: Pixel area, ``native`` (the picture's own size, rounded to what the model
                 works in) or ``None`` (the checkpoint's own policy).
         """
+        if resolution == "native":
+            return Size(
+                nearest(picture.height, self.multiple), nearest(picture.width, self.multiple)
+            )
+        area = resolution if isinstance(resolution, int) else self.checkpoint.reference
+        return self.size_of(area or self.area, picture.width / picture.height)
 
-    @abc.abstractmethod
     def grid(self, size: Size) -> tuple[int, int]:
         """Return the rows and columns of tokens of a picture of this size."""
+        return size.height // self.multiple, size.width // self.multiple
 
-    @abc.abstractmethod
-    def check_prompt(self, prompt: str) -> None:
-        """Refuse a prompt that would break the family's template.
+    def check_prompt(self, prompt: str) -> None:  # noqa: B027  most take any
+        """Refuse a prompt that would break the family's template; by default none is.
 
         Raises:
             InputError: It holds a control token.
         """
 
-    @abc.abstractmethod
     def schedule(
         self, steps: int, size: Size, total: int | None = None
     ) -> tuple[Any, Sequence[float], Tensor]:
@@ -233,8 +306,13 @@ class Family(abc.ABC):
             and the timesteps ``[N]`` on the device of the run.
 
         Raises:
-            InputError: The pipeline's scheduler is not supported.
+            InputError: The pipeline's scheduler is not supported; by default that is any but
+                ``FlowMatchEulerDiscreteScheduler``.
         """
+        from refhooks._flow import flow_schedule  # noqa: PLC0415  imports diffusers
+
+        rows, columns = self.grid(size)
+        return flow_schedule(self.pipe, rows * columns, steps, total or steps)
 
     @abc.abstractmethod
     def decode(self, latents: Tensor, size: Size) -> Tensor:
@@ -265,75 +343,6 @@ class Family(abc.ABC):
         """
 
 
-class FamilyRun(abc.ABC):
-    """The state of one run of a family.
-
-    Attributes:
-        noise: The starting noise ``ε``, ``[B,T,C]``, from CPU generators.
-        grid: Rows and columns of the target's tokens.
-        grids: Rows and columns of each reference's tokens; ``None`` for one that gives none.
-        positions: What ``Tokens.positions`` may be.
-        width: Of the transformer: ``H·D``.
-        heads: ``H``.
-        branches: The family's own forward passes, in order.
-    """
-
-    noise: Tensor
-    grid: tuple[int, int]
-    grids: tuple[tuple[int, int] | None, ...]
-    positions: tuple[str, ...]
-    width: int
-    heads: int
-    branches: tuple[Branch, ...]
-
-    @abc.abstractmethod
-    def encode(self, picture: Image, size: Size) -> Tensor:
-        """Return a picture's clean latents as tokens, ``[1,R,C]``, resized to ``size`` first."""
-
-    @abc.abstractmethod
-    def inputs(self, latents: Tensor, branch: Branch) -> Inputs:
-        """Return the inputs of a branch, every slot empty."""
-
-    @abc.abstractmethod
-    def prepare(self, *, attention: bool, record: bool) -> None:
-        """Make ready for what the run needs of attention; called once, before the first step.
-
-        Args:
-            attention: Whether a plugin of the run edits attention.
-            record: Whether the attention share is recorded.
-
-        Raises:
-            InputError: The model, as it is loaded, cannot do that.
-        """
-
-    @abc.abstractmethod
-    def layout(self, inputs: Inputs) -> Layout:
-        """Return where the tokens of these inputs stand in the sequence."""
-
-    @abc.abstractmethod
-    def predict(
-        self, ctx: Context, branch: Branch, inputs: Inputs, edits: Sequence[GroupEdit]
-    ) -> Tensor:
-        """Return the transformer's velocity for the target, ``[B,T,C]``.
-
-        ``inputs.adapters`` hold for this pass only, and leave what is loaded on the model alone.
-        """
-
-    @abc.abstractmethod
-    def recorded(self) -> Tensor | None:
-        """Return the attention shares ``[N,blocks,1+references]`` of ``cond``, if recorded.
-
-        Each is the mean over the target's queries, heads and batch; the first is that of text and
-        target together, then one a slot, 0 where it is empty.
-        """
-
-    @abc.abstractmethod
-    def guide(self, predictions: Mapping[str, Tensor]) -> Tensor:
-        """Combine the predictions of the family's own branches."""
-
-    @abc.abstractmethod
-    def close(self) -> None:
-        """Remove whatever the run put on the model; called always, also after an exception.
-
-        It may be called again; a later ``predict`` puts on what it needs.
-        """
+def nearest(length: float, multiple: int) -> int:
+    """Return the nearest multiple above 0."""
+    return max(multiple, round(length / multiple) * multiple)

@@ -169,7 +169,7 @@ def held(place: Path) -> Image.Image | None:
 
 def key(model: str, arguments: dict[str, Any]) -> str:
     """Return what depends on every input of an edit: model, pictures, strategies, numbers."""
-    told = [model, {name: _told(value, name) for name, value in sorted(arguments.items())}]
+    told = [model, {name: described(value, name) for name, value in sorted(arguments.items())}]
     return hashlib.sha256(repr(told).encode()).hexdigest()[:KEY_LENGTH]
 
 
@@ -206,23 +206,23 @@ def fingerprint(editor: Editor, name: str) -> str:
     return digest.hexdigest()
 
 
-def _told(value: Any, name: str = "") -> Any:
+def described(value: Any, name: str = "") -> Any:
     """A value as what has a ``repr`` that says all of it; a picture as a hash of its pixels."""
     if isinstance(value, Reference) or name == "image":
         image = value.image if isinstance(value, Reference) else value
         rest = [value.strategy, value.resolution] if isinstance(value, Reference) else []
-        return ["picture", _pixels(image), _told(rest)]
+        return ["picture", _pixels(image), described(rest)]
     if isinstance(value, torch.Tensor | np.ndarray | Image.Image):
         held = np.asarray(value)
         return [str(held.dtype), held.shape, hashlib.sha256(held.tobytes()).hexdigest()]
     if isinstance(value, list | tuple):
-        return [_told(entry) for entry in value]
+        return [described(entry) for entry in value]
     if not attrs.has(type(value)):
         return repr(value)
     files = getattr(value, "files", ()) if isinstance(value, MaskShape) else ()
     names = [field.name for field in attrs.fields(type(value)) if field.init]
     parts = [(entry, getattr(value, entry)) for entry in names]
-    told = [(entry, _file(part) if entry in files else _told(part)) for entry, part in parts]
+    told = [(entry, _file(part) if entry in files else described(part)) for entry, part in parts]
     return [type(value).__qualname__, told]
 
 
@@ -247,4 +247,4 @@ def _hashed(picture: Image.Image) -> str:
 def _file(value: Any) -> Any:
     if isinstance(value, str | Path):
         return hashlib.sha256(Path(value).read_bytes()).hexdigest()
-    return _told(value)
+    return described(value)

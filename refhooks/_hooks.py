@@ -9,6 +9,7 @@ import attrs
 import pluggy
 
 from refhooks import _checks
+from refhooks._attribution import calls_a_hook, naming, where
 from refhooks._check_adapters import adapters
 from refhooks._check_attention import attention, load_once
 from refhooks._trace import tracing
@@ -41,9 +42,11 @@ class RegistrationCalls:
     def __init__(self, plugin: object, label: str) -> None:
         check_version(plugin, label)
         check_implementations(plugin, label, Registration, RunHooks)
+        self._label = label
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(Registration)
-        self._manager.register(plugin, name=label)
+        with naming(label):
+            self._manager.register(plugin, name=label)
 
     def methods(self) -> list[type[Method]]:
         """Return the method classes the plugin registers."""
@@ -78,7 +81,9 @@ class RegistrationCalls:
         return self._collect("refhooks_presets")
 
     def _collect(self, hook: str) -> list[Any]:
-        return [entry for entries in getattr(self._manager.hook, hook)() for entry in entries]
+        with naming(f"{self._label}, {hook}"):
+            found = getattr(self._manager.hook, hook)()
+        return [entry for entries in found for entry in entries]
 
 
 @attrs.frozen(eq=False)
@@ -133,13 +138,18 @@ class _Call:
     plugin: BoundPlugin
     trace: Trace | None = None
 
+    def place(self, ctx: Context) -> str:
+        """How messages name the call at a step."""
+        return where(self.plugin.label, self.hook, ctx)
+
+    @calls_a_hook
     def __call__(self, ctx: Context, values: dict[str, Any]) -> Any:
         try:
             if self.trace is not None:
                 return self._traced(self.trace, ctx, values)
             return self.function(*[values[name] for name in self.arguments])
         except BaseException as error:
-            error.add_note(f"raised by {_checks.where(self.plugin.label, self.hook, ctx)}")
+            error.add_note(f"raised by {self.place(ctx)}")
             raise
 
     def _traced(self, trace: Trace, ctx: Context, values: dict[str, Any]) -> Any:
@@ -189,15 +199,26 @@ class Hooks:
         manager.add_hookspecs(RunHooks)
         holders = _holders(plugins)
         for holder in holders:
-            manager.register(holder)
+            with naming(holder.plugin.label):  # a hook or an argument that goes out of use warns
+                manager.register(holder)
         self._step = _chain(manager, "refhooks_step", holders)
         self._branches = _chain(manager, "refhooks_branches", holders)
         self._conditioning = _chain(manager, "refhooks_conditioning", holders)
         self._attention = _chain(manager, "refhooks_attention", holders)
         self._velocity = _chain(manager, "refhooks_velocity", holders)
         self._image = _chain(manager, "refhooks_image", holders)
+        self._closing = [
+            plugin.implementation.close
+            for plugin in plugins
+            if plugin.reference is not None and hasattr(plugin.implementation, "close")
+        ]
         for holder in holders:  # a manager is a reference cycle: it would keep tensors for a while
             manager.unregister(holder)
+
+    def close(self) -> None:
+        """Close what methods have bound, as far as it can be closed."""
+        for close in self._closing:
+            close()
 
     def step(self, ctx: Context, latents: Tensor) -> Tensor:
         """Chain ``refhooks_step``."""
@@ -214,7 +235,7 @@ class Hooks:
             if call.plugin.acts(ctx):
                 new = call(ctx, {"ctx": ctx, "branches": branches})
                 if new is not None:
-                    label = _checks.where(call.plugin.label, call.hook, ctx)
+                    label = call.place(ctx)
                     branches = _checks.branches(new, own, label)
         return branches
 
@@ -224,7 +245,7 @@ class Hooks:
             if call.plugin.acts(ctx):
                 new = call(ctx, {"ctx": ctx, "branch": branch, "inputs": inputs})
                 if new is not None:
-                    label = _checks.where(call.plugin.label, call.hook, ctx)
+                    label = call.place(ctx)
                     new = _checks.inputs(new, inputs, self._contract, label, eager=self._eager)
                     inputs = call.plugin.confined(ctx, inputs, new)
                     adapters(
@@ -245,7 +266,7 @@ class Hooks:
             if call.plugin.acts(ctx):
                 new = call(ctx, {"ctx": ctx, "branch": branch, "layout": layout})
                 if new is not None:
-                    label = _checks.where(call.plugin.label, call.hook, ctx)
+                    label = call.place(ctx)
                     found = attention(
                         new, layout, ctx.blocks, self._contract, label, eager=self._eager
                     )
@@ -287,7 +308,7 @@ class Hooks:
             if call.plugin.acts(ctx):
                 new = call(ctx, {"ctx": ctx, "images": images})
                 if new is not None:
-                    label = _checks.where(call.plugin.label, call.hook, ctx)
+                    label = call.place(ctx)
                     new = _checks.like(new, images, "images", label, eager=True)
                     confinement = call.plugin.confinement
                     if confinement is not None:
@@ -300,7 +321,7 @@ class Hooks:
     ) -> Tensor:
         if new is None:
             return old
-        label = _checks.where(call.plugin.label, call.hook, ctx)
+        label = call.place(ctx)
         new = _checks.like(new, old, name, label, eager=self._eager)
         confinement = call.plugin.confinement
         if confinement is None:

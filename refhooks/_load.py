@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import diffusers
 import torch
 from huggingface_hub import hf_hub_download
@@ -22,6 +23,7 @@ from refhooks.errors import ModelError
 if TYPE_CHECKING:
     from refhooks._family import Checkpoint, EmbeddedModel, FamilyEntry
     from refhooks._registry import Registry
+    from refhooks._shape import ModelShape
 
 INDEX = "model_index.json"
 DTYPES = {
@@ -61,6 +63,31 @@ def load_model(
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"{name_or_path} cannot be loaded: {error}") from error
     return _placed(pipe, place), None
+
+
+def read_shape(name: str, registry: Registry) -> ModelShape:
+    """Return the size of a model from its configuration, without its weights.
+
+    Args:
+        name: A folder, or a repository on the Hugging Face Hub.
+        registry: Its families are looked through.
+
+    Raises:
+        ModelError: No such model, a family that does not state sizes, or a broken configuration.
+    """
+    index = _read_index(name, registry, {})
+    entry, _ = _find(name, index, registry)
+    if entry.shape is None:
+        raise ModelError(f"the family {entry.name} does not state the size of its models")
+    config = _read_json(name, "transformer/config.json", {})
+    if not isinstance(config, dict):
+        raise ModelError(f"{name} has no transformer/config.json, which states the model's size")
+    try:
+        shape = entry.shape(config)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{name}: transformer/config.json states no size: {error}") from error
+    dtype = str(_file_dtype(name, index, {})).removeprefix("torch.")
+    return attrs.evolve(shape, name=name, dtype=dtype)
 
 
 def _load_embedded(

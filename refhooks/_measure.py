@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,12 @@ def difference(before: Image, after: Image) -> Tensor:
     return (_pixels(after) - _pixels(before)).abs().amax(dim=0)
 
 
+def peak_signal_to_noise(before: Image, after: Image) -> float:
+    """Return PSNR in dB, ``−10·log10`` of the mean squared difference in sRGB 0–1; equal: ∞."""
+    error = float((_pixels(after).double() - _pixels(before).double()).square().mean())
+    return -10.0 * math.log10(error) if error > 0.0 else math.inf
+
+
 def similarity(before: Image, after: Image) -> float:
     """Return the structural similarity of two pictures' luma, up to 1 (equal).
 
@@ -37,14 +44,26 @@ def similarity(before: Image, after: Image) -> float:
     after averaging so that the shorter side has about 256 pixels, as its authors advise. Beyond the
     picture its edges go on.
     """
-    x, y = _luma(before), _luma(after)
+    margin = (SIDE // 2,) * 4
+    x, y = (functional.pad(_luma(picture), margin, mode="replicate") for picture in (before, after))
+    return float(structural_similarity(x, y).mean())
+
+
+def structural_similarity(x: Tensor, y: Tensor) -> Tensor:
+    """Return SSIM at each pixel whose window lies inside, ``[N,1,H-10,W-10]``.
+
+    Args:
+        x: Pictures of one channel, ``[N,1,H,W]``, 0–1, float64: variances are differences of nearly
+            equal numbers.
+        y: What they are compared with, likewise.
+    """
     mean_x, mean_y = _blurred(x), _blurred(y)
     var_x = _blurred(x * x) - mean_x**2
     var_y = _blurred(y * y) - mean_y**2
     both = _blurred(x * y) - mean_x * mean_y
     low, high = STABLE
     means = (2 * mean_x * mean_y + low) / (mean_x**2 + mean_y**2 + low)
-    return float((means * (2 * both + high) / (var_x + var_y + high)).mean())
+    return means * (2 * both + high) / (var_x + var_y + high)
 
 
 def edge_overlap(before: Image, after: Image) -> float:
@@ -71,7 +90,7 @@ def _pixels(picture: Image) -> Tensor:
 
 
 def _luma(picture: Image) -> Tensor:
-    """``[1,1,height,width]``, float64: variances are differences of nearly equal numbers."""
+    """``[1,1,height,width]``, float64."""
     weights = torch.tensor(LUMA, dtype=torch.float64)
     luma = torch.einsum("c,chw->hw", weights, _pixels(picture).double())[None, None]
     factor = max(1, round(min(luma.shape[-2:]) / LOOKED_AT))
@@ -83,10 +102,8 @@ def _blurred(values: Tensor) -> Tensor:
     places = torch.arange(SIDE, dtype=values.dtype) - SIDE // 2
     bell = torch.exp(-(places**2) / (2 * SIGMA**2))
     bell /= bell.sum()
-    margin = SIDE // 2
-    wide = functional.pad(values, (margin,) * 4, mode="replicate")
     return functional.conv2d(
-        functional.conv2d(wide, bell.reshape(1, 1, -1, 1)), bell.reshape(1, 1, 1, -1)
+        functional.conv2d(values, bell.reshape(1, 1, -1, 1)), bell.reshape(1, 1, 1, -1)
     )
 
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from refhooks._bound import RunPlugin, check_method
+from refhooks._attribution import is_description, naming, plugin_labels
+from refhooks._bound import check_method
 from refhooks._compile import compile_timetable
 from refhooks._family import Guidance, Shown
 from refhooks._hooks import BoundPlugin
 from refhooks._named import as_mask
 from refhooks._opened import Opened, open_picture
+from refhooks._outlook import foresee
 from refhooks._place import Covered, cover_masks, describe, hide, in_force
 from refhooks._request import steps_in_all
 from refhooks._strategy import as_strategy
@@ -69,7 +71,7 @@ class Plan:
         timesteps: Its timesteps ``[N]``, on the device of the run.
         timetable: What every reference does at every step.
         shown: The pictures that the text encoder sees.
-        plugins: Those of the call, valid.
+        plugins: Those of the call, valid, and how messages name them.
     """
 
     references: tuple[PlannedReference, ...]
@@ -81,7 +83,7 @@ class Plan:
     timesteps: Tensor
     timetable: Timetable
     shown: tuple[Shown, ...]
-    plugins: tuple[BoundPlugin | RunPlugin, ...]
+    plugins: tuple[tuple[Any, str], ...]
 
 
 def make_plan(editor: Editor, request: Request) -> Plan:
@@ -109,7 +111,9 @@ def make_plan(editor: Editor, request: Request) -> Plan:
     shown = _shown(references, timetable)
     _warn_of_hidden(request.prompts, shown)
     references = _sized(editor, request.references, references, timetable)
-    return Plan(
+    if source is not None:
+        timetable = describe(timetable, family, references, source.size, size)
+    plan = Plan(
         references=references,
         source=source,
         size=size,
@@ -120,12 +124,27 @@ def make_plan(editor: Editor, request: Request) -> Plan:
         from_noise=request.denoise == 1.0,
         scheduler=scheduler,
         timesteps=timesteps,
-        timetable=timetable
-        if source is None
-        else describe(timetable, family, references, source.size, size),
+        timetable=timetable,
         shown=shown,
         plugins=_plugins(editor, request, source),
     )
+    return with_outlook(editor, request, plan)
+
+
+def with_outlook(editor: Editor, request: Request, plan: Plan) -> Plan:
+    """Return a plan with what its methods foresee.
+
+    Raises:
+        InputError: A method sees that it cannot do what is planned.
+    """
+    timetable = foresee(
+        plan.timetable,
+        [reference.methods for reference in plan.references],
+        model=editor.model,
+        batch=len(request.batch_seeds),
+        passes=2 if plan.guidance.scale > 1 else 1,
+    )
+    return attrs.evolve(plan, timetable=timetable)
 
 
 def _check_call(family: Family, request: Request) -> None:
@@ -152,24 +171,20 @@ def _source(editor: Editor, request: Request, pictures: Sequence[Opened]) -> Ope
 
 def _plugins(
     editor: Editor, request: Request, source: Opened | None
-) -> tuple[BoundPlugin | RunPlugin, ...]:
+) -> tuple[tuple[Any, str], ...]:
     """The plugins of the call, valid; descriptions are bound when the run starts."""
     given = [*request.plugins]
     if request.edit_mask is not None:
         mask = as_mask(editor.registry, request.edit_mask, "edit_mask")
         given.append(editor.registry.for_argument("edit_mask", mask))
-    plugins = [
-        plugin
-        if isinstance(plugin, RunPlugin) and not isinstance(plugin, type)
-        else BoundPlugin(plugin, f"plugin {type(plugin).__name__} of the call")
-        for plugin in given
-    ]
-    for plugin in plugins:
-        if isinstance(plugin, BoundPlugin):
-            plugin.check()
+    labels = plugin_labels(given, editor.registry)
+    for plugin, label in zip(given, labels, strict=True):
+        if not is_description(plugin):
+            BoundPlugin(plugin, label).check()
         elif hasattr(plugin, "check"):
-            plugin.check(None if source is None else source.size)
-    return tuple(plugins)
+            with naming(f"{label}, check, before the first step"):
+                plugin.check(None if source is None else source.size)
+    return tuple(zip(given, labels, strict=True))
 
 
 def _resolve(
@@ -216,7 +231,9 @@ def resolve_methods(editor: Editor, strategy: Strategy) -> tuple[Method, ...]:
         reason = editor.family.refuses.get(entry.name)
         if reason:
             raise InputError(f"{editor.family.name} cannot do {entry.name!r}: {reason}")
-        check_method(entry, editor.model)
+        origin = editor.registry.origin("method", entry)
+        with naming(f"method {entry.name!r}{origin}, check, before the first step"):
+            check_method(entry, editor.model)
     return methods
 
 

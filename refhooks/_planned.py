@@ -9,6 +9,7 @@ import attrs
 
 from refhooks._bound import check_method
 from refhooks._compile import compile_timetable
+from refhooks._outlook import foresee
 from refhooks._registry import load_registry
 from refhooks._request import MAX_STEPS, make_request, steps_in_all, whole
 from refhooks._strategy import Reference, Stage, Strategy, as_strategy
@@ -17,6 +18,7 @@ from refhooks.errors import InputError
 if TYPE_CHECKING:
     from refhooks._bound import BoundReference, Method, RunInfo
     from refhooks._editor import Editor
+    from refhooks._registry import Registry
     from refhooks._timetable import Timetable
 
 __all__ = ["plan"]
@@ -63,7 +65,7 @@ def plan(
             steps there are.
         UnknownNameError: A name that no live plugin registers.
     """
-    references = _references(what)
+    references = references_of(what)
     size: dict[str, Any] = {"height": height, "width": width, "resolution": resolution}
     if editor is not None and all(reference.image != "" for reference in references):
         return _of_edit(editor, references, steps, denoise, size)
@@ -71,16 +73,24 @@ def plan(
         return _of_model(editor, references, steps, denoise, size)
     registry = load_registry()
     strategies = [as_strategy(reference.strategy, NATIVE) for reference in references]
-    for strategy, reference in zip(strategies, references, strict=True):
-        for stage in strategy.stages if reference.strategy is not None else ():
-            given = stage.method
-            check_method(registry.method(given) if isinstance(given, str) else given, None)
+    methods = [_methods(reference, registry) for reference in references]
     if steps is None:
         raise InputError("steps is missing; only a model has a number of its own")
     count = whole(steps, "steps", 1, MAX_STEPS)
     total = steps_in_all(count, denoise)
     sigmas = [(count - index) / total for index in range(count)]
-    return compile_timetable(strategies, sigmas, registry)
+    return foresee(compile_timetable(strategies, sigmas, registry), methods)
+
+
+def _methods(reference: Reference, registry: Registry) -> list[Method]:
+    """The methods of a reference's stages, checked; none for what a model does in its own way."""
+    if reference.strategy is None:
+        return []
+    given = [stage.method for stage in as_strategy(reference.strategy, NATIVE).stages]
+    methods = [registry.method(entry) if isinstance(entry, str) else entry for entry in given]
+    for method in methods:
+        check_method(method, None)
+    return methods
 
 
 def _of_edit(
@@ -110,15 +120,20 @@ def _of_model(
 
     family = editor.family
     strategies = [as_strategy(reference.strategy, family.native) for reference in references]
-    for strategy in strategies:
-        resolve_methods(editor, strategy)
+    methods = [resolve_methods(editor, strategy) for strategy in strategies]
     count = family.default_steps if steps is None else whole(steps, "steps", 1, MAX_STEPS)
     total = steps_in_all(count, denoise)
     _, sigmas, _ = family.schedule(count, family.output_size(None, **size), total)
-    return compile_timetable(strategies, sigmas, editor.registry)
+    timetable = compile_timetable(strategies, sigmas, editor.registry)
+    return foresee(timetable, methods, model=editor.model)
 
 
-def _references(what: Any) -> tuple[Reference, ...]:
+def references_of(what: Any) -> tuple[Reference, ...]:
+    """Return what is to be planned as references; those without a picture have ``""``.
+
+    Raises:
+        InputError: It is neither a strategy nor a list of references.
+    """
     listed = isinstance(what, Sequence) and not isinstance(what, str)
     if not listed:
         return (Reference("", what),)

@@ -146,7 +146,8 @@ class Recipe:
         plugins: Run plugins with their options.
         files: What masks, methods and plugins read.
         model: What was run.
-        versions: Of everything that takes part in the numbers, by distribution.
+        versions: Of everything that takes part in the numbers, by distribution, and of the contract
+            with plugins (``hookspec``).
         used: Plugins that took part, with distribution and version.
         pixels: ``sha256`` of the picture that was made, as of a reference's.
         notes: What was done that a replay does otherwise.

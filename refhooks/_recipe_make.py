@@ -21,9 +21,11 @@ from refhooks._recipe import (
     RecipePicture,
     RecipeReference,
 )
+from refhooks._recipe_needs import plugin_differences
 from refhooks._recipe_write import RecipeWriter, known_name, name_of, rgb_hash
 from refhooks._write import NotPlainError
 from refhooks.errors import RefhooksError, RefhooksWarning
+from refhooks.hookspecs import HOOKSPEC_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -242,7 +244,7 @@ def _extras(transformer: Any) -> tuple[str, ...]:
 
 @functools.cache
 def _versions() -> tuple[tuple[str, str], ...]:
-    found = []
+    found = [("hookspec", "{}.{}".format(*HOOKSPEC_VERSION))]
     for name in LIBRARIES:
         try:
             found.append((name, version(name)))
@@ -252,7 +254,7 @@ def _versions() -> tuple[tuple[str, str], ...]:
 
 
 def versions() -> dict[str, str]:
-    """Return the version of every library that takes part in the numbers."""
+    """Return the version of every library that takes part in the numbers, and of the contract."""
     return dict(_versions())
 
 
@@ -268,14 +270,7 @@ def differences(recipe: Recipe, editor: Editor) -> tuple[str, ...]:
     for name, was in recipe.versions.items():
         if current.get(name) != was:
             found.append(f"{name}: it was {was}, and is {current.get(name) or 'not there'}")
-    live = {
-        record.name: f"{record.distribution} {record.version}"
-        for record in editor.registry.records
-        if record.state == "live"
-    }
-    for name, was in recipe.used.items():
-        if live.get(name) != was:
-            found.append(f"plugin {name}: it was {was}, and is {live.get(name) or 'not there'}")
+    found += plugin_differences(recipe, editor.registry)
     return (*found, *recipe.notes)
 
 

@@ -14,12 +14,13 @@ import attrs
 
 from refhooks._names import did_you_mean, listed
 from refhooks._opened import Handed
-from refhooks._pictures import FORMATS, load_picture
+from refhooks._pictures import load_picture
 from refhooks._plan import make_plan
 from refhooks._recipe import Recipe, RecipeFile, RecipePicture
 from refhooks._recipe_file import load_recipe
 from refhooks._recipe_make import Materials
-from refhooks._recipe_write import file_hash, mask_hash, rgb_hash
+from refhooks._recipe_needs import needing, plugin_differences
+from refhooks._recipe_write import hash_of, rgb_hash
 from refhooks._request import Request, make_request
 from refhooks._run import exclusive, run_plan
 from refhooks._strategy import Reference, Stage, Strategy
@@ -39,7 +40,6 @@ SETTINGS = (
     "strength", "method", "denoise", "steps", "seed", "cfg", "height", "width", "prompt",
     "negative_prompt",
 )  # fmt: skip
-MAX_FILE = 2**32
 
 
 @attrs.frozen
@@ -66,10 +66,15 @@ def replay(
     for note in found.notes:
         _warn(note)
     with exclusive(editor.family):
-        result = run_plan(editor, request, make_plan(editor, request))
+        with needing(held, editor.registry):
+            plan = make_plan(editor, request)
+        result = run_plan(editor, request, plan)
     number = 0 if settings else held.picture
     if not settings and not found.notes:
         _tell_differences(held, result, number, editor)
+    else:  # another picture is meant, so there is none to compare it with
+        for line in plugin_differences(held, editor.registry):
+            _warn(line)
     return _only(result, number, folder)
 
 
@@ -94,7 +99,8 @@ def _checked(
     if recipe.lost:
         raise InputError(f"this edit cannot be replayed: {'; '.join(recipe.lost)}")
     _check_settings(settings)
-    return _request(_edit(recipe, found, registry), settings, callback)
+    with needing(recipe, registry):
+        return _request(_edit(recipe, found, registry), settings, callback)
 
 
 def _only(result: EditResult, number: int, keep: Any) -> EditResult:
@@ -358,26 +364,6 @@ class _Finder:
         if (path, kind) not in self._hashes:
             self._hashes[path, kind] = hash_of(path, kind)
         return self._hashes[path, kind]
-
-
-def hash_of(path: Path, kind: str) -> str:
-    """Return the hash of a file as a ``reference``, a ``mask`` or a ``file``; empty: it is none."""
-    from PIL import Image  # noqa: PLC0415  importing refhooks needs no PIL
-
-    try:
-        if not path.is_file() or path.stat().st_size > MAX_FILE:
-            return ""
-        if kind == "file":
-            return file_hash(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RefhooksWarning)
-            picture = load_picture(path)
-        if kind == "reference":
-            return rgb_hash(picture)
-        with Image.open(path, formats=FORMATS) as opened:
-            return mask_hash(opened)
-    except (InputError, OSError, ValueError):
-        return ""
 
 
 def _missing(name: str, label: str) -> InputError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,11 @@ import numpy as np
 from PIL import Image
 
 from refhooks._opened import Handed
-from refhooks._pictures import FORMATS
+from refhooks._pictures import FORMATS, load_picture
 from refhooks._recipe import RecipeFile, is_name
 from refhooks._strategy import method_name
 from refhooks._write import Writer
-from refhooks.errors import StrategyError
+from refhooks.errors import InputError, RefhooksWarning, StrategyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from refhooks._mask import Mask, MaskShape
     from refhooks._plan import Plan
     from refhooks._strategy import Strategy
+
+MAX_FILE = 2**32
 
 
 def rgb_hash(picture: Image.Image) -> str:
@@ -47,6 +50,24 @@ def file_hash(path: Path) -> str:
     """Return the hash of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_of(path: Path, kind: str) -> str:
+    """Return the hash of a file as a ``reference``, a ``mask`` or a ``file``; empty: it is none."""
+    try:
+        if not path.is_file() or path.stat().st_size > MAX_FILE:
+            return ""
+        if kind == "file":
+            return file_hash(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RefhooksWarning)
+            picture = load_picture(path)
+        if kind == "reference":
+            return rgb_hash(picture)
+        with Image.open(path, formats=FORMATS) as opened:
+            return mask_hash(opened)
+    except (InputError, OSError, ValueError):
+        return ""
 
 
 @attrs.frozen(eq=False)
@@ -86,10 +107,9 @@ class RecipeWriter(Writer):
 
     def use(self, kind: str, name: str) -> None:
         """Note that the plugin that registers a name took part."""
-        owner = self.registry.owner(kind, name)
-        for record in self.registry.records:
-            if record.name == owner:
-                self.used[record.name] = f"{record.distribution} {record.version}"
+        record = self.registry.record(self.registry.owner(kind, name))
+        if record is not None:
+            self.used[record.name] = record.origin
 
     def _use_short(self, strength: Any) -> None:
         if isinstance(strength, str):

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import functools
 import os
-import re
-import warnings
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from refhooks._names import did_you_mean, listed
-from refhooks.errors import InputError, PluginError, RefhooksWarning, UnknownNameError
+from refhooks._record import (
+    ALLOW,
+    BLOCK,
+    PluginRecord,
+    distribution,
+    refused,
+    split,
+    warn_of_unknown,
+)
+from refhooks.errors import InputError, PluginError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,31 +31,11 @@ if TYPE_CHECKING:
     from refhooks._schedule import Schedule, Switch
 
 GROUP = "refhooks"
-ALLOW = "REFHOOKS_PLUGINS"
-BLOCK = "REFHOOKS_BLOCK"
+_STEERING = {
+    "method": "methods", "plugin": "plugins", "schedule": "schedules", "switch": "switches",
+}  # fmt: skip
 
 __all__ = ["PluginRecord", "Registry", "load_registry"]
-
-
-@attrs.frozen
-class PluginRecord:
-    """One installed plugin, loaded or not.
-
-    Attributes:
-        name: Name of its entry point.
-        distribution: Normalised name of the distribution that brings it.
-        version: Version of that distribution.
-        state: ``live``, ``blocked`` (by the environment) or ``broken``.
-        reason: Why it is not live; empty if it is.
-        registers: What it registers, such as ``method inject``.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    state: Literal["live", "blocked", "broken"]
-    reason: str = ""
-    registers: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -218,6 +205,23 @@ class Registry:
         """Return the plugin that registers a name, such as ``("method", "inject")``."""
         return self._owners.get((kind, name))
 
+    def record(self, plugin: str | None) -> PluginRecord | None:
+        """Return the record of a plugin by its name."""
+        return next((record for record in self.records if record.name == plugin), None)
+
+    def origin(self, kind: str, made: Any) -> str:
+        """Return what messages put after a name: `` [distribution version]``, where it is known.
+
+        Args:
+            kind: ``method``, ``plugin``, ``schedule`` or ``switch``.
+            made: A value of a registered class; of any other nothing is known.
+        """
+        name, known = getattr(made, "name", ""), _STEERING[kind]
+        if getattr(self, known).get(name) is not type(made):
+            return ""
+        record = self.record(self.owner(kind, name))
+        return f" [{record.origin}]" if record is not None and record.origin else ""
+
     def claim(self, plugin: str, names: Sequence[tuple[str, str]]) -> None:
         """Note which plugin registers these (kind, name) pairs.
 
@@ -228,7 +232,9 @@ class Registry:
             twice = (kind, name) in names[:place]
             owner = plugin if twice else self._owners.get((kind, name))
             if owner is not None:
-                raise PluginError(f"{kind} {name!r} is already registered by plugin {owner!r}")
+                raise PluginError(
+                    f"{kind} {name!r} is already registered by plugin {owner!r}; it needs another"
+                )
         self._owners.update(dict.fromkeys(names, plugin))
 
     def unknown(self, kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
@@ -283,24 +289,24 @@ def load_registry() -> Registry:
 @functools.cache
 def _load(allow: str | None, block: str | None) -> Registry:
     points = sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
-    allowed, blocked = _split(allow), _split(block)
-    _warn_of_unknown(points, {ALLOW: allowed, BLOCK: blocked})
+    allowed, blocked = split(allow), split(block)
+    warn_of_unknown(points, {ALLOW: allowed, BLOCK: blocked})
     registry = Registry(records=(), methods={}, families={}, models={})
     records = [
-        _load_one(point, registry, _refused(point, allow, allowed, blocked)) for point in points
+        _load_one(point, registry, refused(point, allow, allowed, blocked)) for point in points
     ]
     return attrs.evolve(registry, records=tuple(records))
 
 
-def _load_one(point: EntryPoint, registry: Registry, refused: str) -> PluginRecord:
+def _load_one(point: EntryPoint, registry: Registry, why_not: str) -> PluginRecord:
     record = PluginRecord(
         name=point.name,
-        distribution=_distribution(point),
+        distribution=distribution(point),
         version=point.dist.version if point.dist else "",
-        state="blocked" if refused else "live",
-        reason=refused,
+        state="blocked" if why_not else "live",
+        reason=why_not,
     )
-    if refused:
+    if why_not:
         return record
     try:
         registers = _register(point.load(), point.name, registry)
@@ -353,43 +359,3 @@ def _checked(kind: str, classes: Sequence[type[Any]], call: str) -> Sequence[typ
         if not named or not hasattr(cls, call.partition("(")[0]):
             raise PluginError(f"{cls!r} is not a {kind}: it needs a name and {call}")
     return classes
-
-
-def _split(names: str | None) -> tuple[str, ...]:
-    return tuple(_normalise(name) for name in (names or "").split(",") if name.strip())
-
-
-def _normalise(name: str) -> str:
-    """PEP 503: what distribution names are compared by."""
-    return re.sub(r"[-_.]+", "-", name.strip()).lower()
-
-
-def _distribution(point: EntryPoint) -> str:
-    return _normalise(point.dist.name) if point.dist else ""
-
-
-def _keys(point: EntryPoint) -> tuple[str, str]:
-    return _normalise(point.name), _distribution(point)
-
-
-def _refused(
-    point: EntryPoint, allow: str | None, allowed: Sequence[str], blocked: Sequence[str]
-) -> str:
-    if any(key in blocked for key in _keys(point)):
-        return f"blocked by {BLOCK}"
-    if allow is not None and not any(key in allowed for key in _keys(point)):
-        return f"not in {ALLOW}"
-    return ""
-
-
-def _warn_of_unknown(points: Sequence[EntryPoint], named: dict[str, tuple[str, ...]]) -> None:
-    known = sorted({key for point in points for key in _keys(point) if key})
-    for variable, names in named.items():
-        for name in names:
-            if name not in known:
-                warnings.warn(
-                    f"{variable} names {name!r}, which is no installed plugin or distribution."
-                    f"{did_you_mean(name, known)}",
-                    RefhooksWarning,
-                    stacklevel=4,
-                )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from refhooks._advice import Advice
     from refhooks._before import Before
+    from refhooks._outlook import Drift
     from refhooks._recipe import Recipe
     from refhooks._recipe_file import Insides
     from refhooks._recipe_make import Materials
@@ -42,6 +43,10 @@ class EditResult:
         attention_share: How much of the target's attention each group of keys got,
             ``[N,blocks,1+references]``, means over queries, heads and batch in the branch ``cond``:
             first text and target together, then each reference. ``None`` unless recorded.
+        attention_shares: The same for each picture, ``[N,blocks,1+references,B]``; ``None`` also
+            where the family cannot tell them apart.
+        drift: How far reused keys and values had moved, each time they were stored anew; empty
+            where none were reused or nothing was measured.
         retouched: Whether a plugin, such as an edit mask, could change the pictures after they were
             decoded: then ``latents`` do not hold what the pictures show.
         before: What the pictures are compared with; ``None`` without a source.
@@ -54,6 +59,8 @@ class EditResult:
     timetable: Timetable = attrs.field(repr=False)
     seeds: tuple[int, ...]
     attention_share: Tensor | None = attrs.field(default=None, repr=False)
+    attention_shares: Tensor | None = attrs.field(default=None, repr=False)
+    drift: tuple[Drift, ...] = attrs.field(default=(), repr=False)
     retouched: bool = attrs.field(default=False, repr=False)
     before: Before | None = attrs.field(default=None, repr=False)
     recipes: tuple[Recipe, ...] = attrs.field(default=(), repr=False)

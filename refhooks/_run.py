@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 
+from refhooks._attribution import naming_warnings
 from refhooks._before import remember
 from refhooks._bind import bind_hooks, bind_source
 from refhooks._pictures import as_pil
@@ -30,11 +32,13 @@ if TYPE_CHECKING:
     from refhooks._editor import Editor
     from refhooks._family import Family, FamilyRun, Size
     from refhooks._hooks import Hooks
+    from refhooks._outlook import Drift
     from refhooks._plan import Plan
     from refhooks._request import Callback, Request
     from refhooks._source import Source
     from refhooks._timetable import Timetable
 
+LOG = logging.getLogger("refhooks")
 _locks: weakref.WeakKeyDictionary[torch.nn.Module, threading.Lock] = weakref.WeakKeyDictionary()
 _locks_guard = threading.Lock()
 
@@ -47,6 +51,7 @@ class Run:
         family: The family's state of this run.
         start: The latents before the first step, ``[B,T,C]``.
         hooks: The chains of the bound plugins.
+        drifts: What was measured so far of reused keys and values.
         scheduler: A private copy.
         timetable: The plan.
         timesteps: The scheduler's timesteps ``[N]``, on the device of the run.
@@ -57,6 +62,7 @@ class Run:
     family: FamilyRun
     start: Tensor
     hooks: Hooks
+    drifts: list[Drift]
     scheduler: Any
     timetable: Timetable
     timesteps: Tensor
@@ -104,10 +110,13 @@ def run_edit(editor: Editor, request: Request) -> EditResult:
 
 def run_plan(editor: Editor, request: Request, plan: Plan) -> EditResult:
     """Run a planned edit; raises as :func:`run_edit`."""
+    for remark in plan.timetable.remarks:
+        LOG.info(remark)
     with _memory_explained(editor, request), torch.no_grad():
         with _bind(editor, request, plan) as run:
             latents, pictures = denoise(run)
             recorded = run.family.recorded()
+        by_picture = recorded if recorded is not None and recorded.ndim == 4 else None
         images = as_pil(pictures)
         recipes, materials = make_recipes(editor, request, plan, images)
         return EditResult(
@@ -115,7 +124,9 @@ def run_plan(editor: Editor, request: Request, plan: Plan) -> EditResult:
             latents=latents,
             timetable=run.timetable,
             seeds=request.batch_seeds,
-            attention_share=recorded,
+            attention_share=recorded if by_picture is None else by_picture.mean(dim=-1),
+            attention_shares=by_picture,
+            drift=tuple(run.drifts),
             retouched=run.hooks.retouches,
             before=remember(editor.registry, request, plan),
             recipes=recipes,
@@ -127,6 +138,7 @@ def run_plan(editor: Editor, request: Request, plan: Plan) -> EditResult:
 def _bind(editor: Editor, request: Request, plan: Plan) -> Iterator[Run]:
     family = editor.family
     with contextlib.ExitStack() as stack:
+        stack.enter_context(naming_warnings())
         opened = family.open(
             prompts=request.prompts,
             guidance=plan.guidance,
@@ -139,7 +151,9 @@ def _bind(editor: Editor, request: Request, plan: Plan) -> Iterator[Run]:
         )
         stack.callback(opened.close)
         source = bind_source(opened, plan)
-        hooks = bind_hooks(editor, opened, plan, source, eager=request.eager)
+        drifts: list[Drift] = []
+        hooks = bind_hooks(editor, opened, plan, source, drifts.append, eager=request.eager)
+        stack.callback(hooks.close)
         opened.prepare(attention=hooks.edits_attention, record=request.record_attention)
         bar = stack.enter_context(editor.pipe.progress_bar(total=len(plan.timetable.steps)))
         bar.set_description(f"seed {request.seeds[0]}")
@@ -147,6 +161,7 @@ def _bind(editor: Editor, request: Request, plan: Plan) -> Iterator[Run]:
             family=opened,
             start=opened.noise if plan.from_noise else _noised(opened, plan, source),
             hooks=hooks,
+            drifts=drifts,
             scheduler=plan.scheduler,
             timetable=plan.timetable,
             timesteps=plan.timesteps,

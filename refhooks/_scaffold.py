@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 __all__ = ["HOOKS", "KINDS", "new_plugin"]
 
-KINDS = ("method", "schedule", "switch", "mask")
+KINDS = ("method", "schedule", "switch", "mask", "family")
 HOOKS = ("conditioning", "step", "attention")
 USES = {
     "method": 'refhooks edit photo.png "make it night" --method $name --strength 0.7 -o night.png',
     "schedule": "python -c \"import refhooks; print(refhooks.schedule('$name'))\"",
     "switch": "python -c \"import refhooks; print(refhooks.switch('$name'))\"",
     "mask": "python -c \"import refhooks; print(refhooks.mask(shape='$name', share=0.5))\"",
+    "family": 'refhooks edit photo.png "make it night" --model OWNER/MODEL -o night.png',
 }
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -36,7 +37,7 @@ def new_plugin(
 
     Args:
         name: Of the distribution, the plugin and what it registers: lower case, with hyphens.
-        kind: ``method``, ``schedule``, ``switch`` or ``mask``.
+        kind: ``method``, ``schedule``, ``switch``, ``mask`` or ``family``.
         hook: For a method, the run hook that it steers by.
         folder: Where the new folder is made.
 
@@ -55,15 +56,24 @@ def new_plugin(
         "module": module,
         "cls": "".join(part.capitalize() for part in name.split("-")),
     }
+    values["run"] = f"{values['cls']}Run"
     values["use"] = Template(USES[kind]).substitute(values)
-    body = f"{kind}-{hook}" if kind == "method" else kind
-    files = {
-        "pyproject.toml": "pyproject",
-        "README.md": "readme",
-        f"{module}.py": body,
-        f"tests/test_{module}.py": "test",
-    }
+    files = _files(kind, hook, module)
+    modules = [path for path in files if path.endswith(".py") and "/" not in path]
+    values["modules"] = ", ".join(f'"{path}"' for path in modules)
     return tuple(_write(root / path, template, values) for path, template in files.items())
+
+
+def _files(kind: str, hook: str, module: str) -> dict[str, str]:
+    """The template of each file."""
+    family = kind == "family"
+    return {
+        "pyproject.toml": "pyproject",
+        "README.md": "readme-family" if family else "readme",
+        f"{module}.py": f"{kind}-{hook}" if kind == "method" else kind,
+        f"tests/test_{module}.py": "family-test" if family else "test",
+        **({f"{module}_tiny.py": "family-tiny"} if family else {}),
+    }
 
 
 def _check(name: str, kind: str, hook: str) -> None:

@@ -34,9 +34,11 @@ class Timetable:
 
     Attributes:
         steps: One entry a step.
+        remarks: What the methods have to say of the plan, a line each.
     """
 
     steps: tuple[Planned, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def sigmas(self) -> tuple[float, ...]:
@@ -71,7 +73,11 @@ class Timetable:
         return heads, list(zip(*[cells for _, cells in columns], strict=True))
 
     def notes(self) -> list[str]:
-        """Return a line for each reference whose area or tokens are the same at every step."""
+        """Return what the table does not show, in lines.
+
+        For each reference, its area and tokens where they are the same at every step; then what the
+        methods remarked.
+        """
         notes = []
         for number, rows in enumerate(self._columns(), 1):
             same = [
@@ -81,7 +87,7 @@ class Timetable:
             ]
             if same:
                 notes.append(f"reference {number}, at every step: {', '.join(same)}")
-        return notes
+        return [*notes, *self.remarks]
 
     def _columns(self) -> list[tuple[Row, ...]]:
         """The rows of each reference."""
@@ -97,7 +103,8 @@ class Timetable:
                     "rows": [{**attrs.asdict(row), "band": row.band} for row in planned.rows],
                 }
                 for planned in self.steps
-            ]
+            ],
+            "remarks": list(self.remarks),
         }
 
     def to_json(self) -> str:
@@ -134,7 +141,7 @@ class Timetable:
 def _told(rows: tuple[Row, ...]) -> dict[str, list[str]]:
     """What is known of a reference at every step, beside its method and strength."""
     areas = [_share(row.area) for row in rows if row.area is not None]
-    tokens = [str(row.tokens) for row in rows if row.tokens is not None]
+    tokens = ["reused" if row.reused else str(row.tokens) for row in rows if row.tokens is not None]
     told = {"area": areas, "tokens": tokens}
     return {name: values for name, values in told.items() if len(values) == len(rows)}
 

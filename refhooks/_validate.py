@@ -76,7 +76,10 @@ def check_implementations(plugin: object, label: str, specs: type, others: type)
         )
     for name, member in candidates:
         if name in misplaced:
-            raise PluginError(f"{label}: {name} is a {_kind(others)}, not a {_kind(specs)}")
+            raise PluginError(
+                f"{label}: {name} is a {_kind(others)}, not a {_kind(specs)}; it belongs"
+                f" {_place(others)}"
+            )
         if name not in known:
             raise PluginError(
                 f"{label}: there is no hook {name}.{did_you_mean(name, known)}"
@@ -131,3 +134,8 @@ def _check_parameters(function: Any, label: str, expected: tuple[str, ...]) -> N
 
 def _kind(specs: type) -> str:
     return "registration hook" if specs.__name__ == "Registration" else "run hook"
+
+
+def _place(specs: type) -> str:
+    registers = specs.__name__ == "Registration"
+    return "in the plugin's module" if registers else "on the object that bind returns"

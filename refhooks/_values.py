@@ -68,6 +68,8 @@ class Row:
             mask, and in a plan that knows no picture.
         tokens: Tokens of the reference that the model is given; ``None`` in a plan that knows no
             model or picture.
+        reused: Whether the reference's keys and values are those of an earlier step; it then gives
+            no tokens.
     """
 
     reference: int
@@ -77,6 +79,7 @@ class Row:
     masks: tuple[float, ...] = ()
     area: float | None = None
     tokens: int | None = None
+    reused: bool = False
 
     @property
     def band(self) -> str:
@@ -223,17 +226,20 @@ class KeyValues:
     Attributes:
         keys: ``[blocks,B,R,H,D]``, as attention uses them (after norm and rotary embedding).
         values: ``[blocks,B,R,H,D]``.
+        drift: ``[blocks,B,2]``, float32, or ``None``. Filled when the buffers are stored to: how
+            far the new keys, and the new values, are from what was there, ``‖new − old‖ / ‖new‖``.
     """
 
     keys: Tensor
     values: Tensor
+    drift: Tensor | None = None
 
 
 @attrs.frozen(eq=False)
 class AttentionEdit:
     """A change to how one group of keys is attended.
 
-    Edits of several plugins to one group combine: weights multiply, key scales multiply,
+    Edits of several plugins to one group combine: weights, key scales and value scales multiply,
     ``separate`` holds if any asks for it.
 
     Attributes:
@@ -249,6 +255,8 @@ class AttentionEdit:
         store: Buffers to fill with the group's keys and values.
         load: Buffers to read instead of the group's own keys and values; the group's slot may then
             be empty.
+        value_scale: Factor on the group's values, as ``key_scale``: it changes what is read from
+            the group, and not how much it is attended. Stored values are without it.
     """
 
     group: int | str
@@ -257,3 +265,4 @@ class AttentionEdit:
     separate: bool = False
     store: KeyValues | None = None
     load: KeyValues | None = None
+    value_scale: Tensor | None = None

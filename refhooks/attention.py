@@ -40,6 +40,7 @@ class GroupEdit:
         separate: Whether the group has a softmax of its own.
         store: Buffers to fill.
         load: Buffers to read instead.
+        value_scale: As ``key_scale``, for the values.
     """
 
     group: int | str
@@ -48,6 +49,7 @@ class GroupEdit:
     separate: bool
     store: tuple[KeyValues, ...]
     load: KeyValues | None
+    value_scale: Tensor | None = None
 
 
 class KeyGroup(NamedTuple):
@@ -91,23 +93,29 @@ def _combine_group(group: int | str, edits: Sequence[AttentionEdit], layout: Lay
     if len(loads) > 1:
         raise PluginError(f"two plugins load keys and values for group {group!r}; only one may")
     weight: Tensor | None = None
-    key_scale: Tensor | None = None
     for edit in edits:
         if edit.weight is not None:
             spread = _spread(edit.weight, group, layout)
             weight = spread if weight is None else weight * spread
-        if edit.key_scale is not None:
-            scale = torch.atleast_1d(edit.key_scale)
-            scale = scale if scale.ndim == 2 else scale.unsqueeze(0)
-            key_scale = scale if key_scale is None else key_scale * scale
     return GroupEdit(
         group=group,
         weight=weight,
-        key_scale=key_scale,
+        key_scale=_product([edit.key_scale for edit in edits]),
         separate=any(edit.separate for edit in edits),
         store=tuple(edit.store for edit in edits if edit.store is not None),
         load=loads[0] if loads else None,
+        value_scale=_product([edit.value_scale for edit in edits]),
     )
+
+
+def _product(scales: Sequence[Tensor | None]) -> Tensor | None:
+    """Return the product of scales, ``[1 or blocks,1 or D]``; ``None`` if there is none."""
+    product: Tensor | None = None
+    for scale in scales:
+        if scale is not None:
+            spread = torch.atleast_2d(scale)
+            product = spread if product is None else product * spread
+    return product
 
 
 def _spread(weight: Tensor, group: int | str, layout: Layout) -> Tensor:
@@ -142,25 +150,46 @@ def merged_attention(query: Tensor, groups: Sequence[KeyGroup]) -> Tensor:
     query = query.transpose(1, 2)  # [B,H,L,D]
     parts = [(_log_weight(group), attend(query, group)) for group in groups]
     logits = torch.stack([lse + log_weight for log_weight, (_, lse) in parts])  # [G,B,H,L]
-    out = torch.zeros_like(query)
-    for group, alpha, (_, (part, _)) in zip(groups, _normalised(logits), parts, strict=True):
-        factor = alpha.unsqueeze(-1).to(query.dtype)  # [B,H,L,1]
+    out = _mixed(_normalised(logits), [part for _, (part, _) in parts])
+    for group, (_, (part, _)) in zip(groups, parts, strict=True):
         if group.separate:
-            factor = factor + _factor(group, query)
-        out = out + factor * part
+            out = out + _factor(group, query) * part
     return out.transpose(1, 2)
 
 
-def shares(query: Tensor, groups: Sequence[KeyGroup]) -> Tensor:
+def _mixed(fractions: Tensor, parts: Sequence[Tensor]) -> Tensor:
+    """``Σ fraction·part``: one pass over memory for each part after the first.
+
+    It is done in the first part's place: on a CPU, memory that is new costs more than the mixing.
+
+    Args:
+        fractions: ``[G,B,H,L]``; they sum to 1.
+        parts: ``[B,H,L,D]`` each; the first is written over unless it needs a gradient.
+    """
+    out, so_far = parts[0], fractions[0]
+    mix = torch.lerp if out.requires_grad else torch.Tensor.lerp_
+    for fraction, part in zip(fractions[1:], parts[1:], strict=True):
+        so_far = so_far + fraction
+        weight = (fraction / so_far).nan_to_num(0.0)  # 0 / 0 where no group so far is attended
+        out = mix(out, part, weight.unsqueeze(-1).to(out.dtype))
+    return out
+
+
+def shares(query: Tensor, groups: Sequence[KeyGroup], *, each: bool = False) -> Tensor:
     """Return how much of the attention each group gets, ``[G]``: means over queries, heads, batch.
 
     Separate groups count by their weight times their ``Z``, as if they shared the softmax.
+
+    Args:
+        query: ``[B,L,H,D]``.
+        groups: As for :func:`merged_attention`.
+        each: Whether every sample of the batch is told apart, ``[G,B]``.
     """
     query = query.transpose(1, 2)  # [B,H,L,D]
     logits = torch.stack(
         [attend(query, group)[1] + _log_weight(group._replace(separate=False)) for group in groups]
     )
-    return _normalised(logits).mean(dim=(1, 2, 3))
+    return _normalised(logits).mean(dim=(2, 3) if each else (1, 2, 3))
 
 
 def _normalised(logits: Tensor) -> Tensor:
@@ -201,8 +230,11 @@ def attend(query: Tensor, group: KeyGroup) -> tuple[Tensor, Tensor]:
         The output ``[B,H,L,D]`` and the log-sum-exp of the scaled logits ``[B,H,L]``, in float32
         (float64 for float64).
     """
-    keys, values = group.keys.transpose(1, 2), group.values.transpose(1, 2)  # [B,H,K,D]
+    # Under autocast they come in several types, and the kernels take one.
+    keys, values = (it.transpose(1, 2).to(query.dtype) for it in (group.keys, group.values))
     bias = None if group.mask is None else _bias(group.mask, query.dtype)
+    if torch.is_grad_enabled() and any(x.requires_grad for x in (query, keys, values)):
+        return _attend_plain(query, keys, values, bias)  # the kernels' log-sum-exp has no gradient
     if query.device.type == "cpu":
         out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(  # noqa: SLF001
             query, keys, values, attn_mask=bias

@@ -9,7 +9,7 @@ import attrs
 from refhooks._names import did_you_mean, listed
 from refhooks._numbers import is_list
 from refhooks._opened import Opened
-from refhooks._plan import make_plan
+from refhooks._plan import make_plan, with_outlook
 from refhooks._request import MAX_SEED, make_request, whole
 from refhooks._run import exclusive, run_plan
 from refhooks._strategy import Reference
@@ -103,7 +103,8 @@ def edit_batch(
         plans = [_planned(editor, *numbered) for numbered in enumerate(requests, 1)]
         for number, plan in enumerate(plans[1:], 2):
             _check_same(plans[0], plan, number)
-        return run_plan(editor, _joined(requests), _merged(plans))
+        joined, merged = _joined(requests), _merged(plans)
+        return run_plan(editor, joined, with_outlook(editor, joined, merged))
 
 
 def _check_options(options: Options) -> None:

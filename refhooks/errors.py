@@ -12,7 +12,7 @@ RefhooksError
 └── OutOfMemoryError (MemoryError)   the device is full; the message says what to lower
 
 An exception raised inside a plugin is none of these: it keeps its type and traceback, and carries a
-note that names the plugin, the hook, the step and the reference.
+note that names the plugin, its distribution, the hook, the step and the reference.
 """
 
 from __future__ import annotations

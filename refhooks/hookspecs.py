@@ -226,8 +226,8 @@ class RunHooks:
             filled slots stand in the sequence of ``L`` tokens.
         May change: nothing; the edits are what is returned.
         Returns: Edits of groups that are there, ``[]`` or ``None``: none.
-        Combines: All are collected; those of one group multiply their weights and key scales. Two
-            that ``load`` for one group are an error.
+        Combines: All are collected; those of one group multiply their weights, key scales and value
+            scales. Two that ``load`` for one group are an error.
         Added: 0.1.
         """
         raise NotImplementedError

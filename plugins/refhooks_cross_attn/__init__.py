@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import attrs
 from attrs import validators
 
-from refhooks import AttentionEdit, Context, InputError, Inputs, Tokens, hookimpl
+from refhooks import AttentionEdit, Branch, Context, InputError, Inputs, Layout, Tokens, hookimpl
+from refhooks_cross_attn import _memory, _outlook, _reuse
 
 if TYPE_CHECKING:
-    from refhooks import BoundReference, Method, RunInfo
+    from refhooks import BoundReference, Method, Outlook, PlannedStage, RunInfo
 
 __all__ = ["CrossAttn"]
 
@@ -33,6 +35,12 @@ def _is_weight(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 2
 
 
+def _above_zero(_: object, field: attrs.Attribute[Any], value: Any) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (number and 0.0 < value < math.inf):
+        raise ValueError(f"{field.name} must be a number above 0, got {value!r}")
+
+
 @attrs.frozen
 class CrossAttn:
     """Native tokens whose keys compete with the target's by ``strength``.
@@ -46,6 +54,11 @@ class CrossAttn:
     text's positions as soon as its strength is above 0, so for such a one the way from 0 starts
     with a step.
 
+    With ``reuse`` the reference's keys and values of some steps are kept and read at the others,
+    where the model is given none of its tokens; strength acts at those as well. That is exact for
+    families whose references neither see the target nor depend on the noise level, and an
+    approximation for all others.
+
     Attributes:
         gain: ``bias``: logit + log s. ``keys``: the keys are multiplied by s, after QK norm.
         softmax: ``joint``: as trained. ``separate``: the reference has a softmax of its own, and s
@@ -53,6 +66,14 @@ class CrossAttn:
             strength equals the stock pipeline then.
         layers: Blocks in which the reference is attended: a range such as ``10-20`` (0-based, ends
             included), or one factor for each block. Outside it is not attended. ``None``: all.
+        reuse: ``never``; ``once``: the first step of the stage at which the reference acts stores,
+            all others read; ``every N``: stored anew N steps of the run later, or at the next step
+            that has a strength above 0. A step at which the reference's masks hold differently
+            stores as well.
+        drift_limit: With ``every N``: relative L2 drift of keys and values above which the next
+            interval is shortened, in proportion. It makes the device wait once a refresh.
+        measure_drift: Whether drift is measured at each refresh; ``EditResult.drift`` has it.
+        memory_limit: GiB that the kept keys and values may take; more is an error.
     """
 
     name: ClassVar[str] = "cross_attn"
@@ -64,14 +85,58 @@ class CrossAttn:
         default="joint", validator=validators.in_(("joint", "separate"))
     )
     layers: str | tuple[float, ...] | None = attrs.field(default=None, converter=_layers)
+    reuse: str = attrs.field(default="never")
+    drift_limit: float | None = attrs.field(default=None, validator=_above_zero)
+    measure_drift: bool = attrs.field(default=True, validator=validators.instance_of(bool))
+    memory_limit: float | None = attrs.field(default=None, validator=_above_zero)
+
+    @reuse.validator
+    def _known_reuse(self, _: object, value: str) -> None:
+        _reuse.interval(value)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse options that would do nothing."""
+        for name in ("drift_limit", "memory_limit"):
+            if self.reuse == "never" and getattr(self, name) is not None:
+                raise ValueError(f"{name} has no effect with reuse='never'; leave it out")
+        if self.drift_limit is not None and self.reuse == "once":
+            raise ValueError("drift_limit needs reuse='every N': 'once' never looks again")
+        if self.drift_limit is not None and not self.measure_drift:
+            raise ValueError("drift_limit needs measure_drift")
+
+    def outlook(self, planned: PlannedStage) -> Outlook:
+        """Return at which steps keys and values are reused, and what that takes.
+
+        Raises:
+            InputError: It takes more than ``memory_limit``.
+        """
+        every = _reuse.interval(self.reuse)
+        return _outlook.of(planned, every, self.drift_limit, self.memory_limit)
+
+    def exactly(self) -> CrossAttn:
+        """Return the same without reuse."""
+        return attrs.evolve(self, reuse="never", drift_limit=None, memory_limit=None)
 
     def bind(self, reference: BoundReference, run: RunInfo) -> object:
         """Return the object that fills the reference's slot and weighs its keys.
 
         Raises:
-            InputError: ``layers`` does not fit the model's number of blocks.
+            InputError: ``layers`` does not fit the model's number of blocks, or what is kept does
+                not fit ``memory_limit``.
+            OutOfMemoryError: What is kept does not fit the device.
         """
-        return _Bound(self, reference, self._factors(run.blocks))
+        factors = self._factors(run.blocks)
+        if self.reuse == "never":
+            return _Bound(self, reference, factors)
+        _memory.check_run(reference, run, self.memory_limit)
+        reuse = _reuse.Reuse(
+            _reuse.interval(self.reuse),
+            self.drift_limit,
+            measure=self.measure_drift,
+            reference=reference,
+            run=run,
+        )
+        return _Reusing(self, reference, factors, reuse)
 
     def _factors(self, blocks: int) -> tuple[float, ...] | None:
         """One factor for each block, or ``None``: 1 in all of them."""
@@ -97,7 +162,9 @@ class CrossAttn:
         return tuple(float(first <= block <= last) for block in range(blocks))
 
 
-class _Bound:
+class _Weighing:
+    """How the reference is attended at a step."""
+
     def __init__(
         self, method: CrossAttn, reference: BoundReference, factors: tuple[float, ...] | None
     ) -> None:
@@ -107,21 +174,58 @@ class _Bound:
         self._one = self._latents.new_ones(()).float()
         self._factors = self._one if factors is None else self._one.new_tensor(factors)  # [blocks]
 
-    @hookimpl
-    def refhooks_conditioning(self, inputs: Inputs) -> Inputs:
+    def filled(self, inputs: Inputs) -> Inputs:
         return inputs.fill(self._slot, Tokens(self._latents))
 
-    @hookimpl
-    def refhooks_attention(self, ctx: Context) -> list[AttentionEdit] | None:
+    def weighed(self, ctx: Context) -> AttentionEdit | None:
         strength = ctx.rows[self._slot].strength
         separate = self._method.softmax == "separate"
         if strength == 1.0 and not separate and self._factors.ndim == 0:
             return None
         scaled = self._factors * strength
         if self._method.gain == "bias":
-            return [AttentionEdit(self._slot, weight=scaled, separate=separate)]
+            return AttentionEdit(self._slot, weight=scaled, separate=separate)
         keys = self._one * strength
-        return [AttentionEdit(self._slot, self._factors, key_scale=keys, separate=separate)]
+        return AttentionEdit(self._slot, self._factors, key_scale=keys, separate=separate)
+
+
+class _Bound(_Weighing):
+    @hookimpl
+    def refhooks_conditioning(self, inputs: Inputs) -> Inputs:
+        return self.filled(inputs)
+
+    @hookimpl
+    def refhooks_attention(self, ctx: Context) -> list[AttentionEdit] | None:
+        edit = self.weighed(ctx)
+        return None if edit is None else [edit]
+
+
+class _Reusing(_Weighing):
+    def __init__(
+        self,
+        method: CrossAttn,
+        reference: BoundReference,
+        factors: tuple[float, ...] | None,
+        reuse: _reuse.Reuse,
+    ) -> None:
+        super().__init__(method, reference, factors)
+        self._reuse = reuse
+
+    @hookimpl
+    def refhooks_conditioning(self, ctx: Context, branch: Branch, inputs: Inputs) -> Inputs | None:
+        if self._reuse.loads(ctx, branch):
+            return None  # the slot stays empty
+        return self.filled(inputs)
+
+    @hookimpl
+    def refhooks_attention(
+        self, ctx: Context, branch: Branch, layout: Layout
+    ) -> list[AttentionEdit] | None:
+        edit = self._reuse.edit(ctx, branch, layout, self.weighed(ctx))
+        return None if edit is None else [edit]
+
+    def close(self) -> None:
+        self._reuse.close()
 
 
 @hookimpl

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from refhooks import Branch, Context, Inputs, Tokens, hookimpl
+from refhooks import Branch, Context, Inputs, Outlook, Tokens, hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
-    from refhooks import BoundReference, Method, RunInfo
+    from refhooks import BoundReference, Method, PlannedStage, RunInfo
 
 __all__ = ["Guidance"]
 
@@ -31,6 +31,13 @@ class Guidance:
     """
 
     name: ClassVar[str] = "guidance"
+
+    def outlook(self, planned: PlannedStage) -> Outlook:
+        """Foresee one pass more, without the tokens, at steps where the strength is not 1."""
+        acting = planned.acting
+        return Outlook(
+            added=tuple((step, 0.0) for step in acting if planned.rows[step].strength != 1.0)
+        )
 
     def bind(self, reference: BoundReference, run: RunInfo) -> object:
         """Return the object that adds the branch and combines the predictions."""

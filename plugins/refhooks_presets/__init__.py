@@ -1,7 +1,8 @@
 """The guide's two tables of good starting points: a method, a strength, often a denoise.
 
-Each preset is a file in the folder ``presets``, in the form of presets of one's own. None of the
-numbers is measured: they are the middles of the guide's ranges, which stand beside them.
+Each preset is a file in the folder ``presets``, in the form of presets of one's own. The numbers
+are the middles of the guide's ranges, which stand beside them. Files whose names end in ``-tuned``
+are written by ``benchmarks/search.py``: what beats the plain model on a kind of edit.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from refhooks import Family, FamilyEntry, hookimpl
+from refhooks_qwen._shape import shape
 
 __all__: list[str] = []
 
@@ -23,6 +24,6 @@ def _edit_plus() -> type[Family]:
 def refhooks_families() -> list[FamilyEntry]:
     """Register the two families."""
     return [
-        FamilyEntry("qwen-image-edit", ("QwenImageEditPipeline",), _edit),
-        FamilyEntry("qwen-image-edit-plus", ("QwenImageEditPlusPipeline",), _edit_plus),
+        FamilyEntry("qwen-image-edit", ("QwenImageEditPipeline",), _edit, shape),
+        FamilyEntry("qwen-image-edit-plus", ("QwenImageEditPlusPipeline",), _edit_plus, shape),
     ]

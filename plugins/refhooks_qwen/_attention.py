@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import torch
-from diffusers.models.attention_dispatch import _AttentionBackendRegistry
+from diffusers.models.attention_dispatch import (
+    _AttentionBackendRegistry,
+    dispatch_attention_fn,
+)
 from diffusers.models.transformers.transformer_qwenimage import (
     QwenDoubleStreamAttnProcessor2_0,
     apply_rotary_emb_qwen,
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
+
+    from refhooks import KeyValues
 
 GRAPHS = 64
 _WITH_LSE = ("native", "_native_cudnn", "_native_efficient", "_native_flash", "_native_math")
@@ -38,7 +44,8 @@ class BlockGroup:
         key_scale: ``[1 or D]``, or ``None``: 1.
         separate: Whether it has a softmax of its own.
         load: Keys and values ``[B,R,H,D]`` to use instead.
-        store: Buffers ``[B,R,H,D]`` to fill.
+        store: Buffers ``[B,R,H,D]`` to fill, and ``[B,2]`` for how far they moved, or ``None``.
+        value_scale: ``[1 or D]``, or ``None``: 1.
     """
 
     place: int
@@ -47,7 +54,8 @@ class BlockGroup:
     key_scale: Tensor | None = None
     separate: bool = False
     load: tuple[Tensor, Tensor] | None = None
-    store: tuple[tuple[Tensor, Tensor], ...] = ()
+    store: tuple[tuple[Tensor, Tensor, Tensor | None], ...] = ()
+    value_scale: Tensor | None = None
 
 
 class Processors:
@@ -90,9 +98,9 @@ class Processors:
             processor.groups = _block_groups(extents, edits, block)
 
     def recorded(self, references: int) -> Tensor:
-        """Return the shares of the last forward pass, ``[blocks,1+references]``."""
-        found = torch.stack([processor.share for processor in self._ours])  # [blocks,groups]
-        table = found.new_zeros(found.shape[0], 1 + references)
+        """Return the shares of the last forward pass, ``[blocks,1+references,B]``."""
+        found = torch.stack([processor.share for processor in self._ours])  # [blocks,groups,B]
+        table = found.new_zeros(found.shape[0], 1 + references, found.shape[2])
         table[:, [group.place for group in self._ours[0].groups]] = found
         return table
 
@@ -147,9 +155,26 @@ class MergedProcessor:
             self.share = _target_shares(query, groups, target)
             if not self.edited:
                 return out
-        joint = merged_attention(query, groups).flatten(2, 3)  # [B,L,H·D]
+        joint = self._attend(query, groups).flatten(2, 3)  # [B,L,H·D]
         image = attn.to_out[0](joint[:, text:].contiguous())
         return attn.to_out[1](image), attn.to_add_out(joint[:, :text].contiguous())
+
+    def _attend(self, query: Tensor, groups: Sequence[KeyGroup]) -> Tensor:
+        """Attend, ``[B,L,H,D]``: as the stock processor does where no group has a weight."""
+        if any(group.weight is not None for group in groups):
+            return merged_attention(query, groups)
+        mask = groups[0].mask  # of text and target; the other groups have none
+        if mask is not None:
+            others = sum(group.keys.shape[1] for group in groups[1:])
+            mask = torch.nn.functional.pad(mask, (0, others), value=True)[:, None, None, :]
+        attended: Tensor = dispatch_attention_fn(
+            query,
+            torch.cat([group.keys for group in groups], dim=1),
+            torch.cat([group.values for group in groups], dim=1),
+            attn_mask=mask,
+            backend=self._attention_backend,
+        )
+        return attended.to(query.dtype)
 
 
 def _check(processors: Any) -> None:
@@ -163,7 +188,8 @@ def _check(processors: Any) -> None:
         if processor._parallel_config is not None:
             raise InputError(
                 "the transformer runs in parallel over several devices, where attention can be"
-                " neither edited nor recorded; use default or inject"
+                " neither edited nor recorded; use default, inject or concat, without region masks"
+                " on tokens"
             )
         backend = processor._attention_backend or _AttentionBackendRegistry.get_active_backend()[0]
     name = getattr(backend, "value", backend)
@@ -205,8 +231,14 @@ def _block_group(place: int, extent: Tensor, edit: GroupEdit | None, block: int)
         key_scale=_of_block(edit.key_scale, block),
         separate=edit.separate,
         load=None if edit.load is None else (edit.load.keys[block], edit.load.values[block]),
-        store=tuple((entry.keys[block], entry.values[block]) for entry in edit.store),
+        store=tuple(_stored_to(entry, block) for entry in edit.store),
+        value_scale=_of_block(edit.value_scale, block),
     )
+
+
+def _stored_to(entry: KeyValues, block: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    drift = None if entry.drift is None else entry.drift[block]
+    return entry.keys[block], entry.values[block], drift
 
 
 def _of_block(value: Tensor | None, block: int) -> Tensor | None:
@@ -258,11 +290,16 @@ def _key_group(
 ) -> KeyGroup:
     if group.load is not None:
         keys, values = group.load
-    for stored_keys, stored_values in group.store:
+    for stored_keys, stored_values, drift in group.store:
+        if drift is not None:
+            moved = (_moved(stored_keys, keys), _moved(stored_values, values))
+            drift.copy_(torch.stack(moved, dim=-1))  # [B,2]
         stored_keys.copy_(keys)
         stored_values.copy_(values)
     if group.key_scale is not None:
         keys = keys * group.key_scale.to(keys.dtype)
+    if group.value_scale is not None:
+        values = values * group.value_scale.to(values.dtype)
     mask = None
     if text_mask is not None and group.place == 0:
         rest = keys.shape[1] - text_mask.shape[1]
@@ -270,10 +307,17 @@ def _key_group(
     return KeyGroup(keys, values, group.weight, mask, group.separate, own)
 
 
+def _moved(old: Tensor, new: Tensor) -> Tensor:
+    """``‖new − old‖ / ‖new‖`` of each sample, ``[B]``, in float32."""
+    norm = functools.partial(torch.linalg.vector_norm, dim=(1, 2, 3), dtype=torch.float32)
+    moved: Tensor = norm(new - old) / norm(new).clamp_min(torch.finfo(torch.float32).tiny)
+    return moved
+
+
 def _target_shares(query: Tensor, groups: Sequence[KeyGroup], target: slice) -> Tensor:
-    """The shares of the target's queries, ``[groups]``."""
+    """The shares of the target's queries, ``[groups,B]``."""
     seen = [
         group._replace(weight=None if group.weight is None else group.weight[target])
         for group in groups
     ]
-    return shares(query[:, target], seen)
+    return shares(query[:, target], seen, each=True)

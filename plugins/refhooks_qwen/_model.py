@@ -17,6 +17,7 @@ from torch.nn.functional import linear
 from refhooks import InputError, Layout
 from refhooks_qwen import _positions
 from refhooks_qwen._attention import Processors
+from refhooks_qwen._join import Joiner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,8 @@ class ModelHooks:
         self._grid = grid
         self._grids = grids
         self._reach = max(_reach(entry) for entry in (grid, *grids))
+        self._processes = _even_processes(transformer)
+        self._joiner = Joiner()
         self._handles: dict[tuple[str, str], Any] = {}
         self._processors: Processors | None = None
         self._frequencies: dict[Any, tuple[list[Tensor | None], tuple[Tensor, Tensor]]] = {}
@@ -79,17 +82,19 @@ class ModelHooks:
             self._processors.plan(layout, edits, inputs.target.device)
         stock = self._is_stock(filled)
         self._rotary = None if stock else self._frequencies_of(filled, inputs)
-        batch = inputs.target.shape[0]
-        parts = [inputs.target, *[_kept(tokens).expand(batch, -1, -1) for _, tokens in filled]]
         if stock:
             shapes = [(1, *self._grid), *[(1, *self._grid_of(slot)) for slot, _ in filled]]
         else:
             self._install("pos_embed", self._replace_rotary)
-            shapes = [(1, *self._grid), *_counted(sum(part.shape[1] for part in parts[1:]))]
-        return (torch.cat(parts, dim=1) if filled else inputs.target), shapes
+            shapes = [(1, *self._grid), *_counted(layout.length - layout.target.stop)]
+        hidden = inputs.target
+        if filled:
+            hidden = self._joiner.join(inputs.target, [tokens for _, tokens in filled])
+        self._check_divides(inputs.text.embeds.shape[1], hidden.shape[1])
+        return hidden, shapes
 
     def recorded(self) -> Tensor:
-        """Return the attention shares of the last forward pass, ``[blocks,1+references]``."""
+        """Return the attention shares of the last forward pass, ``[blocks,1+references,B]``."""
         assert self._processors is not None  # noqa: S101  put on by edit_attention
         return self._processors.recorded(len(self._grids))
 
@@ -99,6 +104,7 @@ class ModelHooks:
             handle.remove()
         self._handles.clear()
         self._added, self._adapters, self._low_rank = None, (), {}
+        self._joiner.clear()
         if self._processors is not None:
             self._processors.remove()
 
@@ -106,6 +112,14 @@ class ModelHooks:
         grid = self._grids[slot]
         assert grid is not None  # noqa: S101  the core lets nothing fill the slot of such a one
         return grid
+
+    def _check_divides(self, text: int, image: int) -> None:
+        if text % self._processes or image % self._processes:
+            raise InputError(
+                f"the transformer runs in parallel over {self._processes} processes, which cannot"
+                f" share {text} tokens of text and {image} of pictures evenly; change the prompt,"
+                " the size or the mask, or use ContextParallelConfig(ulysses_anything=True)"
+            )
 
     def _is_stock(self, filled: Filled) -> bool:
         """Whether the stock forward gives every token and the text their right positions."""
@@ -168,8 +182,11 @@ class ModelHooks:
             output = output + linear(low, entry.up).to(output.dtype)
         return output
 
-    def _replace_rotary(self, _module: Any, _args: Any, _output: Any) -> Any:
-        return self._rotary
+    def _replace_rotary(self, module: Any, _args: Any, _output: Any) -> Any:
+        if self._rotary is None:
+            return None
+        parallel = _parallel_hook(module)
+        return self._rotary if parallel is None else parallel.post_forward(module, self._rotary)
 
     def _add(self, _module: Any, _args: Any, output: Tensor) -> Tensor | None:
         if self._added is None:
@@ -178,27 +195,23 @@ class ModelHooks:
         return torch.cat([output[:, :tokens] + self._added, output[:, tokens:]], dim=1)
 
 
-def sequence(inputs: Inputs) -> Layout:
-    """Return where text, target and slots stand: in this order, as attention joins them."""
-    text, target = inputs.text.embeds.shape[1], inputs.target.shape[1]
-    slots: list[slice | None] = [None] * len(inputs.slots)
-    stop = text + target
-    for slot, tokens in _filled(inputs):
-        start, stop = stop, stop + _kept_count(tokens)
-        slots[slot] = slice(start, stop)
-    return Layout(slice(0, text), slice(text, text + target), tuple(slots), stop)
+def _even_processes(transformer: Any) -> int:
+    """How many processes share text and pictures in equal parts under context parallelism, or 1."""
+    parallel = getattr(transformer, "_parallel_config", None)
+    context = None if parallel is None else parallel.context_parallel_config
+    if context is None or context.ulysses_anything or context.ring_anything:
+        return 1
+    return int(context.ring_degree * context.ulysses_degree)
+
+
+def _parallel_hook(embedding: Any) -> Any:
+    """What gives each process its part of the positions under context parallelism, or ``None``."""
+    registry = getattr(embedding, "_diffusers_hook", None)
+    return None if registry is None else registry.get_hook("cp_input---pos_embed")
 
 
 def _filled(inputs: Inputs) -> Filled:
     return [(slot, tokens) for slot, tokens in enumerate(inputs.slots) if tokens is not None]
-
-
-def _kept(tokens: Tokens) -> Tensor:
-    return tokens.latents if tokens.keep is None else tokens.latents[:, tokens.keep]
-
-
-def _kept_count(tokens: Tokens) -> int:
-    return int(tokens.latents.shape[1] if tokens.keep is None else tokens.keep.shape[0])
 
 
 def _counted(tokens: int) -> list[Shape]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from diffusers.utils.torch_utils import randn_tensor
 
-from refhooks import Branch, Context, FamilyRun, Inputs, Layout, Size, Text
-from refhooks_qwen._model import ModelHooks, sequence
+from refhooks import Branch, Context, FamilyRun, Inputs, Size, Text
+from refhooks_qwen._caches import StepCaches
+from refhooks_qwen._model import ModelHooks
 from refhooks_qwen._positions import POSITIONS
 
 if TYPE_CHECKING:
@@ -36,12 +37,13 @@ class QwenRun(FamilyRun):
         grids: tuple[Grid | None, ...],
     ) -> None:
         self._pipe = pipe
-        self._texts = texts
+        self.texts = texts
         self._cfg = cfg
         self._device = pipe._execution_device
         self._dtype = texts["cond"].embeds.dtype
         self._channels = pipe.transformer.config.in_channels // 4
         self._hooks = ModelHooks(pipe.transformer, grid, grids)
+        self._caches = StepCaches(pipe.transformer)
         self._record = False
         self._shares: list[Tensor] = []
         self.grid = grid
@@ -60,28 +62,22 @@ class QwenRun(FamilyRun):
         latents = pipe._encode_vae_image(image=pixels, generator=None)  # [1,C/4,1,h/f,w/f]
         return pipe._pack_latents(latents, 1, self._channels, *latents.shape[3:])  # type: ignore[no-any-return]
 
-    def inputs(self, latents: Tensor, branch: Branch) -> Inputs:
-        """Return the latents and the branch's prompt, every slot empty."""
-        return Inputs(
-            target=latents, slots=(None,) * len(self.grids), text=self._texts[branch.text]
-        )
-
     def prepare(self, *, attention: bool, record: bool) -> None:
         """Put the attention processors on, if anything needs them."""
+        self._caches.check(self.branches, record=record)
         self._record = record
         if attention or record:
             self._hooks.edit_attention(record=record)
-
-    def layout(self, inputs: Inputs) -> Layout:
-        """Return where the tokens stand: text, target, then the filled slots."""
-        return sequence(inputs)
 
     def predict(
         self, ctx: Context, branch: Branch, inputs: Inputs, edits: Sequence[GroupEdit]
     ) -> Tensor:
         """Run the transformer on target and filled slots, and return the target's part."""
         batch, tokens, _ = inputs.target.shape
-        hidden, shapes = self._hooks.arrange(inputs, sequence(inputs), edits)
+        layout = self.layout(inputs)
+        hidden, shapes = self._hooks.arrange(inputs, layout, edits)
+        self._caches.follow(ctx, branch, layout, inputs, edits)
+        self._pipe._current_timestep = ctx.t  # some step caches ask the pipeline for it
         timestep = ctx.t.expand(batch).to(inputs.target.dtype)
         with self._pipe.transformer.cache_context(branch.name):
             prediction = self._pipe.transformer(
@@ -99,7 +95,7 @@ class QwenRun(FamilyRun):
         return prediction[:, :tokens]  # type: ignore[no-any-return]
 
     def recorded(self) -> Tensor | None:
-        """Return the attention shares of every step, ``[N,blocks,1+references]``."""
+        """Return the attention shares of every step, ``[N,blocks,1+references,B]``."""
         return torch.stack(self._shares) if self._shares else None
 
     def guide(self, predictions: Mapping[str, Tensor]) -> Tensor:
@@ -114,8 +110,9 @@ class QwenRun(FamilyRun):
         return torch.mul(combined, cond_norm / combined_norm)
 
     def close(self) -> None:
-        """Take the hooks off the transformer and let an offloaded pipeline go back to rest."""
+        """Take the hooks off, empty step caches, let an offloaded pipeline go back to rest."""
         self._hooks.remove()
+        self._pipe._current_timestep = None
         self._pipe.maybe_free_model_hooks()
 
     def _draw(self, seeds: Sequence[int]) -> Tensor:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from refhooks import Checkpoint, EmbeddedModel, hookimpl
 from refhooks_toy._edits import EDIT_KINDS, TWO_PICTURES, WHOLE_PICTURE, Edit, make_edit
@@ -17,7 +17,10 @@ from refhooks_toy._weights import BASE, PROJECTION, SAMPLES, WEIGHTS, load_pipel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from refhooks.score import Pair
 
 __all__ = [
     "EDIT_KINDS",
@@ -44,6 +47,18 @@ def _samples() -> Sequence[Path]:
     return [SAMPLES / f"{name}.png" for name in SCENES]
 
 
+def _pairs(count: int) -> Sequence[Pair]:
+    from refhooks_toy._held_out import held_out  # noqa: PLC0415 - it imports torch
+
+    return held_out(count)
+
+
+def _faster(pipe: Any) -> AbstractContextManager[None]:
+    from refhooks_toy._held_out import faster  # noqa: PLC0415 - it imports torch and diffusers
+
+    return faster(pipe)
+
+
 @hookimpl
 def refhooks_models() -> list[EmbeddedModel]:
     """Register the embedded model `toy`."""
@@ -64,5 +79,7 @@ def refhooks_models() -> list[EmbeddedModel]:
             ),
             samples=_samples,
             prompts=PROMPTS,
+            pairs=_pairs,
+            faster=_faster,
         )
     ]

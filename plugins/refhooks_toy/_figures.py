@@ -9,8 +9,8 @@ import attrs
 import cattrs
 import numpy as np
 
+from refhooks.score import Interval, interval
 from refhooks_toy._edits import EDIT_KINDS, TWO_PICTURES, WHOLE_PICTURE
-from refhooks_toy._measures import Interval, interval
 from refhooks_toy._survey import Result, Settings, is_local
 
 if TYPE_CHECKING:

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 HELD_OUT: Final = 1_000_000_000
 """Seeds from here on are held out: training never uses them."""
 
-_REACH: Final = 2  # pixels around a change that still count as its region
-_VISIBLE: Final = 5  # of 255: a smaller difference is no change
-
 
 @attrs.frozen(eq=False)
 class Pairs:
@@ -50,6 +47,8 @@ def make_pairs(kinds: str | Sequence[str], seeds: Sequence[int]) -> Pairs:
 
     The same arguments always give the same bytes.
     """
+    from refhooks.score import changed_region  # noqa: PLC0415 - it imports torch
+
     names = [kinds] * len(seeds) if isinstance(kinds, str) else kinds
     edits = tuple(make_edit(kind, seed) for kind, seed in zip(names, seeds, strict=True))
     source = draw([edit.source for edit in edits])
@@ -58,27 +57,6 @@ def make_pairs(kinds: str | Sequence[str], seeds: Sequence[int]) -> Pairs:
     borrowed = [i for i, edit in enumerate(edits) if edit.extra is not None]
     if borrowed:
         extra[borrowed] = draw([scene for edit in edits if (scene := edit.extra) is not None])
-    mask = _grow(_changed(source, right))
+    mask = changed_region(source, right)
     mask[[i for i, edit in enumerate(edits) if edit.kind in WHOLE_PICTURE]] = True
     return Pairs(edits, source, right, extra, mask)
-
-
-def _changed(source: Pictures, right: Pictures) -> npt.NDArray[np.bool_]:
-    difference = np.maximum(source, right) - np.minimum(source, right)
-    changed: npt.NDArray[np.bool_] = np.any(difference > _VISIBLE, axis=-1)
-    return changed
-
-
-def _grow(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Widen a mask `[B, H, W]` by `_REACH` pixels on every side."""
-    for axis in (1, 2):
-        grown = mask.copy()
-        size = mask.shape[axis]
-        for shift in range(1, _REACH + 1):
-            here = [slice(None)] * 3
-            there = [slice(None)] * 3
-            here[axis], there[axis] = slice(shift, None), slice(0, size - shift)
-            grown[tuple(here)] |= mask[tuple(there)]
-            grown[tuple(there)] |= mask[tuple(here)]
-        mask = grown
-    return mask

@@ -2,50 +2,51 @@
 
 from __future__ import annotations
 
-import contextlib
-import warnings
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
 import torch
-from PIL import Image
 
-from refhooks import Editor, RefhooksWarning, Stage
-from refhooks.batch import Job, edit_batch
-from refhooks_toy import _measures as measures
+from refhooks import Editor
+from refhooks.score import (
+    Cell,
+    edges_kept,
+    edit_done,
+    edit_pairs,
+    interval,
+    kept,
+    psnr,
+    ssim,
+)
+from refhooks.score import Settings as Sampling
 from refhooks_toy import refhooks_models
 from refhooks_toy._edits import TWO_PICTURES, WHOLE_PICTURE
-from refhooks_toy._measures import interval
+from refhooks_toy._held_out import as_pairs, faster
 from refhooks_toy._pairs import HELD_OUT, make_pairs
 from refhooks_toy._scenes import SIZE
 from refhooks_toy._vae import decode, encoder, single_frame
 from refhooks_toy._weights import load_pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
     from diffusers import AutoencoderKLQwenImage
-    from torch import Tensor
 
-    from refhooks_toy._measures import Interval
+    from refhooks.score import Interval, Pair
     from refhooks_toy._pairs import Pairs
 
     Array = npt.NDArray[np.float64]
     Pictures = npt.NDArray[np.uint8]
-
-BATCH: Final = 25
-"""Jobs at once: more leave the processor's cache, and take longer a picture."""
 
 
 @attrs.frozen
 class Settings:
     """What is measured: so many held-out edits of each kind, in so many steps, at a `cfg`.
 
-    `half` runs the transformer under bfloat16 autocast, a fifth quicker where the processor knows
-    that type; over 25 edits of each of three kinds it moved no figure by more than 0.0005.
+    `half` runs the transformer under bfloat16 autocast.
     """
 
     count: int
@@ -82,69 +83,28 @@ def new_editor(weights: Path | None) -> Editor:
     return Editor(pipe, checkpoint=attrs.evolve(model.checkpoint, judge=None))
 
 
-def jobs_of(pairs: Pairs) -> list[Job]:
-    """Return the jobs that edits ask for, with the seeds 0, 1, 2 and so on."""
-    return [
-        Job(
-            Image.fromarray(pairs.source[place]),
-            edit.prompt,
-            seed=place,
-            references=[] if edit.extra is None else [Image.fromarray(pairs.extra[place])],
-        )
-        for place, edit in enumerate(pairs.edits)
-    ]
-
-
 def edit(
-    editor: Editor, jobs: Sequence[Job], settings: Settings, strategy: Stage | None = None
+    editor: Editor, pairs: Sequence[Pair], settings: Settings, *, without: bool = False
 ) -> Pictures:
-    """Edit many pictures, uint8 `[N, H, W, 3]`; `strategy` steers the sources."""
-    pictures: list[Image.Image] = []
-    with single_frame(), _autocast(editor.pipe.transformer, on=settings.half):
-        for start in range(0, len(jobs), BATCH):
-            part = jobs[start : start + BATCH]
-            result = edit_batch(
-                editor, part, strategy=strategy, steps=settings.steps, cfg=settings.cfg
-            )
-            pictures += result.images
+    """Edit pairs by the model's own method, uint8 `[N, H, W, 3]`; `without` any reference."""
+    options = Sampling(steps=settings.steps, cfg=settings.cfg)
+    with faster(editor.pipe, half=settings.half):
+        pictures = edit_pairs(editor, pairs, Cell("native"), options, without=without)
     return np.stack([np.asarray(picture) for picture in pictures])
-
-
-@contextlib.contextmanager
-def _autocast(transformer: Any, *, on: bool) -> Iterator[None]:
-    """Run the transformer alone in bfloat16: latents and guidance stay in float32."""
-    whole = transformer.forward
-
-    def forward(*args: Any, **kwargs: Any) -> tuple[Tensor]:
-        with torch.autocast("cpu", torch.bfloat16, enabled=on):
-            return (whole(*args, **kwargs)[0].float(),)
-
-    transformer.forward = forward
-    try:
-        yield
-    finally:
-        del transformer.forward
 
 
 def measure(editor: Editor, kind: str, settings: Settings) -> Result:
     """Run and measure the first `count` held-out edits of a kind."""
-    pairs = make_pairs(kind, range(HELD_OUT, HELD_OUT + settings.count))
-    jobs = jobs_of(pairs)
-    out = edit(editor, jobs, settings)
-    done = measures.edit_done(out, pairs.source, pairs.right, pairs.mask)
+    drawn = make_pairs(kind, range(HELD_OUT, HELD_OUT + settings.count))
+    pairs = as_pairs(drawn)
+    out = edit(editor, pairs, settings)
+    done = edit_done(out, drawn.source, drawn.right, drawn.mask)
     if kind in WHOLE_PICTURE:
-        preserved = measures.edges_kept(out, pairs.right)
+        preserved = edges_kept(out, drawn.right)
     else:
-        without = _without_reference(editor, jobs, settings)
-        preserved = measures.kept(out, without, pairs.source, pairs.mask)
-    return Result(kind, pairs, out, done, preserved)
-
-
-def _without_reference(editor: Editor, jobs: Sequence[Job], settings: Settings) -> Pictures:
-    alone = [attrs.evolve(job, references=()) for job in jobs]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RefhooksWarning)  # prompts name a picture that is not there
-        return edit(editor, alone, settings, Stage("default", 0.0))
+        without = edit(editor, pairs, settings, without=True)
+        preserved = kept(out, without, drawn.source, drawn.mask)
+    return Result(kind, drawn, out, done, preserved)
 
 
 @torch.inference_mode()
@@ -155,7 +115,7 @@ def measure_vae(vae: AutoencoderKLQwenImage, count: int) -> tuple[Interval, Inte
     pictures = np.concatenate([pairs.source, pairs.right])
     with single_frame():
         back = decode(vae, encoder(vae)(torch.from_numpy(pictures)), SIZE, SIZE).numpy()
-    return interval(measures.psnr(back, pictures)), interval(measures.ssim(back, pictures))
+    return interval(psnr(back, pictures)), interval(ssim(back, pictures))
 
 
 def is_local(kind: str) -> bool:

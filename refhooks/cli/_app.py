@@ -17,6 +17,7 @@ from refhooks.cli._options import (
     output_option,
     reference_options,
     sampling_options,
+    score_options,
 )
 
 __all__ = ["main"]
@@ -51,9 +52,15 @@ EXPLAIN_EXAMPLES = (
     "refhooks explain night.png --source photo.png --html night.html",
 )
 
+SCORE_EXAMPLES = (
+    "refhooks score --quick -o score",
+    "refhooks score --model Qwen/Qwen-Image-Edit-2511 --pairs pairs.jsonl --quick -o qwen",
+)
+
 PLAN_EXAMPLES = (
     "refhooks plan strategy.toml --steps 28",
     "refhooks plan strategy.toml --model toy --plot plan.png",
+    "refhooks plan strategy.toml --steps 28 --cost",
 )
 
 
@@ -77,6 +84,11 @@ def main() -> None:
     "Output", "--preview-every", metavar="N", type=click.IntRange(1),
     help="Every N steps, write what the picture would become beside OUT, as OUT's name with"
     " '.preview.png'.",
+)  # fmt: skip
+@option(
+    "Output", "--measure-drift", is_flag=True,
+    help="Where keys and values are reused: run the edit once more without reuse, and say how close"
+    " the two pictures are (PSNR, SSIM).",
 )  # fmt: skip
 @option(
     "Output", "--embed", is_flag=True,
@@ -172,6 +184,21 @@ def explain(**given: Any) -> None:
     run_explain(ExplainOptions(**given))
 
 
+@main.command(cls=Command, examples=SCORE_EXAMPLES)
+@model_options
+@score_options
+def score(**given: Any) -> None:
+    """Measure methods, strengths and schedules on edits whose right answers are known.
+
+    The same command again goes on where it was interrupted.
+    """
+    from refhooks.cli._model import ModelOptions  # noqa: PLC0415  imports torch
+    from refhooks.cli._score import ScoreOptions, run_score  # noqa: PLC0415
+
+    model = ModelOptions.take(given)
+    run_score(model, ScoreOptions(**given))
+
+
 @main.command(cls=Command, examples=PLAN_EXAMPLES)
 @click.argument("file")
 @option(
@@ -187,6 +214,12 @@ def explain(**given: Any) -> None:
 )  # fmt: skip
 @option("Plan", "--plot", metavar="PNG", help="Draw strength over steps, coloured by method.")
 @option("Plan", "--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@option(
+    "Plan", "--cost", "with_cost", is_flag=True,
+    help="Also say what it costs: operations, over those of no reference and of the model's own"
+    " way, and memory. A model that is named is not loaded for it, unless it is embedded; without"
+    " one, it is that of a full-size model.",
+)  # fmt: skip
 @option(
     "Model",
     "--model",
@@ -280,7 +313,8 @@ def hooks(as_json: bool) -> None:
 @click.argument("name")
 @click.option(
     "--kind", default="method", show_default=True,
-    type=click.Choice(["method", "schedule", "switch", "mask"]), help="What the plugin registers.",
+    type=click.Choice(["method", "schedule", "switch", "mask", "family"]),
+    help="What the plugin registers.",
 )  # fmt: skip
 @click.option(
     "--hook", default="conditioning", show_default=True,

@@ -18,6 +18,7 @@ from refhooks._request import make_request
 from refhooks._strategy import Reference, Stage, Strategy
 from refhooks._strategy_file import load_references_or_strategy
 from refhooks.cli._denoise import check_denoise, say_denoise
+from refhooks.cli._drift import exact_arguments, remarks_as_notes, say_drift, tell_changes
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import ModelOptions, ModelPlan, open_editor, plan_model
 from refhooks.cli._parse import parse_reference, parse_strength
@@ -64,6 +65,7 @@ class EditOptions:
     preview_every: int | None
     no_recipe: bool = False
     embed: bool = False
+    measure_drift: bool = False
 
     def arguments(self, references: Sequence[Reference]) -> dict[str, Any]:
         """Return the arguments of ``Editor.edit`` that need no model."""
@@ -122,10 +124,15 @@ def run_edit(options: EditOptions) -> None:
     started = time.perf_counter()
     editor = open_editor(job.model)
     loaded = time.perf_counter()
-    with quiet(bars=False):
+    with quiet(bars=False), remarks_as_notes():
         result = _edit(editor, job)
+    say_drift(result.drift)
     written = result.save(job.target, recipe=not options.no_recipe, embed=options.embed)
     _tell(result, written, time.perf_counter() - loaded, loaded - started)
+    if options.measure_drift:
+        say("note", "--measure-drift: the same edit once more, without reuse", "cyan")
+        with quiet(bars=False):
+            tell_changes(result, _exact(editor, job, result.seed))
 
 
 def check_edit(options: EditOptions, registry: Registry) -> EditJob:
@@ -151,6 +158,8 @@ def check_edit(options: EditOptions, registry: Registry) -> EditJob:
     target = check_places(options.output, count=options.count, preview=preview, pictures=pictures)
     job = EditJob(options, target, plan_model(options.model, registry), source, references, masks)
     _check_arguments(job)
+    if options.measure_drift:
+        exact_arguments(**job.steering(NATIVE), references=references, registry=registry)
     return job
 
 
@@ -206,8 +215,23 @@ def _edit(editor: Editor, job: EditJob) -> EditResult:
         )
 
 
+def _exact(editor: Editor, job: EditJob, seed: int) -> EditResult:
+    """The same edit without reuse."""
+    exact = exact_arguments(
+        **job.steering(editor.family.native),
+        references=job.references,
+        registry=editor.registry,
+    )
+    with _watched(editor, job, previews=False) as callback:
+        return editor.edit(
+            prompt=job.options.prompt,
+            callback=callback,
+            **{**job.arguments(), **exact, "seed": seed},
+        )
+
+
 @contextlib.contextmanager
-def _watched(editor: Editor, job: EditJob) -> Iterator[Callback]:
+def _watched(editor: Editor, job: EditJob, *, previews: bool = True) -> Iterator[Callback]:
     """A bar on the terminal and, if asked for, previews."""
     options = job.options
     size = editor.family.output_size(
@@ -216,7 +240,8 @@ def _watched(editor: Editor, job: EditJob) -> Iterator[Callback]:
     with steps_bar(options.steps or editor.family.default_steps) as advance:
 
         def callback(step: int, _latents: Tensor, x0: Tensor) -> None:
-            if options.preview_every is not None and (step + 1) % options.preview_every == 0:
+            every = options.preview_every if previews else None
+            if every is not None and (step + 1) % every == 0:
                 write_preview(editor, x0, size, preview_place(job.target))
             advance()
 

@@ -176,3 +176,32 @@ chain_options = _together(
     _cfg,
     _size,
 )  # fmt: skip
+
+score_options = _together(
+    option("Score", "--pairs", metavar="FILE",
+           help="What is edited: a line of JSON each, with source, prompt and, if they are known,"
+           " right and mask; by default held-out scenes of the embedded model."),
+    option("Score", "--quick", is_flag=True,
+           help="Two methods at three strengths, on 4 pairs of each kind."),
+    option("Score", "--methods", metavar="NAME,NAME", help="By default all that the model can do."),
+    option("Score", "--strengths", metavar="0-2,0-2",
+           help="By default 0,0.25,0.5,0.75,1,1.3,1.6,2."),
+    option("Score", "--denoise", metavar="0-1,0-1",
+           help="At strength 1, besides 1; by default 0.3,0.5,0.7,0.9."),
+    option("Score", "--strengths-only", is_flag=True,
+           help="Leave out denoise, schedules and switches, unless --denoise is given."),
+    option("Score", "--cells", metavar="FILE",
+           help="What is run instead: a .toml file with [[cell]], each a strategy with a name."),
+    option("Score", "--kinds", metavar="KIND,KIND", help="Of edit; by default all."),
+    option("Score", "--scenes", metavar="N", type=click.IntRange(1, 10_000),
+           help="Pairs of each kind; by default 25, and with --pairs all."),
+    _steps,
+    _cfg,
+    option("Sampling", "--seed", metavar="N", type=click.IntRange(0, 2**62), default=0,
+           show_default=True, help="Added to the seed of each pair."),
+    option("Sampling", "--batch", metavar="N", type=click.IntRange(1, 4096),
+           help="Pairs that are edited at once; by default 25 with an embedded model, else 1."),
+    option("Output", "-o", "--output", metavar="FOLDER", default="score", show_default=True,
+           help="Where tables and plots go, and every batch as soon as it is finished."),
+    option("Output", "--json", "json_file", metavar="FILE", help="Write the scorecard there too."),
+)  # fmt: skip

@@ -85,10 +85,20 @@ def working(message: str) -> Iterator[None]:
 @contextlib.contextmanager
 def steps_bar(total: int) -> Iterator[Callable[[], None]]:
     """Show the steps of a run on a terminal; yields what is called after each of them."""
-    console = stderr()
-    columns = (TextColumn("editing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    with _bar() as bar:
         task = bar.add_task("", total=total)
         yield lambda: bar.advance(task)
+
+
+@contextlib.contextmanager
+def work_bar() -> Iterator[Callable[[int, int], None]]:
+    """Show how far a long run is; yields what is called with what is done, of how much."""
+    with _bar() as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _bar() -> Progress:
+    console = stderr()
+    columns = (TextColumn("editing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -13,15 +13,19 @@ from rich.text import Text
 
 from refhooks._chain import as_chain, places_of
 from refhooks._chain_file import is_chain, load_chain
+from refhooks._cost import cost
 from refhooks._planned import plan
 from refhooks._registry import load_registry
 from refhooks._strategy_file import load_references_or_strategy
 from refhooks.cli._chain_plan import chain_timetables
 from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._terminal import printable, say, tell
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
+    from refhooks._cost import Cost
     from refhooks._editor import Editor
+    from refhooks._strategy import Reference, Strategy
     from refhooks._timetable import Timetable
 
 STYLES = {
@@ -45,6 +49,7 @@ class PlanOptions:
     denoise: float
     plot: str | None
     as_json: bool
+    with_cost: bool
     model: str | None
     height: int | None
     width: int | None
@@ -59,23 +64,25 @@ def run_plan(options: PlanOptions) -> None:
         RefhooksError: The file, a number or the model cannot be used.
     """
     if is_chain(options.file):
+        if options.with_cost:
+            raise InputError("--cost is for a strategy or references, and this file is a chain")
         _run_chain_plan(options)
         return
     what = load_references_or_strategy(options.file)
     check_denoise(options.denoise, options.steps)
-    timetable = plan(
-        what,
-        options.steps,
-        editor=None if options.model is None else _editor(options.model),
-        height=options.height,
-        width=options.width,
-        denoise=options.denoise,
-    )
+    editor = _editor_for_plan(options)
+    size = {"height": options.height, "width": options.width}
+    timetable = plan(what, options.steps, editor=editor, denoise=options.denoise, **size)
+    costs = _cost(what, options, editor) if options.with_cost else None
     if options.as_json:
-        click.echo(json.dumps({"model": options.model, **timetable.as_dict()}, indent=2))
+        told = {} if costs is None else {"cost": costs.as_dict()}
+        found = {"model": options.model, **timetable.as_dict(), **told}
+        click.echo(json.dumps(found, indent=2))
     else:
         _print(timetable)
-        if options.model is None:
+        for line in [] if costs is None else str(costs).split("\n"):
+            tell(line)
+        if editor is None:
             say("note", "unshifted noise levels; --model shows those of a model", "cyan")
         say_denoise(options.denoise, len(timetable.steps))
     if options.plot is not None:
@@ -106,6 +113,33 @@ def _run_chain_plan(options: PlanOptions) -> None:
             written = table.save_plot(target)
             if not options.as_json:
                 tell(f"wrote {written}")
+
+
+def _editor_for_plan(options: PlanOptions) -> Editor | None:
+    """What a cost is asked for is not loaded, unless it is small."""
+    if options.model is None:
+        return None
+    embedded = options.model in load_registry().models
+    return _editor(options.model) if embedded or not options.with_cost else None
+
+
+def _cost(
+    what: Strategy | tuple[Reference, ...], options: PlanOptions, editor: Editor | None
+) -> Cost:
+    shape = None
+    if editor is None and options.model is not None:
+        from refhooks._load import read_shape  # noqa: PLC0415  imports torch
+
+        shape = read_shape(options.model, load_registry())
+    return cost(
+        what,
+        options.steps,
+        shape=shape,
+        editor=editor,
+        height=options.height,
+        width=options.width,
+        denoise=options.denoise,
+    )
 
 
 def _editor(name: str) -> Editor:

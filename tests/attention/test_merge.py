@@ -198,13 +198,15 @@ def test_key_scale():
 
 
 def test_edits_of_one_group_multiply():
-    """Weights and key scales of several plugins multiply; one asking for separate is enough."""
+    """Weights and scales of several plugins multiply; one asking for separate is enough."""
     place = layout(1)
 
     (edit,) = combine(
         [
             rh.AttentionEdit(0, torch.tensor(0.5), key_scale=torch.tensor(2.0)),
             rh.AttentionEdit(0, torch.tensor([0.4, 0.2]), key_scale=torch.ones(D) * 3),
+            rh.AttentionEdit(0, value_scale=torch.tensor([[1.5], [2.0]])),
+            rh.AttentionEdit(0, value_scale=torch.tensor(2.0)),
             rh.AttentionEdit(0, torch.full((1, place.length), 0.1), separate=True),
         ],
         place,
@@ -215,6 +217,7 @@ def test_edits_of_one_group_multiply():
     torch.testing.assert_close(edit.weight[1, : own.start], torch.full((own.start,), 0.01))
     torch.testing.assert_close(edit.weight[:, own], torch.full((2, SIZES[0]), 0.1))
     torch.testing.assert_close(edit.key_scale, torch.full((1, D), 6.0))
+    torch.testing.assert_close(edit.value_scale, torch.tensor([[3.0], [4.0]]))
     assert edit.separate
 
 

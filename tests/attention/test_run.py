@@ -196,6 +196,7 @@ def test_faults(pipe, error, step):
         (rh.AttentionEdit(0, 0.5), "weight must be a tensor, got float"),
         (rh.AttentionEdit(0, torch.ones(5)), r"weight must be 0-d, \[2\] for each block"),
         (rh.AttentionEdit(0, key_scale=torch.ones(3, 4)), "key_scale must be 0-d"),
+        (rh.AttentionEdit(0, value_scale=torch.ones(3, 4)), "value_scale must be 0-d"),
         (rh.AttentionEdit(0, separate=True), "a separate group must be a slot, and have a weight"),
     ],
 )

@@ -282,6 +282,7 @@ NOT_FINITE = {
     "weight": ("refhooks_attention", attending(torch.tensor(float("nan")))),
     "negative weight": ("refhooks_attention", attending(torch.tensor(-1.0))),
     "scale": ("refhooks_attention", attending(key_scale=torch.tensor(float("inf")))),
+    "value scale": ("refhooks_attention", attending(value_scale=torch.tensor(float("nan")))),
 }  # fmt: skip
 
 

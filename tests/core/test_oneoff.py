@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from importlib.metadata import version
 
 import attrs
 import pytest
@@ -108,7 +109,5 @@ def test_a_trace_tells_branches_and_unchanged_values(with_faint, monkeypatch, ca
     lines = capfd.readouterr().err.splitlines()
     assert "-> [0] Branch, [1] Branch  " in lines[0]
     assert "-> unchanged  " in lines[2]
-    assert (
-        "refhooks_velocity  guidance (reference 1, stage 1)  strength 0.5  -> [1, 16, 16]"
-        in (lines[3])
-    )
+    named = f"guidance [refhooks {version('refhooks')}] (reference 1, stage 1)"
+    assert f"refhooks_velocity  {named}  strength 0.5  -> [1, 16, 16]" in lines[3]

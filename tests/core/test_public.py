@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import refhooks
-from refhooks import errors, hookspecs
+from refhooks import errors, hookspecs, score
 
 PUBLIC = [
     "Adapter",
@@ -20,6 +20,8 @@ PUBLIC = [
     "ChainResult",
     "Checkpoint",
     "Context",
+    "Cost",
+    "Drift",
     "Edit",
     "EditResult",
     "Editor",
@@ -40,9 +42,12 @@ PUBLIC = [
     "Method",
     "ModelError",
     "ModelInfo",
+    "ModelShape",
     "NotFiniteError",
     "OutOfMemoryError",
+    "Outlook",
     "Planned",
+    "PlannedStage",
     "PluginError",
     "PluginRecord",
     "Preset",
@@ -72,6 +77,7 @@ PUBLIC = [
     "Timetable",
     "Tokens",
     "UnknownNameError",
+    "cost",
     "dump_chain",
     "dump_strategy",
     "hookimpl",
@@ -167,3 +173,14 @@ def test_hookspecs_exports_what_plugins_need():
         *["HOOKSPEC_VERSION", "Registration", "RunHooks", "hookimpl", "hookspec"]
     ]
     assert hookspecs.hookimpl is refhooks.hookimpl
+
+
+def test_score_exports_what_scorecards_need():
+    """Scoring has a public surface of its own, each name of it documented."""
+    assert score.__all__ == [
+        *["Cell", "Interval", "Pair", "Progress", "Scene", "Score", "Scorecard", "Settings"],
+        *["Shot", "changed_region", "copied", "draw_responses", "draw_tradeoff", "edges_kept"],
+        *["edit_done", "edit_pairs", "interval", "kept", "measure", "psnr", "read_cells"],
+        *["read_manifest", "rmse", "run_cells", "ssim", "strength_cells"],
+    ]
+    assert [name for name in score.__all__ if not getattr(score, name).__doc__] == []

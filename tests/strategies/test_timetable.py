@@ -80,17 +80,22 @@ def test_a_timetable_is_json(folder):
         "steps": [
             {"index": 0, "total": 2, "sigma": 1.0, "progress": 0.0, "rows": [
                 {"reference": 0, "stage": 0, "method": "cross_attn", "strength": 1.0,
-                     "masks": [], "area": None, "tokens": None, "band": "standard"},
+                     "masks": [], "area": None, "tokens": None, "reused": False,
+                         "band": "standard"},
                 {"reference": 1, "stage": 0, "method": "native", "strength": 1.0,
-                     "masks": [], "area": None, "tokens": None, "band": "standard"},
+                     "masks": [], "area": None, "tokens": None, "reused": False,
+                         "band": "standard"},
             ]},
             {"index": 1, "total": 2, "sigma": 0.5, "progress": 0.5, "rows": [
                 {"reference": 0, "stage": 0, "method": "cross_attn", "strength": 0.0,
-                     "masks": [], "area": None, "tokens": None, "band": "none"},
+                     "masks": [], "area": None, "tokens": None, "reused": False,
+                         "band": "none"},
                 {"reference": 1, "stage": 0, "method": "native", "strength": 1.0,
-                     "masks": [], "area": None, "tokens": None, "band": "standard"},
+                     "masks": [], "area": None, "tokens": None, "reused": False,
+                         "band": "standard"},
             ]},
-        ]
+        ],
+        "remarks": [],
     }  # fmt: skip
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from refhooks import score as measures
 from refhooks_toy import HELD_OUT, make_pairs
-from refhooks_toy import _measures as measures
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,15 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import refhooks as rh
-from refhooks.batch import edit_batch
+from refhooks.batch import Job, edit_batch
+from refhooks.score import Interval
 from refhooks_toy import EDIT_KINDS, HELD_OUT, TWO_PICTURES, WEIGHTS, make_pairs, report
 from refhooks_toy._card import with_blocks
 from refhooks_toy._export import PROJECTION
 from refhooks_toy._figures import Bar, Figures, Row
-from refhooks_toy._measures import Interval
-from refhooks_toy._ship import TRAINING, training
-from refhooks_toy._survey import Settings, edit, jobs_of, new_editor
+from refhooks_toy._held_out import as_pairs
+from refhooks_toy._ship import TRAINING, remember_start, training
+from refhooks_toy._survey import Settings, edit, new_editor
 from refhooks_toy._vae import single_frame
 
 
@@ -62,7 +63,8 @@ def run(tmp_path):
 def test_a_batch_is_its_single_edits(folder, kind, strategy):
     """To 1e-5 of the latents, with the autoencoder's quicker form and without."""
     editor = new_editor(folder)
-    jobs = jobs_of(make_pairs(kind, range(HELD_OUT, HELD_OUT + 3)))
+    pairs = as_pairs(make_pairs(kind, range(HELD_OUT, HELD_OUT + 3)))
+    jobs = [Job(it.source, it.prompt, seed=it.seed, references=it.references) for it in pairs]
     if strategy is not None:
         jobs = [attrs.evolve(job, prompt="make it night", references=()) for job in jobs]
     options = {"strategy": strategy, "steps": 2, "cfg": 2.0}
@@ -79,16 +81,15 @@ def test_a_batch_is_its_single_edits(folder, kind, strategy):
     assert (together - torch.cat(alone)).abs().max() <= 1e-5
 
 
-def test_more_jobs_than_go_at_once(folder, monkeypatch):
-    """They come back in their order, with their own seeds."""
-    monkeypatch.setattr("refhooks_toy._survey.BATCH", 2)
+def test_pairs_are_edited_with_their_own_seeds(folder):
+    """In their order, as one by one."""
     editor, settings = new_editor(folder), Settings(count=3, steps=1, cfg=1.0)
-    jobs = jobs_of(make_pairs("color-change", range(HELD_OUT, HELD_OUT + 3)))
+    pairs = as_pairs(make_pairs("color-change", range(HELD_OUT, HELD_OUT + 3)))
 
-    out = edit(editor, jobs, settings)
+    out = edit(editor, pairs, settings)
 
     assert out.shape == (3, 64, 64, 3)
-    last = editor.edit(jobs[2].image, jobs[2].prompt, seed=2, steps=1, cfg=1.0).image
+    last = editor.edit(pairs[2].source, pairs[2].prompt, seed=2, steps=1, cfg=1.0).image
     assert np.abs(out[2].astype(int) - np.asarray(last)).max() <= 1
 
 
@@ -158,6 +159,7 @@ def test_the_card_is_written_from_figures(run, figures, folder, tmp_path):
         "pairs": 40_960,
         "vae": {"steps": 4700, "minutes": 29.1},
         "transformer": {"steps": 14_500, "minutes": 240.0},
+        "before": {"pairs": 9_000, "transformer": {"steps": 500, "minutes": 8.0}},
     }
     (folder / TRAINING).write_text(json.dumps(record))
 
@@ -170,7 +172,7 @@ def test_the_card_is_written_from_figures(run, figures, folder, tmp_path):
     assert "| edit done, mean of the eight | 0.8 | 0.700 [0.600, 0.800] | missed |" in text
     assert "Missed: edit done, mean of the eight." in text
     assert "2 CPU cores, no GPU: 29 minutes (4,700 steps) for the autoencoder," in text
-    assert "240 minutes (14,500 steps) for the rest, on 40,960 edits" in text
+    assert "8 minutes (500 steps) on 9,000 edits; then 240 minutes (14,500 steps)" in text
     assert "transformer: 2 blocks, 2 heads of 32" in text
     assert text.startswith(before[: before.index("| part")])
     assert text.endswith(before[before.index("## What it cannot do") :])
@@ -200,4 +202,21 @@ def test_shipping_records_the_training(tmp_path):
     assert record["pairs"] == 48
     assert record["transformer"] == {"steps": 250, "minutes": 3.0}
     assert record["vae"] == {"steps": 100, "minutes": 2.5}
+    assert record["before"] is None
     assert "CPU cores" in record["machine"]
+
+
+def test_shipping_records_what_a_run_began_with(tmp_path):
+    """A run that began with other weights carries their record, and their autoencoder's."""
+    export, first = tmp_path / "export", tmp_path / "first"
+    export.mkdir()
+    first.mkdir()
+    record = {"vae": {"steps": 7, "minutes": 1.0}, "transformer": {"steps": 5, "minutes": 2.0}}
+    (first / TRAINING).write_text(json.dumps(record))
+    save_file({"projection.weight": torch.zeros(1)}, export / PROJECTION, {"note": "step 250"})
+    save_file({"kind": torch.zeros(48)}, tmp_path / "pool.safetensors")
+
+    remember_start(tmp_path, first)
+
+    assert training(export)["before"] == record
+    assert training(export)["vae"] == record["vae"]

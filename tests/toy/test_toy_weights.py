@@ -10,9 +10,10 @@ import torch
 from diffusers import QwenImageEditPlusPipeline
 from safetensors import safe_open
 
+from refhooks import score as measures
 from refhooks_toy import HELD_OUT, PROJECTION, WEIGHTS, load_pipeline, make_pairs
-from refhooks_toy import _measures as measures
-from refhooks_toy._survey import Settings, edit, jobs_of, measure_vae, new_editor
+from refhooks_toy._held_out import as_pairs
+from refhooks_toy._survey import Settings, edit, measure_vae, new_editor
 
 if TYPE_CHECKING:
     from refhooks import Editor
@@ -65,7 +66,7 @@ def test_the_autoencoder_is_sharp(editor: Editor) -> None:
 def test_the_model_edits(editor: Editor, kind: str) -> None:
     """A few held-out edits are mostly done, even in 8 steps."""
     pairs = make_pairs(kind, range(HELD_OUT, HELD_OUT + SETTINGS.count))
-    out = edit(editor, jobs_of(pairs), SETTINGS)
+    out = edit(editor, as_pairs(pairs), SETTINGS)
     assert measures.edit_done(out, pairs.source, pairs.right, pairs.mask).mean() > 0.5
 
 
@@ -74,11 +75,12 @@ def test_the_prompt_decides(editor: Editor) -> None:
     pairs = make_pairs("color-change", [HELD_OUT])
     shape = next(iter(set(pairs.edits[0].right.shapes) - set(pairs.edits[0].source.shapes)))
     name = f"the {next(s.colour for s in pairs.edits[0].source.shapes if s.place == shape.place)}"
-    (job,) = jobs_of(pairs)
-    jobs = [
-        attrs.evolve(job, prompt=f"make {name} {shape.kind} {colour}") for colour in ("red", "blue")
+    (pair,) = as_pairs(pairs)
+    asked = [
+        attrs.evolve(pair, prompt=f"make {name} {shape.kind} {colour}")
+        for colour in ("red", "blue")
     ]
-    red, blue = edit(editor, jobs, SETTINGS).astype(int)
+    red, blue = edit(editor, asked, SETTINGS).astype(int)
     changed = pairs.mask[0]
     assert (red - blue)[changed][:, 0].mean() > 40
     assert (blue - red)[changed][:, 2].mean() > 40

@@ -1,0 +1,36 @@
+"""The same strategy without what its methods leave out for speed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from refhooks._strategy import as_strategy
+
+if TYPE_CHECKING:
+    from refhooks._registry import Registry
+    from refhooks._strategy import Reference, Stage
+
+__all__ = ["exactly"]
+
+
+def exactly(reference: Reference, registry: Registry) -> Reference:
+    """Return a reference whose methods leave nothing out; itself if they do not anyway.
+
+    Raises:
+        UnknownNameError: A method that no live plugin registers.
+    """
+    if reference.strategy is None:
+        return reference
+    strategy = as_strategy(reference.strategy, "")
+    stages = tuple(_exact_stage(stage, registry) for stage in strategy.stages)
+    if stages == strategy.stages:
+        return reference
+    return attrs.evolve(reference, strategy=attrs.evolve(strategy, stages=stages))
+
+
+def _exact_stage(stage: Stage, registry: Registry) -> Stage:
+    method = registry.method(stage.method) if isinstance(stage.method, str) else stage.method
+    exact = method.exactly() if hasattr(method, "exactly") else method
+    return stage if exact == method else attrs.evolve(stage, method=exact)

@@ -1,0 +1,292 @@
+"""The scorecard: one value a scene for every cell and measure, and what follows from them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import cattrs
+import numpy as np
+
+from refhooks._files import write_whole
+from refhooks._names import did_you_mean, listed
+from refhooks._read import parse_json
+from refhooks.errors import InputError, StrategyError, UnknownNameError
+from refhooks.score._cell import CONSTANT, Settings
+from refhooks.score._measures import interval
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from refhooks.score._measures import Interval
+
+    Array = npt.NDArray[np.float64]
+
+MEASURES: Final = ("done", "kept", "edges", "copied", "attention")
+"""Those that every run takes; ``attention`` where it is recorded."""
+
+FORMAT, VERSION = "refhooks-score", 1
+MAX_BYTES = 256 * 2**20
+ALL = "all"
+
+
+@attrs.frozen
+class Scene:
+    """A pair, as a scorecard names it.
+
+    Attributes:
+        key: Of the pair.
+        kind: Of edit.
+        references: How many pictures it brings besides its source.
+    """
+
+    key: str
+    kind: str
+    references: int = 0
+
+
+@attrs.frozen
+class Score:
+    """What was measured of one cell.
+
+    Attributes:
+        name, method, strength, schedule, denoise, steps, cfg, seed: Of the cell.
+        strategy: How the source was steered, as tables of a strategy file; ``None`` where no file
+            can hold it.
+        values: By measure, one a scene of the scorecard; ``None`` where a measure needs what a
+            scene lacks, or the cell was not run on its kind.
+    """
+
+    name: str
+    method: str
+    strength: float | None
+    schedule: str
+    denoise: float
+    steps: int
+    cfg: float
+    seed: int
+    strategy: dict[str, Any] | None = attrs.field(repr=False)
+    values: dict[str, tuple[float | None, ...]] = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Scorecard:
+    """What was measured of cells on scenes.
+
+    Attributes:
+        model: What the model calls itself.
+        settings: With the steps and the guidance that the model gave where none were named.
+        scenes: In the order of every cell's values.
+        cells: In the order in which they were given.
+    """
+
+    model: str
+    settings: Settings
+    scenes: tuple[Scene, ...] = attrs.field(repr=False)
+    cells: tuple[Score, ...] = attrs.field(repr=False)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of edit, in the order of the scenes."""
+        return tuple(dict.fromkeys(scene.kind for scene in self.scenes))
+
+    @property
+    def pooled(self) -> tuple[str, ...]:
+        """The kinds that figures over all kinds are about.
+
+        Those whose scenes bring no references of their own; if there are none, all.
+        """
+        own = {scene.kind for scene in self.scenes if scene.references}
+        return tuple(kind for kind in self.kinds if kind not in own) or self.kinds
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The measures of which there is any value."""
+        found = dict.fromkeys([*MEASURES, *(name for cell in self.cells for name in cell.values)])
+        held = {
+            name
+            for cell in self.cells
+            for name, row in cell.values.items()
+            if any(value is not None for value in row)
+        }
+        return tuple(name for name in found if name in held)
+
+    def cell(self, name: str) -> Score:
+        """Return a cell.
+
+        Raises:
+            UnknownNameError: There is none of that name.
+        """
+        for cell in self.cells:
+            if cell.name == name:
+                return cell
+        names = [cell.name for cell in self.cells]
+        raise UnknownNameError(
+            f"the scorecard has no cell {name!r}.{did_you_mean(name, names)} Cells: {listed(names)}"
+        )
+
+    def values(self, cell: str, measure: str, kinds: str | Sequence[str] | None = None) -> Array:
+        """Return one value a scene, ``[N]``, NaN where it is absent; aligned between cells.
+
+        Args:
+            cell: Its name.
+            measure: Such as ``done``.
+            kinds: Of which the scenes are; ``None``: those of :attr:`pooled`.
+
+        Raises:
+            UnknownNameError: There is no such cell, measure or kind.
+        """
+        row = self.cell(cell).values
+        known = [*MEASURES, *(name for it in self.cells for name in it.values)]
+        if measure not in known:
+            raise UnknownNameError(
+                f"no measure {measure!r}.{did_you_mean(measure, known)} There are"
+                f" {listed(dict.fromkeys(known))}"
+            )
+        chosen = self._kinds(kinds)
+        held = row.get(measure, (None,) * len(self.scenes))
+        return np.array(
+            [
+                np.nan if value is None else value
+                for value, scene in zip(held, self.scenes, strict=True)
+                if scene.kind in chosen
+            ],
+            dtype=np.float64,
+        )
+
+    def _kinds(self, kinds: str | Sequence[str] | None) -> tuple[str, ...]:
+        if kinds is None:
+            return self.pooled
+        chosen = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+        for kind in chosen:
+            if kind not in self.kinds:
+                raise UnknownNameError(
+                    f"no scene is of the kind {kind!r}.{did_you_mean(kind, self.kinds)} Kinds:"
+                    f" {listed(self.kinds)}"
+                )
+        return chosen
+
+    def interval(
+        self, cell: str, measure: str, kinds: str | Sequence[str] | None = None
+    ) -> Interval | None:
+        """Return the mean and its 95 % bootstrap interval; ``None``: no scene has it.
+
+        Args and errors are those of :meth:`values`.
+        """
+        return _interval(self.values(cell, measure, kinds))
+
+    def difference(
+        self, cell: str, other: str, measure: str, kinds: str | Sequence[str] | None = None
+    ) -> Interval | None:
+        """Return the mean of ``cell − other``, paired by scene, with its 95 % interval.
+
+        Over the scenes where both have a value; otherwise as :meth:`interval`.
+        """
+        return _interval(self.values(cell, measure, kinds) - self.values(other, measure, kinds))
+
+    def merged(self, other: Scorecard) -> Scorecard:
+        """Return the cells of both; those of ``other`` replace equal names.
+
+        Raises:
+            InputError: They are of other scenes or of another model.
+        """
+        if (self.model, self.scenes) != (other.model, other.scenes):
+            raise InputError("only scorecards of one model on the same scenes can be merged")
+        cells = {cell.name: cell for cell in (*self.cells, *other.cells)}
+        return attrs.evolve(self, cells=tuple(cells.values()))
+
+    def save_json(self, path: str | Path) -> Path:
+        """Write everything, with the intervals for those who only read it.
+
+        Raises:
+            InputError: The file cannot be written.
+        """
+        held = {"format": FORMAT, "version": VERSION, **attrs.asdict(self)}
+        for cell, table in zip(self.cells, held["cells"], strict=True):
+            table["intervals"] = {
+                kind: {
+                    measure: attrs.asdict(found)
+                    for measure in self.measures
+                    if (found := self.interval(cell.name, measure, only)) is not None
+                }
+                for kind, only in [(ALL, None), *((kind, kind) for kind in self.kinds)]
+            }
+        text = json.dumps(held, ensure_ascii=False, allow_nan=False) + "\n"
+        write_whole(text.encode(), Path(path))
+        return Path(path)
+
+    @classmethod
+    def read_json(cls, path: str | Path) -> Scorecard:
+        """Read what :meth:`save_json` wrote.
+
+        Raises:
+            InputError: It cannot be read, or is no scorecard of this version.
+        """
+        try:
+            with Path(path).open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error}") from error
+        if len(data) > MAX_BYTES:
+            raise InputError(f"{path} is larger than {MAX_BYTES // 2**20} MiB")
+        try:
+            held = parse_json(data, str(path))
+            if (held.get("format"), held.get("version")) != (FORMAT, VERSION):
+                raise InputError(f"{path} is no scorecard of refhooks, or of another version")
+            return cattrs.structure(held, cls)
+        except StrategyError as error:
+            raise InputError(str(error)) from error
+        except (cattrs.BaseValidationError, TypeError, ValueError, KeyError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path} is no scorecard of refhooks: {error}") from error
+
+    def save_csv(self, path: str | Path) -> Path:
+        """Write a row for each cell and kind, and for the kinds together (``all``).
+
+        Raises:
+            InputError: The file cannot be written.
+        """
+        labels = ("name", "method", "strength", "schedule", "denoise", "steps", "cfg", "seed")
+        parts = ("mean", "low", "high", "count")
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        measured = [f"{name}_{part}" for name in self.measures for part in parts]
+        rows.writerow(["cell", *labels[1:], "kind", *measured])
+        for cell in self.cells:
+            told = [getattr(cell, label) for label in labels]
+            for kind, only in [(ALL, None), *((kind, kind) for kind in self.kinds)]:
+                found = [self.interval(cell.name, name, only) for name in self.measures]
+                if not any(found):
+                    continue
+                figures = [
+                    "" if it is None else getattr(it, part) for it in found for part in parts
+                ]
+                rows.writerow(["" if it is None else it for it in (*told, kind, *figures)])
+        write_whole(text.getvalue().encode(), Path(path))
+        return Path(path)
+
+    def curve(
+        self, method: str, measure: str, kinds: str | Sequence[str] | None = None
+    ) -> list[tuple[float, Interval]]:
+        """Return a measure over strength, of a method's cells of constant strength at denoise 1."""
+        points = [
+            (cell.strength, found)
+            for cell in self.cells
+            if cell.method == method
+            and cell.strength is not None
+            and (cell.schedule, cell.denoise) == (CONSTANT, 1.0)
+            and (found := self.interval(cell.name, measure, kinds)) is not None
+        ]
+        return sorted(points, key=lambda point: point[0])
+
+
+def _interval(values: Array) -> Interval | None:
+    present = values[~np.isnan(values)]
+    return interval(present) if len(present) else None

@@ -1,0 +1,130 @@
+"""Manifests: the user's own pairs, one JSON object a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+
+from refhooks._names import did_you_mean, listed
+from refhooks._pictures import load_picture
+from refhooks._read import parse_json
+from refhooks.errors import InputError
+from refhooks.score._pair import Pair
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+MAX_BYTES = 16 * 2**20
+MAX_LINES = 10_000
+MAX_REFERENCES = 16
+WHITE = 128  # of 255: from here on a mask's pixel is one that should change
+
+
+@attrs.frozen
+class _Line:
+    """A line, as it stands in the file."""
+
+    source: Any = None
+    prompt: Any = None
+    kind: Any = "edit"
+    right: Any = None
+    mask: Any = None
+    references: Any = ()
+    seed: Any = 0
+
+
+KEYS = tuple(field.name for field in attrs.fields(_Line))
+
+
+def read_manifest(path: str | Path) -> tuple[Pair, ...]:
+    """Return the pairs of a manifest: JSON Lines, one object a line, empty lines left out.
+
+    Each has ``source`` and ``prompt``, and may have ``kind``, ``right``, ``mask`` (a picture, white
+    where the source should change, or ``true``: everywhere), ``references`` (a list) and ``seed``.
+    Pictures are relative to the manifest's folder.
+
+    Args:
+        path: At most 16 MiB and 10,000 pairs.
+
+    Raises:
+        InputError: The file cannot be read, or a line is no pair; the message names the file, the
+            line and the field.
+    """
+    place = Path(path)
+    pairs: list[Pair] = []
+    for number, line in enumerate(_lines(place), 1):
+        if line.strip():
+            if len(pairs) == MAX_LINES:
+                raise InputError(f"{place} holds more than {MAX_LINES:,} pairs; split it")
+            pairs.append(_pair(line, f"{place}: line {number}", place.parent))
+    if not pairs:
+        raise InputError(f"{place} holds no pair; each line is an object with source and prompt")
+    return tuple(pairs)
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise InputError(f"there is no file {path}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    if len(data) > MAX_BYTES:
+        raise InputError(f"{path} is larger than {MAX_BYTES // 2**20} MiB; split it")
+    return data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+
+
+def _pair(line: bytes, label: str, folder: Path) -> Pair:
+    data = parse_json(line, label)
+    unknown = [key for key in data if key not in KEYS]
+    if unknown:
+        raise InputError(
+            f"{label}: unknown field {unknown[0]!r:.80}.{did_you_mean(unknown[0], KEYS)}"
+            f" Fields: {listed(KEYS)}"
+        )
+    given = _Line(**data)
+    for field in ("source", "prompt"):
+        if not isinstance(getattr(given, field), str) or not getattr(given, field).strip():
+            raise InputError(f"{label}: {field} must be a text, got {getattr(given, field)!r:.80}")
+    references = given.references
+    if not isinstance(references, list | tuple) or len(references) > MAX_REFERENCES:
+        raise InputError(
+            f"{label}: references must be a list of at most {MAX_REFERENCES} pictures, got"
+            f" {references!r:.80}"
+        )
+    source = _place(given.source, f"{label}: source", folder)
+    others = [_place(it, f"{label}: references", folder) for it in references]
+    right = None if given.right is None else _place(given.right, f"{label}: right", folder)
+    mask = _mask(given.mask, f"{label}: mask", folder, source)
+    try:
+        return Pair(source, given.prompt, kind=given.kind, seed=given.seed, references=others,
+                    right=right, mask=mask, name=label)  # fmt: skip
+    except InputError as error:
+        raise InputError(f"{label}: {error}") from error
+
+
+def _place(value: Any, label: str, folder: Path) -> Path:
+    """A picture that can be read; whatever is wrong with it, the field is named."""
+    if not isinstance(value, str) or not value:
+        raise InputError(f"{label} must be a picture's path, got {value!r:.80}")
+    try:
+        load_picture(folder / value)
+    except InputError as error:
+        raise InputError(f"{label}: {error}") from error
+    return folder / value
+
+
+def _mask(value: Any, label: str, folder: Path, source: Path) -> npt.NDArray[np.bool_] | None:
+    if value is None:
+        return None
+    if value is True:
+        width, height = load_picture(source).size
+        return np.ones((height, width), bool)
+    if not isinstance(value, str):
+        raise InputError(f"{label} must be a picture's path, or true, got {value!r:.80}")
+    grey = load_picture(_place(value, label, folder)).convert("L")
+    return np.asarray(grey) >= WHITE

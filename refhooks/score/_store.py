@@ -1,0 +1,127 @@
+"""What is finished is kept: a line a batch, and the pictures without a reference."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from refhooks._files import write_whole
+from refhooks._grid import held
+from refhooks.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from PIL import Image
+
+LINES, PICTURES = "batches.jsonl", "without"
+Values = dict[str, list[float | None]]
+
+
+@attrs.define
+class Store:
+    """Batches by their keys; without a folder it keeps them in memory alone.
+
+    Attributes:
+        folder: ``batches.jsonl`` and ``without/`` lie there; ``None``: nothing is written.
+    """
+
+    folder: Path | None
+    _batches: dict[str, Values] = attrs.field(factory=dict)
+    _pictures: dict[str, Image.Image] = attrs.field(factory=dict)
+
+    @classmethod
+    def open(cls, folder: str | Path | None) -> Store:
+        """Make the folder, or read what it holds; what an interruption tore is left out.
+
+        Raises:
+            InputError: It cannot be made, or read.
+        """
+        if folder is None:
+            return cls(None)
+        store = cls(Path(folder))
+        try:
+            (store.folder / PICTURES).mkdir(parents=True, exist_ok=True)  # type: ignore[operator]
+            lines = store._lines.read_bytes().split(b"\n") if store._lines.exists() else []
+        except OSError as error:
+            raise InputError(f"{folder} cannot be used to keep results: {error}") from error
+        for line in lines:
+            entry = _entry(line)
+            if entry is not None:
+                store._batches[entry[0]] = entry[1]
+        return store
+
+    @property
+    def _lines(self) -> Path:
+        assert self.folder is not None  # noqa: S101  asked before
+        return self.folder / LINES
+
+    def batch(self, key: str) -> Values | None:
+        """Return what a finished batch measured, if it is kept."""
+        return self._batches.get(key)
+
+    def keep(self, key: str, values: Mapping[str, Sequence[float | None]]) -> None:
+        """Keep what a batch measured; on the disk when this returns.
+
+        Raises:
+            InputError: It cannot be written.
+        """
+        clean: Values = {name: [_finite(it) for it in row] for name, row in values.items()}
+        self._batches[key] = clean
+        if self.folder is None:
+            return
+        line = json.dumps({"batch": key, "values": clean}, allow_nan=False)
+        try:
+            with self._lines.open("a+b") as file:
+                torn = file.seek(0, os.SEEK_END) > 0 and not _ends_line(file)
+                file.write((b"\n" if torn else b"") + line.encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise InputError(f"{self._lines} cannot be written: {error}") from error
+
+    def picture(self, key: str) -> Image.Image | None:
+        """Return a picture that is kept; ``None`` if it is not there, or is damaged."""
+        if self.folder is None:
+            return self._pictures.get(key)
+        return held(self.folder / PICTURES / f"{key}.png")
+
+    def keep_picture(self, key: str, picture: Image.Image) -> None:
+        """Keep a picture, without loss.
+
+        Raises:
+            InputError: It cannot be written.
+        """
+        if self.folder is None:
+            self._pictures[key] = picture
+            return
+        file = io.BytesIO()
+        picture.save(file, "PNG")
+        write_whole(file.getvalue(), self.folder / PICTURES / f"{key}.png")
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON holds neither NaN nor infinity; a measure that gave them is absent."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _ends_line(file: Any) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return bool(file.read(1) == b"\n")
+
+
+def _entry(line: bytes) -> tuple[str, Values] | None:
+    """A line that is none, as the torn last one, says nothing: its batch is run again."""
+    try:
+        data = json.loads(line)
+        key, values = data["batch"], data["values"]
+        rows = {str(name): [_finite(it) for it in row] for name, row in values.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return (key, rows) if isinstance(key, str) else None

@@ -1,0 +1,171 @@
+"""Whatever a plugin raises, warns of or returns names it, its distribution and the place."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from importlib.metadata import version
+from types import SimpleNamespace
+
+import attrs
+import pytest
+import tiny
+from plugs import method, plugin
+
+import refhooks as rh
+from refhooks import _attribution
+
+OURS = f"[refhooks {version('refhooks')}]"
+
+
+@pytest.fixture
+def failing_guidance(monkeypatch):
+    """The registered method, whose velocity hook does what a test says."""
+    bound = type(rh.method("guidance").bind(SimpleNamespace(index=0, latents=None), None))
+
+    def failing(function):
+        monkeypatch.setattr(bound, "refhooks_velocity", rh.hookimpl(function))
+
+    return failing
+
+
+def test_what_an_installed_plugin_raises_names_its_distribution(edit, failing_guidance):
+    """And version: that is what a bug report needs."""
+    failing_guidance(lambda self: 1 // 0)
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        edit(strategy="guidance")
+
+    assert [
+        f"raised by guidance {OURS} (reference 1, stage 1), refhooks_velocity, step 1 of 3"
+    ] == caught.value.__notes__
+
+
+def test_what_an_installed_plugin_returns_names_its_distribution(edit, failing_guidance):
+    """In the message itself."""
+    failing_guidance(lambda self, velocity: velocity[:, 1:])
+
+    with pytest.raises(rh.HookReturnError) as caught:
+        edit(references=[rh.Reference(tiny.picture(1), "guidance")])
+
+    place = f"guidance {OURS} (reference 2, stage 1), refhooks_velocity, step 1 of 3: velocity must"
+    assert str(caught.value).startswith(place)
+
+
+def test_a_warning_in_a_hook_names_its_place(edit):
+    """Its category stays, and so does the line it points to."""
+
+    def warn(ctx):
+        if ctx.step.index == 1:
+            warnings.warn("too much", rh.RefhooksWarning, stacklevel=1)
+
+    with pytest.warns(rh.RefhooksWarning) as caught:
+        edit(strategy=method(refhooks_step=warn))
+
+    (told,) = caught
+    said = "too much (from made (reference 1, stage 1), refhooks_step, step 2 of 3)"
+    assert said == str(told.message)
+    assert told.filename == __file__
+
+
+def test_a_warning_in_bind_names_it(edit):
+    """Before the first step."""
+
+    @attrs.frozen
+    class Warns:
+        name = "warns"
+
+        def bind_run(self, run):
+            warnings.warn(f"{run.blocks} blocks", UserWarning, stacklevel=1)
+            return plugin(refhooks_step=lambda: None)
+
+    with pytest.warns(UserWarning, match="2 blocks") as caught:
+        edit(plugins=[Warns()])
+
+    assert str(caught[0].message) == (
+        "2 blocks (from plugin warns of the call, bind, before the first step)"
+    )
+
+
+def test_a_warning_of_nobody_is_left_alone(edit):
+    """In a callback, and in another thread while a hook runs."""
+
+    def warn():
+        warnings.warn("outside", UserWarning, stacklevel=1)
+
+    def hook(ctx):
+        if ctx.step.index == 0:
+            thread = threading.Thread(target=warn)
+            thread.start()
+            thread.join()
+
+    with pytest.warns(UserWarning, match="outside") as caught:
+        edit(callback=lambda step, *_: step or warn(), plugins=[plugin(refhooks_step=hook)])
+
+    assert [str(told.message) for told in caught] == ["outside", "outside"]
+
+
+def test_showing_warnings_is_put_back(edit):
+    """After a run, after one that fails, and after one inside another's hook."""
+    before = warnings.showwarning
+
+    def fail():
+        raise ValueError("on purpose")
+
+    edit()
+    with pytest.raises(ValueError, match="on purpose"):
+        edit(plugins=[plugin(refhooks_step=fail)])
+
+    assert warnings.showwarning is before
+    assert _attribution._place() is None
+
+
+def test_a_category_that_takes_no_text_is_shown_as_it_is(edit):
+    """It is the plugin's own."""
+
+    class Odd(UserWarning):
+        def __init__(self, one, two):
+            super().__init__(one + two)
+
+    with pytest.warns(Odd) as caught:
+        edit(plugins=[plugin(refhooks_image=lambda: warnings.warn(Odd("a", "b"), stacklevel=1))])
+
+    assert str(caught[0].message) == "ab"
+
+
+def test_plugins_of_one_class_are_told_apart(edit):
+    """By their numbers in the call."""
+
+    def fail(ctx):
+        raise ValueError(ctx.step.index)
+
+    quiet, failing = plugin(refhooks_step=lambda: None), plugin(refhooks_step=fail)
+
+    with pytest.raises(ValueError, match="0") as caught:
+        edit(plugins=[quiet, failing])
+
+    note = "raised by plugin Inline #2 of the call, refhooks_step, step 1 of 3"
+    assert [note] == caught.value.__notes__
+
+
+STAGES = {
+    "schedule": rh.Stage("default", rh.schedule("linear", start=0.5, end=1.0)),
+    "switch": rh.Stage("default", until=rh.switch("progress", at=0.5)),
+}
+
+
+@pytest.mark.parametrize(("kind", "asked"), [("schedule", "strength"), ("switch", "ended")])
+def test_a_schedule_or_switch_that_fails_names_its_distribution(edit, monkeypatch, kind, asked):
+    """With the stage that it is for."""
+    stage = STAGES[kind]
+    made = stage.strength if kind == "schedule" else stage.until
+    monkeypatch.setattr(type(made), asked, lambda _self, _step: 1 // 0)
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        edit(strategy=stage)
+
+    (note,) = caught.value.__notes__
+    assert note == (
+        f"raised by reference 1, stage 1 (method 'default'), {kind} {made.name!r} {OURS},"
+        " at step 1 of 3"
+    )
