@@ -22,8 +22,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import refhooks as rh
+from refhooks import score as measures
 from refhooks_toy import HELD_OUT, make_pairs
-from refhooks_toy import _measures as measures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -21,8 +21,8 @@ import torch
 from PIL import Image
 
 import refhooks as rh
+from refhooks import score as measures
 from refhooks_toy import EDIT_KINDS, HELD_OUT, TWO_PICTURES, WHOLE_PICTURE, make_pairs
-from refhooks_toy import _measures as measures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -1,21 +1,26 @@
 """What the hook machinery costs: host time inside the façade, and a whole edit against stock.
 
     python benchmarks/overhead.py [--repeats 9] [--json benchmarks/results/overhead.json]
+    python benchmarks/overhead.py --profile     where the host's time goes
 
 The first figure is the time spent in the façade (chains, calls, checks) per step, with a
 transformer that returns at once. The second is the wall time of ``Editor.edit`` over that of the
 stock pipeline's ``__call__`` with the same arguments: interleaved pairs in one process, the median
-of the ratios and their spread.
+of the ratios and their spread. ``same_work.py`` compares what both ask of the device.
 """
 
 from __future__ import annotations
 
 import argparse
+import cProfile
+import io
 import json
 import platform
+import pstats
 import statistics
 import sys
 import time
+import timeit
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import tiny
 
 import refhooks as rh
-from refhooks import _hooks
+from refhooks import _hooks, testing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +74,24 @@ def _timed(function: Callable[..., Any], spent: list[int]) -> Callable[..., Any]
     return timed
 
 
+def attribution_us() -> float:
+    """Return the microseconds that naming its place adds to a call of a hook that does nothing."""
+    ctx = testing.fake_steps()[0]
+    values = {"ctx": ctx, "latents": None}
+    plugin = _hooks.BoundPlugin(object(), "method (reference 1, stage 1)")
+    call = _hooks._Call(lambda latents: latents, ("latents",), "refhooks_step", plugin)
+
+    def named() -> None:
+        call(ctx, values)
+        call.place(ctx)
+
+    def bare() -> None:
+        call.function(*[values[name] for name in call.arguments])
+
+    least = [min(timeit.repeat(function, number=500, repeat=2000)) for function in (named, bare)]
+    return (least[0] - least[1]) / 500 * 1e6
+
+
 def end_to_end(repeats: int) -> list[float]:
     """Return the ratio of each interleaved pair: ours over stock."""
     pipe = tiny.build("plus", "large")
@@ -92,6 +115,20 @@ def end_to_end(repeats: int) -> list[float]:
     return [_seconds(ours) / _seconds(stock) for _ in range(repeats)]
 
 
+def profile(strategy: Any) -> str:
+    """Return where the host's time goes in an edit whose transformer returns at once."""
+    pipe = tiny.build("plus", "middle")
+    pipe.transformer.forward = lambda hidden_states, **_: (hidden_states,)
+    editor, source = _editor(pipe), tiny.picture()
+    editor.edit(source, "make it blue", steps=STEPS, seed=1, strategy=strategy)
+    profiler = cProfile.Profile()
+    profiler.runcall(editor.edit, source, "make it blue", steps=STEPS, seed=1, strategy=strategy)
+    text = io.StringIO()
+    found = pstats.Stats(profiler, stream=text).strip_dirs().sort_stats("tottime")
+    found.print_stats(r"(loop|_hooks|_checks|_values|_run|_confine|attention|__init__)\.py", 15)
+    return text.getvalue()
+
+
 def _editor(pipe: Any) -> rh.Editor:
     return rh.Editor(pipe, checkpoint=rh.Checkpoint(output=AREA, reference=AREA, vision=AREA))
 
@@ -106,9 +143,13 @@ def main() -> None:
     """Print the figures, and write them if asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--profile", action="store_true", help="print where the time goes")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.profile:
+        print(profile(None), profile(rh.Stage("cross_attn", 0.7)), sep="\n")
+        return
     cases = {
         "no strategy": (None, 1),
         "default at 0.7, 3 references": (rh.Stage("default", 0.7), 3),
@@ -120,6 +161,8 @@ def main() -> None:
     facade = {name: facade_ms(*case) for name, case in cases.items()}
     for name, milliseconds in facade.items():
         print(f"façade, {name}: {milliseconds:.3f} ms a step (bound 0.5)")
+    attribution = attribution_us()
+    print(f"naming the place of a call: {attribution:.2f} µs (bound 1)")
     ratios = sorted(end_to_end(arguments.repeats))
     print(
         f"edit / stock: median {statistics.median(ratios):.3f},"
@@ -131,6 +174,7 @@ def main() -> None:
             "device": platform.processor() or platform.machine(),
             "torch": torch.__version__,
             "facade_ms_per_step": facade,
+            "attribution_us_per_call": attribution,
             "edit_over_stock": ratios,
         }
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")

@@ -16,14 +16,27 @@ def _cell(value: float | None, held: tuple[float, float] | None) -> str:
     return f"{value:g}" if held is None else f"{value:g} ({held[0]:g}–{held[1]:g})"
 
 
+def _strength(value: object, held: tuple[float, float] | None) -> str:
+    """A number with the range that it is from, or a schedule, in short if it has a short form."""
+    if isinstance(value, float):
+        return _cell(value, held)
+    return f"`{value}`" if isinstance(value, str) else "over the steps"
+
+
+def _method(method: str | rh.Method) -> str:
+    return method if isinstance(method, str) else method.name
+
+
 def table() -> str:
     """Return the table in Markdown."""
     rows = []
     for name in sorted(rh.load_registry().presets):
         held = rh.preset(name)
-        (stage,) = held.strategy.stages
+        stages = held.strategy.stages
+        methods = ", then ".join(f"`{_method(stage.method)}`" for stage in stages)
+        strengths = " then ".join(_strength(it.strength, held.strength_range) for it in stages)
         rows.append(
-            f"| `{name}` | `{stage.method}` | {_cell(stage.strength, held.strength_range)} |"
+            f"| `{name}` | {methods} | {strengths} |"
             f" {_cell(held.denoise, held.denoise_range)} | {'yes' if held.measured else 'no'} |"
             f" {held.source} |"
         )

@@ -1,0 +1,184 @@
+"""docs/evidence.md, from what was measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from _claims._monotone import section as monotone_section
+from _claims._monotone import table
+from _claims._rules import RULE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from _claims._monotone import Strength
+    from _claims._read import Monotone
+    from _claims._rules import Finding, Verdict
+
+VERDICTS = ("holds", "in part", "does not hold", "not testable")
+SPEAKS = {"yes": "for", "no": "against", "unclear": "neither", "too few": "–"}
+MADE = "<!-- Written by `python benchmarks/claims.py page` from their figures; not by hand. -->"
+CURVES = ("evidence-responses.png", "evidence-tradeoff.png")
+
+PROVES = """\
+The guide says what each method and strength does. Here each of its statements is measured, on the
+embedded model: a tiny model of a small world, in which the right answer of every edit is known.
+
+**What that proves.** Whether a statement follows from how these methods work, in a model of the
+same architecture (the pipeline, the transformer's class, the guidance and the code of refhooks
+are those that run Qwen-Image-Edit). What a formula does to numbers (that its sum grows with the
+steps, that layer norm removes a scale, that a mask leaks through attention) it does in every
+size. A statement that is said to be general and fails here is not general.
+
+**What it does not prove.** Anything about how good Qwen-Image-Edit is at a strength, or where its
+best strength lies: that depends on what a model has learnt, and 20 billion parameters trained on
+photographs learnt other things than this one did from drawings of 64 pixels. A recommendation
+that holds here may fail there, and the other way round. *Holds* and *does not hold* mean: on toy.
+The same command runs on any pipeline with pairs of one's own ([`refhooks score`](score.md)).
+Measures are of pixels; they know nothing of beauty, identity or style."""
+
+
+@attrs.frozen
+class Material:
+    """What the page is made of.
+
+    Attributes:
+        figures: What claims.json holds, without its cards.
+        verdicts: One a claim, in the guide's order.
+        strengths: Monotone strength, one a method.
+        asked: What is asked of it.
+        curves: Whether the plots are there.
+        peers, search: Tables of what others do and of what beats the plain model; empty: none yet.
+    """
+
+    figures: Mapping[str, Any]
+    verdicts: Sequence[Verdict]
+    strengths: Sequence[Strength]
+    asked: Monotone
+    curves: bool = False
+    peers: str = ""
+    search: str = ""
+
+
+def page(made: Material) -> str:
+    """Return docs/evidence.md."""
+    parts = [
+        f"{MADE}\n# Evidence: what the guide claims, and what was measured",
+        PROVES,
+        _how(made.figures),
+        f"## Summary\n\n{_summary(made.verdicts)}",
+        f"## The verdicts\n\n{_verdicts(made.verdicts)}",
+    ]
+    if made.curves:
+        parts.append(
+            "## What strength does\n\n"
+            f"![Edit done, kept and copied over strength, for each method](images/{CURVES[0]})\n\n"
+            f"![Edit done against kept, the best front marked](images/{CURVES[1]})"
+        )
+    few = int(made.figures["scenes"]["few"])
+    strength = monotone_section(made.strengths, made.asked, few).rstrip()
+    parts.append(f"## Monotone strength\n\n{strength}")
+    if made.search:
+        parts.append(f"## What beats the plain model\n\n{made.search.rstrip()}")
+    if made.peers:
+        parts.append(f"## Peers on the same work\n\n{made.peers.rstrip()}")
+    parts.append(f"## What was found false\n\n{_false(made.verdicts)}")
+    parts.append("## Each claim, and how it was measured\n\n" + _details(made.verdicts))
+    return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+def _how(figures: Mapping[str, Any]) -> str:
+    scenes, settings = figures["scenes"], figures["settings"]
+    return f"""\
+## How
+
+Held-out scenes, {settings["steps"]} steps, guidance {settings["cfg"]:g}: {scenes["main"]} scenes
+of each of the guide's eight kinds of edit, {scenes["more"]} where a verdict is about a few kinds.
+*Edit done*: 1 is the right answer in the region that should change, 0 no better than the source.
+*Kept*: 1 is the source outside that region, 0 what the model makes without a reference. *Edges*,
+where the whole picture changes: F1 of the edges against the right answer's. *Copied*: closeness
+to the source where it should have changed.
+
+{RULE}"""
+
+
+def _summary(verdicts: Sequence[Verdict]) -> str:
+    counts = {word: [it.claim.id for it in verdicts if it.word == word] for word in VERDICTS}
+    rows = [[word, str(len(ids)), ", ".join(ids) or "–"] for word, ids in counts.items()]
+    return f"Of {len(verdicts)} claims:\n\n" + table(["verdict on toy", "claims", "which"], rows)
+
+
+def _verdicts(verdicts: Sequence[Verdict]) -> str:
+    rows = [
+        [it.claim.section, f"[{it.claim.id}](#{it.claim.id.lower()})", it.claim.claim, _word(it),
+         _deciding(it)]
+        for it in verdicts
+    ]  # fmt: skip
+    return table(["section", "id", "the guide says", "verdict", "measured"], rows)
+
+
+def _word(verdict: Verdict) -> str:
+    if verdict.word != "not testable":
+        return f"**{verdict.word}**"
+    most = max(it.count for it in verdict.findings)
+    return f"**not testable on toy**, because at most {most} scenes are of the case that it names"
+
+
+def _deciding(verdict: Verdict) -> str:
+    """The first finding that speaks as the verdict does, and how many speak for the claim."""
+    told = [it for it in verdict.findings if it.outcome != "too few"]
+    if not told:
+        return "–"
+    wanted = {"holds": "yes", "does not hold": "no"}.get(verdict.word)
+    first = next((it for it in told if it.outcome == wanted), told[0])
+    favour = sum(it.outcome == "yes" for it in told)
+    share = f"; {favour} of {len(told)} findings for it" if len(told) > 1 else ""
+    return f"{first.say}: {_figure(first)}{share}"
+
+
+def _figure(it: Finding) -> str:
+    if it.outcome == "too few":
+        return f"{it.count} scenes"
+    if it.low == it.high == it.value and it.expected == "none":
+        return f"{it.value:g}"
+    sign = "+" if it.expected.endswith((" 0", ")")) else ""
+    return f"{it.value:{sign}.3f} [{it.low:{sign}.3f}, {it.high:{sign}.3f}]"
+
+
+def _false(verdicts: Sequence[Verdict]) -> str:
+    whole = _against(it for it in verdicts if it.word == "does not hold")
+    partly = _against(it for it in verdicts if it.word == "in part")
+    text = whole or "No claim fails as a whole.\n"
+    return f"{text}\nOf claims that hold in part, what does not:\n\n{partly}" if partly else text
+
+
+def _against(verdicts: Iterable[Verdict]) -> str:
+    lines = []
+    for it in verdicts:
+        said = [f"{one.say}: {_figure(one)}" for one in it.findings if one.outcome == "no"]
+        if said:
+            lines.append(f"- **{it.claim.id}**, {it.claim.claim}: {'; '.join(said)}.\n")
+    return "".join(lines)
+
+
+def _details(verdicts: Sequence[Verdict]) -> str:
+    return "\n".join(_detail(it) for it in verdicts)
+
+
+def _detail(verdict: Verdict) -> str:
+    claim = verdict.claim
+    rows = [
+        [it.say, _figure(it), it.expected or "–", str(it.count), SPEAKS[it.outcome], it.note or "–"]
+        for it in verdict.findings
+    ]
+    heads = ["finding", "measured", "for it, if", "scenes", "speaks", "more"]
+    return f"""\
+<a id="{claim.id.lower()}"></a>
+
+### {claim.id}: {claim.claim}
+
+{_word(verdict).replace("**", f"**{claim.section}: ", 1)}. {claim.how}
+
+{table(heads, rows)}"""
