@@ -168,9 +168,10 @@ def _mixed(fractions: Tensor, parts: Sequence[Tensor]) -> Tensor:
     """
     out, so_far = parts[0], fractions[0]
     mix = torch.lerp if out.requires_grad else torch.Tensor.lerp_
+    least = torch.finfo(fractions.dtype).tiny
     for fraction, part in zip(fractions[1:], parts[1:], strict=True):
         so_far = so_far + fraction
-        weight = (fraction / so_far).nan_to_num(0.0)  # 0 / 0 where no group so far is attended
+        weight = fraction / so_far.clamp_min(least)  # not 0 / 0 where no group so far is attended
         out = mix(out, part, weight.unsqueeze(-1).to(out.dtype))
     return out
 

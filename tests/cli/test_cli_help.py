@@ -17,7 +17,7 @@ GROUPS = {
     "Masks": ["--mask-region", "--mask-content", "--edit-mask", "--feather", "--invert-masks"],
     "Sampling": ["--steps", "--denoise", "--seed", "-n", "--cfg", "--negative", "--resolution",
                  "--height", "--width"],
-    "Output": ["-o", "--preview-every", "--embed", "--no-recipe"],
+    "Output": ["-o", "--preview-every", "--measure-drift", "--embed", "--no-recipe"],
     "General": ["--debug", "-h"],
 }  # fmt: skip
 
