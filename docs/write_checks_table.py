@@ -16,7 +16,7 @@ def with_table(text: str) -> str:
     """Return the page with the table of today's checks."""
     rows: dict[str, str] = {}
     for check in CHECKS:
-        rows.setdefault(check.name, check.promise.replace("``", "`"))
+        rows.setdefault(check.name, check.promise)
     table = "".join(f"| `{name}` | {promise} |\n" for name, promise in rows.items())
     pattern = re.escape(HEAD) + r"(?:\|.*\n)*" + re.escape(END)
     return re.sub(pattern, lambda _: f"{HEAD}{table}{END}", text)

@@ -86,6 +86,12 @@ def forget(self: Any, ctx: rh.Context, inputs: rh.Inputs) -> None:
     fill(self, ctx, inputs)
 
 
+def always(self: Any, ctx: rh.Context, inputs: rh.Inputs) -> rh.Inputs:
+    """Fill the slot whatever the strength is."""
+    del ctx
+    return inputs.fill(self.slot, rh.Tokens(self.latents))
+
+
 def in_place(self: Any, ctx: rh.Context, inputs: rh.Inputs) -> rh.Inputs:
     """Change what is given."""
     inputs.target.mul_(0.9)
@@ -163,6 +169,7 @@ MISTAKES: dict[str, Callable[[], Any]] = {
     ),
     "it raises": lambda: in_run(refhooks_step=lambda ctx: 1 / ctx.step.index),
     "`return` is forgotten (kit: `acts`)": lambda: check("acts", forget),
+    "the strength is not used (kit: `strength`)": lambda: check("strength", always),
     "an input is changed in place (kit: `mutation`)": lambda: check("mutation", in_place),
     "it draws global random numbers (kit: `global-state`)": lambda: check(
         "global-state", at_random

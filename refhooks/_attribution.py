@@ -13,13 +13,16 @@ import warnings
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from refhooks._bound import RunPlugin
+from refhooks._family import Family
+from refhooks._family_run import FamilyRun
+from refhooks._values import Context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import CodeType
+    from types import CodeType, TracebackType
 
+    from refhooks._editor import Editor
     from refhooks._registry import Registry
-    from refhooks._values import Context
 
 
 _calls: set[CodeType] = set()
@@ -68,6 +71,38 @@ def naming(place: str) -> Iterator[None]:
         raise
     finally:
         _told.place = before
+
+
+@contextlib.contextmanager
+def naming_family(editor: Editor) -> Iterator[None]:
+    """Name the family in what its adapter raises inside, with the call: it is on the traceback."""
+    try:
+        yield
+    except Exception as error:
+        call = _family_call(error.__traceback__, editor)
+        if call is not None:
+            name, (function, ctx) = editor.family.name, call
+            family = f"family {name!r}{editor.registry.brought('family', name)}"
+            place = f"{family}, {function}" if ctx is None else where(family, function, ctx)
+            error.add_note(f"raised by {place}")
+        raise
+
+
+def _family_call(
+    traceback: TracebackType | None, editor: Editor
+) -> tuple[str, Context | None] | None:
+    """Which method of a family is on a traceback, and the step at which it was called, if any."""
+    ctx: Context | None = None
+    while traceback is not None:
+        code, held = traceback.tb_frame.f_code, traceback.tb_frame.f_locals
+        if held.get("editor", editor) is not editor:
+            return None  # an edit inside a hook, which has named its own family
+        owner = held.get(code.co_varnames[0]) if code.co_argcount else None
+        if isinstance(owner, Family | FamilyRun) and hasattr(owner, code.co_name):
+            return code.co_name, None if code.co_name == "decode" else ctx
+        ctx = held["ctx"] if isinstance(held.get("ctx"), Context) else ctx
+        traceback = traceback.tb_next
+    return None
 
 
 _guard = threading.Lock()

@@ -192,12 +192,15 @@ class Method(Protocol):
     without a model: then it may warn of what it will need.
 
     A method that reads keys and values of earlier steps, gives the model only some of the tokens,
-    adds forward passes, or has something to say to a plan, may
-    have ``outlook(planned)``, which takes a :class:`refhooks.PlannedStage` and returns a
-    :class:`refhooks.Outlook`, or raises :class:`refhooks.InputError`. One that leaves something out
-    for speed may have ``exactly()``, which returns the method that does not, so that the two can be
-    compared. What :meth:`bind` returns may have ``close()``, called at the end of the run, also
-    after an exception: there it gives back memory that an exception's traceback would keep.
+    adds forward passes, or has something to say to a plan, may have ``outlook(planned)``, which
+    takes a :class:`refhooks.PlannedStage` and returns a :class:`refhooks.Outlook`, or raises
+    :class:`refhooks.InputError`.
+
+    A method that leaves something out for speed may have ``exactly()``, which returns the method
+    that does not, so that the two can be compared.
+
+    What :meth:`bind` returns may have ``close()``, called at the end of the run, also after an
+    exception: there it gives back memory that an exception's traceback would keep.
     """
 
     name: ClassVar[str]

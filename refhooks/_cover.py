@@ -9,7 +9,9 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from refhooks._attribution import naming
 from refhooks._pictures import fit_picture
+from refhooks._registry import load_registry
 from refhooks.errors import HookReturnError
 
 if TYPE_CHECKING:
@@ -28,12 +30,10 @@ def shape_cover(shape: MaskShape, size: Size) -> Tensor:
     Raises:
         HookReturnError: The shape gives something else.
     """
-    label = f"mask shape {shape.name!r}: cover(size)"
-    try:
+    origin = load_registry().origin("mask", shape)  # a shape of one editor's own has none
+    label = f"mask shape {shape.name!r}{origin}: cover(size)"
+    with naming(f"mask shape {shape.name!r}{origin} for a picture of {size}"):
         cover = shape.cover(size)
-    except BaseException as error:
-        error.add_note(f"raised by mask shape {shape.name!r} for a picture of {size}")
-        raise
     if not isinstance(cover, torch.Tensor):
         raise HookReturnError(f"{label} must return a tensor, got {type(cover).__name__}")
     if tuple(cover.shape) != (size.height, size.width):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from refhooks._attribution import naming
 from refhooks._bound import ModelInfo
 from refhooks._chain import as_chain
 from refhooks._family import Checkpoint, Size
@@ -292,7 +293,7 @@ class Editor:
         """
         from refhooks._run import decode  # noqa: PLC0415  imports torch, which takes a second
 
-        return decode(self.family, latents, Size(height, width))
+        return decode(self, latents, Size(height, width))
 
     @property
     def model(self) -> ModelInfo:
@@ -324,5 +325,6 @@ def _family(registry: Registry, pipe: Any, checkpoint: Checkpoint) -> Family:
     for name in classes:
         for entry in registry.families.values():
             if name in entry.pipelines:
-                return entry.load()(pipe, checkpoint)
+                with naming(f"family {entry.name!r}{registry.brought('family', entry.name)}, load"):
+                    return entry.load()(pipe, checkpoint)
     raise ModelError(f"{classes[0]}: {registry.no_family()}")

@@ -81,7 +81,7 @@ class Mask:
             run: a number, one a step, a schedule or its short form. The cover ``c`` acts as
             ``1 − strength·(1 − c)``.
         text: For ``region``: how much the prompt's tokens attend to the reference: ``full``, the
-            covered ``area`` of the picture (0–1) or ``none``.
+            covered ``area`` of the picture (0–1) or, which leaks least, ``none``.
 
     Raises:
         StrategyError: An option is out of its range.
@@ -95,7 +95,7 @@ class Mask:
     strength: float | tuple[float, ...] | Schedule | str = attrs.field(
         default=1.0, kw_only=True, converter=_strength
     )
-    text: Literal["full", "area", "none"] = attrs.field(default="full", kw_only=True)
+    text: Literal["full", "area", "none"] = attrs.field(default="none", kw_only=True)
 
     @shape.validator
     def _is_a_shape(self, _: object, value: object) -> None:

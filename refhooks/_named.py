@@ -69,7 +69,7 @@ def mask(
     feather: float = 0.0,
     soft: bool = False,
     strength: float | Sequence[float] | Schedule | str = 1.0,
-    text: Literal["full", "area", "none"] = "full",
+    text: Literal["full", "area", "none"] = "none",
     **options: Any,
 ) -> Mask:
     """Return a mask, for ``Strategy(masks=[...])`` and ``edit(edit_mask=...)``.
@@ -85,7 +85,8 @@ def mask(
         soft: For ``content``: scale the reference's latents by the cover instead of leaving out
             what is not covered.
         strength: How much of the mask holds at each step, 0–1.
-        text: For ``region``: how much the prompt attends to the reference.
+        text: For ``region``: how much the prompt attends to the reference: ``none``, ``area`` (the
+            covered share of the picture) or ``full``.
         **options: Those of the shape, in place of ``what``: ``image=``, ``box=`` and so on.
 
     Raises:

@@ -114,7 +114,8 @@ def confinement(slot: int, masks: Sequence[Covered], grids: Grids) -> Confinemen
 def _place(entry: Covered, grids: Grids) -> Placed:
     mask, cover, device = entry.mask, entry.cover, grids.device
     if mask.kind == "region":
-        text = {"full": 1.0, "area": float(cover.mean()), "none": 0.0}[mask.text]
+        none = float((cover == 1.0).all())  # what covers everything is as if there were no mask
+        text = {"full": 1.0, "area": float(cover.mean()), "none": none}[mask.text]
         target = resized(cover, *grids.target).flatten().to(device)
         shape = (grids.output.height, grids.output.width)
         return Placed(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import traceback
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -19,11 +21,10 @@ from refhooks._record import (
     split,
     warn_of_unknown,
 )
-from refhooks.errors import InputError, PluginError, UnknownNameError
+from refhooks.errors import InputError, PluginError, RefhooksError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from refhooks._bound import Method, RunPlugin
     from refhooks._family import EmbeddedModel, FamilyEntry
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 GROUP = "refhooks"
 _STEERING = {
     "method": "methods", "plugin": "plugins", "schedule": "schedules", "switch": "switches",
+    "mask": "masks",
 }  # fmt: skip
 
 __all__ = ["PluginRecord", "Registry", "load_registry"]
@@ -213,12 +215,14 @@ class Registry:
         """Return what messages put after a name: `` [distribution version]``, where it is known.
 
         Args:
-            kind: ``method``, ``plugin``, ``schedule`` or ``switch``.
+            kind: ``method``, ``plugin``, ``schedule``, ``switch`` or ``mask``.
             made: A value of a registered class; of any other nothing is known.
         """
         name, known = getattr(made, "name", ""), _STEERING[kind]
-        if getattr(self, known).get(name) is not type(made):
-            return ""
+        return self.brought(kind, name) if getattr(self, known).get(name) is type(made) else ""
+
+    def brought(self, kind: str, name: str) -> str:
+        """Return the same for the name of anything that is registered, such as a ``family``."""
         record = self.record(self.owner(kind, name))
         return f" [{record.origin}]" if record is not None and record.origin else ""
 
@@ -311,8 +315,21 @@ def _load_one(point: EntryPoint, registry: Registry, why_not: str) -> PluginReco
     try:
         registers = _register(point.load(), point.name, registry)
     except (Exception, SystemExit) as error:  # noqa: BLE001  the others live
-        return attrs.evolve(record, state="broken", reason=f"{type(error).__name__}: {error}")
+        reason = f"{type(error).__name__}: {error}{_line_of(error)}"
+        return attrs.evolve(record, state="broken", reason=reason)
     return attrs.evolve(record, registers=registers)
+
+
+def _line_of(error: BaseException) -> str:
+    """Where in a plugin's code it was raised; nothing where the message says it already."""
+    if isinstance(error, RefhooksError | SyntaxError):
+        return ""
+    frames = [
+        (Path(frame.filename).name, frame.lineno)
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename != __file__ and "importlib" not in frame.filename
+    ]
+    return f" ({frames[-1][0]}, line {frames[-1][1]})" if frames else ""
 
 
 def _register(plugin: object, name: str, registry: Registry) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 
-from refhooks._attribution import naming_warnings
+from refhooks._attribution import naming_family, naming_warnings
 from refhooks._before import remember
 from refhooks._bind import bind_hooks, bind_source
 from refhooks._pictures import as_pil
@@ -112,7 +112,7 @@ def run_plan(editor: Editor, request: Request, plan: Plan) -> EditResult:
     """Run a planned edit; raises as :func:`run_edit`."""
     for remark in plan.timetable.remarks:
         LOG.info(remark)
-    with _memory_explained(editor, request), torch.no_grad():
+    with _memory_explained(editor, request), naming_family(editor), torch.no_grad():
         with _bind(editor, request, plan) as run:
             latents, pictures = denoise(run)
             recorded = run.family.recorded()
@@ -185,9 +185,10 @@ def _decode(family: Family, size: Size, latents: Tensor, *, eager: bool) -> Tens
 
 
 @torch.no_grad()
-def decode(family: Family, latents: Tensor, size: Size) -> tuple[Image, ...]:
+def decode(editor: Editor, latents: Tensor, size: Size) -> tuple[Image, ...]:
     """Return the pictures that clean latents ``[B,T,C]`` hold."""
-    return as_pil(family.decode(latents, size))
+    with naming_family(editor):
+        return as_pil(editor.family.decode(latents, size))
 
 
 def _check_finite(latents: Tensor, *, eager: bool) -> None:

@@ -112,9 +112,15 @@ def _figure(values: Array) -> Figure:
     return Figure(float(values.mean()), *spread_of(values[picks(len(values))].mean(axis=-1)))
 
 
-def section(found: Sequence[Strength], asked: Monotone, few: int) -> str:
-    """Return the part of the page."""
-    usual = asked.steps_base
+def section(found: Sequence[Strength], asked: Monotone, few: int, usual: int) -> str:
+    """Return the part of the page.
+
+    Args:
+        found: What was measured, one a method.
+        asked: What is asked.
+        few: How many scenes a kind were edited in other numbers of steps.
+        usual: The number of steps of all other edits.
+    """
     heads = [
         "method",
         *[f"{it:g}" for it in asked.strengths],

@@ -77,8 +77,8 @@ def page(made: Material) -> str:
             f"![Edit done, kept and copied over strength, for each method](images/{CURVES[0]})\n\n"
             f"![Edit done against kept, the best front marked](images/{CURVES[1]})"
         )
-    few = int(made.figures["scenes"]["few"])
-    strength = monotone_section(made.strengths, made.asked, few).rstrip()
+    few, usual = made.figures["scenes"]["few"], made.figures["settings"]["steps"]
+    strength = monotone_section(made.strengths, made.asked, few, usual).rstrip()
     parts.append(f"## Monotone strength\n\n{strength}")
     if made.search:
         parts.append(f"## What beats the plain model\n\n{made.search.rstrip()}")

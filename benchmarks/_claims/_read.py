@@ -134,15 +134,13 @@ class Monotone:
         methods: In their default forms.
         strengths: Over which *kept* must not fall.
         steps_at: Strengths at which other numbers of steps are tried.
-        steps: Those numbers.
-        steps_base: The number that they are compared with.
+        steps: Those numbers, compared with the steps of the run.
     """
 
     methods: tuple[str, ...]
     strengths: tuple[float, ...]
     steps_at: tuple[float, ...]
     steps: tuple[int, ...]
-    steps_base: int
 
 
 def read_claims(path: Path = FILE) -> tuple[tuple[Claim, ...], Monotone]:

@@ -50,7 +50,7 @@ class EditMask:
             raise InputError("an edit mask needs a source picture, but image is None")
         if self.value.strength != 1.0:
             raise InputError("an edit mask has no strength: what it protects stays to the pixel")
-        if self.value.text != "full":
+        if self.value.text != attrs.fields(Mask).text.default:
             raise InputError("an edit mask has no text: it limits the edit, not a reference")
         if not bool((self.value.cover(frame) > 0).any()):
             raise InputError(

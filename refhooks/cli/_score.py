@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -122,9 +121,7 @@ def run_score(model: ModelOptions, options: ScoreOptions) -> None:
     cells = None if options.cells is None else read_cells(options.cells)
     _named_methods(options, registry)
     folder = _folder(options)
-    threads = torch.get_num_threads()
     editor = open_editor(plan)
-    torch.set_num_threads(threads)  # a batch is large enough for all of them
     settings = Settings(options.steps, options.cfg, options.seed,
                         options.batch or (BATCH if plan.embedded else 1))  # fmt: skip
     cells = cells or _cells(options, editor)

@@ -48,7 +48,7 @@ def strength_cells(
         denoise: Above 0; 1 is what all other cells have.
         schedules: Whether there are cells whose strength changes.
         switches: Whether there are cells whose method changes.
-        attention: Whether the attention share is recorded where strength and method stay the same.
+        attention: Whether the attention share is recorded.
 
     Raises:
         InputError: A number is out of its range.
@@ -57,8 +57,7 @@ def strength_cells(
     for method in methods:
         name = method_name(method)
         cells += [
-            Cell(f"{name} {it:g}", Stage(method, it), method=name, strength=it, attention=attention)
-            for it in strengths
+            Cell(f"{name} {it:g}", Stage(method, it), method=name, strength=it) for it in strengths
         ]
         cells += [
             Cell(f"{name} 1 denoise {it:g}", Stage(method, 1.0), denoise=it, method=name,
@@ -72,7 +71,7 @@ def strength_cells(
             ]
     if switches:
         cells += _switching(methods)
-    return tuple(cells)
+    return tuple(attrs.evolve(cell, attention=attention) for cell in cells)
 
 
 def _changing(method: str | Method) -> dict[str, Strategy]:

@@ -35,10 +35,26 @@ def equal(one: Tensor, other: Tensor, what: str) -> None:
 
 
 def acts(bench: Bench) -> None:
-    """Its reference makes a difference at all, and so does its strength."""
+    """Its reference makes a difference at all."""
     hidden = bench.edit(strength=0.0, vision="never").latents
     if same(hidden, bench.edit(vision="never").latents):
-        raise CheckFailed(f"strength {STRENGTH} gives the latents of strength 0, to the bit")
+        raise CheckFailed(
+            f"strength {STRENGTH} gives the latents of strength 0, to the bit: no hook changes"
+            " anything; one that does must return what it changed, as in"
+            " `return inputs.fill(slot, tokens)` (without return it gives None, which means"
+            " unchanged)"
+        )
+
+
+def strength(bench: Bench) -> None:
+    """Another strength above 0 gives another picture."""
+    half = STRENGTH / 2
+    if same(bench.plain, bench.edit(strength=half).latents):
+        raise CheckFailed(
+            f"strength {half} gives the latents of strength {STRENGTH}, to the bit; use"
+            " ctx.rows[reference.index].strength in a hook, or give the reason why the method only"
+            " knows on and off: expected_failures={'strength': ...}"
+        )
 
 
 def strength_0(bench: Bench) -> None:
@@ -91,7 +107,10 @@ def references(bench: Bench) -> None:
     if bench.subject.kind == "method":
         own = [bench.edit(pictures=[0, seed], at=1, vision="never").latents for seed in (1, 2)]
         if same(own[0], own[1]):
-            raise CheckFailed("as the second reference, its own picture makes no difference")
+            raise CheckFailed(
+                "as the second reference, its own picture makes no difference; use"
+                " reference.latents and reference.index of bind, and return what a hook changes"
+            )
         first = [bench.edit(pictures=[seed, 2], at=1, others=0.0).latents for seed in (0, 1)]
         equal(first[0], first[1], "as the second reference, it uses the first one's picture")
 

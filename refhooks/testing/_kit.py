@@ -35,6 +35,7 @@ from refhooks.testing._check_runs import (
     no_mutation,
     references,
     returns,
+    strength,
     strength_0,
 )
 from refhooks.testing._check_values import cover, model, steps, value_state
@@ -79,7 +80,7 @@ class Check:
     @property
     def promise(self) -> str:
         """What it checks, in one line."""
-        return (self.function.__doc__ or "").splitlines()[0]
+        return (self.function.__doc__ or "").splitlines()[0].replace("``", "`")
 
 
 CHECKS = (
@@ -102,6 +103,7 @@ CHECKS = (
     Check("hooks", RUNS, bound_signature, runs=True),
     Check("returns", RUNS, returns, runs=True),
     Check("acts", METHOD, acts, runs=True),
+    Check("strength", METHOD, strength, runs=True),
     Check("strength-0", METHOD, strength_0, runs=True),
     Check("bfloat16", RUNS, bfloat16, runs=True),
     Check("batch", RUNS, batch, runs=True),

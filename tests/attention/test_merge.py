@@ -257,3 +257,26 @@ def test_shares_are_the_attention_that_groups_get():
     )
     torch.testing.assert_close(found.double(), expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(found.sum(), torch.tensor(1.0))
+
+
+def test_shares_of_each_sample_have_the_common_mean():
+    """``each`` tells the samples of a batch apart."""
+    query, keys, values = tensors(2)
+    groups = key_groups(keys, values, layout(2), [])
+
+    found = shares(query, groups, each=True)
+
+    assert found.shape == (3, len(query))
+    torch.testing.assert_close(found.mean(dim=1), shares(query, groups))
+
+
+def test_keys_and_values_of_another_type_are_attended():
+    """As autocast leaves them: rotated queries and keys in float32, values in bfloat16."""
+    query, keys, values = tensors(2)
+    place = layout(2)
+    half = values.to(torch.bfloat16)
+
+    found = merged_attention(query, key_groups(keys, half, place, []))
+
+    expected = merged_attention(query, key_groups(keys, half.to(query.dtype), place, []))
+    torch.testing.assert_close(found, expected, atol=0, rtol=0)

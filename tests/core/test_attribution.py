@@ -10,10 +10,12 @@ from types import SimpleNamespace
 import attrs
 import pytest
 import tiny
+import torch
 from plugs import method, plugin
 
 import refhooks as rh
 from refhooks import _attribution
+from refhooks.testing import tiny_editor
 
 OURS = f"[refhooks {version('refhooks')}]"
 
@@ -169,3 +171,137 @@ def test_a_schedule_or_switch_that_fails_names_its_distribution(edit, monkeypatc
         f"raised by reference 1, stage 1 (method 'default'), {kind} {made.name!r} {OURS},"
         " at step 1 of 3"
     )
+
+
+BINDING = f"raised by default {OURS} (reference 1, stage 1), bind, before the first step"
+
+
+@pytest.mark.parametrize(
+    ("part", "called", "notes"),
+    [
+        ("text_encoder", "forward", ["open"]),
+        ("vae", "encode", [BINDING, "encode"]),
+        ("transformer", "forward", ["predict, step 1 of 3"]),
+        ("vae", "decode", ["decode"]),
+    ],
+)
+def test_what_a_family_raises_names_it(edit, pipe, monkeypatch, part, called, notes):
+    """Its distribution, what it was asked for, and the step where there is one."""
+    family = f"raised by family 'qwen-image-edit-plus' {OURS}, "
+
+    def fail(*_args, **_options):
+        raise KeyError("no such thing")
+
+    monkeypatch.setattr(getattr(pipe, part), called, fail)
+    with pytest.raises(KeyError) as caught:
+        edit()
+
+    assert [note if note == BINDING else family + note for note in notes] == caught.value.__notes__
+
+
+def test_guidance_of_a_family_that_fails_names_it(edit, editor, monkeypatch):
+    """At the step that it was for."""
+    inner = type(editor.family).open
+
+    def opened(self, **options):
+        run = inner(self, **options)
+        monkeypatch.setattr(type(run), "guide", guide)
+        return run
+
+    def guide(self, predictions):
+        raise KeyError(*predictions)
+
+    monkeypatch.setattr(type(editor.family), "open", opened)
+    with pytest.raises(KeyError) as caught:
+        edit(cfg=1.0)
+
+    (note,) = caught.value.__notes__
+    assert note == f"raised by family 'qwen-image-edit-plus' {OURS}, guide, step 1 of 3"
+
+
+def test_a_preview_that_fails_names_the_family(editor, pipe, monkeypatch):
+    """`Editor.decode` runs outside of an edit."""
+    monkeypatch.setattr(pipe.vae, "decode", lambda *_args, **_options: 1 // 0)
+    with pytest.raises(ZeroDivisionError) as caught:
+        editor.decode(torch.zeros(1, 16, 16), height=32, width=32)
+
+    (note,) = caught.value.__notes__
+    assert note == f"raised by family 'qwen-image-edit-plus' {OURS}, decode"
+
+
+def test_an_adapter_that_cannot_be_loaded_is_named(editor, pipe, monkeypatch):
+    """Most need something that is not installed."""
+
+    def load(self, *_given):
+        raise ImportError("no module named other")
+
+    monkeypatch.setattr(type(editor.family), "__init__", load)
+    with pytest.raises(ImportError) as caught:
+        rh.Editor(pipe)
+
+    (note,) = caught.value.__notes__
+    assert note == f"raised by family 'qwen-image-edit-plus' {OURS}, load"
+
+
+def test_an_edit_inside_a_hook_names_its_own_family_only(edit, monkeypatch):
+    """The note is there once, then the hook's."""
+    other = tiny_editor(tiny.build())
+    monkeypatch.setattr(other.pipe.transformer, "forward", lambda *_args, **_options: 1 // 0)
+
+    def inside():
+        other.edit(tiny.picture(), "make it red", steps=2, seed=0, cfg=1.0)
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        edit(plugins=[plugin(refhooks_step=inside)])
+
+    assert [
+        f"raised by family 'qwen-image-edit-plus' {OURS}, predict, step 1 of 2",
+        "raised by plugin Inline of the call, refhooks_step, step 1 of 3",
+    ] == caught.value.__notes__
+
+
+def test_what_others_raise_is_not_the_family_s(edit):
+    """A user's callback, in the same loop."""
+    with pytest.raises(ZeroDivisionError) as caught:
+        edit(callback=lambda *_: 1 // 0)
+
+    assert not hasattr(caught.value, "__notes__")
+
+
+def test_a_mask_that_fails_names_its_distribution(monkeypatch):
+    """With the picture that it was to cover."""
+    mask = rh.mask(box=(0, 0, 8, 8))
+    monkeypatch.setattr(type(mask.shape), "cover", lambda _self, _size: 1 // 0)
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        mask.cover(rh.Size(20, 30))
+
+    assert [f"raised by mask shape 'box' {OURS} for a picture of 30x20"] == caught.value.__notes__
+
+
+def test_a_wrong_cover_names_its_distribution(monkeypatch):
+    """In the message itself."""
+    mask = rh.mask(box=(0, 0, 8, 8))
+    monkeypatch.setattr(type(mask.shape), "cover", lambda _self, _size: torch.zeros(1, 1))
+
+    with pytest.raises(rh.HookReturnError) as caught:
+        mask.cover(rh.Size(20, 30))
+
+    said = f"mask shape 'box' {OURS}: cover(size) must return [20,30], got [1, 1]"
+    assert said == str(caught.value)
+
+
+def test_a_warning_of_a_mask_names_it(monkeypatch):
+    """As those of hooks do."""
+    mask = rh.mask(box=(0, 0, 8, 8))
+
+    def cover(_self, size):
+        warnings.warn("odd", UserWarning, stacklevel=1)
+        return torch.zeros(size.height, size.width)
+
+    monkeypatch.setattr(type(mask.shape), "cover", cover)
+    with pytest.warns(UserWarning, match="odd") as caught:
+        mask.cover(rh.Size(20, 30))
+
+    said = f"odd (from mask shape 'box' {OURS} for a picture of 30x20)"
+    assert said == str(caught[0].message)

@@ -263,5 +263,6 @@ def test_a_saved_pipeline_is_loaded_again(pipe, tmp_path):
         editor.edit(None, "a night", steps=2, seed=1, height=32, width=32)
         for editor in (rh.Editor(pipe), loaded)
     )
-    assert torch.equal(before.latents, after.latents)
+    # Not to the bit: tensors mapped from a file are aligned otherwise, and kernels round by that.
+    torch.testing.assert_close(after.latents, before.latents, atol=1e-5, rtol=0)
     assert torch.bfloat16 == half.pipe.transformer.dtype

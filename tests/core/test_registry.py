@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.metadata import EntryPoint
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -103,15 +105,37 @@ def test_a_broken_plugin_is_recorded_and_the_others_live(load, kind):
 
 def test_a_broken_plugin_is_named_where_its_method_is_missing(load):
     """The error for an unknown name lists what did not load, and why."""
-    registry = load(Point("a", bringing("one")), Point("b", ImportError("no torch_x")))
+    registry = load(Point("a", bringing("one")), Point("b", SyntaxError("no torch_x")))
 
     with pytest.raises(rh.UnknownNameError) as caught:
         registry.method("two")
 
     assert (
         str(caught.value)
-        == "there is no method 'two'. Registered: one. Not loaded: b (ImportError: no torch_x)."
+        == "there is no method 'two'. Registered: one. Not loaded: b (SyntaxError: no torch_x)."
     )
+
+
+@pytest.mark.parametrize(
+    ("second", "reason"),
+    [
+        ("wide = Wide()", "NameError: name 'Wide' is not defined (wrong_one.py, line 2)"),
+        ("import nowhere", "ModuleNotFoundError: No module named 'nowhere' (wrong_one.py, line 2)"),
+        ("wide = (", "SyntaxError: '(' was never closed (wrong_one.py, line 2)"),
+        ("", "PluginError: plugin 'wrong': module has no registration hook"),
+    ],
+)
+def test_what_is_wrong_in_a_module_is_named_with_its_line(
+    load, tmp_path, monkeypatch, second, reason
+):
+    """The author sees no traceback in `refhooks plugins`."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "wrong_one", raising=False)
+    (tmp_path / "wrong_one.py").write_text(f"import attrs\n{second}\n")
+
+    registry = load(EntryPoint("wrong", "wrong_one", "refhooks"))
+
+    assert registry.records[0].reason.startswith(reason)
 
 
 @pytest.mark.parametrize("turned", [False, True])

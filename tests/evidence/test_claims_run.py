@@ -79,7 +79,7 @@ def test_a_small_run_of_the_embedded_model(tmp_path, monkeypatch):
         "lead", cell="inject 1", other="default 1", measure="artifacts", expect="above", kinds=KIND
     )
     claim = Claim("X1", "section", "claim", "How.", (lead, best))
-    asked = Monotone(("inject",), (1,), (1,), (1,), 2)
+    asked = Monotone(("inject",), (1,), (1,), (1,))
     runner = Runner(Size(main=1, more=2, few=1, steps=2), tmp_path / "store", None)
     monkeypatch.setattr(runner, "_own", list)  # tests of their own
     first = runner.run([claim], asked)

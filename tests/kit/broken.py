@@ -260,6 +260,7 @@ BROKEN = {
     ),
     "returns: plugin": Plugin(plugins=[Shouting]),
     "acts": conditioning(lambda self, inputs: None),
+    "strength": conditioning(lambda self, inputs: filled(self, inputs, lambda latents: latents)),
     "strength-0": bound(__init__=spoil_noise),
     "bfloat16": conditioning(
         lambda self, inputs: filled(self, inputs, lambda latents: latents.float())
@@ -319,7 +320,8 @@ SAID = {
     "hooks: shared": "bind returns the same object twice",
     "returns": "refhooks_conditioning, step 1 of 2: slot 0.latents must keep the dtype",
     "returns: plugin": "plugin kit-plugin of the call, refhooks_velocity, step 1 of 2",
-    "acts": "gives the latents of strength 0",
+    "acts": "must return what it changed, as in `return inputs.fill(slot, tokens)`",
+    "strength": "strength 0.35 gives the latents of strength 0.7, to the bit; use ctx.rows[",
     "strength-0": "at a step of strength 0 it matters which picture is given",
     "bfloat16": "must keep the dtype torch.bfloat16",
     "batch": "in a batch of 3 the first picture",

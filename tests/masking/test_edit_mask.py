@@ -186,7 +186,7 @@ def test_with_masked_references_and_switches(edit):
         (rh.mask(LEFT, kind="content"), "edit_mask must be a region mask, got a content mask"),
         (rh.mask(LEFT, strength=0.5), "an edit mask has no strength"),
         (rh.mask(LEFT, strength=[1, 1]), "an edit mask has no strength"),
-        (rh.mask(LEFT, text="none"), "an edit mask has no text"),
+        (rh.mask(LEFT, text="area"), "an edit mask has no text"),
         ("100%,0,1,1", "the edit mask covers nothing, so nothing could change"),
         (3, "3 is no mask"),
         (np.zeros((3, 3, 3)), r"must be \[height,width\]"),

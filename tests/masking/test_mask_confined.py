@@ -74,7 +74,7 @@ def test_inside_a_region_it_is_what_it_was(edit, name):
 @BOTH
 @pytest.mark.parametrize("name", [*TOKENS, "inject keep"])
 def test_no_query_outside_attends_to_the_reference(edit, pipe, name, cfg):
-    """Its weight is 0 for target tokens outside, 1 or its own for its queries."""
+    """Its weight is 0 for target tokens outside and for the prompt, 1 for its own queries."""
     masked = strategy(METHODS[name], rh.mask(LEFT))
     with Weights(pipe) as weights:
         edit(strategy=masked, cfg=cfg)
@@ -86,7 +86,7 @@ def test_no_query_outside_attends_to_the_reference(edit, pipe, name, cfg):
         target, own = weight[text : text + 16], weight[text + 16 :]
         assert (target[OUTSIDE] == 0).all()
         assert (target[~OUTSIDE] > 0).all()
-        assert (weight[:text] == target[~OUTSIDE][0]).all()
+        assert (weight[:text] == 0).all()
         assert (own == 1).all()
 
 
@@ -273,3 +273,17 @@ def test_bfloat16():
         )  # fmt: skip
         for _, old, new in changes(seen):
             assert torch.equal(old[:, OUTSIDE], new[:, OUTSIDE])
+
+
+@pytest.mark.parametrize("text", ["full", "area", "none"])
+def test_a_region_that_covers_everything_is_no_mask(edit, pipe, text):
+    """Whatever its `text`, every query outside of the reference attends as without the mask."""
+    masked = strategy(METHODS["cross_attn"], rh.mask("0,0,100%,100%", text=text))
+    with Weights(pipe) as weights:
+        edit(strategy=masked)
+
+    given = [call[1] for call in weights.calls if call and 1 in call]
+    assert given
+    for weight in given:
+        prompt = weight.shape[0] - 32
+        assert (weight[:prompt] == weight[prompt]).all()

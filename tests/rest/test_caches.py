@@ -46,7 +46,7 @@ def counted(pipe, **options):
 
 
 @pytest.mark.parametrize("name", CACHES)
-def test_no_strategy_is_the_stock_pipeline_with_the_same_cache(own, pipe, name):
+def test_no_strategy_is_the_stock_pipeline_with_the_same_cache(own, untouched, name):
     """To the bit, twice in a row, and after a run that failed half way; the cache does act."""
     own.transformer.enable_cache(CACHES[name])
     with_cache = plain.stock(own, steps=STEPS)
@@ -55,13 +55,13 @@ def test_no_strategy_is_the_stock_pipeline_with_the_same_cache(own, pipe, name):
         if step == 3:
             raise KeyboardInterrupt
 
-    assert not torch.allclose(with_cache, edited(pipe), atol=1e-4)
+    assert not torch.allclose(with_cache, edited(untouched), atol=1e-4)
     assert torch.equal(with_cache, edited(own))
     with pytest.raises(KeyboardInterrupt):
         edited(own, callback=stop)
     assert torch.equal(with_cache, edited(own))
     own.transformer.disable_cache()
-    assert torch.equal(edited(own), edited(pipe))
+    assert torch.equal(edited(own), edited(untouched))
 
 
 def test_what_a_failed_stock_run_left_is_not_used(own):

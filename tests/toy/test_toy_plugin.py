@@ -11,7 +11,15 @@ import pytest
 from PIL import Image, ImageFilter
 
 import refhooks_toy
-from refhooks_toy import EDIT_KINDS, HELD_OUT, SIZE, make_pairs, refhooks_models
+from refhooks_toy import (
+    EDIT_KINDS,
+    HELD_OUT,
+    SIZE,
+    TWO_PICTURES,
+    WHOLE_PICTURE,
+    make_pairs,
+    refhooks_models,
+)
 from refhooks_toy._judge import judge
 from refhooks_toy._samples import PROMPTS, SCENES, write_samples
 
@@ -83,3 +91,33 @@ def test_other_pictures_get_a_warning_that_says_what_to_do() -> None:
         warning = judge(Image.fromarray(np.ascontiguousarray(picture)))
         assert warning is not None
         assert "Qwen/Qwen-Image-Edit-2511" in warning
+
+
+def test_held_out_edits_are_there_to_be_scored():
+    """Of every kind, with their answers; those that change all of a picture say so."""
+    (model,) = refhooks_models()
+
+    pairs = model.pairs(2)
+
+    assert [pair.kind for pair in pairs] == [kind for kind in EDIT_KINDS for _ in range(2)]
+    drawn = make_pairs("object-swap", [HELD_OUT, HELD_OUT + 1])
+    swaps = [pair for pair in pairs if pair.kind == "object-swap"]
+    assert [pair.prompt for pair in swaps] == drawn.prompts
+    assert np.array_equal(np.asarray(swaps[1].right), drawn.right[1])
+    assert [pair.seed for pair in swaps] == [0, 1]
+    assert {pair.kind for pair in pairs if pair.is_whole} == set(WHOLE_PICTURE)
+    assert {pair.kind for pair in pairs if pair.references} == {TWO_PICTURES}
+
+
+def test_the_quicker_way_leaves_the_pipeline_as_it_was(untrained):
+    """The autoencoder and the transformer have their own forward again."""
+    from diffusers.models.autoencoders.autoencoder_kl_qwenimage import QwenImageCausalConv3d
+
+    (model,) = refhooks_models()
+    before = untrained.transformer.forward, QwenImageCausalConv3d.forward
+
+    with model.faster(untrained):
+        assert untrained.transformer.forward != before[0]
+        assert QwenImageCausalConv3d.forward is not before[1]
+
+    assert (untrained.transformer.forward, QwenImageCausalConv3d.forward) == before
