@@ -175,9 +175,20 @@ def as_table(cls: type[Any], data: Any, label: str) -> Any:
         return _converter.structure(data, cls)
     except cattrs.ForbiddenExtraKeysError as error:
         key = next(key for key in data if key in error.extra_fields)
+        near = did_you_mean(key, known)
+        hint = "" if near else _where_options_go(data, key)
         raise StrategyError(
-            f"{label}: unknown key {key!r:.80}.{did_you_mean(key, known)} Keys: {listed(known)}"
+            f"{label}: unknown key {key!r:.80}.{near} Keys: {listed(known)}{hint}"
         ) from error
+
+
+def _where_options_go(data: dict[str, Any], key: str) -> str:
+    """A method's option beside the method, instead of in its table, is the likeliest mistake."""
+    method = data.get("method")
+    if not isinstance(method, str):
+        return ""
+    table = f'{{ method = "{method:.40}", {key:.40} = ... }}'
+    return f". An option of the method goes into its table: method = {table}"
 
 
 @contextlib.contextmanager
@@ -264,7 +275,10 @@ class Loader:
         if kind not in options:
             near = [key for key in options if did_you_mean(key, [kind])]
             unknown = f" Unknown key {near[0]!r}: did you mean {kind!r}?" if near else ""
-            raise StrategyError(f"a table here needs the key {kind!r}, a registered name.{unknown}")
+            raise StrategyError(
+                f"a table here needs the key {kind!r}, a registered name; it has"
+                f" {listed(options) or 'no key'}.{unknown}"
+            )
         name = options.pop(kind)
         if not isinstance(name, str):
             raise StrategyError(f"{kind} must be a registered name, got {name!r:.80}")

@@ -200,6 +200,9 @@ REFERENCE = '[[reference]]\nimage = "a.png"\n'
 INNER = '[[reference.stage]]\nmethod = "inject"\n'
 BAD = {
     "unknown key": (STAGE + "strenght = 1", "unknown key 'strenght'. Did you mean 'strength'?"),
+    "option beside its method": (
+        STAGE + 'formula = "add"',
+        'of the method goes into its table: method = { method = "inject", formula = ... }'),
     "unknown key inside": (REFERENCE + INNER + "until = 0.5\n" + INNER + "metod = 1",
                            "reference 1, stage 2: unknown key 'metod'. Did you mean 'method'?"),
     "unknown key of a reference": (REFERENCE + 'visoin = "never"\n' + INNER,
@@ -213,7 +216,7 @@ BAD = {
     "unknown option": (STAGE + 'until = { switch = "sigma", belw = 0.3 }',
                        "stage 1: switch 'sigma' has no option 'belw'. Did you mean 'below'?"),
     "no switch": (STAGE + "until = { swich = 3, below = 0.3 }",
-                  "needs the key 'switch', a registered name. Unknown key 'swich': did you mean"),
+                  "a registered name; it has swich, below. Unknown key 'swich': did you mean"),
     "switch is no name": (STAGE + "until = { switch = 3 }", "must be a registered name, got 3"),
     "short form": (STAGE + 'strength = "much"', "stage 1: strength 'much' is no number"),
     "number in quotes": (STAGE + 'strength = "0.5"', "from 0 to 2, got '0.5'"),
