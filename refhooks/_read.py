@@ -13,6 +13,8 @@ from refhooks.errors import StrategyError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from refhooks.errors import InputError
+
 __all__ = ["read_table"]
 
 MAX_BYTES = 2**20  # 1 MiB
@@ -65,22 +67,28 @@ def parse_json(data: bytes, label: str) -> dict[str, Any]:
     return held
 
 
+def read_capped(path: Path, most: int, wrong: type[InputError], advice: str = "") -> bytes:
+    """Return the bytes of a file of at most so many, or raise ``wrong``; ``advice`` for more."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except FileNotFoundError as error:
+        raise wrong(f"there is no file {path}") from error
+    except (OSError, ValueError) as error:
+        raise wrong(f"{path} cannot be read: {error}") from error
+    if len(data) > most:
+        raise wrong(f"{path} is larger than {most // 2**20} MiB{advice}")
+    return data
+
+
 def _text(path: Path) -> str:
     if path.suffix.lower() not in {".toml", ".json"}:
         raise StrategyError(f"{path}: a strategy or chain file ends in .toml or .json")
+    data = read_capped(path, MAX_BYTES, StrategyError)
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        text = data.decode("utf-8")
-    except FileNotFoundError as error:
-        raise StrategyError(f"there is no file {path}") from error
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise StrategyError(f"{path} is not UTF-8 text: {error.reason}") from error
-    except (OSError, ValueError) as error:
-        raise StrategyError(f"{path} cannot be read: {error}") from error
-    if len(data) > MAX_BYTES:
-        raise StrategyError(f"{path} is larger than 1 MiB")
-    return text
 
 
 def _parse(path: Path, text: str) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from refhooks._names import did_you_mean, listed
 from refhooks._pictures import load_picture
-from refhooks._read import parse_json
+from refhooks._read import parse_json, read_capped
 from refhooks.errors import InputError
 from refhooks.score._pair import Pair
 
@@ -66,15 +66,7 @@ def read_manifest(path: str | Path) -> tuple[Pair, ...]:
 
 
 def _lines(path: Path) -> list[bytes]:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except FileNotFoundError as error:
-        raise InputError(f"there is no file {path}") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    if len(data) > MAX_BYTES:
-        raise InputError(f"{path} is larger than {MAX_BYTES // 2**20} MiB; split it")
+    data = read_capped(path, MAX_BYTES, InputError, "; split it")
     return data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
 
 
