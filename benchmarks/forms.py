@@ -83,7 +83,8 @@ class Form:
 
 
 FORMS = (
-    Form("default", "", {}),
+    Form("default", "bias", {"above_one": "bias"}),
+    Form("default", "latents", {"above_one": "latents"}),
     Form("cross_attn", "bias", {"gain": "bias"}),
     Form("cross_attn", "keys", {"gain": "keys"}),
     Form("inject", "add, input", {"formula": "add", "where": "input"}),
@@ -126,7 +127,7 @@ def scenes(kinds: Sequence[str], count: int) -> Iterator[Scene]:
 
 def measure(editor: rh.Editor, given: Sequence[Scene]) -> list[dict[str, Any]]:
     """Measure every registered form, and the best form of ``inject`` with its tokens kept."""
-    without = [_edited(editor, scene, Form("default", "", {}), 0.0) for scene in given]
+    without = [_edited(editor, scene, FORMS[0], 0.0) for scene in given]
     found = [
         _measured(editor, form, given, without)
         for form in FORMS

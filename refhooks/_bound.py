@@ -52,6 +52,15 @@ class ModelInfo:
     reuse_exact: bool = False
     token_bytes: int | None = None
 
+    @property
+    def compiled(self) -> bool:
+        """Whether parts of the transformer are compiled.
+
+        A method that edits the attention at some steps and not at others does so at all of them
+        then, with a weight of 1 where it would do nothing: each way needs a graph of its own.
+        """
+        return any(_is_compiled(module) for module in self._transformer.modules())
+
     def layer(self, name: str) -> Any:
         """Return a linear layer of the transformer, with ``in_features`` and ``out_features``.
 
@@ -75,9 +84,13 @@ class ModelInfo:
         return module
 
 
+def _is_compiled(module: Any) -> bool:
+    return hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
+
+
 def _check_not_compiled(module: Any, name: str) -> None:
     """``torch.compile`` neither sees hooks that come after it, nor looks whether there are any."""
-    if hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None:
+    if _is_compiled(module):
         raise InputError(
             f"the transformer's {name!r} is compiled, so nothing can be added to it any more: merge"
             " or load a LoRA before compiling, and compile no more than the blocks"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import attrs
 from attrs import validators
 
-from refhooks import Context, Inputs, Tokens, hookimpl
+from refhooks import AttentionEdit, Context, Inputs, Tokens, hookimpl
 
 if TYPE_CHECKING:
     from refhooks import BoundReference, Method, RunInfo
@@ -20,10 +20,12 @@ class Default:
     """Native reference tokens, ``[x_t ; s·r]`` along the sequence.
 
     The guide's section "default": ``edit_latent * strength``. At 1 it is the stock pipeline to the
-    bit. The model's layer norm removes much of the scale, so the effect saturates above 1;
-    ``cross_attn`` does not.
+    bit. Latents scaled above 1 are what no model was trained on, and less is kept again; so there
+    the tokens stay as they are, and their keys gain ``log s`` on their logits instead.
 
     Attributes:
+        above_one: What a strength above 1 raises. ``bias``: the keys' logits. ``latents``: the
+            latents, which is the guide's formula at every strength.
         positions: Where the model places the picture. ``native``: on a frame of its own (ComfyUI
             calls it ``index``); ``same``: on the target's own frame, on top of it; ``offset``: on
             the target's frame, to the right of it or below. Models were trained with ``native``.
@@ -31,27 +33,55 @@ class Default:
 
     name: ClassVar[str] = "default"
 
+    above_one: Literal["bias", "latents"] = attrs.field(
+        default="bias", validator=validators.in_(("bias", "latents"))
+    )
     positions: Literal["native", "same", "offset"] = attrs.field(
         default="native", validator=validators.in_(("native", "same", "offset"))
     )
 
     def bind(self, reference: BoundReference, run: RunInfo) -> object:
         """Return the object that fills the reference's slot."""
-        del run
-        return _Bound(self, reference)
+        if self.above_one == "latents" or not _weighs(reference.strengths, run):
+            return _Bound(self, reference)
+        return _Weighed(self, reference, always=run.model.compiled)
+
+
+def _weighs(strengths: tuple[float, ...], run: RunInfo) -> bool:
+    if run.model.compiled:
+        return any(strength not in (0.0, 1.0) for strength in strengths)
+    return max(strengths) > 1.0
 
 
 class _Bound:
     def __init__(self, method: Default, reference: BoundReference) -> None:
         self._slot = reference.index
-        self._positions = method.positions
+        self._method = method
         self._latents = reference.latents  # [1,R,C]
 
     @hookimpl
     def refhooks_conditioning(self, ctx: Context, inputs: Inputs) -> Inputs:
+        scale = ctx.rows[self._slot].strength
+        if self._method.above_one == "bias":
+            scale = min(scale, 1.0)
+        latents = self._latents if scale == 1.0 else self._latents * scale
+        return inputs.fill(self._slot, Tokens(latents, positions=self._method.positions))
+
+
+class _Weighed(_Bound):
+    """Weighs its keys as well: above 1, or ``always``, so that compiled blocks need one graph."""
+
+    def __init__(self, method: Default, reference: BoundReference, *, always: bool) -> None:
+        super().__init__(method, reference)
+        self._one = self._latents.new_ones(()).float()
+        self._always = always
+
+    @hookimpl
+    def refhooks_attention(self, ctx: Context) -> list[AttentionEdit] | None:
         strength = ctx.rows[self._slot].strength
-        latents = self._latents if strength == 1.0 else self._latents * strength
-        return inputs.fill(self._slot, Tokens(latents, positions=self._positions))
+        if strength == 1.0 or (strength < 1.0 and not self._always):
+            return None
+        return [AttentionEdit(self._slot, weight=self._one * max(strength, 1.0))]
 
 
 @hookimpl

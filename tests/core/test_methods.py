@@ -68,6 +68,63 @@ def test_default_scales_the_reference_latents(edit):
     assert torch.equal(seen.latents, seen.inputs.target)
 
 
+def test_default_above_1_weighs_the_keys(edit):
+    """Which is what cross_attn does; the slot holds the latents as they are."""
+    seen = Seen(rh.method("default"))
+
+    found = edit(strategy=rh.Stage(Made(seen.bind), 1.3), plugins=[seen.plugin]).latents
+
+    assert torch.equal(seen.own, seen.inputs.slots[0].latents)
+    assert torch.equal(found, edit(strategy=rh.Stage("cross_attn", 1.3)).latents)
+    assert not torch.equal(found, edit().latents)
+
+
+def test_default_by_the_guides_formula_above_1(edit):
+    """s·r, and the attention is the model's own."""
+    seen = Seen(rh.method("default", above_one="latents"))
+
+    found = edit(strategy=rh.Stage(Made(seen.bind), 1.3), plugins=[seen.plugin]).latents
+
+    assert torch.equal(seen.own * 1.3, seen.inputs.slots[0].latents)
+    assert not torch.equal(found, edit(strategy=rh.Stage("default", 1.3)).latents)
+
+
+def test_default_weighs_nothing_up_to_1(edit):
+    """At a step up to 1 the two forms are the same to the bit, whatever comes after."""
+    last = []
+
+    @hookimpl
+    def refhooks_step(ctx, latents):
+        if ctx.step.index == 2:
+            last.append(latents)
+
+    for form in ("bias", "latents"):
+        stage = rh.Stage(rh.method("default", above_one=form), (0.4, 1.0, 1.2))
+        edit(strategy=stage, plugins=[plugin(refhooks_step=refhooks_step)])
+
+    assert torch.equal(*last)
+
+
+@pytest.mark.parametrize(("strengths", "weighs"), [(0.7, False), (1.0, False), (1.1, True)])
+def test_default_asks_for_attention_only_above_1(edit, strengths, weighs):
+    """So that up to there it runs where the attention cannot be edited."""
+    bound = []
+
+    def bind(reference, run):
+        bound.append(rh.method("default").bind(reference, run))
+        return bound[0]
+
+    edit(strategy=rh.Stage(Made(bind), strengths))
+
+    assert hasattr(bound[0], "refhooks_attention") is weighs
+
+
+def test_default_knows_two_ways_above_1():
+    """Another is refused, with the two."""
+    with pytest.raises(rh.InputError, match=r"above_one.*'bias', 'latents'.*'keys'"):
+        rh.method("default", above_one="keys")
+
+
 @pytest.mark.parametrize("where", ["input", "latents"])
 def test_inject_adds_the_reference_by_the_guides_formula(edit, where):
     """X + r·s·(1 − sigma), with r on the target's grid; the slot stays empty."""

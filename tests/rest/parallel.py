@@ -23,6 +23,7 @@ WAYS = {
     "no strategy": None,
     "default at 1": rh.Stage("default", 1.0),
     **plain.METHODS,
+    "default above 1": rh.Stage("default", (0.6, 0.8, 1.2)),
     "switch": rh.Strategy([rh.Stage("inject", 0.6, until=0.5), rh.Stage("default")]),
     "one token": ODD,
     "recorded": rh.Stage("default"),
