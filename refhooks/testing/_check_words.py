@@ -72,15 +72,15 @@ class _Enough(Exception):  # noqa: N818  nothing went wrong
         self.arguments = arguments
 
 
-def bind_arguments(bench: Bench) -> Sequence[Any]:
-    """Return what a run gives to ``bind``."""
+def bind_arguments(bench: Bench, **options: Any) -> Sequence[Any]:
+    """Return what a run gives to ``bind``; the options are those of ``Bench.edit``."""
 
     class Stop(Spy):
         def bound(self, arguments: Sequence[Any]) -> None:
             raise _Enough(arguments)
 
     try:
-        bench.edit(made=spied(bench.subject, Stop()))
+        bench.edit(made=spied(bench.subject, Stop()), **options)
     except _Enough as enough:
         return enough.arguments
     raise CheckFailed(f"{CALLS[bench.subject.kind][0]} is never called")

@@ -32,6 +32,9 @@ REGISTERS = {
 }
 """Registration hooks, and what ``refhooks plugins`` calls that which they bring."""
 
+BOTH = (0.5, 1.5)
+"""Strengths below and above 1, since a method may need other hooks for each."""
+
 
 @attrs.frozen
 class HookEntry:
@@ -115,7 +118,7 @@ def _bound(registry: Registry) -> Iterator[tuple[str, Any]]:
             if subject.kind != kind:
                 continue
             try:
-                arguments = bind_arguments(Bench(subject))
+                arguments = bind_arguments(Bench(subject), strength=BOTH, steps=len(BOTH))
                 with torch.no_grad():
                     bound = getattr(subject.made(), CALLS[kind][0])(*arguments)
             except Exception:  # noqa: BLE001, S112  `refhooks check` says what is wrong with it

@@ -69,7 +69,7 @@ def test_the_guides_rows_are_there():
 
 @pytest.mark.parametrize("name", GUIDE)
 def test_a_preset_is_the_guides_row(name):
-    """Middles of its ranges, the ranges beside them, where they are from, and not measured."""
+    """Middles of its ranges, the ranges beside them, where they are from and what was measured."""
     method, strength, denoise = GUIDE[name]
 
     held = rh.preset(name)
@@ -79,7 +79,7 @@ def test_a_preset_is_the_guides_row(name):
     assert (held.strength_range, held.denoise_range) == (strength, denoise)
     assert held.denoise == middle(denoise)
     assert held.source.startswith("the guide's")
-    assert not held.measured
+    assert held.measured == ("; measured on toy: " in held.source)
     assert held.origin == "plugin presets"
     assert bool(held.needs) == (method == "concat")
 
