@@ -18,12 +18,20 @@ test: lint types unit
 # Every picture and figure in the docs that depends on the embedded model.
 evidence: $(READY)
 	$(BIN)/python docs/make_images.py
-	$(BIN)/python benchmarks/forms.py
+	$(BIN)/python benchmarks/forms.py --scenes 6
 	$(BIN)/python benchmarks/drift.py
 	$(BIN)/python -m refhooks_toy.report --card \
 		--json benchmarks/results/toy.json --sheet docs/images/toy.png
 	$(BIN)/python benchmarks/leaks.py
 	$(BIN)/python benchmarks/denoise.py
+	$(BIN)/refhooks score --methods default,inject,concat,cross_attn --steps 16 \
+		--kinds color-change,style-transfer,object-swap,add-elements,remove-elements,lighting-change,expression-change,background-swap \
+		--json benchmarks/results/score.json -o build/score
+	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/peers.py
+	$(BIN)/python benchmarks/claims.py
+	$(BIN)/python benchmarks/claims.py presets
+	$(BIN)/python docs/write_presets_table.py
 
 # The documentation as a site, in build/site.
 docs: $(VENV)/.docs

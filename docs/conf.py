@@ -23,7 +23,7 @@ NAVIGATION = {
     ],
     "Reference": ["api/index"],
     "For plugin authors": ["writing-plugins", "hooks", "example-plugin/README", "compatibility"],
-    "Evidence": ["score", "forms", "denoise", "leaks"],
+    "Evidence": ["evidence", "score", "forms", "denoise", "leaks"],
 }  # fmt: skip
 TITLES = {
     "docs/compatibility": "Compatibility",

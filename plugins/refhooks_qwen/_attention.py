@@ -188,8 +188,8 @@ def _check(processors: Any) -> None:
         if processor._parallel_config is not None:
             raise InputError(
                 "the transformer runs in parallel over several devices, where attention can be"
-                " neither edited nor recorded; use default, inject or concat, without region masks"
-                " on tokens"
+                " neither edited nor recorded; use default up to strength 1, inject or concat,"
+                " without region masks on tokens"
             )
         backend = processor._attention_backend or _AttentionBackendRegistry.get_active_backend()[0]
     name = getattr(backend, "value", backend)
