@@ -107,6 +107,7 @@ def forms() -> list[Form]:
             plus, "default", "latents·s",
             [(0.85, 0, 1), (0.85, 0, 0.5), (0.85, 0, 0.8), (0.85, 0.2, 1), (1, 0, 0.8)],
         ),
+        *windowed(plus, rh.method("default", above_one="latents"), "latents·s", [(1.3, 0, 1)]),
         *constant(
             "Flux2Klein-Enhancer: K·s and V·s", KeysValues(), "K and V·s",
             (0.5, 0.85, 1.05, 1.15, 1.3),
