@@ -28,6 +28,7 @@ TITLES = {
 SHARES = ("done", "kept", "copied", "edges")  # whose scale ends at 1
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 SHOWN = 12  # cells that are named on the front
+HANDLE, LETTER = 0.55, 0.075  # inches that an entry of the legend takes
 
 
 def draw_responses(card: Scorecard, kinds: str | Sequence[str] | None = None) -> Any:
@@ -82,8 +83,10 @@ def _legend(figure: Any, panels: Any) -> None:
     for panel in panels:
         handles, names = panel.get_legend_handles_labels()
         entries |= dict(zip(names, handles, strict=True))
+    entry = HANDLE + LETTER * max(map(len, entries))
+    columns = max(1, min(len(entries), 6, int(figure.get_figwidth() / entry)))
     figure.legend(
-        entries.values(), entries.keys(), loc="outside upper center", ncols=min(len(entries), 6),
+        entries.values(), entries.keys(), loc="outside upper center", ncols=columns,
         fontsize="small", frameon=False,
     )  # fmt: skip
 
@@ -158,6 +161,7 @@ def _draw_front(panel: Any, best: Sequence[tuple[Score, Interval, Interval]]) ->
     panel.step(x, y, where="pre", color="black", linewidth=1.0, linestyle="--", label="best front")
     panel.plot(x, y, "o", markersize=9, markerfacecolor="none", markeredgecolor="black")
     every = -(-len(best) // SHOWN)
-    for cell, done, kept in best[::every]:
-        panel.annotate(cell.name, (kept.mean, done.mean), xytext=(-7, 6), fontsize="x-small",
+    for place, (cell, done, kept) in enumerate(best[::every]):
+        above = 6 + 10 * (place % 2)  # neighbours may lie on top of each other
+        panel.annotate(cell.name, (kept.mean, done.mean), xytext=(-7, above), fontsize="x-small",
                        ha="right", textcoords="offset points")  # fmt: skip
