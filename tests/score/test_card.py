@@ -133,6 +133,22 @@ def test_plots_show_each_method_once(card):
     assert dots == ["one", "other"]
 
 
+def test_the_legend_stays_within_the_picture(card):
+    """However many methods there are, and however long their names."""
+    one = card.cells[1]
+    cells = [
+        attrs.evolve(one, name=f"{number}", method=f"one method, then another {number}")
+        for number in range(20)
+    ]
+
+    figure = draw_tradeoff(attrs.evolve(card, cells=tuple(cells)))
+
+    figure.canvas.draw()
+    legend = figure.legends[0].get_window_extent()
+    assert 0 <= legend.x0
+    assert legend.x1 <= figure.bbox.width
+
+
 def test_a_plot_of_nothing_is_refused(card):
     """One strength is no curve; nothing kept is no trade-off."""
     with pytest.raises(InputError, match="no curve"):
