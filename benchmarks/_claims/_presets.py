@@ -1,4 +1,4 @@
-"""Presets whose row of the guide holds are measured, and say what was found."""
+"""Presets whose row of the guide holds are measured; each says what was found of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from _claims._rules import Finding, Verdict
 
 FOLDER = Path(__file__).parents[2] / "plugins" / "refhooks_presets" / "presets"
-SOURCE = re.compile(r'^source = "(?P<said>[^"\n]*?)(?:; measured on toy: [^"\n]*)?"$', re.MULTILINE)
+SOURCE = re.compile(
+    r'^source = "(?P<said>[^"\n]*?)(?:; (?:measured|does not hold) on toy: [^"\n]*)?"$',
+    re.MULTILINE,
+)
 MEASURED = re.compile(r"^measured = (true|false)$", re.MULTILINE)
 
 
@@ -33,7 +36,7 @@ def findings_of(verdict: Verdict, about: str) -> list[Finding]:
 
 
 def marked(text: str, verdict: Verdict, about: str) -> str:
-    """Return a preset's file with what was measured of it; without, if its claim does not hold.
+    """Return a preset's file with what was measured: that its numbers hold, or why they do not.
 
     Raises:
         InputError: The file has no line ``measured`` or no line ``source``.
@@ -44,8 +47,10 @@ def marked(text: str, verdict: Verdict, about: str) -> str:
         )
     found = findings_of(verdict, about)
     holds = bool(found) and all(it.outcome == "yes" for it in found)
-    said = "; ".join(_said(it) for it in found).replace("`", "").replace("*", "")
-    more = f"; measured on toy: {verdict.claim.id}, {said}" if holds else ""
+    told = found if holds else [it for it in found if it.outcome != "yes"]
+    said = "; ".join(_said(it) for it in told).replace("`", "").replace("*", "")
+    word = "measured" if holds else "does not hold"
+    more = f"; {word} on toy: {verdict.claim.id}, {said}" if found else ""
     text = MEASURED.sub(f"measured = {str(holds).lower()}", text)
     return SOURCE.sub(lambda match: f'source = "{match["said"]}{more}"', text)
 

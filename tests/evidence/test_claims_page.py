@@ -191,7 +191,13 @@ def test_a_preset_whose_claim_holds_is_measured():
     assert "\nmeasured = true\n" in once
     assert 'measured on toy: X1, finding 0 of inject: +0.100 [+0.050, +0.150], 60 scenes"' in once
     assert marked(once, verdict("yes"), "") == once
-    assert marked(once, verdict("no"), "") == ROW
+
+    against = marked(once, verdict("no"), "")
+    assert "\nmeasured = false\n" in against
+    assert "does not hold on toy: X1, finding 0 of inject: +0.100 [+0.050, +0.150]" in against
+    assert "measured on toy" not in against
+    assert marked(against, verdict("yes"), "") == once
+    assert marked(against, verdict("yes"), "concat") == ROW
 
 
 def test_only_what_is_about_a_preset_counts_for_it():

@@ -145,7 +145,7 @@ def test_the_legend_stays_within_the_picture(card):
 
     figure.canvas.draw()
     legend = figure.legends[0].get_window_extent()
-    assert 0 <= legend.x0
+    assert legend.x0 >= 0
     assert legend.x1 <= figure.bbox.width
 
 
