@@ -175,9 +175,9 @@ def _detail(verdict: Verdict) -> str:
     ]
     heads = ["finding", "measured", "for it, if", "scenes", "speaks", "more"]
     return f"""\
-<a id="{claim.id.lower()}"></a>
+### {claim.id}
 
-### {claim.id}: {claim.claim}
+The guide says: {claim.claim}.
 
 {_word(verdict).replace("**", f"**{claim.section}: ", 1)}. {claim.how}
 

@@ -72,7 +72,7 @@ def test_the_page_is_written_from_figures_alone(figures, alone, tmp_path):
 
     assert result.exit_code == 0, result.output
     for claim in read_claims()[0]:
-        assert f"### {claim.id}: {claim.claim}" in text
+        assert f"### {claim.id}\n\nThe guide says: {claim.claim}." in text
         assert re.search(
             rf"\[{claim.id}\]\(#{claim.id.lower()}\) \| .*\*\*(holds|in part|does not|not)", text
         )
