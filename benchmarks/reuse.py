@@ -24,6 +24,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import torch
 from _wide import (
     PROMPT,
@@ -230,10 +231,9 @@ def main() -> None:
     for figures in cases:
         show(figures)
     if arguments.json:
-        held = {field: getattr(scale, field) for field in ("blocks", "side", "text", "dtype")}
         write_json(
             {
-                "scale": {**held, "width": scale.width, "tokens": scale.tokens},
+                "scale": attrs.asdict(scale),
                 "steps": arguments.steps,
                 "repeats": arguments.repeats,
                 "compiled": arguments.compile,

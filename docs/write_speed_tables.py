@@ -66,6 +66,33 @@ def tokens(found: dict[str, Any]) -> str:
     return _about(found) + _table(heads, rows)
 
 
+def reuse(found: dict[str, Any]) -> str:
+    """Return what reusing keys and values saves."""
+    rows = [
+        (
+            str(case["references"]),
+            f"a run of {found['steps']} steps, {_interval(name)}" if name else "a step that reuses",
+            _spread(faster),
+            f"{bound['median']:.2f}",
+            f"{share['median']:.0%}",
+        )
+        for case in found["cases"]
+        for name, faster, bound, share in _reused(case)
+    ]
+    heads = ("references", "what", "faster than stock", "bound", "share of it")
+    return _about(found) + _table(heads, rows)
+
+
+def _reused(case: dict[str, Any]) -> list[tuple[str, Any, Any, Any]]:
+    keys = ("times as fast as stock", "bound", "share of the bound")
+    step = ("", *(case[f"loaded: {key}"] for key in keys))
+    return [step, *((name, *(run[key] for key in keys)) for name, run in case["runs"].items())]
+
+
+def _interval(name: str) -> str:
+    return f"reuse {name}" if name == "once" else f"reuse every {name}"
+
+
 def attention(found: dict[str, Any]) -> str:
     """Return what merged attention costs."""
     rows = [
@@ -125,7 +152,7 @@ def gpu(found: dict[str, Any]) -> str:
 
 
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
-    table.__name__: table for table in (overhead, same_work, tokens, attention, scaling, gpu)
+    table.__name__: table for table in (overhead, same_work, tokens, reuse, attention, scaling, gpu)
 }
 
 
@@ -147,8 +174,8 @@ def _made(name: str) -> str:
 def _about(found: dict[str, Any]) -> str:
     scale, width = found["scale"], found["scale"]["heads"] * found["scale"]["head"]
     return (
-        f"Width {width}, {scale['blocks']} blocks, {scale['side'] ** 2} tokens of the output and of"
-        f" each reference, {scale['text']} of text, {scale['dtype']} on"
+        f"Width {width}, blocks: {scale['blocks']}, {scale['side'] ** 2} tokens of the output and"
+        f" of each reference, {scale['text']} of text, {scale['dtype']} on"
         f" {found.get('gpu', scale['device'])}, {found['threads']} threads, torch"
         f" {found['torch']}.\n\n"
     )

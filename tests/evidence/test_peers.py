@@ -138,7 +138,7 @@ def test_windows_scale_the_latents_inside_only():
     assert strengths == (0.0, 0.0, *[0.85] * 9)
     assert rh.plan(held["x0 pull 0.5"], 10).strengths(0) == (*[0.5] * 8, 1.0, 1.0)
     assert rh.plan(held["x0 pull alone 0.5"], 10).strengths(0) == (*[0.5] * 8, 0.0, 0.0)
-    hooks = bound(rh.method("default"))
+    hooks = bound(rh.method("default", above_one="latents"))
     inputs = rh.Inputs(NOISY, (None,), rh.Text(torch.zeros(1, 2, 3)))
     assert torch.equal(
         hooks.refhooks_conditioning(at(0.85), inputs).slots[0].latents, LATENTS * 0.85
