@@ -21,8 +21,8 @@ class Default:
 
     The guide's section "default": ``edit_latent * strength``. At 1 it is the stock pipeline to the
     bit. Latents scaled above 1 are what no model was trained on, and less is kept again; so there
-    the tokens stay as they are, and their keys gain ``log s`` on their logits instead (OminiControl,
-    arXiv 2411.15098).
+    the tokens stay as they are, and their keys gain ``log s`` on their logits instead
+    (OminiControl, arXiv 2411.15098).
 
     Attributes:
         above_one: What a strength above 1 raises. ``bias``: the keys' logits. ``latents``: the
