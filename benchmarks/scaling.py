@@ -126,7 +126,8 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
     curves = list(dict.fromkeys(row["curve"] for row in rows))
-    figure, axes = plt.subplots(1, len(curves), figsize=(4 * len(curves), 3.6))
+    figure, grid = plt.subplots(1, len(curves), figsize=(4 * len(curves), 3.6), squeeze=False)
+    axes = grid[0]
     for axis, curve in zip(axes, curves, strict=True):
         for color, case in enumerate(dict.fromkeys(row["case"] for row in rows)):
             line = [row for row in rows if (row["curve"], row["case"]) == (curve, case)]

@@ -124,7 +124,7 @@ def scaling(found: dict[str, Any]) -> str:
         )
         for row in found["rows"]
     ]
-    heads = ("curve", "at", "run", "time, measured", "predicted", "MiB beside the weights")
+    heads = ("curve", "at", "run", "time, measured", "predicted", "peak MiB")
     return _about(found) + _table(heads, rows)
 
 
