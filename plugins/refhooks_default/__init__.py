@@ -43,15 +43,14 @@ class Default:
 
     def bind(self, reference: BoundReference, run: RunInfo) -> object:
         """Return the object that fills the reference's slot."""
-        if self.above_one == "latents" or not _weighs(reference.strengths, run):
+        if self.above_one == "latents":
             return _Bound(self, reference)
-        return _Weighed(self, reference, always=run.model.compiled)
-
-
-def _weighs(strengths: tuple[float, ...], run: RunInfo) -> bool:
-    if run.model.compiled:
-        return any(strength not in (0.0, 1.0) for strength in strengths)
-    return max(strengths) > 1.0
+        compiled = run.model.compiled
+        if compiled:
+            weighs = any(strength not in (0.0, 1.0) for strength in reference.strengths)
+        else:
+            weighs = max(reference.strengths) > 1.0
+        return _Weighed(self, reference, always=compiled) if weighs else _Bound(self, reference)
 
 
 class _Bound:
