@@ -20,7 +20,7 @@ WAITS = {
 class Watch(TorchDispatchMode):
     """Counts operators and the bytes of the tensors that they make, while they live.
 
-    What an operator needs inside itself is not seen.
+    What an operator needs inside itself is not seen; a view makes no memory.
 
     Args:
         large: Copies of tensors with at least so many numbers count as large.
@@ -48,10 +48,11 @@ class Watch(TorchDispatchMode):
         returned = func(*args, **(kwargs or {}))
         name = func._schema.name
         self.operators[name] += 1
-        for made in tree_leaves(returned):
-            if isinstance(made, torch.Tensor):
-                if name in COPIES and made.numel() >= self._large:
-                    self.copies[name] += 1
+        given = {tensor.untyped_storage()._cdata for tensor in _tensors((args, kwargs))}
+        for made in _tensors(returned):
+            if name in COPIES and made.numel() >= self._large:
+                self.copies[name] += 1
+            if made.untyped_storage()._cdata not in given:
                 self._hold(made.untyped_storage())
         return returned
 
@@ -62,3 +63,7 @@ class Watch(TorchDispatchMode):
         self._live[key] = storage.nbytes()
         weakref.finalize(storage, self._live.pop, key, None)
         self.peak = max(self.peak, sum(self._live.values()))
+
+
+def _tensors(tree: Any) -> list[torch.Tensor]:
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]

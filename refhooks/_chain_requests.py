@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from refhooks._bound import Method
     from refhooks._chain import Chain, Edit
+    from refhooks._family import Size
     from refhooks._registry import Registry
     from refhooks._request import Callback, Request
 
@@ -88,6 +89,10 @@ class Requests:
             **{**self._options, **self._size(previous), **own},
         )
 
+    def made(self, size: Size) -> Handed:
+        """Return what stands for the first edit's output, as large as it, until that is there."""
+        return Handed(self.original.picture.resize((size.width, size.height)), None)
+
     def _size(self, previous: Handed) -> dict[str, int | None]:
         """Every edit has the size of the first one's output."""
         if previous is self.original:
@@ -155,7 +160,11 @@ def named(place: int, count: int) -> Iterator[None]:
     try:
         yield
     except RefhooksError as error:
-        raise type(error)(f"{label}: {error}") from error
+        if error.args != (str(error),):  # a plugin's own, which says itself what it is made of
+            error.add_note(f"raised by {label} of the chain")
+            raise
+        error.args = (f"{label}: {error}",)
+        raise
     except BaseException as error:
         error.add_note(f"raised by {label} of the chain")
         raise

@@ -58,9 +58,12 @@ class ChainRun:
             registry=editor.registry,
             native=editor.family.native,
         )
+        previous = self._requests.original
         for place in range(self._count):
             with named(place, self._count):
-                make_plan(editor, self._requests.request(place, self._requests.original))
+                plan = make_plan(editor, self._requests.request(place, previous))
+            if place == 0:
+                previous = self._requests.made(plan.size)
 
     def run(
         self, callback: Callback | None, on_result: Callable[[int, EditResult], object] | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
@@ -148,7 +149,8 @@ class Confinement:
 
         def weight() -> Tensor:
             region = self.region(strengths)
-            made = torch.zeros(1, layout.length, device=region.device)
+            others = math.prod(1.0 - strengths[mask.place] for mask in self._regions)
+            made = torch.full((1, layout.length), others, device=region.device)
             made[:, layout.text] = _text_weight(strengths, self._regions)
             made[:, layout.target] = region
             if own is not None:

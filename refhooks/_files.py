@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from typing import TYPE_CHECKING
 
@@ -25,4 +26,10 @@ def write_whole(data: bytes, path: Path) -> None:
     except (OSError, ValueError) as error:  # such as a name with a zero byte
         raise InputError(f"{path} cannot be written: {error}") from error
     finally:
-        beside.unlink(missing_ok=True)
+        remove(beside)
+
+
+def remove(path: Path) -> None:
+    """Remove a file if it is there and can be removed."""
+    with contextlib.suppress(OSError, ValueError):
+        path.unlink(missing_ok=True)

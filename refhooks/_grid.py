@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import re
+import secrets
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +17,12 @@ import torch
 from PIL import Image
 
 from refhooks._grid_fields import with_values
-from refhooks._mask import MaskShape
 from refhooks._pictures import load_picture
 from refhooks._strategy import Reference
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from refhooks._editor import Editor
     from refhooks._grid_fields import Axis, Field
@@ -177,7 +178,8 @@ def fingerprint(editor: Editor, name: str) -> str:
     """Return what depends on a model and on the code that runs it.
 
     A few values of every weight are looked at, so another checkpoint, LoRA or precision is another
-    model, and reading all of a large one is not needed.
+    model, and reading all of a large one is not needed. A model whose weights cannot be looked at
+    is another one each time.
 
     Args:
         editor: The model.
@@ -191,6 +193,7 @@ def fingerprint(editor: Editor, name: str) -> str:
         editor.family.name,
         str(editor.pipe.device),
         {field: held for field, held in prescribed.items() if not callable(held)},
+        sorted(map(repr, editor.pipe.scheduler.config.items())),
         [(record.name, record.version) for record in editor.registry.records],
     ]
     digest.update(repr(parts).encode())
@@ -198,12 +201,45 @@ def fingerprint(editor: Editor, name: str) -> str:
         module = editor.pipe.components[component]
         if not isinstance(module, torch.nn.Module):
             continue
-        for label, weight in module.named_parameters():
-            digest.update(f"{component}.{label} {list(weight.shape)} {weight.dtype}".encode())
-            if type(weight.data) is torch.Tensor and not weight.is_meta:
-                few = weight.detach().flatten()[:GLANCE].double().cpu()
-                digest.update(few.numpy().tobytes())
+        for label, part in module.named_modules():
+            digest.update(repr([component, label, *_adapters(part)]).encode())
+            for own, weight in part.named_parameters(recurse=False):
+                digest.update(f"{own} {list(weight.shape)} {weight.dtype}".encode())
+                for few in _glances(weight, part, own):
+                    digest.update(few)
     return digest.hexdigest()
+
+
+def _adapters(module: Any) -> list[Any]:
+    """What peft keeps of a layer's LoRAs beside their weights."""
+    scaling = getattr(module, "scaling", None)
+    if not isinstance(scaling, dict):
+        return []
+    return [sorted(scaling.items()), module.active_adapters, module.disable_adapters]
+
+
+def _glances(weight: Any, part: Any, name: str) -> Iterator[bytes]:
+    """The first values of a weight, of all tensors that a quantised one consists of."""
+    if weight.is_meta:
+        weight = _offloaded(part, name)
+    if hasattr(weight, "__tensor_flatten__"):
+        yield type(weight).__qualname__.encode()
+        for inner in weight.__tensor_flatten__()[0]:
+            yield from _glances(getattr(weight, inner), part, name)
+    elif weight is None or type(weight.data) is not torch.Tensor or weight.is_meta:
+        yield secrets.token_bytes()
+    else:
+        yield weight.detach().flatten()[:GLANCE].double().cpu().numpy().tobytes()
+
+
+def _offloaded(part: Any, name: str) -> Any:
+    """Where accelerate keeps a weight while its module does not run; ``None``: nowhere."""
+    hook = getattr(part, "_hf_hook", None)
+    for each in getattr(hook, "hooks", (hook,)):
+        held = getattr(each, "weights_map", None)
+        if held is not None and name in held:
+            return held[name]
+    return None
 
 
 def described(value: Any, name: str = "") -> Any:
@@ -219,7 +255,7 @@ def described(value: Any, name: str = "") -> Any:
         return [described(entry) for entry in value]
     if not attrs.has(type(value)):
         return repr(value)
-    files = getattr(value, "files", ()) if isinstance(value, MaskShape) else ()
+    files = getattr(value, "files", ())
     names = [field.name for field in attrs.fields(type(value)) if field.init]
     parts = [(entry, getattr(value, entry)) for entry in names]
     told = [(entry, _file(part) if entry in files else described(part)) for entry, part in parts]
@@ -245,6 +281,6 @@ def _hashed(picture: Image.Image) -> str:
 
 
 def _file(value: Any) -> Any:
-    if isinstance(value, str | Path):
+    with contextlib.suppress(OSError, TypeError, ValueError):  # the edit will say what is wrong
         return hashlib.sha256(Path(value).read_bytes()).hexdigest()
     return described(value)

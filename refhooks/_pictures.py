@@ -50,6 +50,18 @@ def load_picture(source: str | Path | Image.Image) -> Image.Image:
     return _load(source, _as_rgb)
 
 
+def load_whole(source: str | Path | Image.Image) -> Image.Image:
+    """Return all that a picture shows: upright, RGB, or RGBA if any of it can be transparent.
+
+    Args:
+        source: As for :func:`load_picture`.
+
+    Raises:
+        InputError: As for :func:`load_picture`.
+    """
+    return _load(source, _whole)
+
+
 def load_alpha(source: str | Path | Image.Image) -> Image.Image:
     """Return how opaque a picture is, upright, as a grey picture: 255 is opaque.
 
@@ -113,22 +125,28 @@ def _check_size(picture: Image.Image, label: str) -> None:
 
 
 def _alpha(picture: Image.Image, label: str) -> Image.Image:
-    _check_size(picture, label)
-    if not picture.has_transparency_data:
+    whole = _whole(picture, label)
+    if whole.mode == "RGB":
         raise InputError(f"{label} has no alpha channel; its mode is {picture.mode}")
-    alpha = picture.convert("RGBA").getchannel("A")
-    turn = _TURNS.get(_orientation(picture))
-    return alpha if turn is None else alpha.transpose(turn)
+    return whole.getchannel("A")
 
 
 def _as_rgb(picture: Image.Image, label: str) -> Image.Image:
-    _check_size(picture, label)
     if getattr(picture, "n_frames", 1) > 1:
         warnings.warn(
             f"{label} is animated or holds several pictures; only the first is used",
             RefhooksWarning,
             stacklevel=3,
         )
+    whole = _whole(picture, label)
+    if whole.mode == "RGB":
+        return whole
+    white = Image.new("RGBA", whole.size, "white")
+    return Image.alpha_composite(white, whole).convert("RGB")
+
+
+def _whole(picture: Image.Image, label: str) -> Image.Image:
+    _check_size(picture, label)
     turn = _TURNS.get(_orientation(picture))
     if picture.mode == "RGB" and turn is None and not picture.has_transparency_data:
         picture.load()
@@ -136,11 +154,10 @@ def _as_rgb(picture: Image.Image, label: str) -> Image.Image:
     upright = picture if turn is None else picture.transpose(turn)
     if upright.mode.startswith("I") or upright.mode == "F":
         upright = _eight_bit(upright)
-    if upright.has_transparency_data:
-        upright = upright.convert("RGBA")
-        white = Image.new("RGBA", upright.size, "white")
-        upright = Image.alpha_composite(white, upright)
-    return upright.convert("RGB")
+    whole = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+    if turn is not None:
+        whole.info = {}  # its EXIF would turn it once more, where it is read again
+    return whole
 
 
 def _orientation(picture: Image.Image) -> Any:

@@ -19,6 +19,7 @@ __all__ = ["read_table"]
 
 MAX_BYTES = 2**20  # 1 MiB
 MAX_DEPTH = 32
+MAX_WHOLE = 2**63 - 1
 # tomllib takes time that grows with the square of the parts of a dotted key: minutes for 1 MiB.
 _LONG_KEY = re.compile(
     r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)"""
@@ -117,6 +118,8 @@ def _check_values(data: Any, path: Path | str) -> None:
         for value in level:
             if isinstance(value, float) and not math.isfinite(value):
                 raise StrategyError(f"{path} holds {value}; every number must be finite")
+            if isinstance(value, int) and abs(value) > MAX_WHOLE:
+                raise StrategyError(f"{path} holds a whole number beyond 64 bits")
         level = [inner for value in level for inner in _inside(value)]
         if not level:
             return

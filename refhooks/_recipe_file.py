@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import io
 import json
 import secrets
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks import _carrier
+from refhooks._files import remove, write_whole
 from refhooks._read import MAX_BYTES, parse_json
 from refhooks._recipe import Recipe, parse_recipe
 from refhooks.errors import InputError, RefhooksWarning
@@ -31,7 +31,6 @@ __all__ = ["load_recipe", "strip_recipe"]
 MAX_PICTURE = 256 * 2**20
 MAX_SIDECAR = MAX_BYTES + _carrier.MAX_EMBEDDED * 3 // 2
 ENDING = ".recipe.json"
-_BARE = ("RGB", "L", "RGBA", "LA")  # modes that PNG holds as they are, without a palette
 
 
 def sidecar_of(path: Path) -> Path:
@@ -75,15 +74,15 @@ class Insides:
         """Write what the file did not take beside it, and remove what an earlier one left there."""
         place = sidecar_of(path)
         if self.fits(kind):
-            with contextlib.suppress(OSError):  # such as a name that is too long to be there
-                place.unlink(missing_ok=True)
+            remove(place)
             return
         embedded = {key: base64.b64encode(held).decode() for key, held in self.embedded.items()}
         data = {"recipe": json.loads(str(self.text)), "embedded": embedded}
         try:
-            place.write_text(json.dumps(data), encoding="ascii")
-        except OSError as error:
-            _warn(f"{path} has no recipe: {place} cannot be written: {error.strerror}")
+            write_whole(json.dumps(data).encode("ascii"), place)
+        except InputError as error:
+            remove(place)  # it would pass for this picture's
+            _warn(f"{path} has no recipe: {error}")
         else:
             _warn(f"the recipe does not fit into {path}; it is in {place}, and belongs beside it")
 
@@ -116,20 +115,15 @@ def _as_png(source: Path | Image, is_mask: bool, key: str) -> bytes:
     """The pixels alone: what else a file says, such as where it was taken, stays outside."""
     from PIL import Image  # noqa: PLC0415  importing refhooks needs no PIL
 
-    from refhooks._pictures import FORMATS, load_picture  # noqa: PLC0415
+    from refhooks._pictures import load_picture, load_whole  # noqa: PLC0415
     from refhooks._recipe_write import mask_hash, rgb_hash  # noqa: PLC0415  imports torch, a second
 
-    picture: Any
-    if is_mask:
-        picture = Image.open(source, formats=FORMATS) if isinstance(source, Path) else source
-    else:
-        picture = load_picture(source)
+    picture = load_whole(source) if is_mask else load_picture(source)
     found = mask_hash(picture) if is_mask else rgb_hash(picture)
     if found != key:
         raise InputError(f"{source} has changed since the edit, so it cannot be put inside")
-    bare = picture if picture.mode in _BARE else picture.convert("RGBA")
     made = io.BytesIO()
-    Image.frombytes(bare.mode, bare.size, bare.tobytes()).save(made, format="PNG")
+    Image.frombytes(picture.mode, picture.size, picture.tobytes()).save(made, format="PNG")
     return made.getvalue()
 
 
@@ -232,7 +226,7 @@ def _replace(path: Path, data: bytes) -> None:
         beside.chmod(path.stat().st_mode)
         beside.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        remove(beside)
 
 
 def _warn(message: str) -> None:

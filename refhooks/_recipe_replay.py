@@ -83,10 +83,15 @@ def check_replay(
     references: Sequence[str | Path],
     settings: Mapping[str, Any],
     registry: Registry,
-) -> None:
-    """Refuse what can be refused without a model; raises as :meth:`refhooks.Editor.replay`."""
+) -> tuple[Path, ...]:
+    """Refuse what can be refused without a model; raises as :meth:`refhooks.Editor.replay`.
+
+    Returns:
+        The files that the replay will read.
+    """
     found = _Finder(recipe, _Folder(), [Path(path) for path in references])
     _checked(recipe, found, settings, registry, None)
+    return tuple(found.read)
 
 
 def _checked(
@@ -300,6 +305,7 @@ class _Finder:
         self._others = [path for path in self._given if not self._is_any(path)]
         self._hashes: dict[tuple[Path, str], str] = {}
         self.resolved: set[str] = set()
+        self.read: list[Path] = []
         self.notes: list[str] = []
 
     def picture(self, entry: RecipePicture, label: str) -> Path:
@@ -315,6 +321,7 @@ class _Finder:
             other = self._others.pop(0)
             self.notes.append(f"{label} is {other}, not the recorded {_said(entry.name)}")
             load_picture(other)
+            self.read.append(other)
             return other
         raise _missing(entry.name, label)
 
@@ -341,6 +348,7 @@ class _Finder:
             places += [folder / name for folder in sorted(beside)]
         for path in places:
             if self._hash(path, kind) == key:
+                self.read.append(path)
                 return path
         return None
 

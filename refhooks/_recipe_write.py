@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from refhooks._opened import Handed
-from refhooks._pictures import FORMATS, load_picture
+from refhooks._pictures import load_picture, load_whole
 from refhooks._recipe import RecipeFile, is_name
 from refhooks._strategy import method_name
 from refhooks._write import Writer
@@ -35,9 +35,9 @@ def rgb_hash(picture: Image.Image) -> str:
     return _pixels(picture, "RGB")
 
 
-def mask_hash(picture: Image.Image) -> str:
-    """Return the hash of a mask's pixels."""
-    return _pixels(picture.convert("RGBA"), "RGBA")
+def mask_hash(picture: Path | Image.Image) -> str:
+    """Return the hash of a mask's pixels, as they are seen."""
+    return _pixels(load_whole(picture).convert("RGBA"), "RGBA")
 
 
 def _pixels(picture: Image.Image, mode: str) -> str:
@@ -61,11 +61,7 @@ def hash_of(path: Path, kind: str) -> str:
             return file_hash(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RefhooksWarning)
-            picture = load_picture(path)
-        if kind == "reference":
-            return rgb_hash(picture)
-        with Image.open(path, formats=FORMATS) as opened:
-            return mask_hash(opened)
+            return rgb_hash(load_picture(path)) if kind == "reference" else mask_hash(path)
     except (InputError, OSError, ValueError):
         return ""
 
@@ -155,17 +151,12 @@ class RecipeWriter(Writer):
     def _file(self, given: Any, *, picture: bool) -> str:
         """Note a file, and return the hash that stands for it."""
         path = Path(given).absolute() if isinstance(given, str | Path) else None
-        if not picture:
-            key = file_hash(Path(given))
-        elif path is not None:
-            with Image.open(path, formats=FORMATS) as opened:
-                key = mask_hash(opened)
-        else:
-            key = mask_hash(given)
+        held = given if path is None else path
+        key = mask_hash(held) if picture else file_hash(Path(given))
         name = name_of(given) if path is None else known_name(path.name)
         self.files[key] = RecipeFile(key, name, picture)
         if picture:
-            self.pictures[key] = (given if path is None else path, True)
+            self.pictures[key] = (held, True)
         return key
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+AT_ONCE = 2**23  # bytes of the output of a group, on a CPU
+
 __all__ = ["GroupEdit", "KeyGroup", "attend", "combine", "merged_attention", "shares"]
 
 
@@ -147,6 +149,33 @@ def merged_attention(query: Tensor, groups: Sequence[KeyGroup]) -> Tensor:
     Returns:
         ``[B,L,H,D]``, in the dtype of ``query``.
     """
+    heads, count = query.shape[2], _times(query)
+    if count == 1:
+        return _merged(query, groups)
+    out, size = torch.empty_like(query), -(-heads // count)
+    for start in range(0, heads, size):
+        some = slice(start, start + size)
+        cut = [
+            group._replace(keys=group.keys[:, :, some], values=group.values[:, :, some])
+            for group in groups
+        ]
+        out[:, :, some] = _merged(query[:, :, some], cut)
+    return out
+
+
+def _times(query: Tensor) -> int:
+    """In how many parts heads are attended.
+
+    A CPU's allocator hands large tensors back at once, and memory that is new costs more than the
+    mixing: for four references, all heads at once take up to 1.2 times as long as a few.
+    """
+    if query.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return 1
+    return min(query.shape[2], -(-query.nbytes // AT_ONCE))
+
+
+def _merged(query: Tensor, groups: Sequence[KeyGroup]) -> Tensor:
+    """Merge all heads at once; as :func:`merged_attention`."""
     query = query.transpose(1, 2)  # [B,H,L,D]
     parts = [(_log_weight(group), attend(query, group)) for group in groups]
     logits = torch.stack([lse + log_weight for log_weight, (_, lse) in parts])  # [G,B,H,L]

@@ -75,7 +75,7 @@ def encoded(
             examples.append(example)
             if number % 50 == 0 or number == len(pairs):
                 say(f"encoded {number} of {len(pairs)} pairs")
-        _set_aside(editor)
+        _set_aside(editor, stack)
         yield Examples(tuple(examples), runs)
 
 
@@ -111,8 +111,13 @@ def text_to(text: Text, device: torch.device) -> Text:
     return Text(text.embeds.to(device), mask)
 
 
-def _set_aside(editor: Editor) -> None:
+def _set_aside(editor: Editor, stack: contextlib.ExitStack) -> None:
+    """Parts that are offloaded already stay where accelerate has them."""
     transformer = editor.family.transformer
     for part in editor.pipe.components.values():
-        if isinstance(part, torch.nn.Module) and part is not transformer:
-            part.to("cpu")
+        is_model = isinstance(part, torch.nn.Module) and part is not transformer
+        if not is_model or hasattr(part, "_hf_hook"):
+            continue
+        place = next((weight.device for weight in part.parameters()), torch.device("cpu"))
+        stack.callback(part.to, place)
+        part.to("cpu")

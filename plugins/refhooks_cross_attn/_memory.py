@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -17,6 +18,10 @@ _ADVICE = (
     "lower the reference's resolution, cover less of it with a content mask, make fewer pictures at"
     " once, or take reuse='never'"
 )
+
+
+_KEPT: WeakKeyDictionary[RunInfo, dict[int, int]] = WeakKeyDictionary()
+"""What each reference of a run will keep, before any of it is taken."""
 
 
 def planned_bytes(planned: PlannedStage) -> int | None:
@@ -69,10 +74,13 @@ def check_run(reference: BoundReference, run: RunInfo, limit: float | None) -> N
     passes = len(run.branches)
     label = f"cross_attn, reference {reference.index + 1}"
     check_limit(size, passes, limit, label)
-    free = free_bytes(run.noise.device)
-    if free is not None and passes * size > free:
+    kept = _KEPT.setdefault(run, {})
+    kept[reference.index] = max(passes * size, kept.get(reference.index, 0))
+    free, others = free_bytes(run.noise.device), sum(kept.values()) - kept[reference.index]
+    if free is not None and passes * size + others > free:
+        beside = f" beside the {_amount(others)} of other references" if others else ""
         raise OutOfMemoryError(
-            f"{label}: the keys and values to reuse take {said(size, passes)}, but"
+            f"{label}: the keys and values to reuse take {said(size, passes)}{beside}, but"
             f" {run.noise.device} has {_amount(free)} left; {_ADVICE}"
         )
 

@@ -71,7 +71,7 @@ class _Keep:
         self._noise = run.noise  # [B,T,C]
         self._source = run.source
 
-    @hookimpl(trylast=True)
+    @hookimpl  # after the others of its kind, and before who wants to know what the model is given
     def refhooks_step(self, ctx: Context, latents: Tensor) -> Tensor:
         sigma = ctx.step.sigma
         kept = (1.0 - sigma) * self._source.latents + sigma * self._noise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
 
     from refhooks import KeyValues
 
-GRAPHS = 64
-_WITH_LSE = ("native", "_native_cudnn", "_native_efficient", "_native_flash", "_native_math")
+_OURS = ("native", "_native_flash")  # backends whose kernels merged attention uses too
 
 
 @attrs.frozen(eq=False)
@@ -74,19 +72,9 @@ class Processors:
         self._stock = [(module, module.processor) for module in modules]
         _check(module.processor for module in modules)
         self._ours = [MergedProcessor(stock, record=record) for _, stock in self._stock]
-        self._compiled = any(
-            block._compiled_call_impl is not None for block in transformer.transformer_blocks
-        )
-        self._limit = contextlib.ExitStack()
 
     def install(self) -> None:
-        """Put them on.
-
-        Edited and stock steps, and prompts and sizes, need a graph each before shapes become
-        dynamic: together more than ``torch.compile`` allows, so its limit is raised for the run.
-        """
-        if self._compiled:
-            self._limit.enter_context(torch._dynamo.config.patch(recompile_limit=GRAPHS))
+        """Put them on."""
         for (module, _), ours in zip(self._stock, self._ours, strict=True):
             module.set_processor(ours)
 
@@ -99,14 +87,14 @@ class Processors:
 
     def recorded(self, references: int) -> Tensor:
         """Return the shares of the last forward pass, ``[blocks,1+references,B]``."""
-        found = torch.stack([processor.share for processor in self._ours])  # [blocks,groups,B]
+        place = self._ours[0].share.device
+        found = torch.stack([one.share.to(place) for one in self._ours])  # [blocks,groups,B]
         table = found.new_zeros(found.shape[0], 1 + references, found.shape[2])
         table[:, [group.place for group in self._ours[0].groups]] = found
         return table
 
     def remove(self) -> None:
         """Put the stock processors back."""
-        self._limit.close()
         for module, stock in self._stock:
             module.set_processor(stock)
 
@@ -188,15 +176,15 @@ def _check(processors: Any) -> None:
         if processor._parallel_config is not None:
             raise InputError(
                 "the transformer runs in parallel over several devices, where attention can be"
-                " neither edited nor recorded; use default up to strength 1, inject or concat,"
-                " without region masks on tokens"
+                " neither edited nor recorded; use default up to strength 1 (in compiled blocks"
+                " only at 0 and 1), inject or concat, without region masks on tokens"
             )
         backend = processor._attention_backend or _AttentionBackendRegistry.get_active_backend()[0]
     name = getattr(backend, "value", backend)
-    if name not in _WITH_LSE:
+    if name not in _OURS:
         warnings.warn(
-            f"the attention backend {name!r} gives no log-sum-exp; steps that edit attention use"
-            " torch's own kernels",
+            f"the attention backend {name!r} is not used at steps that edit attention: they need a"
+            " log-sum-exp, and take torch's own kernels for it",
             RefhooksWarning,
             stacklevel=2,
         )
@@ -288,8 +276,9 @@ def _key_groups(
 def _key_group(
     group: BlockGroup, keys: Tensor, values: Tensor, own: slice, text_mask: Tensor | None
 ) -> KeyGroup:
+    place = keys.device  # the blocks of a model may be spread over several
     if group.load is not None:
-        keys, values = group.load
+        keys, values = (held.to(place) for held in group.load)
     for stored_keys, stored_values, drift in group.store:
         if drift is not None:
             moved = (_moved(stored_keys, keys), _moved(stored_values, values))
@@ -297,14 +286,15 @@ def _key_group(
         stored_keys.copy_(keys)
         stored_values.copy_(values)
     if group.key_scale is not None:
-        keys = keys * group.key_scale.to(keys.dtype)
+        keys = keys * group.key_scale.to(keys)
     if group.value_scale is not None:
-        values = values * group.value_scale.to(values.dtype)
+        values = values * group.value_scale.to(values)
     mask = None
     if text_mask is not None and group.place == 0:
         rest = keys.shape[1] - text_mask.shape[1]
         mask = torch.nn.functional.pad(text_mask.bool(), (0, rest), value=True)  # [B,S+T]
-    return KeyGroup(keys, values, group.weight, mask, group.separate, own)
+    weight = None if group.weight is None else group.weight.to(place)
+    return KeyGroup(keys, values, weight, mask, group.separate, own)
 
 
 def _moved(old: Tensor, new: Tensor) -> Tensor:

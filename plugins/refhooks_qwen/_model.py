@@ -8,6 +8,7 @@ adapter changes. Processors edit attention.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ Shape = tuple[int, int, int]
 Filled = list[tuple[int, "Tokens"]]
 _LAYOUTS = 16  # of which the frequencies are kept
 _ROW = 4096  # positions that the stock embedding has on one axis
+_GRAPHS = 64  # of a compiled block
 
 
 class ModelHooks:
@@ -52,20 +54,27 @@ class ModelHooks:
         self._joiner = Joiner()
         self._handles: dict[tuple[str, str], Any] = {}
         self._processors: Processors | None = None
+        self._limit = contextlib.ExitStack()
         self._frequencies: dict[Any, tuple[list[Tensor | None], tuple[Tensor, Tensor]]] = {}
         self._rotary: tuple[Tensor, Tensor] | None = None
         self._added: Tensor | None = None
         self._adapters: tuple[Adapter, ...] = ()
         self._low_rank: dict[str, list[LowRank]] = {}
 
-    def edit_attention(self, *, record: bool) -> None:
-        """Put the processors on.
+    def prepare(self, *, attention: bool, record: bool) -> None:
+        """Put the processors on if anything needs them, and let compiled blocks have their graphs.
+
+        Edited and stock steps, prompts and sizes need a graph each before shapes become dynamic:
+        together more than ``torch.compile`` allows, and those of earlier runs count.
 
         Raises:
             InputError: The model's attention is not the stock one.
         """
-        self._processors = Processors(self._transformer, record=record)
-        self._processors.install()
+        if any(map(_is_compiled, self._transformer.transformer_blocks)):
+            self._limit.enter_context(torch._dynamo.config.patch(recompile_limit=_GRAPHS))
+        if attention or record:
+            self._processors = Processors(self._transformer, record=record)
+            self._processors.install()
 
     def arrange(
         self, inputs: Inputs, layout: Layout, edits: Sequence[GroupEdit]
@@ -95,7 +104,7 @@ class ModelHooks:
 
     def recorded(self) -> Tensor:
         """Return the attention shares of the last forward pass, ``[blocks,1+references,B]``."""
-        assert self._processors is not None  # noqa: S101  put on by edit_attention
+        assert self._processors is not None  # noqa: S101  put on by prepare
         return self._processors.recorded(len(self._grids))
 
     def remove(self) -> None:
@@ -105,6 +114,7 @@ class ModelHooks:
         self._handles.clear()
         self._added, self._adapters, self._low_rank = None, (), {}
         self._joiner.clear()
+        self._limit.close()
         if self._processors is not None:
             self._processors.remove()
 
@@ -165,7 +175,7 @@ class ModelHooks:
             self._install(layer, functools.partial(self._adapt, layer), "adapter")
 
     def _install(self, name: str, hook: Any, purpose: str = "") -> None:
-        if hasattr(self._transformer, "_orig_mod") or self._transformer._compiled_call_impl:
+        if _is_compiled(self._transformer):
             raise InputError(
                 "the transformer is compiled as a whole, which hides from it what is added to its"
                 " inputs; compile its blocks instead (transformer.compile_repeated_blocks())"
@@ -178,8 +188,9 @@ class ModelHooks:
         if layer not in self._low_rank:
             return None
         for entry in self._low_rank[layer]:
-            low = linear(args[0].to(entry.down.dtype), entry.down)  # [...,rank]
-            output = output + linear(low, entry.up).to(output.dtype)
+            down, up = entry.down.to(output.device), entry.up.to(output.device)
+            low = linear(args[0].to(down.dtype), down)  # [...,rank]
+            output = output + linear(low, up).to(output.dtype)
         return output
 
     def _replace_rotary(self, module: Any, _args: Any, _output: Any) -> Any:
@@ -191,8 +202,13 @@ class ModelHooks:
     def _add(self, _module: Any, _args: Any, output: Tensor) -> Tensor | None:
         if self._added is None:
             return None
-        tokens = self._added.shape[1]
-        return torch.cat([output[:, :tokens] + self._added, output[:, tokens:]], dim=1)
+        added = self._added.to(output.device)
+        tokens = added.shape[1]
+        return torch.cat([output[:, :tokens] + added, output[:, tokens:]], dim=1)
+
+
+def _is_compiled(module: Any) -> bool:
+    return hasattr(module, "_orig_mod") or module._compiled_call_impl is not None
 
 
 def _even_processes(transformer: Any) -> int:

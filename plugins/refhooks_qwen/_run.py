@@ -63,11 +63,10 @@ class QwenRun(FamilyRun):
         return pipe._pack_latents(latents, 1, self._channels, *latents.shape[3:])  # type: ignore[no-any-return]
 
     def prepare(self, *, attention: bool, record: bool) -> None:
-        """Put the attention processors on, if anything needs them."""
+        """Put on what holds for the whole run."""
         self._caches.check(self.branches, record=record)
         self._record = record
-        if attention or record:
-            self._hooks.edit_attention(record=record)
+        self._hooks.prepare(attention=attention, record=record)
 
     def predict(
         self, ctx: Context, branch: Branch, inputs: Inputs, edits: Sequence[GroupEdit]

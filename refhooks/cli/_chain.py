@@ -108,7 +108,7 @@ def _check(options: ChainOptions, registry: Registry) -> _Job:
     for place in range(len(chain.edits)):
         with named(place, len(chain.edits)):
             request = requests.request(place, requests.original)
-            files += _check_request(request, registry)
+            files += _check_request(request, registry, sized=place == 0)
             made.append(request)
     places = check_chain_places(options.output, len(made), files)
     return _Job(options, chain, plan_model(options.model, registry), tuple(made), places)
@@ -144,25 +144,33 @@ def _over(text: str, option: str, registry: Registry) -> float | tuple[float, ..
     return numbers if len(numbers) > 1 else numbers[0]
 
 
-def _check_request(request: Request, registry: Registry) -> list[Path]:
-    """Refuse what no model could use, and return the files that are read."""
+def _check_request(request: Request, registry: Registry, *, sized: bool) -> list[Path]:
+    """Refuse what no model could use, and return the files that are read.
+
+    Unless it is ``sized``, masks lie on what an edit before makes, whose size the model decides.
+    """
     check_denoise(request.denoise, request.steps)
     opened = [open_picture(reference.image) for reference in request.references]
     frame = opened[0].size
     masks: list[Mask] = []
     for number, (reference, picture) in enumerate(zip(request.references, opened, strict=True)):
         strategy = as_strategy(reference.strategy, NATIVE)
-        cover_masks(strategy.masks, number, frame, picture.size)
+        if sized:
+            cover_masks(strategy.masks, number, frame, picture.size)
         masks += strategy.masks
     if request.edit_mask is not None:
         mask = as_mask(registry, request.edit_mask, "edit_mask")
         plugin = registry.for_argument("edit_mask", mask)
-        if hasattr(plugin, "check"):
+        if sized and hasattr(plugin, "check"):
             plugin.check(frame)
         masks.append(mask)
     files = [reference.image for reference in request.references]
     files += [value for mask in masks for value in _files(mask.shape)]
-    return [Path(file) for file in files if isinstance(file, str | Path)]
+    paths = [Path(file) for file in files if isinstance(file, str | Path)]
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"there is no file {path}")
+    return paths
 
 
 def _files(shape: Any) -> Iterator[Any]:

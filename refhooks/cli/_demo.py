@@ -45,12 +45,12 @@ def run_demo(folder: Path) -> None:
     photo = load_picture(_sample(model))
     prompts = model.prompts or PROMPTS
     photo_place, place, sheet_place = _places(folder)
+    save_picture(photo, photo_place)
     editor = open_editor(ModelPlan(name=model.name, embedded=True))
     steps = editor.family.default_steps
     with quiet(bars=False), steps_bar(steps) as advance:
-        result = editor.edit(photo, prompts[0], seed=SEED, callback=lambda *_: advance())
-    save_picture(photo, photo_place)
-    save_picture(result.image, place)
+        result = editor.edit(photo_place, prompts[0], seed=SEED, callback=lambda *_: advance())
+    result.save(place)
     save_picture(_sheet(photo, result, prompts[0], steps), sheet_place)
     _tell(place, sheet_place, time.perf_counter() - started)
     _tell_next(photo_place, folder, prompts)

@@ -22,7 +22,7 @@ from refhooks.cli._drift import exact_arguments, remarks_as_notes, say_drift, te
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import ModelOptions, ModelPlan, open_editor, plan_model
 from refhooks.cli._parse import parse_reference, parse_strength
-from refhooks.cli._places import check_places, preview_place
+from refhooks.cli._places import check_places, preview_place, save
 from refhooks.cli._presets import with_preset
 from refhooks.cli._preview import write_preview
 from refhooks.cli._terminal import say, steps_bar, tell
@@ -127,7 +127,7 @@ def run_edit(options: EditOptions) -> None:
     with quiet(bars=False), remarks_as_notes():
         result = _edit(editor, job)
     say_drift(result.drift)
-    written = result.save(job.target, recipe=not options.no_recipe, embed=options.embed)
+    written = save(result, job.target, embed=options.embed, recipe=not options.no_recipe)
     _tell(result, written, time.perf_counter() - loaded, loaded - started)
     if options.measure_drift:
         say("note", "--measure-drift: the same edit once more, without reuse", "cyan")

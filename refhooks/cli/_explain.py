@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from PIL import Image
+    from torch import Tensor
 
+    from refhooks._mask import Mask
     from refhooks._recipe import Recipe
     from refhooks._registry import Registry
     from refhooks._request import Request
@@ -49,9 +51,17 @@ class ExplainOptions:
 
 @attrs.frozen
 class _Made:
-    """What is known of how a picture was made."""
+    """What is known of how a picture was made.
 
-    before: Before
+    Attributes:
+        source: What it was made from, as large as it is.
+        inside: Where it was to change, ``[height,width]``; ``None``: there was no mask.
+        facts: How it was made, for a report.
+        timetable: What its references did, if that is known.
+    """
+
+    source: Image.Image
+    inside: Tensor | None
     facts: tuple[str, ...]
     timetable: Timetable | None = None
 
@@ -66,8 +76,7 @@ def run_explain(options: ExplainOptions) -> None:
         check_report(options.html)
     result = load_picture(options.picture)
     made = _made(options, result, load_registry())
-    source = made.before.source()
-    advice = advise(source, result, inside=made.before.inside(), timetable=made.timetable)
+    advice = advise(made.source, result, inside=made.inside, timetable=made.timetable)
     if options.as_json:
         click.echo(advice.to_json())
     else:
@@ -77,7 +86,7 @@ def run_explain(options: ExplainOptions) -> None:
         report = Report(
             title=options.picture,
             facts=made.facts,
-            source=source,
+            source=made.source,
             result=result,
             advice=advice,
             timetable=made.timetable,
@@ -93,11 +102,13 @@ def _made(options: ExplainOptions, result: Image.Image, registry: Registry) -> _
     given = (
         None if options.edit_mask is None else as_mask(registry, options.edit_mask, "--edit-mask")
     )
+    if given is not None:
+        given.cover(size)  # what is wrong with it is no fault of the recipe's
     try:
         recipe = load_recipe(options.picture)
         named = [] if options.source is None else [options.source]
         with recorded(recipe, named, registry) as request:
-            return _recorded(request, recipe, size, registry)
+            return _recorded(request, recipe, size, registry, given)
     except RefhooksError as error:
         if options.source is None:
             raise InputError(
@@ -105,21 +116,24 @@ def _made(options: ExplainOptions, result: Image.Image, registry: Registry) -> _
             ) from error
         say("note", f"only the pictures are looked at: {error}", "cyan")
     before = Before((load_picture(options.source),), size, given)
-    return _Made(before, (f"made from {options.source}",))
+    return _Made(before.source(), before.inside(), (f"made from {options.source}",))
 
 
-def _recorded(request: Request, recipe: Recipe, size: Size, registry: Registry) -> _Made:
+def _recorded(
+    request: Request, recipe: Recipe, size: Size, registry: Registry, named: Mask | None
+) -> _Made:
+    """What the recipe says; a mask that was named goes before its own."""
     given = request.source or (request.references[0].image if request.references else None)
     if given is None:
         raise InputError("it was made from the prompt alone, so there is nothing to compare with")
     source = load_picture(given)
     frame = Size(source.height, source.width)
     strategies = [as_strategy(reference.strategy, NATIVE) for reference in request.references]
-    mask = request.edit_mask
+    own = request.edit_mask
     before = Before(
         (source,),
         size,
-        None if mask is None else as_mask(registry, mask, "the recipe's edit mask"),
+        named or (None if own is None else as_mask(registry, own, "the recipe's edit mask")),
         tuple(
             mask.cover(frame)
             for strategy in strategies
@@ -128,7 +142,7 @@ def _recorded(request: Request, recipe: Recipe, size: Size, registry: Registry) 
         ),
     )
     facts = (recipe.prompt, f"seed {recipe.seed}, {recipe.steps} steps, {recipe.model.name}")
-    return _Made(before, facts, _timetable(strategies, recipe, registry))
+    return _Made(before.source(), before.inside(), facts, _timetable(strategies, recipe, registry))
 
 
 def _timetable(strategies: Sequence[Strategy], recipe: Recipe, registry: Registry) -> Timetable:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import secrets
+import warnings
 from typing import TYPE_CHECKING
 
 from refhooks._chain import places_of
+from refhooks._files import remove
 from refhooks._result import check_output
-from refhooks.errors import InputError
+from refhooks.errors import InputError, RefhooksWarning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from refhooks._result import EditResult
 
 
 def preview_place(output: Path) -> Path:
@@ -19,7 +23,7 @@ def preview_place(output: Path) -> Path:
     return output.with_name(f"{output.stem}.preview.png")
 
 
-def check_places(output: str, *, count: int, preview: bool, pictures: Sequence[str]) -> Path:
+def check_places(output: str, *, count: int, preview: bool, pictures: Sequence[str | Path]) -> Path:
     """Check every file that an edit will write, and return its output.
 
     Args:
@@ -52,6 +56,20 @@ def check_chain_places(output: str, count: int, pictures: Sequence[str | Path]) 
     return places
 
 
+def save(result: EditResult, target: Path, *, embed: bool, recipe: bool = True) -> tuple[Path, ...]:
+    """Save what a command has made; it is not lost for what cannot be put inside of it.
+
+    Raises:
+        InputError: A picture cannot be written.
+    """
+    if embed:
+        try:
+            return result.save(target, recipe=recipe, embed=True)
+        except InputError as error:
+            warnings.warn(f"saved without --embed: {error}", RefhooksWarning, stacklevel=2)
+    return result.save(target, recipe=recipe)
+
+
 def _check_all(places: Sequence[Path], pictures: Sequence[str | Path]) -> None:
     for place in places:
         _checked(place)
@@ -79,4 +97,4 @@ def _try_writing(target: Path) -> None:
     except OSError as error:
         raise InputError(f"{target} cannot be written: {error.strerror}") from error
     finally:
-        beside.unlink(missing_ok=True)
+        remove(beside)

@@ -15,7 +15,7 @@ from refhooks._registry import load_registry
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import ModelOptions, open_editor, plan_model
 from refhooks.cli._parse import parse_strength
-from refhooks.cli._places import check_places
+from refhooks.cli._places import check_places, save
 from refhooks.cli._terminal import say, steps_bar, tell
 from refhooks.errors import InputError, ModelError
 
@@ -50,8 +50,8 @@ def run_replay(options: ReplayOptions) -> None:
     registry = load_registry()
     recipe = load_recipe(options.picture)
     settings = _settings(options.settings, registry)
-    check_replay(recipe, options.references, settings, registry)
-    target = _target(options)
+    files = check_replay(recipe, options.references, settings, registry)
+    target = _target(options, files)
     model = plan_model(_model(options.model, recipe, registry), registry)
     started = time.perf_counter()
     editor = open_editor(model)
@@ -64,7 +64,7 @@ def run_replay(options: ReplayOptions) -> None:
             callback=lambda *_: advance(),
             **settings,
         )
-    written = result.save(target, embed=options.embed)
+    written = save(result, target, embed=options.embed)
     same = result.recipe is not None and result.recipe.pixels == recipe.pixels
     said = ", the same picture to the bit" if same else ""
     now = time.perf_counter()
@@ -93,13 +93,13 @@ def _value(name: str, value: str, label: str, registry: Registry) -> Any:
         raise InputError(f"{label}: {name} must be a number, got {value!r:.80}") from error
 
 
-def _target(options: ReplayOptions) -> Path:
+def _target(options: ReplayOptions, files: Sequence[Path]) -> Path:
     picture = Path(options.picture)
     if options.output is None and picture.suffix.lower() == ".json":
         raise InputError("name the output with -o")
     output = options.output or str(picture.with_stem(f"{picture.stem}-replay"))
     return check_places(
-        output, count=1, preview=False, pictures=[options.picture, *options.references]
+        output, count=1, preview=False, pictures=[options.picture, *options.references, *files]
     )
 
 

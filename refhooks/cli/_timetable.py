@@ -83,7 +83,7 @@ def run_plan(options: PlanOptions) -> None:
         for line in [] if costs is None else str(costs).split("\n"):
             tell(line)
         if editor is None:
-            say("note", "unshifted noise levels; --model shows those of a model", "cyan")
+            _say_unshifted(options)
         say_denoise(options.denoise, len(timetable.steps))
     if options.plot is not None:
         written = timetable.save_plot(options.plot)
@@ -107,12 +107,17 @@ def _run_chain_plan(options: PlanOptions) -> None:
             _print(table)
             tell("")
         if options.model is None:
-            say("note", "unshifted noise levels; --model shows those of a model", "cyan")
+            _say_unshifted(options)
     if options.plot is not None:
         for target, table in zip(places_of(options.plot, len(tables)), tables, strict=True):
             written = table.save_plot(target)
             if not options.as_json:
                 tell(f"wrote {written}")
+
+
+def _say_unshifted(options: PlanOptions) -> None:
+    where = "--model shows" if options.model is None else "--model without --cost shows"
+    say("note", f"unshifted noise levels; {where} those of a model", "cyan")
 
 
 def _editor_for_plan(options: PlanOptions) -> Editor | None:

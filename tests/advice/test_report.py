@@ -102,6 +102,26 @@ def test_explain_reads_the_recipe(result):
     assert "Strength over the steps" in Path("r.html").read_text(encoding="utf-8")
 
 
+def test_explain_lays_a_mask_that_is_inside_of_the_picture(editor, result):
+    """As the run did; and one that is named goes before the recipe's."""
+    mask = Image.new("L", (64, 48))
+    mask.paste(255, (0, 0, 32, 48))
+    mask.save("mask.png")
+    size = {"height": 48, "width": 64}
+    made = editor.edit("photo.png", "blue", steps=2, seed=1, edit_mask="mask.png", **size)
+    made.save("inside.png", embed=True)
+    expected = json.loads(made.advise(0).to_json())["measured"]
+    Path("mask.png").unlink()
+
+    told = explain("inside.png", "--json")
+    other = explain("inside.png", "--json", "--edit-mask", "0,50%,100%,50%")
+
+    assert told.exit_code == other.exit_code == 0, told.output + other.output
+    measured = json.loads(told.stdout)["measured"]
+    assert measured == expected
+    assert measured != json.loads(other.stdout)["measured"]
+
+
 def test_explain_needs_a_source_where_there_is_no_recipe(result):
     """With one it looks at the two pictures."""
     result.images[0].save("bare.png")
@@ -120,6 +140,7 @@ def test_explain_needs_a_source_where_there_is_no_recipe(result):
         (["none.png"], "none.png"),
         (["photo.png", "--source", "none.png"], "none.png"),
         (["photo.png", "--source", "photo.png", "--edit-mask", "5"], "mask"),
+        (["photo.png", "--edit-mask", "none.png"], "there is no picture none.png\n"),
         (["photo.png", "--source", "photo.png", "--html", "r.txt"], ".html"),
     ],
 )

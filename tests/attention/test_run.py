@@ -274,22 +274,23 @@ def test_store_then_load(editor):
     torch.testing.assert_close(loaded, native, atol=1e-5, rtol=0)
 
 
-def test_a_backend_without_log_sum_exp_warns_once():
+@pytest.mark.parametrize("backend", [AttentionBackendName.SAGE, AttentionBackendName._NATIVE_CUDNN])
+def test_a_backend_that_is_not_used_warns_once(backend):
     """Steps that edit attention use torch's kernels then; the backend is carried along."""
     pipe = tiny.build("plus", "middle")
     for processor in processors(pipe):
-        processor._attention_backend = AttentionBackendName.SAGE
+        processor._attention_backend = backend
     strategy = rh.Strategy([rh.Stage("cross_attn", 0.5)])
     seen = []
 
-    with pytest.warns(rh.RefhooksWarning, match="'sage' gives no log-sum-exp") as caught:
+    with pytest.warns(rh.RefhooksWarning, match=f"'{backend.value}' is not used") as caught:
         result = editor_for(pipe).edit(
             tiny.picture(), PROMPT, strategy=strategy, **ARGS,
             callback=lambda *_: seen.extend(processors(pipe)),
         )  # fmt: skip
 
     assert len(caught) == 1
-    assert {processor._attention_backend for processor in seen} == {AttentionBackendName.SAGE}
+    assert {processor._attention_backend for processor in seen} == {backend}
     expected = gain(editor_for(tiny.build("plus", "middle")), 0.5)
     assert torch.equal(result.latents, expected)
 

@@ -159,6 +159,50 @@ def test_results_come_as_they_are_made(editor):
     assert "raised by edit 2 of 2 of the chain" in caught.value.__notes__
 
 
+class Foreign(rh.RefhooksError):
+    """A plugin's own error, made of more than a message."""
+
+    def __init__(self, code, message):
+        super().__init__(code, message)
+
+    def __str__(self):
+        return "{1} ({0})".format(*self.args)
+
+
+@pytest.mark.parametrize("error", [rh.InputError("no"), Foreign(7, "no")])
+def test_an_error_of_a_plugin_says_whose_it_is_also_in_a_chain(editor, error):
+    """It is the same error, with its notes, and names the edit."""
+
+    class Fail:
+        @rh.hookimpl
+        def refhooks_step(self):
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        editor.chain(tiny.picture(), [rh.Edit("one")], plugins=[Fail()], **SIZE)
+
+    told = "\n".join([str(caught.value), *caught.value.__notes__])
+    assert caught.value is error
+    assert "edit 1 of 1" in told
+    assert "raised by plugin Fail of the call, refhooks_step" in told
+
+
+def test_masks_of_later_edits_lie_on_what_the_first_one_makes(editor):
+    """Which is as large as its output, not as the picture that the chain starts from."""
+    large = tiny.picture(0, (320, 320))
+    edits = [rh.Edit("one"), rh.Edit("two", edit_mask="200,200,50,50")]
+
+    with pytest.raises(rh.InputError, match=r"edit 2 of 2: .*covers nothing"):
+        editor.chain(large, edits, **SIZE)
+
+    seen = []
+    edits = [rh.Edit("one"), rh.Edit("two", edit_mask="20,20,10,10")]
+    editor.chain(
+        tiny.picture(0, (16, 16)), edits, on_result=lambda index, _: seen.append(index), **SIZE
+    )
+    assert seen == [0, 1]
+
+
 REFUSED = {
     "no edits": (list, rh.StrategyError, "at least one edit"),
     "no edit": (lambda: ["one"], rh.StrategyError, "refhooks.Edit, got 'one'"),

@@ -183,7 +183,7 @@ FILES = {
 @pytest.mark.parametrize("kind", BAD)
 @pytest.mark.usefixtures("unloadable")
 def test_a_bad_chain_is_refused_before_the_model_loads(chain, folder, kind):
-    """With 2 and one line that says which edit."""
+    """With 2 and one line that says which edit, after which a plugin is named that refused."""
     for name, text in FILES.items():
         Path(name).write_text(text)
     arguments, message = BAD[kind]
@@ -191,8 +191,9 @@ def test_a_bad_chain_is_refused_before_the_model_loads(chain, folder, kind):
     result = chain(*arguments)
 
     assert result.exit_code == 2, result.output
-    [line] = result.stderr.splitlines()
+    line, *notes = result.stderr.splitlines()
     assert message in line
+    assert all(note.startswith("note: raised by mask shape 'picture'") for note in notes)
     assert result.stdout == ""
     assert names(folder) == ["photo.png"]
 

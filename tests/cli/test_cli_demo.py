@@ -45,6 +45,16 @@ def test_the_demo_writes_photo_picture_and_sheet(cli, samples, folder):
 
 
 @pytest.mark.usefixtures("samples")
+def test_the_picture_of_the_demo_can_be_made_again(cli):
+    """From what it carries, with the photo that lies beside it."""
+    cli("demo")
+    result = cli("replay", "demo/edited.png", "-o", "again.png")
+    assert (result.exit_code, result.stderr) == (0, "")
+    one, other = Image.open("demo/edited.png"), Image.open("again.png")
+    assert ImageChops.difference(one, other).getbbox() is None
+
+
+@pytest.mark.usefixtures("samples")
 def test_the_demo_says_where_things_are(cli):
     """The picture and the sheet, as paths from here."""
     stdout = cli("demo", "-o", "my demo").stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import attrs
 import pytest
@@ -10,6 +11,7 @@ import tiny
 from PIL import Image
 
 import refhooks as rh
+from refhooks import _carrier
 
 
 @pytest.fixture
@@ -63,6 +65,33 @@ def test_another_photo_is_taken(cli, made, folder, toy):
 
     assert result.exit_code == 0, result.stderr
     assert "warning: reference 1 is new.png, not the recorded photo.png" in result.stderr
+
+
+def test_a_replay_does_not_write_over_what_it_reads(cli, made, toy):
+    """Also where nobody named it: the photo lies beside the picture."""
+    before = Path("photo.png").read_bytes()
+
+    result = cli("replay", "out.png", "-o", "photo.png")
+
+    assert result.exit_code == 2
+    assert "photo.png is one of the pictures to read; name another output" in result.stderr
+    assert Path("photo.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("command", ["edit", "replay"])
+def test_a_run_is_not_lost_for_what_cannot_go_inside(cli, edit, made, monkeypatch, command):
+    """The picture is written, with its recipe and a warning."""
+    monkeypatch.setattr(_carrier, "MAX_EMBEDDED", 100)
+
+    if command == "edit":
+        result = edit("--embed")
+    else:
+        result = cli("replay", "out.png", "-o", "out.webp", "--embed")
+
+    assert result.exit_code == 0, result.stderr
+    assert "warning: saved without --embed: the pictures are larger than 64 MiB" in result.stderr
+    place = "out.png" if command == "edit" else "out.webp"
+    assert rh.load_recipe(place).embedded == {}
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,31 @@ def test_blend_of_the_input(editor, square, strength):
         assert row["slots"] == (None,)
 
 
+def test_blend_mixes_with_what_an_edit_mask_keeps(editor, square):
+    """The formula holds outside of the mask too, where the latents are the source's."""
+    after, targets = [], []
+
+    @rh.hookimpl(trylast=True)
+    def last(latents):
+        after.append(latents)
+
+    def conditioning(branch, inputs):
+        if branch.name == "cond":
+            targets.append(inputs.target)
+
+    result = square(
+        strategy=rh.Stage(rh.method("inject", formula="blend"), 0.8),
+        edit_mask="0,0,50%,100%",
+        plugins=[plugin(refhooks_step=last, refhooks_conditioning=conditioning)],
+    )
+
+    clean, noise = encoded(editor)
+    for sigma, latents, target in zip(result.timetable.sigmas, after, targets, strict=True):
+        weight = 0.8 * (1 - sigma)
+        mix = (1 - weight) * latents + weight * ((1 - sigma) * clean + sigma * noise)
+        torch.testing.assert_close(target, mix, atol=1e-5, rtol=1e-5)
+
+
 def around(before, after):
     """A plugin that keeps the latents before and after everything else of ``refhooks_step``."""
 

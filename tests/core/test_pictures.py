@@ -239,6 +239,19 @@ def test_an_exif_orientation_is_applied(tmp_path, orientation, form):
     assert ((16, 24, 3) if orientation < 5 else (24, 16, 3)) == shown.shape
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "P"])
+def test_what_is_turned_is_not_turned_again(tmp_path, mode):
+    """A picture that was read may be given on, as the source of a chain is."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    tiny.picture(0, (12, 8)).convert(mode).save(tmp_path / "turned.png", exif=exif)
+
+    once = load_picture(tmp_path / "turned.png")
+
+    assert once.size == (8, 12)
+    assert np.array_equal(np.asarray(load_picture(once)), np.asarray(once))
+
+
 def test_damaged_exif_says_nothing_about_the_pixels(tmp_path):
     """The picture is used as it is stored."""
     with warnings.catch_warnings():

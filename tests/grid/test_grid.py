@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import functools
+import operator
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
+import torch
+from accelerate import cpu_offload
+from accelerate.hooks import remove_hook_from_module
+from peft import LoraConfig
 from PIL import Image
+from torch.testing._internal.two_tensor import TwoTensor
 
 import refhooks as rh
-from refhooks._grid import key
+from refhooks._grid import fingerprint, key
 from refhooks._sheet import MARGIN, make_table
 
 TWO = ["--methods", "default,inject", "--strengths", "0,1"]
@@ -131,6 +138,60 @@ def test_other_weights_make_other_cells(grid, edits, pipe):
     finally:
         weight[0, 0] -= 1.0
     assert len(edits) == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*adapter.*:UserWarning")
+def test_what_no_weight_shows_makes_another_model():
+    """The scale of a LoRA, whether it acts, and the noise levels; put back, it is the same one."""
+    pipe = tiny.build("plus", "middle")
+    editor = rh.Editor(pipe)
+    pipe.transformer.add_adapter(LoraConfig(r=2, target_modules=["to_q"]), "one")
+    seen = [fingerprint(editor, "m")]
+    pipe.set_adapters(["one"], [0.5])
+    seen.append(fingerprint(editor, "m"))
+    pipe.disable_lora()
+    seen.append(fingerprint(editor, "m"))
+    pipe.scheduler.register_to_config(shift_terminal=0.5)
+    seen.append(fingerprint(editor, "m"))
+
+    assert len(set(seen)) == 4
+    assert fingerprint(editor, "m") == seen[-1]
+
+
+def test_weights_that_are_offloaded_or_of_several_parts_are_looked_at():
+    """By the map that accelerate keeps, and by what is inside; what cannot be is never equal."""
+    pipe = tiny.build("plus", "middle")
+    editor, layer = rh.Editor(pipe), pipe.transformer.img_in
+    maps = operator.attrgetter("weights_map")
+    cpu_offload(layer, execution_device="cpu")
+    assert layer.weight.is_meta
+    seen = [fingerprint(editor, "m"), fingerprint(editor, "m")]
+    held = next(held_ for held_ in map(maps, layer._hf_hook.hooks) if held_ is not None)
+    held["weight"][0, 0] += 1.0
+    seen.append(fingerprint(editor, "m"))
+    remove_hook_from_module(layer)
+    layer.weight = torch.nn.Parameter(TwoTensor(torch.ones(2, 2), torch.ones(2, 2)))
+    seen += [fingerprint(editor, "m"), fingerprint(editor, "m")]
+    layer.weight = torch.nn.Parameter(TwoTensor(torch.ones(2, 2), torch.zeros(2, 2)))
+    seen.append(fingerprint(editor, "m"))
+    layer.weight = torch.nn.Parameter(torch.ones(2, 2, device="meta"))
+
+    assert seen[0] == seen[1]
+    assert seen[3] == seen[4]
+    assert len(set(seen)) == 4
+    assert fingerprint(editor, "m") != fingerprint(editor, "m")
+
+
+def test_another_file_of_a_method_makes_other_cells(folder):
+    """Its content counts, as that of a mask; a file that is not there is the edit's to refuse."""
+    arguments = {"strategy": rh.Strategy(rh.method("concat", projection="p.safetensors"))}
+    seen = [key("m", arguments)]
+    for content in (b"one", b"two"):
+        Path("p.safetensors").write_bytes(content)
+        seen.append(key("m", arguments))
+
+    assert len(set(seen)) == 3
+    assert key("m", arguments) == seen[-1]
 
 
 def test_a_key_is_the_same_in_another_process(grid, folder):

@@ -111,6 +111,22 @@ def test_who_else_attends_to_it(edit, pipe, references, text, expected):
         assert all(call[place] is None for place in range(2, 1 + references))
 
 
+@pytest.mark.parametrize("strength", [0.05, 0.25, 1.0])
+def test_a_region_that_holds_in_part_weighs_in_part(edit, pipe, strength):
+    """All that is outside of it, other references too, by what the mask leaves: 1 − strength."""
+    masked = strategy("default", rh.mask(LEFT, strength=strength, text="full"), strength=1)
+    with Weights(pipe) as weights:
+        edit(strategy=masked, references=[tiny.picture(1, (32, 32))])
+
+    left = torch.tensor(1 - strength)
+    for call in weights.calls:
+        text, target, own, other = call[1].split([call[1].shape[0] - 48, 16, 16, 16])
+        assert (text == 1).all()
+        torch.testing.assert_close(target, torch.where(OUTSIDE, left, 1.0))
+        assert (own == 1).all()
+        torch.testing.assert_close(other, left.expand(16))
+
+
 class Restless:
     """A stranger's object that changes everything there is, everywhere."""
 

@@ -6,6 +6,7 @@ import gc
 import weakref
 
 import pytest
+import tiny
 import torch
 
 import refhooks as rh
@@ -135,6 +136,21 @@ def test_what_the_device_lacks_is_refused_before_the_first_step(
         run(editor, 0.8, {"reuse": "once"}, cfg=3.0)
 
     assert buffers == []
+
+
+def test_what_several_references_keep_is_added_up(editor, run, never_called, monkeypatch):
+    """Each of them alone would fit."""
+    monkeypatch.setattr(_memory, "free_bytes", lambda _device: 1.5 * PASS)
+    stage = rh.Stage(rh.method("cross_attn", reuse="once"), 0.8)
+    other = rh.Reference(tiny.picture(1, (32, 32)), stage)
+    run(editor, strategy=stage)
+
+    with never_called(), pytest.raises(rh.OutOfMemoryError) as caught:
+        run(editor, strategy=stage, references=[other])
+
+    message = str(caught.value)
+    assert message.startswith("cross_attn, reference 2: the keys and values to reuse take 0.01 MiB")
+    assert "beside the 0.01 MiB of other references, but cpu has 0.01 MiB left" in message
 
 
 def test_this_machine_says_what_it_has_left():
