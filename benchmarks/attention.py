@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import _wide
 import attrs
 import torch
+from torch.nn.attention import SDPBackend
 from torch.nn.functional import scaled_dot_product_attention
 
 from refhooks.attention import KeyGroup, merged_attention
@@ -109,11 +110,17 @@ def measured(case: Case, device: str, repeats: int, *, compiled: bool) -> dict[s
     return {
         **attrs.asdict(case),
         "compiled": compiled,
+        "stock kernel": _kernel(query, keys, values),
         "largest difference": float(error),
         "stock seconds": _wide.spread(found["stock"]),
         "merged / stock": _wide.over(found, "merged", "stock"),
         "mask / merged": _wide.over(found, "mask", "merged"),
     }
+
+
+def _kernel(*parts: Tensor) -> str:
+    """Which of its kernels PyTorch takes: what merged attention is measured against."""
+    return SDPBackend(torch._fused_sdp_choice(*(part.transpose(1, 2) for part in parts))).name
 
 
 def profile(case: Case, device: str) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 from refhooks._attribution import is_description, naming
 from refhooks._bound import BoundReference, RunInfo
 from refhooks._checks import Contract
-from refhooks._hooks import BoundPlugin, Hooks
+from refhooks._hooks import BoundPlugin, Hooks, close_all
 from refhooks._pictures import FITS
 from refhooks._place import Grids, confinement
 from refhooks._source import Source
@@ -83,18 +83,18 @@ def bind_hooks(
         head_size=opened.width // opened.heads,
         report=report,
     )
-    bound = [
-        plugin
-        for index in range(len(plan.references))
-        for plugin in _bound(editor.registry, opened, plan, index, info, confined)
-    ]
-    bound += [
-        BoundPlugin(_bind(label, plugin.bind_run, info), label)
-        if is_description(plugin)
-        else BoundPlugin(plugin, label)
-        for plugin, label in plan.plugins
-    ]
-    return Hooks(bound, _contract(editor, opened, info), confined, eager=eager)
+    bound: list[BoundPlugin] = []
+    try:
+        for index in range(len(plan.references)):
+            for plugin in _bound(editor.registry, opened, plan, index, info, confined):
+                bound.append(plugin)  # noqa: PERF402  one by one: the next may fail to bind
+        for given, label in plan.plugins:
+            made = _bind(label, given.bind_run, info) if is_description(given) else given
+            bound.append(BoundPlugin(made, label))
+        return Hooks(bound, _contract(editor, opened, info), confined, eager=eager)
+    except BaseException:
+        close_all(bound)
+        raise
 
 
 def _contract(editor: Editor, opened: FamilyRun, info: RunInfo) -> Contract:

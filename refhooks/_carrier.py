@@ -121,8 +121,9 @@ def strip(data: bytes) -> bytes:
     """Return a file without what refhooks put into it; its pixels stay as they are."""
     file = io.BytesIO(data)
     ours = [part for part in _parts(file, file.read(12)) if _is_ours(file, part)]
-    for part in reversed(ours):
-        data = data[: part.start] + data[part.end :]
+    starts = [0, *[part.end for part in ours]]
+    ends = [*[part.start for part in ours], len(data)]
+    data = b"".join(data[start:end] for start, end in zip(starts, ends, strict=True))
     if ours and data[:4] == RIFF:
         data = _without_xmp_flag(data)
     return data

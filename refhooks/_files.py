@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from refhooks.errors import InputError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def write_whole(data: bytes, path: Path) -> None:
@@ -33,3 +30,23 @@ def remove(path: Path) -> None:
     """Remove a file if it is there and can be removed."""
     with contextlib.suppress(OSError, ValueError):
         path.unlink(missing_ok=True)
+
+
+def is_file(path: str | Path) -> bool:
+    """Return whether there is a file; a name that no file can have, or that is not shown, is none.
+
+    Before Python 3.12 ``Path.is_file`` raises for those.
+    """
+    return _asked(path, "is_file")
+
+
+def is_folder(path: str | Path) -> bool:
+    """Return whether there is a folder; as :func:`is_file`."""
+    return _asked(path, "is_dir")
+
+
+def _asked(path: str | Path, question: str) -> bool:
+    try:
+        return bool(getattr(Path(path), question)())
+    except (OSError, ValueError):
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -163,6 +164,20 @@ class _Call:
         return returned
 
 
+def close_all(plugins: Sequence[BoundPlugin]) -> None:
+    """Close what methods have bound, in order; one that fails does not keep the next from it."""
+    with contextlib.ExitStack() as stack:
+        for plugin in reversed(plugins):
+            close = getattr(plugin.implementation, "close", None)
+            if plugin.reference is not None and close is not None:
+                stack.callback(_close, close, plugin.label)
+
+
+def _close(close: Callable[[], object], label: str) -> None:
+    with naming(f"{label}, close"):
+        close()
+
+
 class Hooks:
     """Runs the chains of one edit: one method a hook, each checked and attributed.
 
@@ -207,18 +222,13 @@ class Hooks:
         self._attention = _chain(manager, "refhooks_attention", holders)
         self._velocity = _chain(manager, "refhooks_velocity", holders)
         self._image = _chain(manager, "refhooks_image", holders)
-        self._closing = [
-            plugin.implementation.close
-            for plugin in plugins
-            if plugin.reference is not None and hasattr(plugin.implementation, "close")
-        ]
+        self._plugins = tuple(plugins)
         for holder in holders:  # a manager is a reference cycle: it would keep tensors for a while
             manager.unregister(holder)
 
     def close(self) -> None:
-        """Close what methods have bound, as far as it can be closed."""
-        for close in self._closing:
-            close()
+        """Close what methods have bound."""
+        close_all(self._plugins)
 
     def step(self, ctx: Context, latents: Tensor) -> Tensor:
         """Chain ``refhooks_step``."""

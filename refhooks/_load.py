@@ -16,9 +16,11 @@ from huggingface_hub.errors import (
     HFValidationError,
     LocalEntryNotFoundError,
 )
+from safetensors import SafetensorError
 
+from refhooks._files import is_file, is_folder
 from refhooks._names import did_you_mean, listed
-from refhooks.errors import ModelError
+from refhooks.errors import ModelError, OutOfMemoryError
 
 if TYPE_CHECKING:
     from refhooks._family import Checkpoint, EmbeddedModel, FamilyEntry
@@ -59,10 +61,15 @@ def load_model(
     if not {"dtype", "torch_dtype"} & kwargs.keys():
         kwargs = {**kwargs, "dtype": _file_dtype(name, index, kwargs)}
     try:
-        pipe = entry.load().load(pipeline, str(name_or_path), **kwargs)
-    except (OSError, ValueError, ImportError) as error:
+        return _placed(entry.load().load(pipeline, str(name_or_path), **kwargs), place), None
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemoryError(
+            f"{name_or_path} does not fit into the memory of {place or 'the device'}; load it"
+            " without a device and offload it (pipe.enable_model_cpu_offload(), --offload model or"
+            " group), or quantise it (quantization_config, --quantize int8)"
+        ) from error
+    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{name_or_path} cannot be loaded: {error}") from error
-    return _placed(pipe, place), None
 
 
 def read_shape(name: str, registry: Registry) -> ModelShape:
@@ -168,7 +175,7 @@ def _file_dtype(name: str, index: dict[str, Any], kwargs: dict[str, Any]) -> tor
 
 
 def _read_index(name: str, registry: Registry, kwargs: dict[str, Any]) -> Any:
-    if name and Path(name).is_dir():
+    if name and is_folder(name):
         index = _read_json(name, INDEX, kwargs)
         if index is None:
             raise ModelError(f"{name} has no {INDEX}, so it is not a diffusers pipeline's folder")
@@ -190,9 +197,9 @@ def _read_index(name: str, registry: Registry, kwargs: dict[str, Any]) -> Any:
 
 def _read_json(name: str, place: str, kwargs: dict[str, Any]) -> Any:
     """Return a JSON file of a folder or repository; ``None`` if there is none."""
-    if Path(name).is_dir():
+    if is_folder(name):
         path = Path(name) / place
-        if not path.is_file():
+        if not is_file(path):
             return None
     else:
         options = {key: value for key, value in kwargs.items() if key in _HUB_OPTIONS}

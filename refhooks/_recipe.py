@@ -22,6 +22,7 @@ __all__ = ["Recipe", "RecipeFile", "RecipeModel", "RecipePicture", "RecipeRefere
 
 FORMAT = 1
 MAX_REFERENCES = 64
+MAX_FILES = 1024
 MAX_PICTURES = 4096
 MAX_PIXELS = 128 * 10**6
 MAX_RATIO = 64
@@ -168,7 +169,7 @@ class Recipe:
     source: RecipePicture | None = None
     edit_mask: dict[str, Any] | None = None
     plugins: tuple[dict[str, Any], ...] = ()
-    files: tuple[RecipeFile, ...] = ()
+    files: tuple[RecipeFile, ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
     model: RecipeModel = RecipeModel()
     versions: dict[str, str] = attrs.field(factory=dict)
     used: dict[str, str] = attrs.field(factory=dict)

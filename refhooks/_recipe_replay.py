@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._files import is_file
 from refhooks._names import did_you_mean, listed
 from refhooks._opened import Handed
 from refhooks._pictures import load_picture
@@ -302,8 +303,8 @@ class _Finder:
         self._recipe = recipe
         self._folder = folder
         self._given = dict.fromkeys(given)
-        self._others = [path for path in self._given if not self._is_any(path)]
         self._hashes: dict[tuple[Path, str], str] = {}
+        self._others = [path for path in self._given if not self._is_any(path)]
         self.resolved: set[str] = set()
         self.read: list[Path] = []
         self.notes: list[str] = []
@@ -364,9 +365,9 @@ class _Finder:
     def _is_any(self, path: Path) -> bool:
         kinds = {picture.sha256: "reference" for picture in self._recipe.pictures}
         kinds |= {file.sha256: "mask" if file.picture else "file" for file in self._recipe.files}
-        if not path.is_file():
+        if not is_file(path):
             raise InputError(f"there is no file {path}")
-        return any(hash_of(path, kind) == key for key, kind in kinds.items())
+        return any(self._hash(path, kind) == key for key, kind in kinds.items())
 
     def _hash(self, path: Path, kind: str) -> str:
         if (path, kind) not in self._hashes:

@@ -57,7 +57,7 @@ def _normalise(name: str) -> str:
 
 def distribution(point: EntryPoint) -> str:
     """Return the normalised name of the distribution that has an entry point."""
-    return _normalise(point.dist.name) if point.dist else ""
+    return _normalise(point.dist.name or "") if point.dist else ""
 
 
 def _keys(point: EntryPoint) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from refhooks._record import (
     split,
     warn_of_unknown,
 )
+from refhooks._short import read_by
 from refhooks.errors import InputError, PluginError, RefhooksError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -98,14 +99,7 @@ class Registry:
         Raises:
             InputError: No registered schedule has such a form, several have, or its values are bad.
         """
-        found: dict[str, Schedule] = {}
-        for name, cls in sorted(self.schedules.items()):
-            try:
-                made = cls.parse(text) if hasattr(cls, "parse") else None
-            except ValueError as error:
-                raise InputError(f"strength {text!r:.80}: schedule {name!r}: {error}") from error
-            if made is not None:
-                found[name] = made
+        found = read_by("schedule", "parse", self.schedules, text, f"strength {text!r:.80}: ")
         if len(found) != 1:
             forms = [
                 cls.short for _, cls in sorted(self.schedules.items()) if hasattr(cls, "short")
@@ -117,7 +111,8 @@ class Registry:
                 f"{self.absent()}"
             )
             raise InputError(f"strength {text!r:.80} {reason}")
-        return next(iter(found.values()))
+        schedule: Schedule = next(iter(found.values()))
+        return schedule
 
     def switch_at(self, number: float) -> Switch:
         """Return the switch that ``until=number`` means.
@@ -164,14 +159,7 @@ class Registry:
         Raises:
             InputError: No registered shape reads it, several do, or its values are bad.
         """
-        found: dict[str, MaskShape] = {}
-        for name, cls in sorted(self.masks.items()):
-            try:
-                shape: MaskShape | None = cls.read(value) if hasattr(cls, "read") else None
-            except ValueError as error:
-                raise InputError(f"mask shape {name!r}: {error}") from error
-            if shape is not None:
-                found[name] = shape
+        found = read_by("mask shape", "read", self.masks, value, "")
         if len(found) != 1:
             forms = [cls.short for _, cls in sorted(self.masks.items()) if hasattr(cls, "short")]
             reason = (
@@ -180,7 +168,8 @@ class Registry:
                 else f"is no mask. Forms: {listed(forms)}.{self.absent()}"
             )
             raise InputError(f"{value!r:.80} {reason}")
-        return next(iter(found.values()))
+        shape: MaskShape = next(iter(found.values()))
+        return shape
 
     def for_argument(self, argument: str, value: Any) -> RunPlugin:
         """Return the run plugin that stands for an argument of ``edit()``.
@@ -306,7 +295,7 @@ def _load_one(point: EntryPoint, registry: Registry, why_not: str) -> PluginReco
     record = PluginRecord(
         name=point.name,
         distribution=distribution(point),
-        version=point.dist.version if point.dist else "",
+        version=(point.dist.version or "") if point.dist else "",
         state="blocked" if why_not else "live",
         reason=why_not,
     )

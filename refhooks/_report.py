@@ -14,7 +14,7 @@ from PIL import Image
 
 from refhooks._advice import percent
 from refhooks._figure import as_png
-from refhooks._files import write_whole
+from refhooks._files import is_folder, write_whole
 from refhooks._measure import difference
 from refhooks._plot import draw_timetable
 from refhooks._plots import draw_attention
@@ -141,7 +141,7 @@ def check_report(path: str | Path) -> Path:
     place = Path(path)
     if place.suffix.lower() != ".html":
         raise InputError(f"{place}: a report is written as .html")
-    if not place.parent.is_dir():
+    if not is_folder(place.parent):
         raise InputError(f"{place}: there is no folder {place.parent}; make it first")
     return place
 

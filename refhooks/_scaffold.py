@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib.util
 import keyword
 import re
+import secrets
+import shutil
 from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING
 
+from refhooks._files import is_file, is_folder
 from refhooks._names import listed
 from refhooks._registry import load_registry
 from refhooks.errors import InputError
@@ -42,12 +45,12 @@ def new_plugin(
         folder: Where the new folder is made.
 
     Raises:
-        InputError: The name cannot be used, the folder is there already, or the kind or hook is
-            none of these.
+        InputError: The name cannot be used, the folder is there already or cannot be written, or
+            the kind or hook is none of these.
     """
     _check(name, kind, hook)
     root = folder / name
-    if root.exists():
+    if is_folder(root) or is_file(root):
         raise InputError(f"{root} is there already; nothing was written")
     module = name.replace("-", "_")
     values = {
@@ -61,7 +64,16 @@ def new_plugin(
     files = _files(kind, hook, module)
     modules = [path for path in files if path.endswith(".py") and "/" not in path]
     values["modules"] = ", ".join(f'"{path}"' for path in modules)
-    return tuple(_write(root / path, template, values) for path, template in files.items())
+    beside = folder / f".{secrets.token_hex(8)}.part"
+    try:
+        for path, template in files.items():
+            _write(beside / path, template, values)
+        beside.rename(root)
+    except OSError as error:
+        raise InputError(f"{root} cannot be written: {error}") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return tuple(root / path for path in files)
 
 
 def _files(kind: str, hook: str, module: str) -> dict[str, str]:
@@ -95,9 +107,8 @@ def _check(name: str, kind: str, hook: str) -> None:
         raise InputError(f"there is a Python module {module!r} already; choose another name")
 
 
-def _write(path: Path, template: str, values: dict[str, str]) -> Path:
+def _write(path: Path, template: str, values: dict[str, str]) -> None:
     text = (resources.files("refhooks.scaffold") / f"{template}.txt").read_text(encoding="utf-8")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("x", encoding="utf-8") as file:
         file.write(Template(text).substitute(values))
-    return path

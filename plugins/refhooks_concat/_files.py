@@ -37,6 +37,22 @@ class Origin:
     base: str
 
 
+def check_writable(path: Path) -> None:
+    """Refuse a place where no projection can be written, before hours of training.
+
+    Raises:
+        InputError: Another ending, no such folder, or one that takes no file.
+    """
+    if path.suffix != ".safetensors" or not path.absolute().parent.is_dir():
+        raise InputError(f"{path} must be a .safetensors file in a folder that is there")
+    fresh = path.with_name(path.name + ".new")
+    try:
+        fresh.write_bytes(b"")
+        fresh.unlink()
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error}") from error
+
+
 def write_projection(path: Path, learner: Learner, origin: Origin, steps: int) -> None:
     """Write the projection as it is after so many steps."""
     shape = list(learner.weight.shape)
@@ -115,7 +131,8 @@ def _write(path: Path, tensors: Mapping[str, Tensor], said: Mapping[str, str]) -
     try:
         save_file(plain, fresh, dict(said))
         fresh.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            fresh.unlink()
+    except (OSError, SafetensorError) as error:
         raise InputError(f"{path} cannot be written: {error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)

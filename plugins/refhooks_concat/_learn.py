@@ -100,7 +100,8 @@ class Learner:
         Raises:
             NotFiniteError: The loss is NaN or infinite.
         """
-        generator = torch.Generator().manual_seed(self._settings.seed * 1_000_003 + step)
+        seed = (self._settings.seed * 1_000_003 + step) % 2**63
+        generator = torch.Generator().manual_seed(seed)
         total = 0.0
         for example in self._drawn(generator):
             loss = self.loss(example, generator) / self._settings.batch

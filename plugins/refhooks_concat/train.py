@@ -14,7 +14,13 @@ import torch
 
 from refhooks import Editor, InputError, RefhooksError
 from refhooks_concat._examples import encoded
-from refhooks_concat._files import Origin, resume, write_projection, write_resume
+from refhooks_concat._files import (
+    Origin,
+    check_writable,
+    resume,
+    write_projection,
+    write_resume,
+)
 from refhooks_concat._learn import Learner, Settings
 from refhooks_concat._pairs import LIST, read_pairs
 
@@ -61,8 +67,7 @@ def train(editor: Editor, job: Job, settings: Settings) -> list[float]:
     """
     origin = Origin(editor.family.name, _base(editor, job))
     pairs = read_pairs(job.pairs)
-    if job.output.suffix != ".safetensors" or not job.output.absolute().parent.is_dir():
-        raise InputError(f"{job.output} must be a .safetensors file in a folder that is there")
+    check_writable(job.output)
     say = click.echo
     with encoded(editor, pairs, resolution=job.resolution, vision=job.vision, say=say) as examples:
         learner = Learner(editor, examples, settings)
@@ -70,6 +75,10 @@ def train(editor: Editor, job: Job, settings: Settings) -> list[float]:
         first = resume(job.output, learner, kind)
         if first:
             say(f"resumed after step {first}")
+        if first >= job.steps:
+            say(f"all {job.steps} steps are taken: the projection is as it was after step {first}")
+            write_projection(job.output, learner, origin, first)
+            return []
         transformer: Any = editor.family.transformer
         if settings.gradient_checkpointing:
             transformer.enable_gradient_checkpointing()
@@ -91,8 +100,8 @@ def _learned(learner: Learner, job: Job, first: int, kind: str, origin: Origin) 
             click.echo(f"step {done}/{job.steps} loss {fmean(recent):.4f} {seconds:.2f} s a step")
             recent.clear()
         if done % job.save_every == 0 or done == job.steps:
-            write_resume(job.output, learner, kind, done)
             write_projection(job.output, learner, origin, done)
+            write_resume(job.output, learner, kind, done)
         yield loss
 
 
@@ -116,6 +125,10 @@ def _kind(job: Job, settings: Settings, origin: Origin) -> str:
     return ", ".join(parts)
 
 
+class _Refused(click.ClickException):
+    exit_code = 2
+
+
 @click.command(context_settings={"show_default": True})
 @click.argument("model")
 @click.argument("pairs", metavar="PAIRS_DIR", type=click.Path(path_type=Path))
@@ -137,7 +150,7 @@ def _kind(job: Job, settings: Settings, origin: Origin) -> str:
     metavar="PIXELS",
     help="Pixel area to train at; by default the checkpoint's own.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0)
 @click.option(
     "--prompt-dropped",
     type=click.FloatRange(0, 1),
@@ -163,9 +176,10 @@ def main(model: str, device: str | None, dtype: str | None, **given: Any) -> Non
     device = device or (None if found is None else str(found))
     try:
         read_pairs(job.pairs)  # before a large model is loaded
+        check_writable(job.output)
         train(Editor.from_pretrained(model, device=device, dtype=dtype), job, Settings(**given))
     except RefhooksError as error:
-        raise click.ClickException(str(error)) from error
+        raise _Refused(str(error)) from error
     click.echo(f"wrote {job.output}")
 
 

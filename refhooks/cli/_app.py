@@ -209,8 +209,8 @@ def score(**given: Any) -> None:
     help="Denoising steps; may be left out with --model, which has a number of its own.",
 )
 @option(
-    "Plan", "--denoise", type=float, metavar="0-1", default=1.0,
-    help="As for edit: below 1 the noise levels begin lower.",
+    "Plan", "--denoise", type=float, metavar="0-1",
+    help="As for edit: below 1 the noise levels begin lower. By default 1, or what a chain says.",
 )  # fmt: skip
 @option("Plan", "--plot", metavar="PNG", help="Draw strength over steps, coloured by method.")
 @option("Plan", "--json", "as_json", is_flag=True, help="Print JSON instead of a table.")

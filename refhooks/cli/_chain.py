@@ -11,6 +11,7 @@ import attrs
 from refhooks._chain import Chain, Edit, as_chain, renamed
 from refhooks._chain_file import load_chain
 from refhooks._chain_requests import Requests, named
+from refhooks._files import is_file
 from refhooks._named import as_mask
 from refhooks._opened import open_picture
 from refhooks._place import cover_masks
@@ -19,14 +20,13 @@ from refhooks._registry import load_registry
 from refhooks._strategy import as_strategy
 from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._libraries import quiet
+from refhooks.cli._masks import files_of
 from refhooks.cli._model import ModelOptions, ModelPlan, open_editor, plan_model
 from refhooks.cli._places import check_chain_places
 from refhooks.cli._terminal import steps_bar, tell
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from refhooks._mask import Mask
     from refhooks._registry import Registry
     from refhooks._request import Request
@@ -164,18 +164,13 @@ def _check_request(request: Request, registry: Registry, *, sized: bool) -> list
         if sized and hasattr(plugin, "check"):
             plugin.check(frame)
         masks.append(mask)
-    files = [reference.image for reference in request.references]
-    files += [value for mask in masks for value in _files(mask.shape)]
-    paths = [Path(file) for file in files if isinstance(file, str | Path)]
+    images = [reference.image for reference in request.references]
+    paths = [Path(image) for image in images if isinstance(image, str | Path)]
+    paths += [file for mask in masks for file in files_of(mask.shape)]
     for path in paths:
-        if not path.is_file():
+        if not is_file(path):
             raise InputError(f"there is no file {path}")
     return paths
-
-
-def _files(shape: Any) -> Iterator[Any]:
-    for option in getattr(shape, "files", ()):
-        yield getattr(shape, option)
 
 
 class _Writing:

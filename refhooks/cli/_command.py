@@ -109,6 +109,9 @@ class App(click.Group):
         )
         if not standalone_mode:
             return run()
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):  # a character that it lacks must not end a run
+                stream.reconfigure(errors="backslashreplace")
         with warnings_as_lines():
             status = _status(run, settings)
         sys.exit(status)

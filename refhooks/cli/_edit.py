@@ -99,6 +99,7 @@ class EditJob:
     source: Reference | None
     references: tuple[Reference, ...]
     masks: Masks
+    read: tuple[str, ...]
 
     def steering(self, native: str) -> dict[str, Any]:
         """Return what ``Editor.edit`` takes as source and its strategy."""
@@ -141,6 +142,8 @@ def check_edit(options: EditOptions, registry: Registry) -> EditJob:
     Raises:
         RefhooksError: Something cannot be used.
     """
+    if options.embed and options.no_recipe:
+        raise InputError("--embed puts pictures beside the recipe, and --no-recipe leaves it out")
     if options.strength is not None:
         strength = parse_strength(str(options.strength), "--strength", registry)
         options = attrs.evolve(options, strength=strength)
@@ -156,7 +159,8 @@ def check_edit(options: EditOptions, registry: Registry) -> EditJob:
     preview = options.preview_every is not None
     pictures += [str(file) for file in files]
     target = check_places(options.output, count=options.count, preview=preview, pictures=pictures)
-    job = EditJob(options, target, plan_model(options.model, registry), source, references, masks)
+    model = plan_model(options.model, registry)
+    job = EditJob(options, target, model, source, references, masks, tuple(pictures))
     _check_arguments(job)
     if options.measure_drift:
         exact_arguments(**job.steering(NATIVE), references=references, registry=registry)

@@ -28,6 +28,7 @@ from refhooks.cli._denoise import check_denoise
 from refhooks.cli._edit import check_edit
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import open_editor
+from refhooks.cli._places import check_apart
 from refhooks.cli._terminal import say, steps_bar, tell
 from refhooks.errors import InputError, RefhooksWarning
 
@@ -166,7 +167,7 @@ def _check(edit: EditOptions, options: GridOptions, registry: Registry) -> _Shee
     folder = Path(options.cells) if options.cells else job.target.with_suffix(".cells")
     if options.plot is not None:
         check_plot(options.plot)
-        check_output(options.plot)
+        check_apart(check_output(options.plot), [*job.read, job.target])
         new_figure(1.0, 1.0)  # matplotlib is an extra
     sheet = _Sheet(grid, job, folder, options)
     for cell in _flat(sheet.lines(NATIVE, registry)):

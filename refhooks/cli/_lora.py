@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from safetensors import SafetensorError, safe_open
 
+from refhooks._files import is_file
 from refhooks.cli._libraries import logged_as_warnings
 from refhooks.cli._parse import parse_lora
 from refhooks.errors import InputError, ModelError
@@ -48,7 +49,7 @@ def check_loras(texts: Sequence[str]) -> tuple[Lora, ...]:
 def _check_file(path: Path) -> None:
     if path.suffix.lower() != ".safetensors":
         raise InputError(f"--lora {path}: only .safetensors files are read, others can run code")
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(f"--lora {path}: there is no such file")
     try:
         with safe_open(path, framework="numpy") as opened:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._family import Size
+from refhooks._files import is_file
 from refhooks._mask import Mask
 from refhooks._strategy import Reference, Strategy, as_strategy
-from refhooks.cli._parse import is_file
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class Masks:
             if len(named) > 1:
                 _check_overlap(named, size)
         masks = [entry for named, _ in self._groups(references, sizes) for entry in named]
-        return tuple(file for entry in (*masks, *edit) for file in _files(entry.mask.shape))
+        return tuple(file for entry in (*masks, *edit) for file in files_of(entry.mask.shape))
 
     def _groups(self, references: Sequence[Reference], sizes: Sequence[Size]) -> Iterator[Group]:
         """The masks of each reference that act only where all of them cover."""
@@ -151,7 +151,8 @@ class Masks:
             yield [it for it in named if it.mask.kind == "content"], sizes[place]
 
 
-def _files(shape: MaskShape) -> list[Path]:
+def files_of(shape: MaskShape) -> list[Path]:
+    """Return the files that a shape is read from."""
     values = [getattr(shape, option) for option in getattr(shape, "files", ())]
     return [Path(value) for value in values if isinstance(value, str | Path)]
 

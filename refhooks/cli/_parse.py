@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from refhooks._files import is_file
 from refhooks._numbers import MAX_STRENGTH
 from refhooks._strategy import Reference, Stage
 from refhooks.errors import InputError, StrategyError, UnknownNameError
@@ -111,14 +112,6 @@ def parse_strength(text: str, label: str, registry: Registry) -> float | str:
     except InputError as error:
         raise StrategyError(f"{label}: {error}") from error
     return text
-
-
-def is_file(text: str) -> bool:
-    """Return whether there is a file of that name; a name too long for one is none."""
-    try:
-        return Path(text).is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def _number(value: str | float) -> float | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from refhooks._chain import places_of
@@ -13,7 +15,6 @@ from refhooks.errors import InputError, RefhooksWarning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from refhooks._result import EditResult
 
@@ -70,10 +71,26 @@ def save(result: EditResult, target: Path, *, embed: bool, recipe: bool = True) 
     return result.save(target, recipe=recipe)
 
 
+def check_apart(place: Path, others: Sequence[str | Path]) -> None:
+    """Refuse to write where something is read, or where something else is written.
+
+    Raises:
+        InputError: It is one of them.
+    """
+    if any(_same(place, Path(other)) for other in others):
+        raise InputError(f"{place} is one of the files to read or to write; name another output")
+
+
+def _same(one: Path, other: Path) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        return one.samefile(other)
+    return one.absolute() == other.absolute()
+
+
 def _check_all(places: Sequence[Path], pictures: Sequence[str | Path]) -> None:
     for place in places:
         _checked(place)
-        if place.exists() and any(place.samefile(picture) for picture in pictures):
+        if any(_same(place, Path(picture)) for picture in pictures):
             raise InputError(f"{place} is one of the pictures to read; name another output")
     _try_writing(places[0])
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from refhooks._figure import write_plot
-from refhooks._files import write_whole
+from refhooks._files import is_folder, write_whole
 from refhooks._grid import fingerprint
 from refhooks._grid_fields import Field, make_axis
 from refhooks._names import did_you_mean, listed
@@ -24,7 +25,8 @@ from refhooks._strategy import Strategy
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import open_editor, plan_model
 from refhooks.cli._parse import check_strength
-from refhooks.cli._terminal import say, tell, work_bar
+from refhooks.cli._places import check_apart
+from refhooks.cli._terminal import printable, say, tell, work_bar
 from refhooks.errors import InputError
 from refhooks.score import (
     Settings,
@@ -128,8 +130,11 @@ def run_score(model: ModelOptions, options: ScoreOptions) -> None:
     _check_folder(folder, _about(editor, plan, settings))
     _announce(editor, cells, pairs, settings)
     card = _scored(editor, pairs, cells, settings, plan, folder)
+    written = _write(card, folder, options)
     _print(card)
-    _write(card, folder, options)
+    tell("")
+    for place in written:
+        tell(f"wrote {place}")
 
 
 def _pairs(options: ScoreOptions, plan: ModelPlan, registry: Registry) -> tuple[Pair, ...]:
@@ -176,8 +181,11 @@ def _folder(options: ScoreOptions) -> Path:
     except OSError as error:
         raise InputError(f"{folder} cannot be made: {error}") from error
     check_output(folder / RESPONSES)
-    if options.json_file is not None and not Path(options.json_file).absolute().parent.is_dir():
+    if options.json_file is not None and not is_folder(Path(options.json_file).absolute().parent):
         raise InputError(f"--json {options.json_file}: there is no such folder")
+    if options.json_file is not None:
+        read = [file for file in (options.pairs, options.cells) if file is not None]
+        check_apart(Path(options.json_file), read)
     return folder
 
 
@@ -328,7 +336,8 @@ def _print(card: Scorecard) -> None:
         figures = [
             "–" if it is None else f"{it.mean:.2f} [{it.low:.2f}, {it.high:.2f}]" for it in found
         ]
-        table.add_row(f"{cell.name}{' *' if cell.name in best else ''}", *figures)
+        name = printable(f"{cell.name}{' *' if cell.name in best else ''}")
+        table.add_row(Text(name), *figures)
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=4096)
@@ -350,7 +359,7 @@ MEANINGS = {
 }
 
 
-def _write(card: Scorecard, folder: Path, options: ScoreOptions) -> None:
+def _write(card: Scorecard, folder: Path, options: ScoreOptions) -> list[Path]:
     written = [card.save_json(folder / CARD), card.save_csv(folder / TABLE)]
     if options.json_file is not None:
         written.append(card.save_json(options.json_file))
@@ -359,6 +368,4 @@ def _write(card: Scorecard, folder: Path, options: ScoreOptions) -> None:
             written.append(write_plot(lambda draw=draw: draw(card), folder / name))  # type: ignore[misc]
         except InputError as error:
             say("note", f"without {name}: {error}", "cyan")
-    tell("")
-    for place in written:
-        tell(f"wrote {place}")
+    return written

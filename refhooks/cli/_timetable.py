@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
@@ -16,16 +17,20 @@ from refhooks._chain_file import is_chain, load_chain
 from refhooks._cost import cost
 from refhooks._planned import plan
 from refhooks._registry import load_registry
+from refhooks._strategy import Reference, Strategy
 from refhooks._strategy_file import load_references_or_strategy
 from refhooks.cli._chain_plan import chain_timetables
 from refhooks.cli._denoise import check_denoise, say_denoise
+from refhooks.cli._masks import files_of
+from refhooks.cli._places import check_apart
 from refhooks.cli._terminal import printable, say, tell
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from refhooks._cost import Cost
     from refhooks._editor import Editor
-    from refhooks._strategy import Reference, Strategy
     from refhooks._timetable import Timetable
 
 STYLES = {
@@ -46,7 +51,7 @@ class PlanOptions:
 
     file: str
     steps: int | None
-    denoise: float
+    denoise: float | None
     plot: str | None
     as_json: bool
     with_cost: bool
@@ -69,10 +74,14 @@ def run_plan(options: PlanOptions) -> None:
         _run_chain_plan(options)
         return
     what = load_references_or_strategy(options.file)
-    check_denoise(options.denoise, options.steps)
+    denoise = 1.0 if options.denoise is None else options.denoise
+    check_denoise(denoise, options.steps)
+    _check_size(options)
+    references = what if isinstance(what, tuple) else ()
+    _check_plot(options, references)
     editor = _editor_for_plan(options)
     size = {"height": options.height, "width": options.width}
-    timetable = plan(what, options.steps, editor=editor, denoise=options.denoise, **size)
+    timetable = plan(what, options.steps, editor=editor, denoise=denoise, **size)
     costs = _cost(what, options, editor) if options.with_cost else None
     if options.as_json:
         told = {} if costs is None else {"cost": costs.as_dict()}
@@ -84,7 +93,7 @@ def run_plan(options: PlanOptions) -> None:
             tell(line)
         if editor is None:
             _say_unshifted(options)
-        say_denoise(options.denoise, len(timetable.steps))
+        say_denoise(denoise, len(timetable.steps))
     if options.plot is not None:
         written = timetable.save_plot(options.plot)
         if not options.as_json:
@@ -92,8 +101,9 @@ def run_plan(options: PlanOptions) -> None:
 
 
 def _run_chain_plan(options: PlanOptions) -> None:
-    given = None if options.denoise == 1.0 else options.denoise
-    chain = as_chain(load_chain(options.file), denoise=given)
+    chain = as_chain(load_chain(options.file), denoise=options.denoise)
+    _check_size(options)
+    _check_plot(options, [reference for edit in chain.edits for reference in edit.references])
     editor = None if options.model is None else _editor(options.model)
     size = {"height": options.height, "width": options.width}
     tables = chain_timetables(chain, options.steps, editor, **size)
@@ -113,6 +123,25 @@ def _run_chain_plan(options: PlanOptions) -> None:
             written = table.save_plot(target)
             if not options.as_json:
                 tell(f"wrote {written}")
+
+
+def _check_size(options: PlanOptions) -> None:
+    sized = options.height is not None or options.width is not None
+    if sized and options.model is None and not options.with_cost:
+        raise InputError("--height and --width change what --model or --cost show; add one of them")
+
+
+def _check_plot(options: PlanOptions, references: Sequence[Any]) -> None:
+    """Refuse to draw over what the file names."""
+    if options.plot is None:
+        return
+    given = [it if isinstance(it, Reference) else Reference(it) for it in references]
+    files = [it.image for it in given if isinstance(it.image, str | Path)]
+    masks = [
+        mask for it in given if isinstance(it.strategy, Strategy) for mask in it.strategy.masks
+    ]
+    files += [file for mask in masks for file in files_of(mask.shape)]
+    check_apart(Path(options.plot), files)
 
 
 def _say_unshifted(options: PlanOptions) -> None:
@@ -143,7 +172,7 @@ def _cost(
         editor=editor,
         height=options.height,
         width=options.width,
-        denoise=options.denoise,
+        denoise=1.0 if options.denoise is None else options.denoise,
     )
 
 

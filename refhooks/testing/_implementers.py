@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import attrs
 import torch
 
 from refhooks._validate import hook_arguments
+from refhooks.errors import PluginError
 from refhooks.hookspecs import Registration, RunHooks
 from refhooks.testing._bench import Bench
 from refhooks.testing._check_words import CALLS, bind_arguments
@@ -16,9 +18,10 @@ from refhooks.testing._subject import subjects_of
 from refhooks.testing._watch import MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from refhooks._registry import Registry
+    from refhooks.testing._subject import Subject
 
 REGISTERS = {
     "refhooks_methods": "method",
@@ -107,12 +110,10 @@ def _run_hooks(registry: Registry) -> dict[str, tuple[str, ...]]:
 
 def _bound(registry: Registry) -> Iterator[tuple[str, Any]]:
     """Bind every method, then every run plugin; what cannot be bound here is left out."""
-    subjects: Sequence[Any] = [
-        subject
-        for record in registry.records
-        if record.state == "live"
-        for subject in subjects_of(record.name)
-    ]
+    subjects: list[Subject] = []
+    for record in registry.records:
+        with contextlib.suppress(PluginError):  # `refhooks check` says what is wrong with it
+            subjects += subjects_of(record.name) if record.state == "live" else ()
     for kind in ("method", "plugin"):
         for subject in subjects:
             if subject.kind != kind:

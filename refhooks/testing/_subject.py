@@ -9,7 +9,7 @@ import attrs
 from refhooks._names import did_you_mean, listed
 from refhooks._oneoff import plugin_name, with_plugins
 from refhooks._registry import load_registry, make
-from refhooks.errors import UnknownNameError
+from refhooks.errors import PluginError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ def subjects_of(plugin: str | object) -> tuple[Subject, ...]:
 
     Raises:
         UnknownNameError: No installed plugin has the name.
-        PluginError: A module or object is no plugin.
+        PluginError: A module or object is no plugin, or an ``examples`` raises.
     """
     registry = load_registry()
     if not isinstance(plugin, str):
@@ -103,7 +103,12 @@ def _subjects(record: PluginRecord, entry: str, registry: Registry) -> list[Subj
     if kind not in KINDS:
         return []
     registered = getattr(registry, KINDS[kind])[name]
-    examples = _examples(registered)
+    try:
+        examples = _examples(registered)
+    except Exception as error:
+        raise PluginError(
+            f"{entry}: its examples() raised {type(error).__name__}: {error}"
+        ) from error
     return [
         Subject(
             kind, name, record, registry, registered, options,

@@ -1,0 +1,42 @@
+"""Short forms, such as ``0.4:1.0`` for a schedule: every class that has one is asked."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from refhooks.errors import InputError, RefhooksWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def read_by(
+    kind: str, function: str, classes: Mapping[str, type[Any]], value: Any, label: str
+) -> dict[str, Any]:
+    """Ask every class for its short form of a value; what they made of it, by name.
+
+    Raises:
+        InputError: None made anything, and one of them refuses the value or fails.
+    """
+    made: dict[str, Any] = {}
+    refused: dict[str, Exception] = {}
+    for name, cls in sorted(classes.items()):
+        try:
+            found = getattr(cls, function)(value) if hasattr(cls, function) else None
+        except Exception as error:  # noqa: BLE001  the others are asked as well
+            refused[name] = error
+            continue
+        if found is not None:
+            made[name] = found
+    if refused and not made:
+        reasons = "; ".join(f"{kind} {name!r}: {reason}" for name, reason in refused.items())
+        raise InputError(f"{label}{reasons}") from next(iter(refused.values()))
+    for name, failure in refused.items():
+        warnings.warn(
+            f"{kind} {name!r} fails where it is asked whether {value!r:.80} is its short form:"
+            f" {type(failure).__name__}: {failure}",
+            RefhooksWarning,
+            stacklevel=4,
+        )
+    return made
