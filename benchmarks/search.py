@@ -50,7 +50,7 @@ change, the F1 of its edges. A strategy *beats* it on a kind of edit if, on the 
    {-TOLERANCE:g}.
 
 Differences are paired by scene and noise; intervals are bootstrap intervals of {RESAMPLINGS:,}
-resamplings, at a level that holds for all strategies of the check together (Bonferroni:
+resamplings, at a level that holds, for each measure, over all strategies of the check (Bonferroni:
 {100 * CHANCE:g} % divided by their number). The check has scenes and noise that the search never
 saw, and is done once, for the few best of the search: how many were looked at there does not matter
 to it. Of each kind, the one that beats it with the highest lower end in *edit done* becomes a
@@ -91,7 +91,7 @@ def winners(figures: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def publish(figures: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Write a preset for each winner, and take away those of an earlier search.
+    """Write a preset for each winner, and take away what an earlier search wrote for these kinds.
 
     Raises:
         InputError: A preset of that name is there that no search wrote.
@@ -102,12 +102,14 @@ def publish(figures: Mapping[str, Any], folder: Path) -> list[Path]:
     taken = sorted(set(chosen) & (set(there) - set(own)))
     if taken:
         raise rh.InputError(f"{taken[0]} was not written by {MADE_BY}; rename it")
-    for path in own:
-        path.unlink()
-    return [
+    written = [
         write_table(preset_of(kind, it, figures["blocks"]), path)
         for path, (kind, it) in chosen.items()
     ]
+    searched = {folder / f"{kind}{SUFFIX}.toml" for kind in figures["kinds"]}
+    for path in (searched & set(own)) - set(chosen):
+        path.unlink()
+    return written
 
 
 def preset_of(kind: str, found: Mapping[str, Any], blocks: int) -> dict[str, Any]:
@@ -125,7 +127,7 @@ def preset_of(kind: str, found: Mapping[str, Any], blocks: int) -> dict[str, Any
         "description": f"{kind.replace('-', ' ').capitalize()}, tuned on the embedded model.",
         "source": (
             f"{MADE_BY}, beside default at 1 on {found['scenes']} held-out scenes:"
-            f" {differences}; intervals of 95 % for all strategies of the check together"
+            f" {differences}; intervals of 95 %, for each measure over all strategies of the check"
         ),
         "needs": "; ".join(needs),
         "denoise": found["denoise"],

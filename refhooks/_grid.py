@@ -7,6 +7,7 @@ import functools
 import hashlib
 import re
 import secrets
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,7 +193,7 @@ def fingerprint(editor: Editor, name: str) -> str:
         version("refhooks"),
         editor.family.name,
         str(editor.pipe.device),
-        {field: held for field, held in prescribed.items() if not callable(held)},
+        {field: _told(held) for field, held in prescribed.items() if not callable(held)},
         sorted(map(repr, editor.pipe.scheduler.config.items())),
         [(record.name, record.version) for record in editor.registry.records],
     ]
@@ -208,6 +209,13 @@ def fingerprint(editor: Editor, name: str) -> str:
                 for few in _glances(weight, part, own):
                     digest.update(few)
     return digest.hexdigest()
+
+
+def _told(held: Any) -> Any:
+    """Of files that a checkpoint brings along, what is in them."""
+    if isinstance(held, Mapping):
+        return {name: _file(value) for name, value in sorted(held.items())}
+    return held
 
 
 def _adapters(module: Any) -> list[Any]:

@@ -29,10 +29,10 @@ A finding is a mean over scenes with its 95 % interval, a percentile bootstrap o
 (2,000 resamplings); a comparison is paired: both ways edit the same scenes from the same noise.
 It speaks
 
-- for *above*, if its whole interval is above 0, and against it, if the interval ends below the
-smallest difference that counts (0.05 if none is named): a gain that is sure to be smaller is
-none; *below* is the same the other way round;
-- for *not below*, if the interval begins above minus that difference, and against it, if the
+- against *above*, if its interval ends below the smallest difference that counts (0.05 if none is
+named): a gain that is sure to be smaller is none; otherwise for it, if the whole interval is above
+0; *below* is the same the other way round;
+- for *not below*, if the interval begins above minus that difference; otherwise against it, if the
 whole interval is below 0; *not above* is the same the other way round;
 - for *the same*, if the interval lies within that difference on both sides, and against it, if it
 lies outside;
@@ -97,7 +97,7 @@ def decide(expect: str, low: float, high: float, margin: float) -> Outcome:
     if expect in ("below", "not-above"):
         return decide("above" if expect == "below" else "not-below", -high, -low, margin)
     if expect == "above":
-        return "yes" if low > 0 else "no" if high < margin or high <= 0 else "unclear"
+        return "no" if high < margin or high <= 0 else "yes" if low > 0 else "unclear"
     if expect == "not-below":
         return "yes" if low > -margin else "no" if high < 0 else "unclear"
     return within(low, high, (-margin, margin))

@@ -71,8 +71,8 @@ class GridOptions:
         """
         return _seeds(self.seeds)[0]
 
-    def grid(self, registry: Registry) -> Grid:
-        """Return what is varied.
+    def grid(self, edit: EditOptions, registry: Registry) -> Grid:
+        """Return what is varied: if nothing is said, the method and the strength that edit has not.
 
         Raises:
             InputError: An option is none of its form, or two say the same thing.
@@ -80,9 +80,17 @@ class GridOptions:
         """
         rows = self._axis("rows", "methods", "method", registry)
         columns = self._axis("columns", "strengths", "strength", registry)
+        _check_free(edit, [axis.field for axis in (rows, columns) if axis is not None])
         if rows is None and columns is None:
-            rows = _short("method", ",".join(sorted(registry.methods)), "--methods", registry)
-            columns = _short("strength", STRENGTHS, "--strengths", registry)
+            if not (edit.method or edit.preset or edit.strategy_file):
+                rows = _short("method", ",".join(sorted(registry.methods)), "--methods", registry)
+            if edit.strength is None:
+                columns = _short("strength", STRENGTHS, "--strengths", registry)
+        if rows is None and columns is None:
+            raise InputError(
+                "method and strength are given, so nothing is varied; name a field with --rows or"
+                " --columns"
+            )
         grid = Grid(rows, columns, _seeds(self.seeds))
         grid.check()
         if self.plot is not None and (columns is None or columns.numbers() is None):
@@ -101,6 +109,17 @@ class GridOptions:
         if given is not None:
             return read_axis(given, f"--{name}", registry)
         return None if shorter is None else _short(field, shorter, f"--{short}", registry)
+
+
+def _check_free(edit: EditOptions, fields: Sequence[Field]) -> None:
+    """Refuse to vary what is given."""
+    for name in ("method", "strength"):
+        varied = any(field.name == name and not field.method for field in fields)
+        if varied and getattr(edit, name) is not None:
+            raise InputError(
+                f"--{name} {getattr(edit, name)} is one {name}, and the grid varies it; leave one"
+                " of the two out"
+            )
 
 
 def _short(field: str, values: str, label: str, registry: Registry) -> Axis:
@@ -142,7 +161,7 @@ def run_grid(edit: EditOptions, options: GridOptions) -> None:
     started = time.perf_counter()
     editor = open_editor(sheet.job.model)
     loaded = time.perf_counter()
-    if options.is_default:
+    if options.is_default and sheet.grid.rows is not None:
         sheet = _possible(sheet, editor)
     lines = sheet.lines(editor.family.native, editor.registry)
     for cell in _flat(lines):
@@ -162,7 +181,7 @@ def run_grid(edit: EditOptions, options: GridOptions) -> None:
 
 
 def _check(edit: EditOptions, options: GridOptions, registry: Registry) -> _Sheet:
-    grid = options.grid(registry)
+    grid = options.grid(edit, registry)
     job = check_edit(_implied(edit, grid), registry)
     folder = Path(options.cells) if options.cells else job.target.with_suffix(".cells")
     if options.plot is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from refhooks._editor import Editor
     from refhooks._registry import Registry
     from refhooks.cli._model import ModelOptions, ModelPlan
-    from refhooks.score import Cell, Pair, Progress, Scorecard
+    from refhooks.score import Cell, Pair, Progress, Score, Scorecard
 
 FULL, QUICK = 25, 4  # scenes of each kind
 QUICK_METHODS, QUICK_STRENGTHS = 2, (0.0, 0.5, 1.0)
@@ -336,7 +337,7 @@ def _print(card: Scorecard) -> None:
         figures = [
             "–" if it is None else f"{it.mean:.2f} [{it.low:.2f}, {it.high:.2f}]" for it in found
         ]
-        name = printable(f"{cell.name}{' *' if cell.name in best else ''}")
+        name = printable(f"{cell.name}{_only(card, cell)}{' *' if cell.name in best else ''}")
         table.add_row(Text(name), *figures)
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -348,6 +349,16 @@ def _print(card: Scorecard) -> None:
     for name in measures:
         if name in MEANINGS:
             tell(f"{name}: {MEANINGS[name]}")
+
+
+def _only(card: Scorecard, cell: Score) -> str:
+    """The kinds that a cell was run on, where it was not run on all."""
+    kinds = [
+        kind
+        for kind in card.pooled
+        if any(not np.isnan(card.values(cell.name, name, kind)).all() for name in card.measures)
+    ]
+    return f" ({listed(kinds)} only)" if 0 < len(kinds) < len(card.pooled) else ""
 
 
 MEANINGS = {

@@ -190,6 +190,9 @@ def _labels(strategy: Strategy) -> dict[str, Any]:
     """What tables and curves say of a strategy."""
     names = list(dict.fromkeys(method_name(stage.method) for stage in strategy.stages))
     first = strategy.stages[0]
+    plain = isinstance(first.method, str) and not strategy.masks and strategy.vision == "auto"
     if len(strategy.stages) == 1 and isinstance(first.strength, float):
+        if not plain:  # it is not on the curve of its method
+            return {"method": names[0], "schedule": CONSTANT}
         return {"method": names[0], "strength": first.strength, "schedule": CONSTANT}
     return {"method": " then ".join(names), "schedule": "switch" if len(names) > 1 else "changing"}

@@ -148,10 +148,18 @@ def tradeoff(
 def front(
     points: Sequence[tuple[Score, Interval, Interval]],
 ) -> list[tuple[Score, Interval, Interval]]:
-    """Return the cells that no other beats in both measures, by rising kept."""
+    """Return the cells that no other beats in both measures, by rising kept.
+
+    A cell on fewer scenes than others, as one that was run on some kinds only, is none: its means
+    are of other scenes.
+    """
+    most = max((done.count for _, done, _ in points), default=0)
     best: list[tuple[Score, Interval, Interval]] = []
     for point in sorted(points, key=lambda it: (it[2].mean, it[1].mean), reverse=True):
-        if not best or point[1].mean > best[-1][1].mean:
+        level = (point[1].mean, point[2].mean)
+        if point[1].count == most and (
+            not best or level[0] > best[-1][1].mean or level == (best[-1][1].mean, best[-1][2].mean)
+        ):
             best.append(point)
     return best[::-1]
 

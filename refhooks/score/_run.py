@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from refhooks._strategy import as_strategy
 from refhooks._write import Writer
 from refhooks.errors import InputError
 from refhooks.score._card import MEASURES, Scene, Score, Scorecard
-from refhooks.score._cell import Cell, Progress, Settings, digest
+from refhooks.score._cell import ADDRESS, Cell, Progress, Settings, digest
 from refhooks.score._edit import edited, filled, measure, silenced
 from refhooks.score._pair import Pair, Shot, grouped, make_shot
 from refhooks.score._store import Store
@@ -269,11 +270,18 @@ class _Run:
 
 
 def _source(given: Measure) -> str:
-    """The text of a function, so that what an earlier form of it gave is not taken for this."""
+    """The text of a function, so that what an earlier form of it gave is not taken for this.
+
+    One whose text does not say all of it, as a closure's, or that has none, is another each time.
+    """
+    bound = [getattr(given, name, None) for name in ("__defaults__", "__kwdefaults__")]
+    closed = [cell.cell_contents for cell in getattr(given, "__closure__", None) or ()]
+    said = repr([bound, closed])
     try:
-        return inspect.getsource(given)
+        text = inspect.getsource(given)
     except (OSError, TypeError):
-        return ""
+        return secrets.token_hex()
+    return text + said + (secrets.token_hex() if ADDRESS in said else "")
 
 
 def _alike(cell: Cell, other: Cell) -> bool:

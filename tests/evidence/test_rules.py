@@ -31,10 +31,12 @@ def said(word, *outcomes, rule="all"):
     ("expect", "low", "high", "outcome"),
     [
         ("above", 0.01, 0.2, "yes"),
+        ("above", 0.01, 0.04, "no"),
         ("above", -0.01, 0.2, "unclear"),
         ("above", -0.01, 0.04, "no"),
         ("above", -0.3, -0.1, "no"),
         ("below", -0.2, -0.01, "yes"),
+        ("below", -0.04, -0.01, "no"),
         ("below", -0.2, 0.01, "unclear"),
         ("below", -0.04, 0.01, "no"),
         ("below", 0.1, 0.3, "no"),

@@ -260,6 +260,28 @@ def test_without_a_field_all_methods_are_shown(grid, folder):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--method", "inject"], ["0_seed0", "0.5_seed0", "1_seed0", "1.5_seed0"]),
+        (["--preset", "color-change"], ["0_seed0", "0.5_seed0", "1_seed0", "1.5_seed0"]),
+        (["--strength", "0.4"], ["cross_attn_seed0", "default_seed0", "guidance_seed0",
+                                 "inject_seed0"]),
+    ],
+)  # fmt: skip
+def test_what_is_given_is_not_varied(grid, edits, arguments, expected):
+    """Only what the edit leaves open is; every cell has what was given."""
+    result = grid(*arguments)
+
+    assert result.exit_code == 0, result.output
+    assert sorted(name.rpartition("_")[0] for name in cells()) == sorted(expected)
+    stages = [options["strategy"].stages[0] for options in edits]
+    if "inject" in arguments or "--preset" in arguments:
+        assert {rh.Strategy(stage).stages[0].method for stage in stages} == {"inject"}
+    else:
+        assert {stage.strength for stage in stages} == {0.4}
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--methods", "defalt"], "Did you mean 'default'"),
@@ -286,6 +308,12 @@ def test_without_a_field_all_methods_are_shown(grid, folder):
         (["--seeds", "1,x"], "no whole number"),
         (["--seeds", ",".join(map(str, range(900))), "--strengths", "0,1,1.5"], "at most 2000"),
         (["--cells", "photo.png"], "cannot be made"),
+        (["--strength", "0.4", "--strengths", "0,1"], "--strength 0.4 is one strength"),
+        (["--method", "inject", "--methods", "inject,default"], "--method inject is one method"),
+        (["--method", "inject", "--strength", "1"], "nothing is varied"),
+        (["--preset", "color-change", "--strength", "1"], "nothing is varied"),
+        (["--strengths", "1", "--plot", "photo.png"], "photo.png is one of the files to read"),
+        (["--strengths", "1", "--plot", "grid.png"], "grid.png is one of the files to read"),
         (["--methods", "default", "--plot", "p.png"], "must then be numbers"),
         (["--strengths", "1", "--plot", "p.jpg"], ".png"),
         (["--strengths", "1", "--tile", "1"], "--tile"),
