@@ -341,7 +341,10 @@ def _sentence(it: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> str:
 
 
 @click.command()
-@click.option("--scenes", "count", default=8, show_default=True, help="Edits of each kind.")
+@click.option(
+    "--scenes", "count", type=click.IntRange(1), default=8, show_default=True,
+    help="Edits of each kind.",
+)  # fmt: skip
 @click.option(
     "--kinds", default=",".join(KINDS), show_default=True,
     help=f"Kinds of edit, separated by commas, of {', '.join(EDIT_KINDS[:-1])}.",
@@ -356,9 +359,10 @@ def main(count: int, kinds: str, figures: Path, place: Path, page_only: bool) ->
     """Measure the forms of every method and write the page that compares them."""
     torch.set_num_threads(1)
     if not page_only:
+        listed = [kind.strip() for kind in kinds.split(",")]
+        _check_kinds(listed)
         editor = rh.Editor.from_pretrained("toy")
         editor.pipe.set_progress_bar_config(disable=True)
-        listed = [kind.strip() for kind in kinds.split(",")]
         given = list(scenes([kind for kind in listed if kind != TWO_PICTURES], count))
         result = {
             "command": "python benchmarks/forms.py",
@@ -373,6 +377,14 @@ def main(count: int, kinds: str, figures: Path, place: Path, page_only: bool) ->
     text = page(json.loads(figures.read_text(encoding="utf-8")))
     place.write_text(text, encoding="utf-8")
     click.echo(f"wrote {place}")
+
+
+def _check_kinds(listed: Sequence[str]) -> None:
+    for kind in listed:
+        if kind not in EDIT_KINDS:
+            raise click.BadParameter(f"{kind!r} is none of {', '.join(EDIT_KINDS)}")
+    if set(listed) <= {*WHOLE_PICTURE, TWO_PICTURES}:
+        raise click.BadParameter("what is kept needs a kind that leaves a part of the picture")
 
 
 def _compact(result: Mapping[str, Any]) -> str:

@@ -89,7 +89,8 @@ def scenes(count: int) -> list[Scene]:
             Scene(pairs.prompts[at], at, pictures[at], (pictures[at + 1], pictures[at + 2]))
             for at in range(each)
         ]
-    return found[:: len(found) // count][:count] if count < len(found) else found
+    turns = [found[place] for start in range(each) for place in range(start, len(found), each)]
+    return turns[:count]
 
 
 def edited(editor: rh.Editor, scene: Scene, strategy: rh.Strategy, *others: rh.Reference) -> Array:
@@ -249,7 +250,9 @@ def _sentence(it: Mapping[str, Any]) -> str:
 
 
 @click.command()
-@click.option("--scenes", "count", default=12, show_default=True, help="In all.")
+@click.option(
+    "--scenes", "count", type=click.IntRange(1), default=12, show_default=True, help="In all."
+)
 @click.option("--page-only", is_flag=True, help="Read the figures instead of measuring.")
 def main(count: int, page_only: bool) -> None:
     """Measure what region masks let through, and write the page that says so."""

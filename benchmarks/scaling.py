@@ -134,8 +134,9 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
             across = [row["at"] for row in line]
             axis.plot(across, [row["predicted"] for row in line], f"C{color}-", lw=1)
             axis.plot(across, [row["measured"] for row in line], f"C{color}o", label=case)
-        axis.set(xlabel=curve, title=f"time over {curve}")
-    axes[0].set_ylabel("times the first point of stock")
+        points = sorted({row["at"] for row in rows if row["curve"] == curve})
+        axis.set(xlabel=curve, title=f"time over {curve}", xticks=points)
+    axes[0].set_ylabel("times the first point\n(dots measured, lines predicted)")
     axes[0].legend()
     figure.tight_layout()
     figure.savefig(path, dpi=110)

@@ -102,6 +102,7 @@ def measures(pairs: Sequence[Pair]) -> Mapping[str, Callable[[Shot], float | Non
         source = np.asarray(strangers[shot.pair.key].source)
         return float(edges_kept(shot.out[None], source[None])[0])
 
+    other_edges.key = repr({key: other.key for key, other in strangers.items()})  # type: ignore[attr-defined]
     return {
         "artifacts": artifacts,
         "coarse": coarse,

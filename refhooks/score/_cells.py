@@ -153,6 +153,8 @@ class _CellLoader(Loader):
         table: _CellTable = as_table(_CellTable, data, where)
         if not isinstance(table.name, str) or not table.name.strip():
             raise StrategyError(f"{where}: name must be a text, got {table.name!r:.80}")
+        if not table.name.isprintable():
+            raise StrategyError(f"{where}: name must be one line, got {table.name!r:.80}")
         strategy = self._strategy(table, label)
         labels = _labels(strategy)
         with at_label(where):

@@ -61,7 +61,9 @@ def run_cells(
         store: A folder, made if it is not there, where each batch is kept as soon as it is
             finished. What it holds of the same model, pairs, cell and settings is not run again.
             The model's weights, the versions of plugins and the text of ``measures`` count; the
-            code of plugins, and what measures call, do not.
+            code of plugins, and what measures call, do not. A measure that holds more than its
+            text says, as a closure, is taken anew each time, unless its attribute ``key``, a text,
+            says what it holds.
         measures: More of them, by name; each is given a :class:`Shot`, and returns a number, or
             ``None`` where it is not defined.
         context: Given the pipeline, returns a context in which all of it runs.
@@ -272,15 +274,16 @@ class _Run:
 def _source(given: Measure) -> str:
     """The text of a function, so that what an earlier form of it gave is not taken for this.
 
-    One whose text does not say all of it, as a closure's, or that has none, is another each time.
+    One that holds more than its text says is another each time, unless its ``key`` says it.
     """
+    own = getattr(given, "key", None)
     bound = [getattr(given, name, None) for name in ("__defaults__", "__kwdefaults__")]
     closed = [cell.cell_contents for cell in getattr(given, "__closure__", None) or ()]
-    said = repr([bound, closed])
+    said = own if isinstance(own, str) else repr([bound, closed])
     try:
         text = inspect.getsource(given)
     except (OSError, TypeError):
-        return secrets.token_hex()
+        return own if isinstance(own, str) else secrets.token_hex()
     return text + said + (secrets.token_hex() if ADDRESS in said else "")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -268,3 +270,30 @@ def test_without_an_embedded_model_a_model_must_be_named(cli, monkeypatch):
 def test_an_unknown_model_is_refused(edit):
     """With what was probably meant."""
     refused(edit("--model", "tyo"), "there is no model 'tyo'", "Did you mean 'toy'?")
+
+
+def test_contradicting_options_are_refused(edit):
+    """What the one asks for, the other leaves out."""
+    refused(edit("--embed", "--no-recipe"), "--embed", "--no-recipe leaves it out")
+
+
+@pytest.mark.parametrize("option", ["--lora", "--reference"])
+def test_a_name_that_no_file_can_have_is_refused(cli, edit, option):
+    """As a file that is not there."""
+    name = f"{'x' * 300}.safetensors"
+    if option == "--lora":
+        refused(edit("--lora", name), "there is no such file")
+        return
+    edit()
+    refused(cli("replay", "out.png", "--reference", name), "there is no file")
+
+
+def test_a_terminal_that_lacks_a_character_ends_no_command():
+    """It is written as its number."""
+    command = [sys.executable, "-m", "refhooks", "presets"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+
+    result = subprocess.run(command, env=environment, capture_output=True, check=False)
+
+    assert result.returncode == 0, result.stderr
+    assert b"\\u2013" in result.stdout

@@ -9,9 +9,10 @@ import tiny
 import torch
 from click.testing import CliRunner
 from joining import CHANNELS, SIZES, WIDTH
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 import refhooks as rh
+from refhooks_concat import _files
 from refhooks_concat import train as command
 from refhooks_concat._examples import encoded
 from refhooks_concat._learn import Learner, Settings
@@ -143,6 +144,51 @@ def test_a_stopped_run_goes_on_where_it_was(fresh, pairs, tmp_path, capsys):
     assert not list(tmp_path.glob("*.new"))
 
 
+def test_a_finished_run_writes_what_is_missing(fresh, pairs, tmp_path, capsys):
+    """As after a stop between its two files; nothing is learned again."""
+    losses = train(fresh, job(pairs, tmp_path, steps=2), Settings(batch=1))
+    before, said = held(tmp_path / "p.safetensors")
+    (tmp_path / "p.safetensors").unlink()
+
+    again = train(fresh, job(pairs, tmp_path, steps=2), Settings(batch=1))
+
+    assert (len(losses), again) == (2, [])
+    assert "all 2 steps are taken" in capsys.readouterr().out
+    after, told = held(tmp_path / "p.safetensors")
+    assert said == told
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(fresh, pairs, tmp_path, monkeypatch):
+    """Safetensors has an error of its own for it."""
+
+    def full(_tensors, place, _said):
+        place.write_bytes(b"half")
+        raise SafetensorError("I/O error: no space left on device")
+
+    monkeypatch.setattr(_files, "save_file", full)
+    with pytest.raises(rh.InputError, match=r"p.safetensors cannot be written: .*no space left"):
+        train(fresh, job(pairs, tmp_path, steps=1), Settings(batch=1))
+
+    assert sorted(path.name for path in tmp_path.glob("*.new")) == []
+
+
+def test_any_seed_can_be_trained_with(fresh, pairs, tmp_path):
+    """Also one that was made of a date."""
+    assert train(fresh, job(pairs, tmp_path, steps=1), Settings(batch=1, seed=20240131123456))
+
+
+def test_parts_come_back_to_where_they_were(fresh, pairs, tmp_path, monkeypatch):
+    """What training sets aside is there for the next edit."""
+    moved = []
+    monkeypatch.setattr(
+        type(fresh.pipe.vae), "to", lambda self, place: moved.append(str(place)) or self
+    )
+    train(fresh, job(pairs, tmp_path, steps=1), Settings(batch=1))
+
+    assert moved == ["cpu", "cpu"]
+
+
 def test_another_run_does_not_go_on(fresh, pairs, tmp_path):
     """Other options are named; a damaged file too."""
     train(fresh, job(pairs, tmp_path, steps=1), Settings(batch=1))
@@ -253,7 +299,7 @@ def test_the_command_refuses_in_one_sentence(pairs, tmp_path, monkeypatch, argum
 
     result = CliRunner().invoke(command.main, given)
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert words in " ".join(result.output.split())
 
 

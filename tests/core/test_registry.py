@@ -267,3 +267,44 @@ def test_an_unknown_method_or_option_is_refused(name, options, error, words):
 
     for word in words:
         assert word in str(caught.value)
+
+
+class Naive:
+    """A schedule that takes every text for its own."""
+
+    name: ClassVar[str] = "naive"
+    short: ClassVar[str] = "a number in words"
+
+    @classmethod
+    def parse(cls, text):
+        return float(text)
+
+    def strength(self, step):
+        return 1.0
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError, IndexError])
+def test_a_plugin_that_fails_at_a_short_form_does_not_spoil_it_for_others(load, error):
+    """It is named in a warning; only where nothing else reads the text it is an error."""
+    registry = load()
+
+    def parse(cls, text):
+        raise error("on purpose")
+
+    naive = attrs.frozen(type("Naive", (Naive,), {"parse": classmethod(parse)}))
+    spoilt = attrs.evolve(registry, schedules={**registry.schedules, "naive": naive})
+
+    with pytest.warns(rh.RefhooksWarning, match="schedule 'naive' fails .*on purpose"):
+        assert spoilt.schedule_from("0.4:1.0") == registry.schedule_from("0.4:1.0")
+    with pytest.raises(rh.InputError, match="strength 'much': schedule 'naive': on purpose"):
+        spoilt.schedule_from("much")
+
+
+def test_a_distribution_without_metadata_is_no_reason_to_stop(load):
+    """As what is left of one that was taken away by hand."""
+    point = Point("left-over", bringing("left"))
+    point.dist = SimpleNamespace(name=None, version=None)
+
+    [record] = load(point).records
+
+    assert (record.name, record.distribution, record.version) == ("left-over", "", "")

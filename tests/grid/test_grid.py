@@ -274,11 +274,12 @@ def test_what_is_given_is_not_varied(grid, edits, arguments, expected):
 
     assert result.exit_code == 0, result.output
     assert sorted(name.rpartition("_")[0] for name in cells()) == sorted(expected)
-    stages = [options["strategy"].stages[0] for options in edits]
-    if "inject" in arguments or "--preset" in arguments:
-        assert {rh.Strategy(stage).stages[0].method for stage in stages} == {"inject"}
-    else:
+    given = [options["strategy"] or options["image"].strategy for options in edits]
+    stages = [strategy.stages[0] for strategy in given]
+    if "--strength" in arguments:
         assert {stage.strength for stage in stages} == {0.4}
+    else:
+        assert {stage.method for stage in stages} == {"inject"}
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,20 @@ def test_what_cannot_be_made_is_not_asked_more():
     assert str(caught.value).count("failed") == 1
 
 
+def test_examples_that_cannot_be_had_are_refused():
+    """With the name of what they are of, before any check."""
+
+    @classmethod
+    def examples(cls):
+        raise KeyError("gone")
+
+    failing = type("Failing", (Good,), {"examples": examples})
+    with pytest.raises(
+        rh.PluginError, match=r"method kit-method: its examples\(\) raised KeyError"
+    ):
+        testing.check_plugin(Plugin(methods=[failing]))
+
+
 def test_an_unknown_plugin_is_refused():
     """The message says what was probably meant."""
     with pytest.raises(rh.UnknownNameError, match=r"Did you mean 'inject'\?"):

@@ -86,6 +86,34 @@ def test_nothing_is_overwritten(tmp_path):
     assert list((tmp_path / "my-own").iterdir()) == []
 
 
+@pytest.mark.parametrize("error", [OSError("the disk is full"), KeyboardInterrupt()])
+def test_half_a_package_is_never_left(tmp_path, monkeypatch, error):
+    """Nor does it stand in the way of the next try."""
+    written = []
+
+    def write(path, *arguments):
+        if written:
+            raise error
+        written.append(path)
+        original(path, *arguments)
+
+    original = _scaffold._write
+    monkeypatch.setattr(_scaffold, "_write", write)
+    expected = rh.InputError if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(expected):
+        _scaffold.new_plugin("my-own", folder=tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_is_no_folder_is_refused(tmp_path):
+    """With its name."""
+    (tmp_path / "notes.txt").write_text("mine")
+
+    with pytest.raises(rh.InputError, match=r"notes.txt/my-own cannot be written"):
+        _scaffold.new_plugin("my-own", folder=tmp_path / "notes.txt")
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import tiny
 import torch
+from diffusers import QwenImageEditPlusPipeline
 
 import refhooks as rh
 
@@ -48,3 +51,38 @@ def test_a_dtype_is_taken_by_every_part(folder, dtype):
 
     assert editor.pipe.text_encoder.dtype == torch.float32
     assert edit(editor).latents.dtype == torch.float32
+
+
+FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+@pytest.mark.parametrize("where", ["load", "to"])
+def test_a_model_that_does_not_fit_says_what_to_do(folder, monkeypatch, where):
+    """Whether it is loading that fills the device, or moving there."""
+
+    def fail(*_, **__):
+        raise FULL
+
+    if where == "load":
+        monkeypatch.setattr(QwenImageEditPlusPipeline, "from_pretrained", fail)
+    else:
+        monkeypatch.setattr(QwenImageEditPlusPipeline, "to", fail)
+    with pytest.raises(rh.OutOfMemoryError, match=r"does not fit .* --offload model .* --quantize"):
+        rh.Editor.from_pretrained(folder, device="cpu")
+
+
+def test_a_damaged_file_of_weights_is_named(folder, tmp_path):
+    """With the model that it is of."""
+    place = tmp_path / "damaged"
+    shutil.copytree(folder, place)
+    [weights] = (place / "text_encoder").glob("*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:100])
+
+    with pytest.raises(rh.ModelError, match="damaged cannot be loaded: "):
+        rh.Editor.from_pretrained(place)
+
+
+def test_a_name_that_no_file_can_have_is_no_model():
+    """As one that is only unknown."""
+    with pytest.raises(rh.ModelError, match="there is no model"):
+        rh.Editor.from_pretrained("x" * 300)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import numpy as np
 import pytest
 import tiny
@@ -9,7 +10,9 @@ from PIL import Image
 from test_recipes import same
 
 import refhooks as rh
-from refhooks import _recipe_file
+from refhooks import _recipe_file, _recipe_replay
+from refhooks._recipe import RecipeFile
+from refhooks._recipe_replay import check_replay
 
 
 def turned(picture, path):
@@ -58,3 +61,23 @@ def test_a_sidecar_that_cannot_be_written_is_not_an_older_one(full, folder, monk
     with pytest.warns(rh.RefhooksWarning, match="has no recipe: .* the disk is full"):
         full.save("out.jpg", embed=True)
     assert sorted(folder.glob("*.recipe.json")) == []
+
+
+def test_what_is_given_is_read_once_however_long_the_recipe_is(edit, folder, monkeypatch):
+    """A stranger's may name a thousand files, and more is no recipe."""
+    edit().save("out.png")
+    recipe = rh.load_recipe("out.png")
+    many = [RecipeFile(f"{number:064x}", "m.png", picture=True) for number in range(1000)]
+    (folder / "photo.png").unlink()
+    tiny.picture(7, (32, 24)).save("mine.png")
+    read = []
+    original = _recipe_replay.hash_of
+    monkeypatch.setattr(
+        _recipe_replay, "hash_of", lambda *given: read.append(given) or original(*given)
+    )
+
+    check_replay(attrs.evolve(recipe, files=tuple(many)), ["mine.png"], {}, rh.load_registry())
+
+    assert 0 < len([given for given in read if given[0].name == "mine.png"]) <= 3
+    with pytest.raises(ValueError, match="1024"):
+        attrs.evolve(recipe, files=tuple(many * 2))

@@ -124,6 +124,18 @@ def test_the_front_is_what_nothing_beats(card):
     assert points[0][1].count == 2
 
 
+def test_equal_cells_share_the_front_and_cells_of_fewer_scenes_have_none(card):
+    """The means of the latter are of other scenes."""
+    points = tradeoff(card)
+    best = front(points)
+    twin = (attrs.evolve(best[0][0], name="twin"), *best[0][1:])
+    easy = tuple(attrs.evolve(it, mean=1.0, count=1) for it in best[0][1:])
+
+    found = front([*points, twin, (attrs.evolve(twin[0], name="easy"), *easy)])
+
+    assert {cell.name for cell, _, _ in found} == {best[0][0].name, "twin"}
+
+
 def test_plots_show_each_method_once(card):
     """A line for a method with two strengths; a dot for every cell."""
     lines = [line.get_label() for line in draw_responses(card).axes[0].get_lines()]

@@ -138,11 +138,24 @@ def test_cells_of_a_file(write):
 
 
 @pytest.mark.parametrize(
+    "own",
+    ['method = { method = "inject", formula = "blend" }', 'method = "inject"\nvision = "never"',
+     'method = "inject"\n[[cell.mask]]\nbox = "0,0,8,8"'],
+)  # fmt: skip
+def test_only_plain_cells_stand_on_the_curve_of_their_method(write, own):
+    """Two values at one strength would be one line."""
+    (cell,) = read_cells(write(f'[[cell]]\nname = "a"\nstrength = 0.5\n{own}'))
+
+    assert (cell.method, cell.strength) == ("inject", None)
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("", "there must be 1 to 10,000 [[cell]] tables"),
         ("[[cells]]", "unknown key 'cells'. Did you mean 'cell'?"),
         ('[[cell]]\nmethod = "inject"', "cell 1: name must be a text, got None"),
+        ('[[cell]]\nname = "a\\nb"\nmethod = "inject"', "cell 1: name must be one line"),
         ('[[cell]]\nname = "a"', "cell 1: give method and strength"),
         ('[[cell]]\nname = "a"\nstrength = 1', "cell 1, stage 1: method is missing"),
         ('[[cell]]\nname = "a"\nmethod = "inejct"', "Did you mean 'inject'?"),

@@ -127,6 +127,20 @@ def test_cells_of_a_file(cli, tmp_path, pairs, monkeypatch):
     assert [cell.name for cell in card.cells] == ["mine"]
 
 
+@pytest.mark.usefixtures("toy")
+def test_a_name_is_shown_as_it_is(cli, tmp_path, pairs, monkeypatch):
+    """It is no markup; the card is there before anything is printed."""
+    model = attrs.evolve(rh.load_registry().models["toy"], pairs=lambda _count: pairs[:1])
+    monkeypatch.setitem(rh.load_registry().models, "toy", model)
+    name = 'name = "mine [/] [bold]"'
+    (tmp_path / "cells.toml").write_text(f'[[cell]]\n{name}\nmethod = "inject"\nsteps = 2')
+
+    result = cli("--cells", "cells.toml", "--cfg", 1)
+
+    assert result.exit_code == 0, result.output
+    assert "mine [/] [bold]" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -140,6 +154,7 @@ def test_cells_of_a_file(cli, tmp_path, pairs, monkeypatch):
         (["--strengths", "1,1"], "1 is there twice"),
         (["--denoise", "0"], "denoise is above 0, up to 1"),
         (["--json", "none/a.json"], "there is no such folder"),
+        (["--pairs", "p.jsonl", "--json", "p.jsonl"], "there is no file p.jsonl"),
     ],
 )
 @pytest.mark.usefixtures("embedded")

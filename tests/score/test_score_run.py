@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 
 import numpy as np
 import pytest
@@ -169,6 +170,51 @@ def test_another_measure_of_the_same_name_is_not_taken_for_it(editor, pairs, tmp
             )
         assert card.values("a", "mine").tolist() == [given(None)] * 2
         assert counted.pictures == pictures
+
+
+def _limit(_shot, limit=0.0):
+    return limit
+
+
+def _closure(value):
+    return lambda _shot: float(value) if isinstance(value, float) else value.number
+
+
+class _Holder:
+    """Has no value of its own."""
+
+    def __init__(self, number):
+        self.number = number
+
+
+def _keyed(measure, key):
+    measure.key = key
+    return measure
+
+
+@pytest.mark.parametrize(
+    ("measure", "again"),
+    [
+        (lambda number: functools.partial(_limit, limit=number), 4),
+        (_closure, 0),
+        (lambda number: _closure(_Holder(number)), 4),
+        (lambda number: _keyed(_closure(_Holder(number)), f"limit {number}"), 0),
+    ],
+    ids=["partial", "closure over a number", "closure over an object", "with a key"],
+)
+def test_what_a_measure_holds_counts(editor, pairs, tmp_path, measure, again):
+    """Where it cannot be told, the measure is taken again; its key tells it."""
+    counts = []
+    for number in (1.0, 2.0, 2.0):
+        with Counted(editor.pipe) as counted:
+            card = run_cells(
+                editor, pairs[:2], [Cell("a")], SETTINGS, store=tmp_path,
+                measures={"mine": measure(number)},
+            )  # fmt: skip
+        assert card.values("a", "mine").tolist() == [number] * 2
+        counts.append(counted.pictures)
+
+    assert counts == [8, 4, again]
 
 
 def test_pictures_of_other_sizes_are_measured_at_the_output_s(editor, pairs):

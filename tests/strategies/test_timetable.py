@@ -166,6 +166,8 @@ def test_the_plan_command_takes_a_size(cli):
         (["s.toml", "--steps", 4, "--plot", "plan.gif"], "plan.gif: a plot is written as .png"),
         (["s.toml", "--steps", 4, "--plot", "no/plan.png"], "no/plan.png cannot be written"),
         (["s.toml", "--steps", 4, "--model", "tyo"], "Did you mean 'toy'?"),
+        (["s.toml", "--steps", 4, "--height", 64], "change what --model or --cost show"),
+        (["r.toml", "--steps", 4, "--plot", "coat.png"], "coat.png is one of the files to read"),
     ],
 )
 def test_a_plan_that_cannot_be_made_is_refused(cli, arguments, words):
