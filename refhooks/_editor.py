@@ -91,6 +91,7 @@ class Editor:
         Raises:
             ModelError: No such model, not a diffusers pipeline, a device or dtype that is not
                 there, or a family that no live plugin knows.
+            OutOfMemoryError: The device is too small for it.
         """
         from refhooks._load import load_model  # noqa: PLC0415  imports diffusers, which takes seconds
 

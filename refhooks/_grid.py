@@ -223,7 +223,8 @@ def _adapters(module: Any) -> list[Any]:
     scaling = getattr(module, "scaling", None)
     if not isinstance(scaling, dict):
         return []
-    return [sorted(scaling.items()), module.active_adapters, module.disable_adapters]
+    acting = [getattr(module, name, None) for name in ("active_adapters", "disable_adapters")]
+    return [sorted(scaling.items()), *acting]
 
 
 def _glances(weight: Any, part: Any, name: str) -> Iterator[bytes]:

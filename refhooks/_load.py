@@ -47,7 +47,7 @@ def load_model(
     """Load a pipeline of a family that a live plugin knows, with what its checkpoint prescribes.
 
     Raises:
-        ModelError: As :meth:`refhooks.Editor.from_pretrained` says.
+        ModelError, OutOfMemoryError: As :meth:`refhooks.Editor.from_pretrained` says.
     """
     place = None if device is None else check_device(device)
     if dtype is not None:

@@ -149,29 +149,38 @@ def merged_attention(query: Tensor, groups: Sequence[KeyGroup]) -> Tensor:
     Returns:
         ``[B,L,H,D]``, in the dtype of ``query``.
     """
-    heads, count = query.shape[2], _times(query)
-    if count == 1:
+    heads, size = query.shape[2], _heads_at_once(query)
+    if size == heads:
         return _merged(query, groups)
-    out, size = torch.empty_like(query), -(-heads // count)
+    out = torch.empty_like(query)
     for start in range(0, heads, size):
         some = slice(start, start + size)
-        cut = [
-            group._replace(keys=group.keys[:, :, some], values=group.values[:, :, some])
-            for group in groups
-        ]
-        out[:, :, some] = _merged(query[:, :, some], cut)
+        out[:, :, some] = _merged(*_cut(query, groups, some))
     return out
 
 
-def _times(query: Tensor) -> int:
-    """In how many parts heads are attended.
+def _heads_at_once(query: Tensor) -> int:
+    """How many heads are attended at a time.
 
     A CPU's allocator hands large tensors back at once, and memory that is new costs more than the
     mixing: for four references, all heads at once take up to 1.2 times as long as a few.
     """
+    heads = query.shape[2]
+    # A graph that asked for the length would hold for that length alone.
     if query.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling():
-        return 1
-    return min(query.shape[2], -(-query.nbytes // AT_ONCE))
+        return heads
+    return -(-heads // min(heads, -(-query.nbytes // AT_ONCE)))
+
+
+def _cut(
+    query: Tensor, groups: Sequence[KeyGroup], heads: slice
+) -> tuple[Tensor, Sequence[KeyGroup]]:
+    """Some of the heads of all tensors."""
+    some = [
+        group._replace(keys=group.keys[:, :, heads], values=group.values[:, :, heads])
+        for group in groups
+    ]
+    return query[:, :, heads], some
 
 
 def _merged(query: Tensor, groups: Sequence[KeyGroup]) -> Tensor:

@@ -119,6 +119,20 @@ def test_nor_for_its_schedules_and_switches(two_editors):
         edited(after, strategy(0.1, 0.7, rh.switch("sigma", below=0.6)), steps=8)
 
 
+def test_runs_that_edit_no_attention_have_as_many_graphs():
+    """Those of earlier runs count: after a few strategies there are more than torch allows."""
+    torch.compiler.reset()
+    pipe = tiny.build("plus", "middle")
+    pipe.transformer.compile_repeated_blocks(fullgraph=True, backend="aot_eager")
+    editor = editor_for(pipe)
+
+    with torch._dynamo.config.patch(recompile_limit=1):
+        for way, side in (("cross_attn", 32), ("inject", 32), ("inject", 48), ("default", 64)):
+            edited(editor, WAYS[way]([1.0, 1.0]), steps=2, height=side, width=side)
+        assert torch._dynamo.config.recompile_limit == 1
+    torch.compiler.reset()
+
+
 @pytest.mark.skipif(COMPILER is None, reason="Inductor needs a C++ compiler, and there is none")
 @pytest.mark.parametrize(
     ("dtype", "within"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)], ids=["fp32", "bf16"]
