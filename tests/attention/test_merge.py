@@ -285,7 +285,7 @@ def test_keys_and_values_of_another_type_are_attended():
 
 @pytest.mark.parametrize("bytes_at_once", [1, B * 40 * D * 4, 2 * B * 40 * D * 4])
 def test_heads_in_parts_are_all_heads(monkeypatch, bytes_at_once):
-    """But for rounding, whether they divide evenly or not, with weights, masks and separate groups."""
+    """But for rounding; in even parts or not, with weights, masks and separate groups."""
     query, keys, values = tensors(3)
     place = layout(3)
     edits = [
