@@ -15,6 +15,7 @@ from rich.text import Text
 from refhooks._chain import as_chain, places_of
 from refhooks._chain_file import is_chain, load_chain
 from refhooks._cost import cost
+from refhooks._mask import Mask
 from refhooks._planned import plan
 from refhooks._registry import load_registry
 from refhooks._strategy import Reference, Strategy
@@ -77,12 +78,11 @@ def run_plan(options: PlanOptions) -> None:
     denoise = 1.0 if options.denoise is None else options.denoise
     check_denoise(denoise, options.steps)
     _check_size(options)
-    references = what if isinstance(what, tuple) else ()
-    _check_plot(options, references)
+    _check_plot(options, what if isinstance(what, tuple) else (Reference("", what),))
     editor = _editor_for_plan(options)
     size = {"height": options.height, "width": options.width}
     timetable = plan(what, options.steps, editor=editor, denoise=denoise, **size)
-    costs = _cost(what, options, editor) if options.with_cost else None
+    costs = _cost(what, options, editor, denoise) if options.with_cost else None
     if options.as_json:
         told = {} if costs is None else {"cost": costs.as_dict()}
         found = {"model": options.model, **timetable.as_dict(), **told}
@@ -103,7 +103,8 @@ def run_plan(options: PlanOptions) -> None:
 def _run_chain_plan(options: PlanOptions) -> None:
     chain = as_chain(load_chain(options.file), denoise=options.denoise)
     _check_size(options)
-    _check_plot(options, [reference for edit in chain.edits for reference in edit.references])
+    for edit in chain.edits:
+        _check_plot(options, [Reference("", edit.strategy), *edit.references], [edit.edit_mask])
     editor = None if options.model is None else _editor(options.model)
     size = {"height": options.height, "width": options.width}
     tables = chain_timetables(chain, options.steps, editor, **size)
@@ -131,17 +132,17 @@ def _check_size(options: PlanOptions) -> None:
         raise InputError("--height and --width change what --model or --cost show; add one of them")
 
 
-def _check_plot(options: PlanOptions, references: Sequence[Any]) -> None:
+def _check_plot(options: PlanOptions, references: Sequence[Any], masks: Sequence[Any] = ()) -> None:
     """Refuse to draw over what the file names."""
     if options.plot is None:
         return
     given = [it if isinstance(it, Reference) else Reference(it) for it in references]
-    files = [it.image for it in given if isinstance(it.image, str | Path)]
-    masks = [
-        mask for it in given if isinstance(it.strategy, Strategy) for mask in it.strategy.masks
-    ]
-    files += [file for mask in masks for file in files_of(mask.shape)]
-    check_apart(Path(options.plot), files)
+    files = [it.image for it in given if isinstance(it.image, str | Path) and it.image]
+    strategies = [it.strategy for it in given if isinstance(it.strategy, Strategy)]
+    shapes = [mask.shape for strategy in strategies for mask in strategy.masks]
+    shapes += [mask.shape for mask in masks if isinstance(mask, Mask)]
+    files += [mask for mask in masks if isinstance(mask, str | Path)]
+    check_apart(Path(options.plot), [*files, *[file for it in shapes for file in files_of(it)]])
 
 
 def _say_unshifted(options: PlanOptions) -> None:
@@ -158,7 +159,10 @@ def _editor_for_plan(options: PlanOptions) -> Editor | None:
 
 
 def _cost(
-    what: Strategy | tuple[Reference, ...], options: PlanOptions, editor: Editor | None
+    what: Strategy | tuple[Reference, ...],
+    options: PlanOptions,
+    editor: Editor | None,
+    denoise: float,
 ) -> Cost:
     shape = None
     if editor is None and options.model is not None:
@@ -172,7 +176,7 @@ def _cost(
         editor=editor,
         height=options.height,
         width=options.width,
-        denoise=1.0 if options.denoise is None else options.denoise,
+        denoise=denoise,
     )
 
 

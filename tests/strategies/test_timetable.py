@@ -178,6 +178,28 @@ def test_a_plan_that_cannot_be_made_is_refused(cli, arguments, words):
     assert words in result.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[stage]]\nmethod = "default"\n[[mask]]\nimage = "coat.png"',
+        '[[edit]]\nprompt = "x"\n[[edit.picture]]\nimage = "coat.png"',
+        '[[edit]]\nprompt = "x"\nedit_mask = "coat.png"',
+        '[[edit]]\nprompt = "x"\n[edit.edit_mask]\nimage = "coat.png"',
+    ],
+    ids=["a strategy's mask", "a chain's picture", "a chain's path", "a chain's edit mask"],
+)
+def test_a_plot_is_not_drawn_over_what_a_file_names(cli, text):
+    """Whoever names it there."""
+    Path("m.toml").write_text(text)
+    before = Path("coat.png").read_bytes()
+
+    result = cli("plan", "m.toml", "--steps", 4, "--plot", "coat.png")
+
+    assert result.exit_code == 2
+    assert "coat.png is one of the files to read" in result.stderr
+    assert Path("coat.png").read_bytes() == before
+
+
 @pytest.mark.parametrize("what", [3, [], ["default"], None])
 def test_only_strategies_are_planned(what):
     """Or references with theirs; ``None`` is the native method."""
