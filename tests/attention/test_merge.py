@@ -8,7 +8,6 @@ import pytest
 import torch
 
 import refhooks as rh
-from refhooks import attention
 from refhooks.attention import GroupEdit, KeyGroup, combine, merged_attention, shares
 
 B, H, D, S, T = 2, 3, 16, 5, 12
@@ -281,36 +280,3 @@ def test_keys_and_values_of_another_type_are_attended():
 
     expected = merged_attention(query, key_groups(keys, half.to(query.dtype), place, []))
     torch.testing.assert_close(found, expected, atol=0, rtol=0)
-
-
-@pytest.mark.parametrize("bytes_at_once", [1, B * 40 * D * 4, 2 * B * 40 * D * 4])
-def test_heads_in_parts_are_all_heads(monkeypatch, bytes_at_once):
-    """But for rounding; in even parts or not, with weights, masks and separate groups."""
-    query, keys, values = tensors(3)
-    place = layout(3)
-    edits = [
-        rh.AttentionEdit(0, weight=torch.tensor(0.4)),
-        rh.AttentionEdit(2, weight=torch.tensor(0.7), separate=True),
-    ]
-    mask = torch.ones(B, S + T, dtype=torch.bool)
-    mask[0, :2] = False
-    groups = key_groups(keys, values, place, edits, mask)
-    with torch.no_grad():
-        whole = merged_attention(query, groups)
-        monkeypatch.setattr(attention, "AT_ONCE", bytes_at_once)
-        times = []
-        monkeypatch.setattr(attention, "_merged", counted(attention._merged, times))
-        parts = merged_attention(query, groups)
-
-    assert len(times) > 1
-    torch.testing.assert_close(parts, whole, atol=1e-6, rtol=0)
-
-
-def counted(function, times):
-    """The same function, which notes that it was called."""
-
-    def call(*arguments):
-        times.append(arguments)
-        return function(*arguments)
-
-    return call
