@@ -75,6 +75,7 @@ class Editor:
         *,
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
+        weights: bool = True,
         plugins: Sequence[object] = (),
         **kwargs: Any,
     ) -> Editor:
@@ -85,8 +86,12 @@ class Editor:
                 Face Hub such as ``Qwen/Qwen-Image-Edit-2511``.
             device: Where to put it, such as ``cuda``; by default it stays where diffusers loads it.
             dtype: Such as ``bfloat16``; by default that of the files.
+            weights: ``False`` reads the configuration alone, in seconds and without the memory,
+                for :func:`refhooks.plan` and :func:`refhooks.cost`; edits are refused. An embedded
+                model is loaded all the same, it is small.
             plugins: As for :class:`Editor`.
-            **kwargs: Passed to diffusers' ``from_pretrained``.
+            **kwargs: Passed to diffusers' ``from_pretrained``; without weights, those of the Hub
+                alone (``revision``, ``token``, ``local_files_only``...).
 
         Raises:
             ModelError: No such model, not a diffusers pipeline, a device or dtype that is not
@@ -96,7 +101,12 @@ class Editor:
         from refhooks._load import load_model  # noqa: PLC0415  imports diffusers, which takes seconds
 
         pipe, checkpoint = load_model(
-            name_or_path, registry=load_registry(), device=device, dtype=dtype, kwargs=kwargs
+            name_or_path,
+            registry=load_registry(),
+            device=device,
+            dtype=dtype,
+            kwargs=kwargs,
+            weights=weights,
         )
         return cls(pipe, checkpoint=checkpoint, plugins=plugins)
 

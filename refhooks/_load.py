@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import diffusers
 import torch
 from huggingface_hub import hf_hub_download
@@ -25,7 +24,6 @@ from refhooks.errors import ModelError, OutOfMemoryError
 if TYPE_CHECKING:
     from refhooks._family import Checkpoint, EmbeddedModel, FamilyEntry
     from refhooks._registry import Registry
-    from refhooks._shape import ModelShape
 
 INDEX = "model_index.json"
 DTYPES = {
@@ -43,8 +41,11 @@ def load_model(
     device: str | torch.device | None,
     dtype: str | torch.dtype | None,
     kwargs: dict[str, Any],
+    weights: bool = True,
 ) -> tuple[Any, Checkpoint | None]:
     """Load a pipeline of a family that a live plugin knows, with what its checkpoint prescribes.
+
+    Without weights, models are built from their configurations; an embedded one is loaded.
 
     Raises:
         ModelError, OutOfMemoryError: As :meth:`refhooks.Editor.from_pretrained` says.
@@ -61,6 +62,8 @@ def load_model(
     if not {"dtype", "torch_dtype"} & kwargs.keys():
         kwargs = {**kwargs, "dtype": _file_dtype(name, index, kwargs)}
     try:
+        if not weights:
+            kwargs, place = _without_weights(name, index, kwargs), None
         return _placed(entry.load().load(pipeline, str(name_or_path), **kwargs), place), None
     except torch.OutOfMemoryError as error:
         raise OutOfMemoryError(
@@ -72,29 +75,14 @@ def load_model(
         raise ModelError(f"{name_or_path} cannot be loaded: {error}") from error
 
 
-def read_shape(name: str, registry: Registry) -> ModelShape:
-    """Return the size of a model from its configuration, without its weights.
+def _without_weights(name: str, index: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """What diffusers is given to load a pipeline with models that hold nothing."""
+    from refhooks._weightless import weightless_modules  # noqa: PLC0415  imports transformers
 
-    Args:
-        name: A folder, or a repository on the Hugging Face Hub.
-        registry: Its families are looked through.
-
-    Raises:
-        ModelError: No such model, a family that does not state sizes, or a broken configuration.
-    """
-    index = _read_index(name, registry, {})
-    entry, _ = _find(name, index, registry)
-    if entry.shape is None:
-        raise ModelError(f"the family {entry.name} does not state the size of its models")
-    config = _read_json(name, "transformer/config.json", {})
-    if not isinstance(config, dict):
-        raise ModelError(f"{name} has no transformer/config.json, which states the model's size")
-    try:
-        shape = entry.shape(config)
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{name}: transformer/config.json states no size: {error}") from error
-    dtype = str(_file_dtype(name, index, {})).removeprefix("torch.")
-    return attrs.evolve(shape, name=name, dtype=dtype)
+    options = {key: value for key, value in kwargs.items() if key in _HUB_OPTIONS}
+    dtype = kwargs.get("dtype", kwargs.get("torch_dtype"))
+    held = dtype if isinstance(dtype, torch.dtype) else torch.float32
+    return {**options, "dtype": held, **weightless_modules(name, index, held, options)}
 
 
 def _load_embedded(

@@ -20,7 +20,8 @@ from refhooks._plan import make_plan
 from refhooks._recipe_make import make_recipes
 from refhooks._result import EditResult
 from refhooks._values import Context
-from refhooks.errors import BusyError, NotFiniteError, OutOfMemoryError
+from refhooks._weightless import has_weights
+from refhooks.errors import BusyError, InputError, NotFiniteError, OutOfMemoryError
 from refhooks.loop import denoise
 
 if TYPE_CHECKING:
@@ -110,6 +111,11 @@ def run_edit(editor: Editor, request: Request) -> EditResult:
 
 def run_plan(editor: Editor, request: Request, plan: Plan) -> EditResult:
     """Run a planned edit; raises as :func:`run_edit`."""
+    if not has_weights(editor.family.transformer):
+        raise InputError(
+            "the model was opened without its weights, which is for plans and costs; to edit, leave"
+            " weights=False out of from_pretrained"
+        )
     for remark in plan.timetable.remarks:
         LOG.info(remark)
     with _memory_explained(editor, request), naming_family(editor), torch.no_grad():

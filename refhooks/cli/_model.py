@@ -53,6 +53,7 @@ class ModelPlan:
         offload: ``none``, ``model``, ``group`` or ``sequential``.
         quantize: ``none``, ``int8``, ``fp8`` or ``nf4``.
         loras: Their files and scales.
+        weights: Whether they are loaded; not for plans.
     """
 
     name: str
@@ -63,6 +64,7 @@ class ModelPlan:
     offload: str = "none"
     quantize: str = "none"
     loras: tuple[Lora, ...] = ()
+    weights: bool = True
 
 
 def plan_model(options: ModelOptions, registry: Registry) -> ModelPlan:
@@ -105,6 +107,8 @@ def open_editor(plan: ModelPlan) -> Editor:
             "cyan",
         )
     options: dict[str, Any] = {"dtype": plan.dtype}
+    if not plan.weights:
+        options["weights"] = False
     if plan.offload == "none":
         options["device"] = plan.device
     if plan.quantize != "none":

@@ -30,7 +30,6 @@ from refhooks.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from refhooks._cost import Cost
     from refhooks._editor import Editor
     from refhooks._timetable import Timetable
 
@@ -79,10 +78,13 @@ def run_plan(options: PlanOptions) -> None:
     check_denoise(denoise, options.steps)
     _check_size(options)
     _check_plot(options, what if isinstance(what, tuple) else (Reference("", what),))
-    editor = _editor_for_plan(options)
+    editor = _editor(options.model)
     size = {"height": options.height, "width": options.width}
     timetable = plan(what, options.steps, editor=editor, denoise=denoise, **size)
-    costs = _cost(what, options, editor, denoise) if options.with_cost else None
+    costs = None
+    if options.with_cost:
+        given: dict[str, Any] = {"editor": editor, "denoise": denoise, **size}
+        costs = cost(what, options.steps, **given)
     if options.as_json:
         told = {} if costs is None else {"cost": costs.as_dict()}
         found = {"model": options.model, **timetable.as_dict(), **told}
@@ -92,7 +94,7 @@ def run_plan(options: PlanOptions) -> None:
         for line in [] if costs is None else str(costs).split("\n"):
             tell(line)
         if editor is None:
-            _say_unshifted(options)
+            _say_unshifted()
         say_denoise(denoise, len(timetable.steps))
     if options.plot is not None:
         written = timetable.save_plot(options.plot)
@@ -105,7 +107,7 @@ def _run_chain_plan(options: PlanOptions) -> None:
     _check_size(options)
     for edit in chain.edits:
         _check_plot(options, [Reference("", edit.strategy), *edit.references], [edit.edit_mask])
-    editor = None if options.model is None else _editor(options.model)
+    editor = _editor(options.model)
     size = {"height": options.height, "width": options.width}
     tables = chain_timetables(chain, options.steps, editor, **size)
     if options.as_json:
@@ -117,8 +119,8 @@ def _run_chain_plan(options: PlanOptions) -> None:
             tell(f"edit {place} of {len(tables)}: {edit.prompt}")
             _print(table)
             tell("")
-        if options.model is None:
-            _say_unshifted(options)
+        if editor is None:
+            _say_unshifted()
     if options.plot is not None:
         for target, table in zip(places_of(options.plot, len(tables)), tables, strict=True):
             written = table.save_plot(target)
@@ -145,45 +147,17 @@ def _check_plot(options: PlanOptions, references: Sequence[Any], masks: Sequence
     check_apart(Path(options.plot), [*files, *[file for it in shapes for file in files_of(it)]])
 
 
-def _say_unshifted(options: PlanOptions) -> None:
-    where = "--model shows" if options.model is None else "--model without --cost shows"
-    say("note", f"unshifted noise levels; {where} those of a model", "cyan")
+def _say_unshifted() -> None:
+    say("note", "unshifted noise levels; --model shows those of a model", "cyan")
 
 
-def _editor_for_plan(options: PlanOptions) -> Editor | None:
-    """What a cost is asked for is not loaded, unless it is small."""
-    if options.model is None:
+def _editor(name: str | None) -> Editor | None:
+    if name is None:
         return None
-    embedded = options.model in load_registry().models
-    return _editor(options.model) if embedded or not options.with_cost else None
-
-
-def _cost(
-    what: Strategy | tuple[Reference, ...],
-    options: PlanOptions,
-    editor: Editor | None,
-    denoise: float,
-) -> Cost:
-    shape = None
-    if editor is None and options.model is not None:
-        from refhooks._load import read_shape  # noqa: PLC0415  imports torch
-
-        shape = read_shape(options.model, load_registry())
-    return cost(
-        what,
-        options.steps,
-        shape=shape,
-        editor=editor,
-        height=options.height,
-        width=options.width,
-        denoise=denoise,
-    )
-
-
-def _editor(name: str) -> Editor:
     from refhooks.cli._model import ModelPlan, open_editor  # noqa: PLC0415  imports torch
 
-    return open_editor(ModelPlan(name=name, embedded=name in load_registry().models))
+    embedded = name in load_registry().models
+    return open_editor(ModelPlan(name=name, embedded=embedded, weights=False))
 
 
 def _print(timetable: Timetable) -> None:
