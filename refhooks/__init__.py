@@ -11,6 +11,7 @@ from refhooks._chain import Chain, ChainResult, Edit
 from refhooks._chain_file import dump_chain, load_chain
 from refhooks._cost import Cost, cost
 from refhooks._editor import Editor
+from refhooks._entry import CommandEntry
 from refhooks._family import (
     Checkpoint,
     EmbeddedModel,
@@ -34,7 +35,12 @@ from refhooks._schedule import Schedule, StageStep, Switch
 from refhooks._shape import ModelShape
 from refhooks._source import Source
 from refhooks._strategy import Reference, Stage, Strategy
-from refhooks._strategy_file import dump_strategy, load_references, load_strategy
+from refhooks._strategy_file import (
+    dump_strategy,
+    load_plugins,
+    load_references,
+    load_strategy,
+)
 from refhooks._timetable import Planned, Timetable
 from refhooks._values import (
     Adapter,
@@ -75,6 +81,7 @@ __all__ = [
     "Chain",
     "ChainResult",
     "Checkpoint",
+    "CommandEntry",
     "Context",
     "Cost",
     "Drift",
@@ -138,6 +145,7 @@ __all__ = [
     "dump_strategy",
     "hookimpl",
     "load_chain",
+    "load_plugins",
     "load_recipe",
     "load_references",
     "load_registry",

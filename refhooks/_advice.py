@@ -283,18 +283,21 @@ class _Case:
         causes += self._attention(LITTLE_ATTENTION, "little")
         if self.references is None or self._strength() > 0.0:
             causes.append(f"wrong method{self._used()}")
-        tries.append("another method; the guide's choice is inject")
+        tries.append(self._another())
         tries.append("a denoise below 1, which starts from the source itself")
         return Issue(LOST, (evidence,), tuple(causes), tuple(tries))
 
     def _partial(self, evidence: str) -> Issue:
         causes, tries = self._started()
         causes.append(f"the method fights the edit{self._used()}")
-        others = [name for name in sorted(load_registry().methods) if name not in self._methods()]
-        tries.append(f"a different method ({', '.join(others)})" if others else "other options")
+        tries.append(self._another())
         too_strong = self._strength() > 1.0
         tries.append("a strength of 1 or below" if too_strong else "another strength")
         return Issue(PARTIAL, (evidence,), tuple(causes), tuple(tries))
+
+    def _another(self) -> str:
+        others = [name for name in sorted(load_registry().methods) if name not in self._methods()]
+        return f"a different method ({', '.join(others)})" if others else "other options"
 
     def _started(self) -> tuple[list[str], list[str]]:
         """The cause that lies in where the run started."""

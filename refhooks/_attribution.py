@@ -19,8 +19,9 @@ from refhooks._values import Context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from types import CodeType, TracebackType
+    from types import CodeType, FrameType, TracebackType
 
+    from refhooks._bound import Method
     from refhooks._editor import Editor
     from refhooks._registry import Registry
 
@@ -73,6 +74,14 @@ def naming(place: str) -> Iterator[None]:
         _told.place = before
 
 
+def naming_method(
+    method: Method, call: str, registry: Registry
+) -> contextlib.AbstractContextManager[None]:
+    """Name a method that is asked something before the first step."""
+    origin = registry.origin("method", method)
+    return naming(f"method {method.name!r}{origin}, {call}, before the first step")
+
+
 @contextlib.contextmanager
 def naming_family(editor: Editor) -> Iterator[None]:
     """Name the family in what its adapter raises inside, with the call: it is on the traceback."""
@@ -98,11 +107,17 @@ def _family_call(
         if held.get("editor", editor) is not editor:
             return None  # an edit inside a hook, which has named its own family
         owner = held.get(code.co_varnames[0]) if code.co_argcount else None
-        if isinstance(owner, Family | FamilyRun) and hasattr(owner, code.co_name):
+        adapter = isinstance(owner, Family | FamilyRun) and hasattr(owner, code.co_name)
+        if adapter and not _is_ours(traceback.tb_frame):
             return code.co_name, None if code.co_name == "decode" else ctx
         ctx = held["ctx"] if isinstance(held.get("ctx"), Context) else ctx
         traceback = traceback.tb_next
     return None
+
+
+def _is_ours(frame: FrameType) -> bool:
+    """Whether it is what families inherit: nothing that an adapter's author wrote."""
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == "refhooks"
 
 
 _guard = threading.Lock()

@@ -15,7 +15,7 @@ from refhooks._bound import BoundReference, RunInfo
 from refhooks._checks import Contract
 from refhooks._hooks import BoundPlugin, Hooks, close_all
 from refhooks._pictures import FITS
-from refhooks._place import Grids, confinement
+from refhooks._place import Grids, confinement, warn_of_no_reach
 from refhooks._source import Source
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from refhooks._outlook import Drift
     from refhooks._plan import Plan
     from refhooks._registry import Registry
-    from refhooks._values import Context
+    from refhooks._values import Context, Row
 
     Confined = Mapping[tuple[int, int], Confinement]
 
@@ -160,7 +160,14 @@ def _bound(
             origin = registry.origin("method", method)
             label = f"{method.name}{origin} (reference {index + 1}, stage {stage + 1})"
             implementation = _bind(label, method.bind, reference, info)
+            if confinement is not None and not getattr(method, "gives_tokens", True):
+                rows = [planned.rows[index] for planned in plan.timetable.steps]
+                warn_of_no_reach(label, confinement, [row for row in rows if _acts(row, stage)])
             yield BoundPlugin(implementation, label, index, stage, confinement)
+
+
+def _acts(row: Row, stage: int) -> bool:
+    return row.stage == stage and row.strength > 0.0
 
 
 def _tokens(plan: Plan, index: int, stage: int) -> int | None:

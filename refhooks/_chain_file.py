@@ -223,7 +223,7 @@ class _Loader(Loader):
         """A mask, a box as it was written, or a path in the folder of the file."""
         if given is None:
             return None
-        made = self._mask(given, label) if isinstance(given, dict) else given
+        made = self.mask(given, label) if isinstance(given, dict) else given
         with at_label(self._label(label)):
             mask = as_mask(self.registry, made, EDIT_MASK)
         if not isinstance(given, str):

@@ -52,12 +52,14 @@ def load_once(edits: Sequence[AttentionEdit], loaded: dict[int | str, str], labe
     """
     for edit in edits:
         if edit.load is not None:
-            first = loaded.setdefault(edit.group, label)
-            if first is not label:
+            first = loaded.get(edit.group)
+            if first is not None:
+                who = "twice" if first is label else f"and so does {first}"
                 raise PluginError(
-                    f"{label}: loads keys and values for group {edit.group!r}, and so does {first};"
-                    " only one may"
+                    f"{label}: loads keys and values for group {edit.group!r}, {who}; only one may,"
+                    " once"
                 )
+            loaded[edit.group] = label
 
 
 def _group(edit: AttentionEdit, layout: Layout, label: str) -> None:
@@ -150,3 +152,6 @@ def _values(edit: AttentionEdit, label: str) -> None:
         finite(edit.key_scale, "key_scale", label)
     if edit.value_scale is not None:
         finite(edit.value_scale, "value_scale", label)
+    if edit.load is not None:
+        finite(edit.load.keys, "load.keys", label)
+        finite(edit.load.values, "load.values", label)

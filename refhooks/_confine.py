@@ -102,6 +102,16 @@ class Confinement:
         made: Tensor = self._cached("target", strengths, lambda: _product(strengths, masks, covers))
         return made[None, :, None]
 
+    def share_nothing(self, strengths: Strengths) -> bool:
+        """Whether masks that each cover some of the target cover none of it together."""
+        where = self.target(strengths)
+        covers = [*self._targets, *self._fitted]
+        return (
+            where is not None
+            and not bool((where > 0.0).any())
+            and all(bool((cover > 0.0).any()) for cover in covers)
+        )
+
     def region(self, strengths: Strengths) -> Tensor:
         """Return the cover of the region masks alone, ``[T]``."""
         made: Tensor = self._cached(
@@ -173,10 +183,8 @@ class Confinement:
 
     def nothing(self, strengths: Strengths) -> bool:
         """Whether the masks leave the reference nothing: no place to act, or none of it to use."""
-        groups = [
-            (self._regions, self._targets),
-            *[(kind, self._covers(kind)) for kind in (self._dropping, self._scaling)],
-        ]
+        contents = [*self._dropping, *self._scaling]
+        groups = [(self._regions, self._targets), (contents, self._covers(contents))]
         return any(
             bool(kind) and not bool((_product(strengths, kind, covers) > 0.0).any())
             for kind, covers in groups

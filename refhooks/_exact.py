@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from refhooks._attribution import naming_method
 from refhooks._strategy import as_strategy
 
 if TYPE_CHECKING:
@@ -32,5 +33,8 @@ def exactly(reference: Reference, registry: Registry) -> Reference:
 
 def _exact_stage(stage: Stage, registry: Registry) -> Stage:
     method = registry.method(stage.method) if isinstance(stage.method, str) else stage.method
-    exact = method.exactly() if hasattr(method, "exactly") else method
+    if not hasattr(method, "exactly"):
+        return stage
+    with naming_method(method, "exactly", registry):
+        exact = method.exactly()
     return stage if exact == method else attrs.evolve(stage, method=exact)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._family import Size
-from refhooks._outlook import Outlook, PlannedStage
+from refhooks._outlook import PlannedStage, outlook_of
 from refhooks._planned import Native
-from refhooks._strategy import as_strategy, method_name
-from refhooks.errors import PluginError
+from refhooks._strategy import as_strategy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from refhooks._editor import Editor
+    from refhooks._outlook import Outlook
     from refhooks._registry import Registry
     from refhooks._shape import ModelShape
     from refhooks._strategy import Reference, Stage, Strategy
@@ -118,19 +118,10 @@ def _outlook(registry: Registry, stage: Stage, planned: PlannedStage) -> Outlook
     method: Any = stage.method
     if isinstance(method, str):
         method = Native() if method == Native.name else registry.method(method)
-    steps = len(planned.rows)
-    none = not getattr(method, "gives_tokens", True)
-    found = method.outlook(planned) if hasattr(method, "outlook") and planned.acting else Outlook()
-    shares = [*(found.tokens or ()), *(share for _, share in found.added)]
-    if (found.tokens is not None and len(found.tokens) != steps) or not all(
-        0.0 <= share <= 1.0 for share in shares
-    ):
-        raise PluginError(
-            f"reference {planned.reference + 1}, stage {planned.stage + 1} (method"
-            f" {method_name(stage.method)!r}): an outlook's tokens must be one share from 0 to 1"
-            f" for each of the {steps} steps, and those of passes shares too; got {found!r:.200}"
-        )
-    return attrs.evolve(found, tokens=(0.0,) * steps) if none else found
+    found = outlook_of(method, planned, registry)
+    if not getattr(method, "gives_tokens", True):
+        return attrs.evolve(found, tokens=(0.0,) * len(planned.rows))
+    return found
 
 
 def _unmasked(

@@ -1,4 +1,4 @@
-"""The typed façade over pluggy: the only module that touches ``pm.hook``."""
+"""The typed façade over pluggy's run hooks."""
 
 from __future__ import annotations
 
@@ -13,78 +13,22 @@ from refhooks import _checks
 from refhooks._attribution import calls_a_hook, naming, where
 from refhooks._check_adapters import adapters
 from refhooks._check_attention import attention, load_once
+from refhooks._registering import PROJECT
 from refhooks._trace import tracing
-from refhooks._validate import check_implementations, check_version, hook_arguments
+from refhooks._validate import check_implementations, hook_arguments
 from refhooks.attention import combine
 from refhooks.errors import PluginError
 from refhooks.hookspecs import Registration, RunHooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from torch import Tensor
 
-    from refhooks._bound import Method, RunPlugin
     from refhooks._confine import Confinement
-    from refhooks._family import EmbeddedModel, FamilyEntry
-    from refhooks._mask import MaskShape
-    from refhooks._schedule import Schedule, Switch
     from refhooks._trace import Trace
     from refhooks._values import AttentionEdit, Branch, Context, Inputs, Layout
     from refhooks.attention import GroupEdit
-
-PROJECT = "refhooks"
-
-
-class RegistrationCalls:
-    """Calls the registration hooks of one plugin module."""
-
-    def __init__(self, plugin: object, label: str) -> None:
-        check_version(plugin, label)
-        check_implementations(plugin, label, Registration, RunHooks)
-        self._label = label
-        self._manager = pluggy.PluginManager(PROJECT)
-        self._manager.add_hookspecs(Registration)
-        with naming(label):
-            self._manager.register(plugin, name=label)
-
-    def methods(self) -> list[type[Method]]:
-        """Return the method classes the plugin registers."""
-        return self._collect("refhooks_methods")
-
-    def families(self) -> list[FamilyEntry]:
-        """Return the families the plugin registers."""
-        return self._collect("refhooks_families")
-
-    def models(self) -> list[EmbeddedModel]:
-        """Return the embedded models the plugin registers."""
-        return self._collect("refhooks_models")
-
-    def schedules(self) -> list[type[Schedule]]:
-        """Return the schedule classes the plugin registers."""
-        return self._collect("refhooks_schedules")
-
-    def switches(self) -> list[type[Switch]]:
-        """Return the switch classes the plugin registers."""
-        return self._collect("refhooks_switches")
-
-    def masks(self) -> list[type[MaskShape]]:
-        """Return the mask shapes the plugin registers."""
-        return self._collect("refhooks_masks")
-
-    def plugins(self) -> list[type[RunPlugin]]:
-        """Return the run plugins the plugin registers."""
-        return self._collect("refhooks_plugins")
-
-    def presets(self) -> list[Path]:
-        """Return the files of presets the plugin registers."""
-        return self._collect("refhooks_presets")
-
-    def _collect(self, hook: str) -> list[Any]:
-        with naming(f"{self._label}, {hook}"):
-            found = getattr(self._manager.hook, hook)()
-        return [entry for entries in found for entry in entries]
 
 
 @attrs.frozen(eq=False)

@@ -114,8 +114,7 @@ def confinement(slot: int, masks: Sequence[Covered], grids: Grids) -> Confinemen
 def _place(entry: Covered, grids: Grids) -> Placed:
     mask, cover, device = entry.mask, entry.cover, grids.device
     if mask.kind == "region":
-        none = float((cover == 1.0).all())  # what covers everything is as if there were no mask
-        text = {"full": 1.0, "area": float(cover.mean()), "none": none}[mask.text]
+        text = {"full": 1.0, "area": float(cover.mean()), "none": 0.0}[mask.text]
         target = resized(cover, *grids.target).flatten().to(device)
         shape = (grids.output.height, grids.output.width)
         return Placed(
@@ -152,6 +151,23 @@ def _check_something(slot: int, confined: Confinement | None, timetable: Timetab
         raise InputError(
             f"reference {slot + 1}: its masks multiply, and no place or part is covered by all of"
             " them, so the reference could do nothing; let them overlap, or draw them as one mask"
+        )
+
+
+def warn_of_no_reach(label: str, confined: Confinement, rows: Sequence[Row]) -> None:
+    """Warn where a method that acts on the target alone could act nowhere, fitted as it is.
+
+    Args:
+        label: How the warning names the method.
+        confined: Its masks.
+        rows: Of the steps at which the method acts.
+    """
+    if all(confined.share_nothing(row.masks) for row in rows):
+        warnings.warn(
+            f"{label}: its masks multiply, and no place of the output is covered by all of them,"
+            " so it does nothing; let them overlap, or draw them as one mask",
+            RefhooksWarning,
+            stacklevel=2,
         )
 
 

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from refhooks._attribution import is_description, naming, plugin_labels
+from refhooks._attribution import (
+    is_description,
+    naming,
+    naming_family,
+    naming_method,
+    plugin_labels,
+)
 from refhooks._bound import check_method
 from refhooks._compile import compile_timetable
 from refhooks._family import Guidance, Shown
@@ -93,6 +99,11 @@ def make_plan(editor: Editor, request: Request) -> Plan:
         InputError: Something of it cannot be used with this model.
         UnknownNameError: A method that no live plugin registers.
     """
+    with naming_family(editor):
+        return _make_plan(editor, request)
+
+
+def _make_plan(editor: Editor, request: Request) -> Plan:
     family = editor.family
     _check_call(family, request)
     pictures = [open_picture(reference.image) for reference in request.references]
@@ -140,6 +151,7 @@ def with_outlook(editor: Editor, request: Request, plan: Plan) -> Plan:
     timetable = foresee(
         plan.timetable,
         [reference.methods for reference in plan.references],
+        editor.registry,
         model=editor.model,
         batch=len(request.batch_seeds),
         passes=2 if plan.guidance.scale > 1 else 1,
@@ -231,8 +243,7 @@ def resolve_methods(editor: Editor, strategy: Strategy) -> tuple[Method, ...]:
         reason = editor.family.refuses.get(entry.name)
         if reason:
             raise InputError(f"{editor.family.name} cannot do {entry.name!r}: {reason}")
-        origin = editor.registry.origin("method", entry)
-        with naming(f"method {entry.name!r}{origin}, check, before the first step"):
+        with naming_method(entry, "check", editor.registry):
             check_method(entry, editor.model)
     return methods
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
+from refhooks._attribution import naming_family, naming_method
 from refhooks._bound import check_method
 from refhooks._compile import compile_timetable
 from refhooks._outlook import foresee
@@ -79,7 +80,7 @@ def plan(
     count = whole(steps, "steps", 1, MAX_STEPS)
     total = steps_in_all(count, denoise)
     sigmas = [(count - index) / total for index in range(count)]
-    return foresee(compile_timetable(strategies, sigmas, registry), methods)
+    return foresee(compile_timetable(strategies, sigmas, registry), methods, registry)
 
 
 def _methods(reference: Reference, registry: Registry) -> list[Method]:
@@ -89,7 +90,8 @@ def _methods(reference: Reference, registry: Registry) -> list[Method]:
     given = [stage.method for stage in as_strategy(reference.strategy, NATIVE).stages]
     methods = [registry.method(entry) if isinstance(entry, str) else entry for entry in given]
     for method in methods:
-        check_method(method, None)
+        with naming_method(method, "check", registry):
+            check_method(method, None)
     return methods
 
 
@@ -123,9 +125,10 @@ def _of_model(
     methods = [resolve_methods(editor, strategy) for strategy in strategies]
     count = family.default_steps if steps is None else whole(steps, "steps", 1, MAX_STEPS)
     total = steps_in_all(count, denoise)
-    _, sigmas, _ = family.schedule(count, family.output_size(None, **size), total)
+    with naming_family(editor):
+        _, sigmas, _ = family.schedule(count, family.output_size(None, **size), total)
     timetable = compile_timetable(strategies, sigmas, editor.registry)
-    return foresee(timetable, methods, model=editor.model)
+    return foresee(timetable, methods, editor.registry, model=editor.model)
 
 
 def references_of(what: Any) -> tuple[Reference, ...]:

@@ -14,6 +14,7 @@ import attrs
 
 from refhooks._files import is_file
 from refhooks._names import did_you_mean, listed
+from refhooks._numbers import is_list
 from refhooks._opened import Handed
 from refhooks._pictures import load_picture
 from refhooks._plan import make_plan
@@ -115,6 +116,10 @@ def _only(result: EditResult, number: int, keep: Any) -> EditResult:
     return attrs.evolve(
         result,
         images=result.images[number : number + 1],
+        drift=tuple(
+            attrs.evolve(entry, blocks=entry.blocks[:, number : number + 1])
+            for entry in result.drift
+        ),
         latents=result.latents[number : number + 1],
         seeds=result.seeds[number : number + 1],
         recipes=result.recipes[number : number + 1],
@@ -133,12 +138,14 @@ def _tell_differences(recipe: Recipe, result: EditResult, number: int, editor: E
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:
-    for name in settings:
+    for name, value in settings.items():
         if name not in SETTINGS:
             raise InputError(
                 f"a replay has no setting {name!r:.80}.{did_you_mean(name, SETTINGS)} There are"
                 f" {listed(SETTINGS)}"
             )
+        if name in {"seed", "prompt", "negative_prompt"} and is_list(value):
+            raise InputError(f"a replay makes one picture: {name} must be one, got {value!r:.80}")
 
 
 def _edit(recipe: Recipe, found: _Finder, registry: Registry) -> _Edit:
@@ -236,9 +243,7 @@ class _Tables:
         return self._loader.strategy(resolved, label)
 
     def mask(self, table: dict[str, Any]) -> Mask:
-        stage = [{"method": next(iter(self._registry.methods))}]
-        held = FileTable(stage=stage, mask=[self._mask(table)])
-        return self._loader.strategy(held, "edit_mask").masks[0]
+        return self._loader.mask(self._mask(table), "edit_mask")
 
     def plugin(self, table: dict[str, Any]) -> object:
         options = dict(table)

@@ -21,7 +21,6 @@ from refhooks.errors import InputError, RefhooksWarning, StrategyError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from refhooks._bound import RunPlugin
     from refhooks._family import Size
     from refhooks._mask import Mask, MaskShape
     from refhooks._plan import Plan
@@ -95,11 +94,6 @@ class RecipeWriter(Writer):
     def mask(self, mask: Mask) -> dict[str, Any]:
         """Return the table of an edit mask."""
         return self._mask(mask, 0, 0, "edit_mask")
-
-    def plugin(self, plugin: RunPlugin, label: str) -> dict[str, Any]:
-        """Return the table of a run plugin."""
-        table: dict[str, Any] = self._named(plugin, "plugin", self.registry.plugins, label)
-        return table
 
     def use(self, kind: str, name: str) -> None:
         """Note that the plugin that registers a name took part."""

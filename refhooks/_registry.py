@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._entry import OWN_COMMANDS
 from refhooks._names import did_you_mean, listed
 from refhooks._record import (
     ALLOW,
@@ -21,6 +22,7 @@ from refhooks._record import (
     split,
     warn_of_unknown,
 )
+from refhooks._registering import RegistrationCalls
 from refhooks._short import read_by
 from refhooks.errors import InputError, PluginError, RefhooksError, UnknownNameError
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from refhooks._bound import Method, RunPlugin
+    from refhooks._entry import CommandEntry
     from refhooks._family import EmbeddedModel, FamilyEntry
     from refhooks._mask import MaskShape
     from refhooks._schedule import Schedule, Switch
@@ -46,7 +49,7 @@ class Registry:
     """Everything the live plugins register, by name.
 
     Attributes:
-        records: One record a plugin, in the order of their names.
+        records: One record a plugin: those that ship, then the others, in the order of their names.
         methods: Method classes by name.
         families: Families by name.
         models: Embedded models by name.
@@ -55,6 +58,7 @@ class Registry:
         masks: Mask shape classes by name.
         plugins: Run plugin classes by name.
         presets: Files of presets by name.
+        commands: Commands by name.
     """
 
     records: tuple[PluginRecord, ...]
@@ -66,6 +70,7 @@ class Registry:
     masks: dict[str, type[MaskShape]] = attrs.field(factory=dict)
     plugins: dict[str, type[RunPlugin]] = attrs.field(factory=dict)
     presets: dict[str, Path] = attrs.field(factory=dict)
+    commands: dict[str, CommandEntry] = attrs.field(factory=dict)
     _owners: dict[tuple[str, str], str] = attrs.field(factory=dict)
 
     def method(self, name: str, options: dict[str, Any] | None = None) -> Method:
@@ -233,9 +238,11 @@ class Registry:
     def unknown(self, kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
         """Return the error for a name that nothing registers; it names plugins that are off."""
         known = sorted(known)
+        others = [other for other, taken in self._owners if taken == name and other != kind]
         return UnknownNameError(
             f"there is no {kind} {name!r}.{did_you_mean(name, known)}"
-            f" Registered: {listed(known)}.{self.absent()}"
+            + (f" There is a {others[0]} of that name." if others else "")
+            + f" Registered: {listed(known)}.{self.absent()}"
         )
 
     def no_family(self) -> str:
@@ -281,14 +288,20 @@ def load_registry() -> Registry:
 
 @functools.cache
 def _load(allow: str | None, block: str | None) -> Registry:
-    points = sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
+    points = sorted(entry_points(group=GROUP), key=_order)
     allowed, blocked = split(allow), split(block)
     warn_of_unknown(points, {ALLOW: allowed, BLOCK: blocked})
-    registry = Registry(records=(), methods={}, families={}, models={})
+    owners = {("command", name): GROUP for name in OWN_COMMANDS}
+    registry = Registry(records=(), methods={}, families={}, models={}, owners=owners)
     records = [
         _load_one(point, registry, refused(point, allow, allowed, blocked)) for point in points
     ]
     return attrs.evolve(registry, records=tuple(records))
+
+
+def _order(point: EntryPoint) -> tuple[bool, str, str]:
+    """Those that ship come first: what is installed beside them takes no name away from them."""
+    return distribution(point) != GROUP, point.name, point.value
 
 
 def _load_one(point: EntryPoint, registry: Registry, why_not: str) -> PluginRecord:
@@ -327,8 +340,6 @@ def _register(plugin: object, name: str, registry: Registry) -> tuple[str, ...]:
     Raises:
         PluginError: It is no plugin, or a name is taken; nothing is registered then.
     """
-    from refhooks._hooks import RegistrationCalls  # noqa: PLC0415  imports torch, a second
-
     calls = RegistrationCalls(plugin, f"plugin {name!r}")
     methods = _checked("method", calls.methods(), "bind(reference, run)")
     schedules = _checked("schedule", calls.schedules(), "strength(step)")
@@ -345,6 +356,7 @@ def _register(plugin: object, name: str, registry: Registry) -> tuple[str, ...]:
         "switch": (switches, registry.switches),
         "mask": (masks, registry.masks),
         "plugin": (plugins, registry.plugins),
+        "command": (calls.commands(), registry.commands),
     }
     new = [(kind, entry.name) for kind, (entries, _) in kinds.items() for entry in entries]
     new += [("preset", path.stem) for path in presets]

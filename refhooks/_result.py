@@ -100,7 +100,7 @@ class EditResult:
             self.images[number],
             inside=before.inside(),
             timetable=self.timetable,
-            attention_share=self.attention_share,
+            attention_share=self._attention_share(number),
         )
 
     def compare(self, number: int = 0) -> Image.Image:
@@ -162,9 +162,14 @@ class EditResult:
             result=self.images[number],
             advice=self.advise(number),
             timetable=self.timetable,
-            attention_share=self.attention_share,
+            attention_share=self._attention_share(number),
         )
         return write_report(report, path)
+
+    def _attention_share(self, number: int) -> Tensor | None:
+        """That of one picture, ``[N,blocks,1+references]``."""
+        shares = self.attention_shares
+        return self.attention_share if shares is None else shares[..., number]
 
     def _before(self, number: int) -> Before:
         if self.before is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +20,16 @@ from refhooks._registry import load_registry
 from refhooks._strategy import Reference, Stage, Strategy
 from refhooks._toml import to_toml
 from refhooks._write import Writer
-from refhooks.errors import InputError, StrategyError, UnknownNameError
+from refhooks.errors import InputError, RefhooksWarning, StrategyError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from refhooks._bound import RunPlugin
     from refhooks._registry import Registry
     from refhooks._timetable import Timetable
 
-__all__ = ["dump_strategy", "load_references", "load_strategy"]
+__all__ = ["dump_strategy", "load_plugins", "load_references", "load_strategy"]
 
 
 @attrs.frozen
@@ -60,6 +62,26 @@ class FileTable:
     mask: Any = None
 
 
+@attrs.frozen
+class WholeTable(FileTable):
+    """The same with the run plugins of the edit."""
+
+    plugin: Any = None
+
+
+@attrs.frozen
+class StrategyFile:
+    """What a strategy file holds.
+
+    Attributes:
+        what: The strategy of one picture, or references with theirs.
+        plugins: Run plugins of the edit.
+    """
+
+    what: Strategy | tuple[Reference, ...]
+    plugins: tuple[RunPlugin, ...]
+
+
 _converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
 
 
@@ -74,12 +96,12 @@ def load_strategy(path: str | Path) -> Strategy:
             file, the stage or mask, and the key.
         UnknownNameError: A method, schedule, switch or mask shape that no live plugin registers.
     """
-    file = _file(Path(path))
-    if file.reference is not None:
+    held = _steering(Path(path))
+    if not isinstance(held, Strategy):
         raise StrategyError(
             f"{path} lists references with pictures of their own; read it with load_references"
         )
-    return Loader(load_registry(), Path(path)).strategy(file, "")
+    return held
 
 
 def load_references(path: str | Path) -> tuple[Reference, ...]:
@@ -94,26 +116,61 @@ def load_references(path: str | Path) -> tuple[Reference, ...]:
         StrategyError: As :func:`load_strategy` says.
         UnknownNameError: As :func:`load_strategy` says.
     """
-    file = _file(Path(path))
-    if file.reference is None:
+    held = _steering(Path(path))
+    if isinstance(held, Strategy):
         raise StrategyError(
             f"{path} has no [[reference]]: it is the strategy of one picture given elsewhere; read"
             " it with load_strategy"
         )
+    return held
+
+
+def load_plugins(path: str | Path) -> tuple[RunPlugin, ...]:
+    """Return the run plugins of a strategy file, its ``[[plugin]]``; none if it has none.
+
+    They are of the edit, not of a reference: ``edit(..., plugins=load_plugins(path))``.
+
+    Args:
+        path: As for :func:`load_strategy`.
+
+    Raises:
+        StrategyError: As :func:`load_strategy` says.
+        UnknownNameError: A run plugin that no live plugin registers.
+    """
+    return load_file(path).plugins
+
+
+def load_file(path: str | Path) -> StrategyFile:
+    """Return all that a strategy file of either form holds; raises as :func:`load_strategy`."""
+    place = Path(path)
+    file, loader = _file(place), Loader(load_registry(), place)
+    plugins = loader.plugins(file.plugin)
+    if file.reference is None:
+        return StrategyFile(loader.strategy(file, ""), plugins)
     if file.stage is not None or file.mask is not None or file.vision != "auto":
         raise StrategyError(f"{path}: stage, mask and vision belong into a [[reference]] of it")
-    return Loader(load_registry(), Path(path)).references(file.reference)
+    return StrategyFile(loader.references(file.reference), plugins)
 
 
-def load_references_or_strategy(path: str | Path) -> tuple[Reference, ...] | Strategy:
-    """Return what a strategy file of either form holds; raises as :func:`load_strategy`."""
-    if _file(Path(path)).reference is None:
-        return load_strategy(path)
-    return load_references(path)
+def _steering(path: Path) -> Strategy | tuple[Reference, ...]:
+    """What a file says of references; a warning where it says more."""
+    held = load_file(path)
+    if held.plugins:
+        warnings.warn(
+            f"{path} names run plugins as well, which are no part of a strategy; give the edit"
+            " plugins=load_plugins(...) of the same file",
+            RefhooksWarning,
+            stacklevel=3,
+        )
+    return held.what
 
 
 def dump_strategy(
-    what: Strategy | Sequence[Reference], path: str | Path, *, timetable: Timetable | None = None
+    what: Strategy | Sequence[Reference],
+    path: str | Path,
+    *,
+    plugins: Sequence[RunPlugin] = (),
+    timetable: Timetable | None = None,
 ) -> Path:
     """Write a strategy, or references with theirs, to a file that reads back as the same values.
 
@@ -121,6 +178,7 @@ def dump_strategy(
         what: What to write. Pictures are written relative to the file where they lie in its folder,
             and otherwise by their whole path.
         path: Ends in .toml or .json; a file that is there is replaced.
+        plugins: Run plugins of the edit, for :func:`load_plugins`.
         timetable: Of a run with these strategies: what holds a function, which no file can, is
             written as what it gave at each step of that run.
 
@@ -129,11 +187,12 @@ def dump_strategy(
 
     Raises:
         StrategyError: It holds what no file can: a picture in memory, an array, a function, or a
-            method, schedule, switch or mask shape that is not registered.
+            method, schedule, switch, mask shape or run plugin that is not registered.
         InputError: The file cannot be written.
     """
     place = Path(path)
-    return write_table(Writer(load_registry(), place, timetable).file(what), place)
+    writer = Writer(load_registry(), place, timetable)
+    return write_table({**writer.file(what), **writer.plugins(plugins)}, place)
 
 
 def write_table(data: dict[str, Any], path: Path) -> Path:
@@ -156,13 +215,13 @@ def write_table(data: dict[str, Any], path: Path) -> Path:
     return path
 
 
-def _file(path: Path) -> FileTable:
+def _file(path: Path) -> WholeTable:
     data = read_table(path)
     if "edit" in data:
         raise StrategyError(
             f"{path} is a chain of edits; read it with load_chain, or run it with refhooks chain"
         )
-    table: FileTable = as_table(FileTable, data, str(path))
+    table: WholeTable = as_table(WholeTable, data, str(path))
     return table
 
 
@@ -222,11 +281,27 @@ class Loader:
         with at_label(self._label(label)):
             return Strategy(stages, vision=table.vision, masks=masks)
 
+    def plugins(self, tables: Any) -> tuple[RunPlugin, ...]:
+        """Return the run plugins that tables describe."""
+        if tables is None:
+            return ()
+        return tuple(
+            self._plugin(entry, f"plugin {number}")
+            for number, entry in enumerate(self._list(tables, "plugin", ""), 1)
+        )
+
+    def _plugin(self, data: Any, label: str) -> RunPlugin:
+        with at_label(self._label(label)):
+            if not isinstance(data, dict):
+                raise StrategyError(f"must be a table with the key 'plugin', got {data!r:.80}")
+            made: RunPlugin = self._made(data, "plugin", self.registry.plugin)
+            return made
+
     def _masks(self, tables: Any, place: str) -> list[Mask]:
         if tables is None:
             return []
         return [
-            self._mask(entry, f"{place}mask {number}")
+            self.mask(entry, f"{place}mask {number}")
             for number, entry in enumerate(self._list(tables, "mask", place), 1)
         ]
 
@@ -258,7 +333,7 @@ class Loader:
                 self.registry.schedule_from(stage.strength)
             return stage
 
-    def _mask(self, data: Any, label: str) -> Mask:
+    def mask(self, data: Any, label: str) -> Mask:
         with at_label(self._label(label)):
             shape, own = read_mask(data, self.registry, self.path.parent)
             strength = self._made(own.pop("strength", 1.0), "schedule", self.registry.schedule)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,7 +23,7 @@ _BROKEN = (
     TypeError,
     ValueError,
 )
-LIBRARIES = ("diffusers", "transformers")  # no other code is imported for a folder's sake
+_built: weakref.WeakSet[torch.nn.Module] = weakref.WeakSet()
 
 
 def weightless_modules(
@@ -40,16 +40,21 @@ def weightless_modules(
     Raises:
         ModelError: A configuration is missing or broken.
     """
+    import diffusers  # noqa: PLC0415  takes seconds
+    import transformers  # noqa: PLC0415
+
+    libraries = {"diffusers": diffusers, "transformers": transformers}  # nothing else is imported
     found = {}
     for part, source in index.items():
-        if isinstance(source, list) and len(source) == 2 and source[0] in LIBRARIES:
-            kind = getattr(importlib.import_module(source[0]), str(source[1]), None)
+        if isinstance(source, list) and len(source) == 2 and source[0] in libraries:
+            kind = getattr(libraries[source[0]], str(source[1]), None)
             try:
                 model = _build(kind, name, part, options)
             except _BROKEN as error:
                 raise ModelError(f"{name}: {part}/config.json cannot be used: {error}") from error
             if model is not None:
                 found[part] = _hollow(model, dtype)
+                _built.add(model)
     return found
 
 
@@ -95,5 +100,4 @@ def _hollowed(value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 def has_weights(model: torch.nn.Module) -> bool:
     """Whether a model was loaded, not built here."""
-    large = (value for value in model.parameters() if value.numel() > 1)
-    return any(next(large, torch.zeros(2)).stride())
+    return getattr(model, "_orig_mod", model) not in _built  # under torch.compile

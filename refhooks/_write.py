@@ -17,6 +17,7 @@ from refhooks.errors import InputError, StrategyError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from refhooks._bound import RunPlugin
     from refhooks._mask import Mask, MaskShape
     from refhooks._registry import Registry
     from refhooks._timetable import Timetable
@@ -52,6 +53,31 @@ class Writer:
         if not listed or not what or not all(isinstance(entry, Reference) for entry in what):
             raise StrategyError(f"write a Strategy, or a list of references, got {what!r:.80}")
         return {"reference": [self._reference(entry, place) for place, entry in enumerate(what)]}
+
+    def plugins(self, plugins: Sequence[RunPlugin]) -> dict[str, Any]:
+        """Return the tables of run plugins; raises as :meth:`file`."""
+        tables = []
+        for place, entry in enumerate(plugins, 1):
+            label = f"plugin {place}"
+            if self.registry.plugins.get(getattr(entry, "name", "")) is not type(entry):
+                raise StrategyError(
+                    f"{label}: {entry!r:.80} is not registered, so no file names it"
+                )
+            try:
+                tables.append(self.plugin(entry, label))
+            except NotPlainError as error:
+                raise StrategyError(str(error)) from error
+        return {"plugin": tables} if tables else {}
+
+    def plugin(self, plugin: RunPlugin, label: str) -> dict[str, Any]:
+        """Return the table of a run plugin.
+
+        Raises:
+            StrategyError: It is not registered.
+            NotPlainError: It holds what no file can.
+        """
+        table: dict[str, Any] = self._named(plugin, "plugin", self.registry.plugins, label)
+        return table
 
     def _reference(self, reference: Reference, place: int) -> dict[str, Any]:
         label = f"reference {place + 1}"
@@ -167,9 +193,10 @@ class Writer:
 
     def _ended(self, reference: int, stage: int, label: str, reason: str) -> float | None:
         """Return the progress of the first step of a later stage."""
-        ends = [progress for progress, row in self._rows(reference, reason) if row.stage > stage]
+        rows = self._rows(reference, reason)
+        ends = [progress for progress, row in rows if row.stage > stage]
         end = ends[0] if ends else 1.0
-        if end == 0.0:
+        if all(row.stage != stage for _, row in rows):
             raise StrategyError(f"{label} gets no step of the timetable, so it has no end")
         return end
 

@@ -223,10 +223,14 @@ def _merged(query: Tensor, groups: Sequence[KeyGroup]) -> Tensor:
     query = query.transpose(1, 2)  # [B,H,L,D]
     parts = [(_log_weight(group), attend(query, group)) for group in groups]
     logits = torch.stack([lse + log_weight for log_weight, (_, lse) in parts])  # [G,B,H,L]
+    added = [  # before the mixing, which may be done in place of one of them
+        _factor(group, query) * part
+        for group, (_, (part, _)) in zip(groups, parts, strict=True)
+        if group.separate
+    ]
     out = _mixed(_normalised(logits), [part for _, (part, _) in parts])
-    for group, (_, (part, _)) in zip(groups, parts, strict=True):
-        if group.separate:
-            out = out + _factor(group, query) * part
+    for part in added:
+        out = out + part
     return out.transpose(1, 2)
 
 
@@ -321,12 +325,16 @@ def _attend_cuda(
     query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     half = query.dtype in (torch.float16, torch.bfloat16)
-    if half and bias is None and query.shape[-1] % 8 == 0 and query.shape[-1] <= 256:
+    # A graph cannot ask for it; where one is compiled, the GPU is taken to be an Ampere or newer.
+    asks = not torch.compiler.is_compiling()
+    old = asks and torch.cuda.get_device_capability(query.device) < (8, 0)
+    fits = bias is None and query.shape[-1] % 8 == 0 and query.shape[-1] <= 256
+    if half and fits and not old:
         out, lse = torch.ops.aten._scaled_dot_product_flash_attention(  # noqa: SLF001
             query, keys, values
         )[:2]
         return out, lse
-    if query.dtype == torch.float64:
+    if query.dtype == torch.float64 or (query.dtype == torch.bfloat16 and old):
         return _attend_plain(query, keys, values, bias)
     if bias is not None:
         bias = _aligned(bias).expand(*query.shape[:3], keys.shape[2])

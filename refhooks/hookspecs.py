@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from refhooks._bound import Method, RunPlugin
+    from refhooks._entry import CommandEntry
     from refhooks._family import EmbeddedModel, FamilyEntry
     from refhooks._mask import MaskShape
     from refhooks._schedule import Schedule, Switch
@@ -51,8 +52,9 @@ class Registration:
         Arguments: none.
         May change: nothing.
         Returns: Classes of method descriptions, each with a ``name`` that no other plugin uses.
-        Combines: All are collected; a name that is taken makes the later plugin (by entry-point
-            name) fail to load, with a reason that names both.
+        Combines: All are collected; a name that is taken makes the later plugin fail to load, with
+            a reason that names both. Those that ship with refhooks come first, the others by the
+            names of their entry points.
         Added: 0.1.
         """
         raise NotImplementedError
@@ -152,7 +154,21 @@ class Registration:
         Returns: Paths of .toml or .json files, each a preset whose name is that of its file without
             the ending, and which no other plugin uses.
         Combines: All are collected; a name that is taken makes the later plugin fail to load. A
-            preset in the user's own folder goes before one of the same name.
+            preset in the user's own folder replaces one of the same name.
+        Added: 0.1.
+        """
+        raise NotImplementedError
+
+    @hookspec
+    def refhooks_commands(self) -> Sequence[CommandEntry]:
+        """Register commands of the command line.
+
+        Fires: once, when the plugin is loaded; a command is imported when it is called.
+        Arguments: none.
+        May change: nothing.
+        Returns: One :class:`refhooks.CommandEntry` a command, each with a ``name`` that neither
+            refhooks itself nor another plugin uses.
+        Combines: All are collected; a name that is taken makes the later plugin fail to load.
         Added: 0.1.
         """
         raise NotImplementedError

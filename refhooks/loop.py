@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def denoise(run: Run) -> tuple[Tensor, Tensor]:
             inputs = hooks.conditioning(ctx, branch, family.inputs(latents, branch))
             edits = hooks.attention(ctx, branch, family.layout(inputs))
             predictions[branch.name] = family.predict(ctx, branch, inputs, edits)
-        velocity = hooks.velocity(ctx, latents, predictions, family.guide(predictions))
+        guided = family.guide(predictions)
+        velocity = hooks.velocity(ctx, latents, MappingProxyType(predictions), guided)
         run.report(ctx, latents, velocity)
         latents = run.scheduler.step(velocity, ctx.t, latents, return_dict=False)[0]
     return latents, hooks.image(ctx, run.decode(latents))

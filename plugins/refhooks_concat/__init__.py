@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import attrs
 from attrs import validators
 
-from refhooks import Context, InputError, Inputs, RefhooksWarning, hookimpl
+from refhooks import CommandEntry, Context, InputError, Inputs, RefhooksWarning, hookimpl
 
 if TYPE_CHECKING:
+    import click
     from torch import Tensor
 
     from refhooks import Adapter, BoundReference, Method, ModelInfo, RunInfo
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Concat"]
 
-TRAIN = "python -m refhooks_concat.train MODEL PAIRS_DIR"
+TRAIN = "refhooks train-concat MODEL PAIRS_DIR"
 
 
 def _as_text(path: Any) -> Any:
@@ -148,3 +149,16 @@ class _Bound:
 def refhooks_methods() -> list[type[Method]]:
     """Register the method."""
     return [Concat]
+
+
+def _train_command() -> click.Command:
+    from refhooks_concat.train import main  # noqa: PLC0415  imports all that training needs
+
+    return main
+
+
+@hookimpl
+def refhooks_commands() -> list[CommandEntry]:
+    """Register the training of a projection."""
+    summary = "Train the projection of the method concat for a checkpoint."
+    return [CommandEntry("train-concat", summary, _train_command)]

@@ -11,10 +11,11 @@ import attrs
 from attrs import validators
 
 from refhooks import AttentionEdit, Branch, Context, InputError, Inputs, Layout, Tokens, hookimpl
-from refhooks_cross_attn import _memory, _outlook, _reuse
+from refhooks_cross_attn import _memory, _outlook, _refresh
 
 if TYPE_CHECKING:
     from refhooks import BoundReference, Method, Outlook, PlannedStage, RunInfo
+    from refhooks_cross_attn._reuse import Reuse
 
 __all__ = ["CrossAttn"]
 
@@ -92,7 +93,7 @@ class CrossAttn:
 
     @reuse.validator
     def _known_reuse(self, _: object, value: str) -> None:
-        _reuse.interval(value)
+        _refresh.interval(value)
 
     def __attrs_post_init__(self) -> None:
         """Refuse options that would do nothing."""
@@ -110,7 +111,7 @@ class CrossAttn:
         Raises:
             InputError: It takes more than ``memory_limit``.
         """
-        every = _reuse.interval(self.reuse)
+        every = _refresh.interval(self.reuse)
         return _outlook.of(planned, every, self.drift_limit, self.memory_limit)
 
     def exactly(self) -> CrossAttn:
@@ -127,10 +128,14 @@ class CrossAttn:
         """
         factors = self._factors(run.blocks)
         if self.reuse == "never":
-            return _Bound(self, reference, factors)
+            whole = factors is None and self.softmax == "joint"
+            native = whole and all(strength in {0.0, 1.0} for strength in reference.strengths)
+            return (_Native if native else _Bound)(self, reference, factors)
+        from refhooks_cross_attn._reuse import Reuse  # noqa: PLC0415  imports torch, a second
+
         _memory.check_run(reference, run, self.memory_limit)
-        reuse = _reuse.Reuse(
-            _reuse.interval(self.reuse),
+        reuse = Reuse(
+            _refresh.interval(self.reuse),
             self.drift_limit,
             measure=self.measure_drift,
             reference=reference,
@@ -189,11 +194,15 @@ class _Weighing:
         return AttentionEdit(self._slot, self._factors, key_scale=keys, separate=separate)
 
 
-class _Bound(_Weighing):
+class _Native(_Weighing):
+    """The model's own attention, which needs no other processor."""
+
     @hookimpl
     def refhooks_conditioning(self, inputs: Inputs) -> Inputs:
         return self.filled(inputs)
 
+
+class _Bound(_Native):
     @hookimpl
     def refhooks_attention(self, ctx: Context) -> list[AttentionEdit] | None:
         edit = self.weighed(ctx)
@@ -206,7 +215,7 @@ class _Reusing(_Weighing):
         method: CrossAttn,
         reference: BoundReference,
         factors: tuple[float, ...] | None,
-        reuse: _reuse.Reuse,
+        reuse: Reuse,
     ) -> None:
         super().__init__(method, reference, factors)
         self._reuse = reuse

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-import torch
-
 from refhooks import InputError, OutOfMemoryError
 
 if TYPE_CHECKING:
+    import torch
+
     from refhooks import BoundReference, PlannedStage, RunInfo
 
 GIB = 2**30
@@ -70,7 +71,7 @@ def check_run(reference: BoundReference, run: RunInfo, limit: float | None) -> N
     if reference.tokens is None:
         return
     shape = (run.blocks, run.noise.shape[0], reference.tokens, run.heads, run.head_size)
-    size = 2 * torch.Size(shape).numel() * run.noise.dtype.itemsize
+    size = 2 * math.prod(shape) * run.noise.dtype.itemsize
     passes = len(run.branches)
     label = f"cross_attn, reference {reference.index + 1}"
     check_limit(size, passes, limit, label)
@@ -88,6 +89,8 @@ def check_run(reference: BoundReference, run: RunInfo, limit: float | None) -> N
 def free_bytes(device: torch.device) -> int | None:
     """Return the memory that a device has left, where it tells."""
     if device.type == "cuda":
+        import torch  # noqa: PLC0415  takes a second, which commands without a model do not have
+
         free, _ = torch.cuda.mem_get_info(device)
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(free + cached)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from refhooks import Outlook
-from refhooks_cross_attn import _memory, _reuse
+from refhooks_cross_attn import _memory, _refresh
 
 if TYPE_CHECKING:
     from refhooks import ModelInfo, PlannedStage
@@ -30,7 +30,7 @@ def of(
     """
     if every == 0.0:
         return Outlook()
-    reused = _reuse.reused(planned, every)
+    reused = _refresh.reused(planned, every)
     refreshed = [step for step in planned.acting if step not in set(reused)]
     label = f"reference {planned.reference + 1}"
     remarks = [f"{label}: keys and values are {_times(refreshed, reused, drift_limit)}"]

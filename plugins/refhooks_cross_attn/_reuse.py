@@ -1,9 +1,8 @@
-"""Keys and values of a reference, kept over steps: when they are stored, when they are read."""
+"""Keys and values of a reference, kept over steps."""
 
 from __future__ import annotations
 
 import math
-import re
 import weakref
 from typing import TYPE_CHECKING
 
@@ -11,69 +10,14 @@ import attrs
 import torch
 
 from refhooks import AttentionEdit, Drift, KeyValues
+from refhooks_cross_attn._refresh import Refreshes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-    from refhooks import BoundReference, Branch, Context, Layout, PlannedStage, RunInfo
-
-_EVERY = re.compile(r"every ([1-9]\d{0,3})")
-
-
-def interval(reuse: str) -> float:
-    """Return after how many steps keys and values are stored anew; 0: nothing is reused.
-
-    Raises:
-        ValueError: ``reuse`` is not ``never``, ``once`` or ``every N``.
-    """
-    if reuse in ("never", "once"):
-        return 0.0 if reuse == "never" else math.inf
-    found = _EVERY.fullmatch(reuse) if isinstance(reuse, str) else None
-    if found is None:
-        raise ValueError(
-            "reuse must be 'never', 'once' or 'every N' with a whole number of steps from 1 to"
-            f" 9999, such as 'every 4'; got {reuse!r}"
-        )
-    return float(found[1])
-
-
-class Refreshes:
-    """Which steps of a stage store keys and values anew.
-
-    The first at which the reference acts; the first one that is at least ``every`` steps of the run
-    after the last; and every one at which the reference's masks hold differently, since then other
-    tokens are used.
-
-    Args:
-        every: Steps between two of them.
-    """
-
-    def __init__(self, every: float) -> None:
-        self._every = every
-        self._due = -math.inf
-        self._masks: tuple[float, ...] | None = None
-        self.last = -1
-
-    def at(self, step: int, masks: tuple[float, ...]) -> bool:
-        """Return whether an acting step is one; ask once a step, in order."""
-        if step < self._due and masks == self._masks:
-            return False
-        self.last, self._due, self._masks = step, step + self._every, masks
-        return True
-
-    def shorten(self, factor: float) -> None:
-        """Shorten the interval that has just begun to a part of itself, at least one step."""
-        self._due = self.last + max(1, math.floor(self._every * factor))
-
-
-def reused(planned: PlannedStage, every: float) -> tuple[int, ...]:
-    """Return the steps that read what an earlier one stored."""
-    refreshes = Refreshes(every)
-    return tuple(
-        step for step in planned.acting if not refreshes.at(step, planned.rows[step].masks)
-    )
+    from refhooks import BoundReference, Branch, Context, Layout, RunInfo
 
 
 @attrs.define(eq=False)
@@ -82,12 +26,16 @@ class _Kept:
 
     Attributes:
         buffers: Its keys and values.
+        masks: How much of each mask of the reference held at the step that stored them.
         stored: The step that stored them, −1 before the first.
+        since: The one before.
         drift: How far that moved them, ``[blocks,B,2]``; filled once the step has run.
     """
 
     buffers: KeyValues
+    masks: tuple[float, ...]
     stored: int = -1
+    since: int = -1
     drift: Tensor | None = None
 
 
@@ -145,7 +93,8 @@ class Reuse:
         if own is None or (ending and not (self._measure and branch.name in self._kept)):
             self._kept.pop(branch.name, None)
             return edit
-        store = self._store(ctx.step.index, branch.name, own.stop - own.start)
+        masks = ctx.rows[self._slot].masks
+        store = self._store(ctx.step.index, branch.name, own.stop - own.start, masks)
         if ending:
             del self._kept[branch.name]
         return attrs.evolve(made, store=store)
@@ -169,26 +118,29 @@ class Reuse:
     def _shorten(self, limit: float) -> None:
         """The branch and picture that moved most decide; drift is taken to grow with the steps."""
         found = [
-            kept.drift.mean(dim=(0, 2)).max()
+            kept.drift.mean(dim=(0, 2)).max() / (kept.stored - kept.since)
             for kept in self._kept.values()
             if kept.drift is not None
         ]
-        if found and (worst := float(torch.stack(found).max())) > limit:
+        if not found:
+            return
+        worst = float(torch.stack(found).max())
+        if worst > 0.0:
             self._refreshes.shorten(limit / worst)
 
-    def _store(self, step: int, branch: str, tokens: int) -> KeyValues:
+    def _store(self, step: int, branch: str, tokens: int, masks: tuple[float, ...]) -> KeyValues:
         kept = self._kept.get(branch)
-        if kept is not None and kept.buffers.keys.shape[2] != tokens:
-            del self._kept[branch]
+        if kept is not None and (kept.buffers.keys.shape[2], kept.masks) != (tokens, masks):
+            del self._kept[branch]  # other tokens: how far they are from these is no drift
             kept = None
         if kept is None:
-            kept = self._kept[branch] = _Kept(self._buffers(tokens))
+            kept = self._kept[branch] = _Kept(self._buffers(tokens), masks)
         blocks, batch, *_ = self._shape
         drift = torch.zeros(blocks, batch, 2, device=self._device) if self._measure else None
         kept.drift = None if kept.stored < 0 else drift
         if kept.drift is not None:
             self._report(Drift(self._slot, branch, step, kept.stored, kept.drift))
-        kept.stored = step
+        kept.since, kept.stored = kept.stored, step
         return attrs.evolve(kept.buffers, drift=drift)
 
     def _buffers(self, tokens: int) -> KeyValues:

@@ -1,4 +1,4 @@
-"""The guide's two tables of good starting points: a method, a strength, often a denoise.
+"""The guide's starting points by name, and some that a search found: method, strength, denoise.
 
 Each preset is a file in the folder ``presets``, in the form of presets of one's own. The numbers
 are the middles of the guide's ranges, which stand beside them. Files whose names end in ``-tuned``

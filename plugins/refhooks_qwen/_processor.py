@@ -10,6 +10,8 @@ from transformers import Qwen2Tokenizer, Qwen2VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.processing_utils import ProcessorMixin
 
+HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "token")
+
 
 class StillPictureProcessor(Qwen2VLProcessor):  # type: ignore[misc]  # transformers is untyped
     """A ``Qwen2VLProcessor`` for still pictures.
@@ -36,17 +38,18 @@ def load_pipeline(pipeline: Any, name_or_path: str, **kwargs: Any) -> Any:
     """Load a pipeline, with a processor that does without torchvision if that is missing."""
     kwargs.setdefault("use_safetensors", True)  # other formats can run code when they are read
     if "processor" not in kwargs and importlib.util.find_spec("torchvision") is None:
-        kwargs["processor"] = _load_processor(name_or_path)
+        hub = {option: kwargs[option] for option in HUB_OPTIONS if option in kwargs}
+        kwargs["processor"] = _load_processor(name_or_path, hub)
     return pipeline.from_pretrained(name_or_path, **kwargs)
 
 
-def _load_processor(name_or_path: str) -> StillPictureProcessor:
+def _load_processor(name_or_path: str, hub: dict[str, Any]) -> StillPictureProcessor:
     if Path(name_or_path).is_dir():
         place: dict[str, Any] = {
             "pretrained_model_name_or_path": str(Path(name_or_path) / "processor")
         }
     else:
-        place = {"pretrained_model_name_or_path": name_or_path, "subfolder": "processor"}
+        place = {"pretrained_model_name_or_path": name_or_path, "subfolder": "processor", **hub}
     return StillPictureProcessor(
         Qwen2VLImageProcessorPil.from_pretrained(**place), Qwen2Tokenizer.from_pretrained(**place)
     )

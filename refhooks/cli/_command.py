@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from refhooks._attribution import naming
+from refhooks._registry import load_registry
 from refhooks.cli._terminal import say, warnings_as_lines
-from refhooks.errors import RefhooksError
+from refhooks.errors import PluginError, RefhooksError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from refhooks._entry import CommandEntry
 
 GENERAL = "General"
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
@@ -79,10 +83,52 @@ class Command(click.Command):
         super().format_epilog(ctx, formatter)
 
 
+class PluginCommand(click.Command):
+    """A command that a plugin brings: imported when it is called, not when it is listed."""
+
+    def __init__(self, entry: CommandEntry) -> None:
+        super().__init__(entry.name, short_help=entry.summary)
+        self._entry = entry
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Return the context of the command itself, which click then invokes.
+
+        Raises:
+            PluginError: What the plugin gives is no command.
+        """
+        registry, name = load_registry(), self._entry.name
+        owner = registry.owner("command", name)
+        with naming(f"plugin {owner!r}{registry.brought('command', name)}, command {name!r}"):
+            command = self._entry.load()
+        if not isinstance(command, click.Command):
+            raise PluginError(
+                f"command {name!r} of plugin {owner!r} is no click.Command: {command!r:.80}"
+            )
+        return command.make_context(info_name, args, parent, **extra)
+
+
 class App(click.Group):
     """The group of all commands; it turns every error into one line and an exit status."""
 
     command_class = Command
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, those of plugins too."""
+        return sorted([*super().list_commands(ctx), *load_registry().commands])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command by its name; those of plugins come after one's own."""
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        entry = load_registry().commands.get(cmd_name)
+        return None if entry is None else PluginCommand(entry)
 
     def main(
         self,

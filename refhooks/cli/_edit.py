@@ -16,7 +16,7 @@ from refhooks._planned import NATIVE
 from refhooks._registry import load_registry
 from refhooks._request import make_request
 from refhooks._strategy import Reference, Stage, Strategy
-from refhooks._strategy_file import load_references_or_strategy
+from refhooks._strategy_file import load_file
 from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._drift import exact_arguments, remarks_as_notes, say_drift, tell_changes
 from refhooks.cli._libraries import quiet
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from refhooks._bound import RunPlugin
     from refhooks._registry import Registry
     from refhooks._request import Callback
     from refhooks._result import EditResult
@@ -99,6 +100,7 @@ class EditJob:
     source: Reference | None
     references: tuple[Reference, ...]
     masks: Masks
+    plugins: tuple[RunPlugin, ...]
     read: tuple[str, ...]
 
     def steering(self, native: str) -> dict[str, Any]:
@@ -112,7 +114,8 @@ class EditJob:
     def arguments(self) -> dict[str, Any]:
         """Return the other arguments of ``Editor.edit``."""
         edit_mask = None if self.masks.edit is None else self.masks.edit.mask
-        return {**self.options.arguments(self.references), "edit_mask": edit_mask}
+        given = self.options.arguments(self.references)
+        return {**given, "edit_mask": edit_mask, "plugins": self.plugins}
 
 
 def run_edit(options: EditOptions) -> None:
@@ -149,7 +152,7 @@ def check_edit(options: EditOptions, registry: Registry) -> EditJob:
         options = attrs.evolve(options, strength=strength)
     if options.method is not None:
         registry.method(options.method)
-    source, listed = _from_file(options, registry)
+    source, listed, plugins = _from_file(options, registry)
     named = tuple(parse_reference(text, registry) for text in options.references)
     references = (*listed, *named)
     pictures = [options.image, *[str(entry.image) for entry in references]]
@@ -160,7 +163,7 @@ def check_edit(options: EditOptions, registry: Registry) -> EditJob:
     pictures += [str(file) for file in files]
     target = check_places(options.output, count=options.count, preview=preview, pictures=pictures)
     model = plan_model(options.model, registry)
-    job = EditJob(options, target, model, source, references, masks, tuple(pictures))
+    job = EditJob(options, target, model, source, references, masks, plugins, tuple(pictures))
     _check_arguments(job)
     if options.measure_drift:
         exact_arguments(**job.steering(NATIVE), references=references, registry=registry)
@@ -169,25 +172,25 @@ def check_edit(options: EditOptions, registry: Registry) -> EditJob:
 
 def _from_file(
     options: EditOptions, registry: Registry
-) -> tuple[Reference | None, tuple[Reference, ...]]:
-    """Return the source and the other references of ``--strategy`` or ``--preset``, if given."""
+) -> tuple[Reference | None, tuple[Reference, ...], tuple[RunPlugin, ...]]:
+    """Return source, other references and run plugins of ``--strategy`` or ``--preset``, if any."""
     if options.preset is not None:
         method, strength, file = options.method, options.strength, options.strategy_file
         strategy = with_preset(options.preset, method, strength, file, registry)
-        return Reference(options.image, strategy), ()
+        return Reference(options.image, strategy), (), ()
     if options.strategy_file is None:
-        return None, ()
+        return None, (), ()
     if options.method is not None or options.strength is not None:
         raise InputError(
             "--strategy holds methods and strengths; leave --method and --strength out"
         )
-    held = load_references_or_strategy(options.strategy_file)
-    if isinstance(held, Strategy):
-        return Reference(options.image, held), ()
-    first, *others = held
+    held = load_file(options.strategy_file)
+    if isinstance(held.what, Strategy):
+        return Reference(options.image, held.what), (), held.plugins
+    first, *others = held.what
     if Path(str(first.image)).absolute() != Path(options.image).absolute():
         say("note", f"{options.image} takes the place of {first.image} in the strategy", "cyan")
-    return attrs.evolve(first, image=options.image), tuple(others)
+    return attrs.evolve(first, image=options.image), tuple(others), held.plugins
 
 
 def _check_arguments(job: EditJob) -> None:
@@ -238,13 +241,16 @@ def _exact(editor: Editor, job: EditJob, seed: int) -> EditResult:
 def _watched(editor: Editor, job: EditJob, *, previews: bool = True) -> Iterator[Callback]:
     """A bar on the terminal and, if asked for, previews."""
     options = job.options
+    every = options.preview_every if previews else None
+    steps = options.steps or editor.family.default_steps
+    if every is not None and every > steps:
+        say("warning", f"--preview-every {every}: of {steps} steps there is no preview", "yellow")
     size = editor.family.output_size(
         load_picture(options.image), options.height, options.width, options.resolution
     )
-    with steps_bar(options.steps or editor.family.default_steps) as advance:
+    with steps_bar(steps) as advance:
 
         def callback(step: int, _latents: Tensor, x0: Tensor) -> None:
-            every = options.preview_every if previews else None
             if every is not None and (step + 1) % every == 0:
                 write_preview(editor, x0, size, preview_place(job.target))
             advance()

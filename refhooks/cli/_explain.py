@@ -122,7 +122,7 @@ def _made(options: ExplainOptions, result: Image.Image, registry: Registry) -> _
 def _recorded(
     request: Request, recipe: Recipe, size: Size, registry: Registry, named: Mask | None
 ) -> _Made:
-    """What the recipe says; a mask that was named goes before its own."""
+    """What the recipe says; a mask that was named replaces its own."""
     given = request.source or (request.references[0].image if request.references else None)
     if given is None:
         raise InputError("it was made from the prompt alone, so there is nothing to compare with")

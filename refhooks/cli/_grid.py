@@ -24,7 +24,7 @@ from refhooks._request import MAX_SEED
 from refhooks._result import check_output, save_picture
 from refhooks._sheet import make_table
 from refhooks._strategy import Reference, Strategy, as_strategy
-from refhooks.cli._denoise import check_denoise
+from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._edit import check_edit
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import open_editor
@@ -164,8 +164,12 @@ def run_grid(edit: EditOptions, options: GridOptions) -> None:
     if options.is_default and sheet.grid.rows is not None:
         sheet = _possible(sheet, editor)
     lines = sheet.lines(editor.family.native, editor.registry)
+    default = editor.family.default_steps
     for cell in _flat(lines):
         _check_methods(editor, cell)
+    asked = [(cell.arguments["denoise"], cell.arguments["steps"]) for cell in _flat(lines)]
+    for denoise, steps in dict.fromkeys(asked):
+        say_denoise(denoise, steps or default)
     pictures, there = _filled(editor, sheet, _flat(lines))
     rows = [pictures[at : at + len(lines[0])] for at in range(0, len(pictures), len(lines[0]))]
     _write(sheet, rows, editor)

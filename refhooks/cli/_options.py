@@ -53,7 +53,9 @@ model_options = _together(
            " time, or layer by layer, ahead of need (group) or at need (sequential): each takes"
            " less of its memory."),
     option("Model", "--quantize", type=click.Choice(QUANTIZATIONS), default="none",
-           show_default=True, help="Shrink the weights while loading."),
+           show_default=True,
+           help="Round the weights while loading, to a half (int8, fp8) or a quarter (nf4) of their"
+           " size; the picture differs a little."),
     option("Model", "--lora", "loras", metavar="FILE[:SCALE]", multiple=True,
            help="A LoRA as a .safetensors file; may be repeated."),
 )  # fmt: skip
@@ -62,12 +64,12 @@ reference_options = _together(
     option("Reference", "--method", metavar="NAME",
            help="How IMAGE steers the edit; by default the model's own way."),
     option("Reference", "--strength", metavar="0-2",
-           help="How much IMAGE steers the edit: 0 as if it were not there, 1 (the default) the"
-           " method's own balance; above 1.5 artifacts are likely. Over the steps: 0.4:1.0,"
+           help="How much IMAGE steers the edit: 0 as if it were not there, 1 (the default) as"
+           " the method is meant; above 1.5 artifacts are likely. Over the steps: 0.4:1.0,"
            " 0.4:1.0:cosine, or progress@strength as in 0@0.4,0.5@0.8,1@1.2."),
     option("Reference", "--preset", metavar="NAME|FILE",
            help="A method, strength and denoise under a name, see refhooks presets; --method,"
-           " --strength and --denoise go before what it says."),
+           " --strength and --denoise override what it says."),
     option("Reference", "--strategy", "strategy_file", metavar="FILE",
            help="A strategy in a .toml or .json file, instead of --method and --strength. Where it"
            " lists references, IMAGE takes the place of the first one's picture."),
@@ -80,7 +82,8 @@ mask_options = _together(
     option("Masks", "--mask-region", metavar="FILE|BOX", multiple=True,
            help="Where in the picture IMAGE steers the edit: what is white in a picture, or"
            " x,y,width,height in pixels or percent, such as 10%,10%,50%,50%. May be repeated: then"
-           " where all of them cover."),
+           " where all of them cover. Elsewhere the model is not given IMAGE; to keep it there, use"
+           " --edit-mask."),
     option("Masks", "--mask-content", metavar="FILE|BOX", multiple=True,
            help="Which part of IMAGE is used to steer; the rest of it is hidden. May be repeated."),
     option("Masks", "--edit-mask", metavar="FILE|BOX",
@@ -101,7 +104,8 @@ _cfg = option(
 )  # fmt: skip
 _size = _together(
     option("Sampling", "--resolution", type=click.IntRange(1), metavar="PIXELS",
-           help="Pixels of the output, width times height, in the shape of IMAGE."),
+           help="Area of the output, width times height, in the shape of IMAGE: 1048576 is that of"
+           " 1024x1024."),
     option("Sampling", "--height", metavar="PIXELS", type=click.IntRange(1),
            help="Of the output; the width follows if it is not given."),
     option("Sampling", "--width", metavar="PIXELS", type=click.IntRange(1),
@@ -110,8 +114,8 @@ _size = _together(
 
 _denoise = option(
     "Sampling", "--denoise", type=float, metavar="0-1", default=1.0,
-    help="How far to go back to noise; below 1 the edit starts from IMAGE itself, and keeps more of"
-    " it.",
+    help="How far to go back to noise, above 0, by default 1; below 1 the edit starts from IMAGE"
+    " itself, and keeps more of it.",
 )  # fmt: skip
 _negative = option(
     "Sampling", "--negative", metavar="TEXT", default=" ",

@@ -125,7 +125,7 @@ def _print_one(held: Preset) -> None:
 def with_preset(
     name: str, method: str | None, strength: Any, strategy_file: str | None, registry: Registry
 ) -> Strategy:
-    """Return how ``--preset`` steers; ``--method`` and ``--strength`` go before what it says.
+    """Return how ``--preset`` steers; ``--method`` and ``--strength`` override what it says.
 
     Raises:
         RefhooksError: There is no such preset, it cannot be changed so, or it meets ``--strategy``.

@@ -12,6 +12,7 @@ import click
 from refhooks._recipe_file import load_recipe, strip_recipe
 from refhooks._recipe_replay import check_replay
 from refhooks._registry import load_registry
+from refhooks.cli._denoise import say_denoise
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import ModelOptions, open_editor, plan_model
 from refhooks.cli._parse import parse_strength
@@ -57,6 +58,7 @@ def run_replay(options: ReplayOptions) -> None:
     editor = open_editor(model)
     loaded = time.perf_counter()
     steps = settings.get("steps", recipe.steps)
+    say_denoise(settings.get("denoise", recipe.denoise), steps)
     with quiet(bars=False), steps_bar(steps) as advance:
         result = editor.replay(
             recipe,

@@ -19,7 +19,7 @@ from refhooks._mask import Mask
 from refhooks._planned import plan
 from refhooks._registry import load_registry
 from refhooks._strategy import Reference, Strategy
-from refhooks._strategy_file import load_references_or_strategy
+from refhooks._strategy_file import load_file
 from refhooks.cli._chain_plan import chain_timetables
 from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._masks import files_of
@@ -73,7 +73,7 @@ def run_plan(options: PlanOptions) -> None:
             raise InputError("--cost is for a strategy or references, and this file is a chain")
         _run_chain_plan(options)
         return
-    what = load_references_or_strategy(options.file)
+    what = load_file(options.file).what
     denoise = 1.0 if options.denoise is None else options.denoise
     check_denoise(denoise, options.steps)
     _check_size(options)

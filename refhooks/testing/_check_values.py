@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+import click
 import torch
+from click.testing import CliRunner
 
 from refhooks._compile import compile_timetable
 from refhooks._cover import shape_cover
@@ -78,6 +80,16 @@ def _use(subject: Subject) -> None:
     """Ask it for everything; whether the answers are right is the matter of other checks."""
     with contextlib.suppress(RefhooksError, CheckFailed):
         cover(subject) if subject.kind == "mask" else steps(subject)
+
+
+def command(subject: Subject) -> None:
+    """It can be imported, and its help can be read."""
+    made = subject.registered.load()
+    if not isinstance(made, click.Command):
+        raise CheckFailed(f"load() returns no click.Command: {made!r:.80}")
+    found = CliRunner().invoke(made, ["--help"])
+    if found.exit_code != 0:
+        raise CheckFailed(f"--help ends with {found.exit_code}: {found.output.strip()[-200:]}")
 
 
 def model(subject: Subject) -> None:

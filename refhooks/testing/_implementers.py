@@ -32,6 +32,7 @@ REGISTERS = {
     "refhooks_masks": "mask",
     "refhooks_plugins": "plugin",
     "refhooks_presets": "preset",
+    "refhooks_commands": "command",
 }
 """Registration hooks, and what ``refhooks plugins`` calls that which they bring."""
 

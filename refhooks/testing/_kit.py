@@ -38,7 +38,7 @@ from refhooks.testing._check_runs import (
     strength,
     strength_0,
 )
-from refhooks.testing._check_values import cover, model, steps, value_state
+from refhooks.testing._check_values import command, cover, model, steps, value_state
 from refhooks.testing._check_words import (
     bound_signature,
     has_options,
@@ -100,6 +100,7 @@ CHECKS = (
     Check("family-after-exception", ("family",), clean),
     Check("edits", ("model",), model),
     Check("preset", ("preset",), preset),
+    Check("command", ("command",), command),
     Check("hooks", RUNS, bound_signature, runs=True),
     Check("returns", RUNS, returns, runs=True),
     Check("acts", METHOD, acts, runs=True),

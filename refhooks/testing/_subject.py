@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from refhooks._registry import PluginRecord, Registry
 
 Kind = Literal[
-    "method", "plugin", "schedule", "switch", "mask", "family", "model", "preset", "entry point"
+    "method",
+    "plugin",
+    "schedule",
+    "switch",
+    "mask",
+    "family",
+    "model",
+    "preset",
+    "command",
+    "entry point",
 ]
 KINDS: dict[Kind, str] = {
     "method": "methods",
@@ -28,6 +37,7 @@ KINDS: dict[Kind, str] = {
     "family": "families",
     "model": "models",
     "preset": "presets",
+    "command": "commands",
 }
 """Kinds of things, and the field of the registry that holds them."""
 
@@ -41,7 +51,8 @@ class Subject:
         name: Its registered name.
         plugin: The record of the plugin that brings it.
         registry: Where it is registered.
-        registered: Its class; for families and models their entry, for presets their file.
+        registered: Its class; for families, models and commands their entry, for presets
+            their file.
         options: To make it with.
         form: Tells several sets of options apart; empty if there is one.
         source: The module or object, where it is not an installed plugin.

@@ -144,3 +144,18 @@ def test_every_issue_is_one_of_the_pages():
     page = (ROOT / "docs" / "grid-and-advice.md").read_text(encoding="utf-8")
     for problem in (NOTHING, LOST, ARTIFACTS, PARTIAL):
         assert problem in page
+
+
+def test_each_picture_of_a_batch_has_its_own_attention(monkeypatch, edit):
+    """Not the mean over all of them."""
+    result = edit(n=2, record_attention=True)
+    seen = []
+    monkeypatch.setattr("refhooks._advice.advise", lambda *_pictures, **given: seen.append(given))
+
+    for number in range(2):
+        result.advise(number)
+
+    shares = [given["attention_share"] for given in seen]
+    assert not torch.equal(*shares)
+    for number, share in enumerate(shares):
+        assert torch.equal(share, result.attention_shares[..., number])

@@ -96,3 +96,17 @@ def test_a_group_that_nobody_attends_to_comes_first():
     ]
 
     assert torch.equal(merged_attention(query, groups), merged_attention(query, groups[2:]))
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_a_separate_group_may_come_first(gradients):
+    """Mixing in place of the first part must not change what is added."""
+    generator = torch.Generator().manual_seed(0)
+    query, keys, values = (torch.randn(1, 12, H, 16, generator=generator) for _ in range(3))
+    query.requires_grad_(gradients)
+    own = KeyGroup(keys[:, :4], values[:, :4], torch.full((12,), 0.7), separate=True)
+    others = [KeyGroup(keys[:, cut], values[:, cut]) for cut in (slice(4, 8), slice(8, 12))]
+
+    first, last = (merged_attention(query, groups) for groups in ([own, *others], [*others, own]))
+
+    torch.testing.assert_close(first, last, atol=1e-6, rtol=0)

@@ -237,6 +237,40 @@ def test_two_loads_are_refused_before_the_transformer_runs(pipe):
     assert calls == []
 
 
+def test_two_loads_of_one_plugin_are_refused(editor):
+    """In one return; its place is named."""
+    buffers = torch.zeros(2, 1, 64, 2, 16)
+    load = rh.AttentionEdit(0, load=rh.KeyValues(buffers, buffers))
+
+    class Twice:
+        @rh.hookimpl
+        def refhooks_attention(self):
+            return [load, load]
+
+    with pytest.raises(rh.PluginError, match=r"Twice of the call.* for group 0, twice; only one"):
+        editor.edit(tiny.picture(), PROMPT, plugins=[Twice()], **ARGS)
+
+
+def test_the_models_own_balance_needs_no_other_attention(editor):
+    """At strength 1 every processor may be one of the user's own, as with ``default``."""
+
+    class Own(QwenDoubleStreamAttnProcessor2_0):
+        """Somebody's."""
+
+    transformer = editor.pipe.transformer
+    stock = transformer.attn_processors
+    expected = editor.edit(tiny.picture(), PROMPT, **ARGS).latents
+    transformer.set_attn_processor(Own())
+    try:
+        found = editor.edit(tiny.picture(), PROMPT, strategy="cross_attn", **ARGS).latents
+        with pytest.raises(rh.InputError, match="has the attention processor Own"):
+            editor.edit(tiny.picture(), PROMPT, strategy=rh.Stage("cross_attn", 0.5), **ARGS)
+    finally:
+        transformer.set_attn_processor(stock)
+
+    assert torch.equal(found, expected)
+
+
 def test_edits_of_two_plugins_multiply(editor):
     """0.5 by one and 0.6 by another is 0.3."""
     half, more = (Edits(rh.AttentionEdit(0, torch.tensor(w))) for w in (0.5, 0.6))

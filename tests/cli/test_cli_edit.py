@@ -304,3 +304,9 @@ def test_ctrl_c_leaves_nothing_half_written(folder):
     assert stderr.splitlines()[-1] == "interrupted: nothing half-written was left behind"
     assert Path("out.png").read_bytes() == b"old"
     assert names(folder) == ["out.png", "out.preview.png", "photo.png"]
+
+
+def test_a_preview_that_comes_after_the_last_step_is_told(edit):
+    """There is none."""
+    result = edit("--steps", 2, "--preview-every", 3)
+    assert "warning: --preview-every 3: of 2 steps there is no preview" in result.stderr

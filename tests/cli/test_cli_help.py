@@ -62,12 +62,20 @@ def test_help_exits_with_0(cli, command):
     assert result.stdout.startswith("Usage: ")
 
 
-def test_help_imports_no_model_code():
-    """``refhooks edit --help`` answers before torch could be imported."""
+@pytest.mark.parametrize(
+    ("arguments", "without"),
+    [
+        (["edit", "--help"], ("torch", "diffusers", "numpy", "PIL")),
+        (["--help"], ("torch", "diffusers")),
+        (["plugins"], ("torch", "diffusers")),
+    ],
+)
+def test_help_imports_no_model_code(arguments, without):
+    """It answers before torch could be imported, also where it loads every plugin."""
     code = (
         "import sys; from refhooks.cli import main;"
-        "main(['edit', '--help'], standalone_mode=False);"
-        "print([name for name in ('torch', 'diffusers', 'numpy', 'PIL') if name in sys.modules])"
+        f"main({arguments}, standalone_mode=False);"
+        f"print([name for name in {without} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -55,7 +55,7 @@ def test_one_preset_is_shown_with_what_it_needs(cli):
     assert result.exit_code == 0
     assert "measured:  no" in result.stdout
     assert "needs:     a projection" in result.stdout
-    assert "refhooks_concat.train" in result.stdout
+    assert "refhooks train-concat" in result.stdout
 
 
 def test_presets_as_json(cli):
@@ -145,4 +145,4 @@ def test_a_preset_that_needs_a_projection_says_so(edit, toy):
 
     assert result.exit_code == 2
     assert "needs a projection" in result.stderr
-    assert "python -m refhooks_concat.train" in result.stderr
+    assert "refhooks train-concat" in result.stderr

@@ -223,7 +223,7 @@ def test_without_a_projection_it_says_how_to_make_one(editor, edit, monkeypatch,
         edit(strategy=rh.Stage("concat", strength))
 
     for words in (
-        "needs a projection for tiny", "python -m refhooks_concat.train MODEL PAIRS_DIR",
+        "needs a projection for tiny", "refhooks train-concat MODEL PAIRS_DIR",
         "projection=FILE", "tied=true",
     ):  # fmt: skip
         assert words in str(caught.value)

@@ -15,6 +15,7 @@ from plugs import method, plugin
 
 import refhooks as rh
 from refhooks import _attribution
+from refhooks._exact import exactly
 from refhooks.testing import tiny_editor
 
 OURS = f"[refhooks {version('refhooks')}]"
@@ -305,3 +306,86 @@ def test_a_warning_of_a_mask_names_it(monkeypatch):
 
     said = f"odd (from mask shape 'box' {OURS} for a picture of 30x20)"
     assert said == str(caught[0].message)
+
+
+@attrs.frozen
+class Fails:
+    """A method that fails at what a plan asks of it."""
+
+    name = "fails"
+    at: str
+
+    def bind(self, reference, run):
+        return plugin(refhooks_step=lambda: None)
+
+    def check(self, model):
+        if self.at == "check":
+            raise KeyError("no such thing")
+
+    def outlook(self, planned):
+        return {"outlook": {}["no such thing"]} if self.at == "outlook" else rh.Outlook()
+
+    def exactly(self):
+        return {}["no such thing"]
+
+
+@pytest.mark.parametrize("ask", ["edit", "a plan", "a plan with a model", "a cost"])
+@pytest.mark.parametrize("at", ["check", "outlook"])
+def test_a_method_that_fails_while_an_edit_is_planned_is_named(edit, editor, ask, at):
+    """With what it was asked."""
+    stage = rh.Stage(Fails(at))
+    asks = {
+        "edit": lambda: edit(strategy=stage),
+        "a plan": lambda: rh.plan(stage, 2),
+        "a plan with a model": lambda: rh.plan(stage, 2, editor=editor),
+        "a cost": lambda: rh.cost(stage, 2),
+    }
+    with pytest.raises(KeyError) as caught:
+        asks[ask]()
+
+    assert caught.value.__notes__ == [f"raised by method 'fails', {at}, before the first step"]
+
+
+def test_a_method_that_fails_to_be_exact_is_named():
+    """As ``--measure-drift`` asks it to be."""
+    with pytest.raises(KeyError) as caught:
+        exactly(rh.Reference("a.png", rh.Stage(Fails("exactly"))), rh.load_registry())
+
+    assert caught.value.__notes__ == ["raised by method 'fails', exactly, before the first step"]
+
+
+@pytest.mark.parametrize("outlook", [None, rh.Outlook(tokens=(1.0,)), rh.Outlook(tokens=(2, 2))])
+def test_a_wrong_outlook_is_named(edit, monkeypatch, outlook):
+    """What it says of another number of steps, or of more than all tokens, is none."""
+    monkeypatch.setattr(Fails, "outlook", lambda _self, _planned: outlook)
+
+    with pytest.raises(rh.PluginError, match=r"reference 1, stage 1 \(method 'fails'\).* outlook"):
+        edit(strategy=rh.Stage(Fails("")), steps=2)
+
+
+@pytest.mark.parametrize("asked", ["check_prompt", "size_of"])
+@pytest.mark.parametrize("ask", ["edit", "a plan"])
+def test_a_family_that_fails_while_an_edit_is_planned_is_named(
+    edit, editor, monkeypatch, asked, ask
+):
+    """The adapter's own code, not what it inherits."""
+
+    def fail(self, *_given):
+        raise KeyError("no such thing")
+
+    fail.__code__ = fail.__code__.replace(co_name=asked)
+    monkeypatch.setattr(type(editor.family), asked, fail)
+    if (asked, ask) == ("check_prompt", "a plan"):
+        return  # plans have no prompt
+    with pytest.raises(KeyError) as caught:
+        edit() if ask == "edit" else rh.plan("default", 2, editor=editor)
+
+    assert caught.value.__notes__ == [f"raised by family 'qwen-image-edit-plus' {OURS}, {asked}"]
+
+
+def test_what_a_user_gets_wrong_is_nobodys_fault(edit):
+    """An argument that the core refuses, in code that every family inherits."""
+    with pytest.raises(rh.InputError) as caught:
+        edit(height=33)
+
+    assert not hasattr(caught.value, "__notes__")

@@ -269,6 +269,7 @@ def infinite(tensor):
     return tensor + float("inf")
 
 
+UNKNOWN = torch.full((2, 1, 16, 2, 16), float("nan"))
 NOT_FINITE = {
     "latents": ("refhooks_step", not_a_number),
     "infinite latents": ("refhooks_step", infinite),
@@ -283,6 +284,7 @@ NOT_FINITE = {
     "negative weight": ("refhooks_attention", attending(torch.tensor(-1.0))),
     "scale": ("refhooks_attention", attending(key_scale=torch.tensor(float("inf")))),
     "value scale": ("refhooks_attention", attending(value_scale=torch.tensor(float("nan")))),
+    "loaded": ("refhooks_attention", attending(load=rh.KeyValues(*[UNKNOWN, UNKNOWN]))),
 }  # fmt: skip
 
 

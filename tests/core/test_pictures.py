@@ -10,6 +10,7 @@ import zlib
 import numpy as np
 import pytest
 import tiny
+import torch
 from PIL import Image
 
 import refhooks as rh
@@ -299,3 +300,10 @@ def test_each_fit_gives_the_size(fit, edge):
     assert fitted.size == (20, 20)
     assert edge == fitted.getpixel((0, 10))
     assert edge == fitted.getpixel((0, 0))
+
+
+def test_pixels_beyond_white_and_black_are_cut_off():
+    """A plugin may sharpen over the edge; nothing wraps around."""
+    [picture] = _pictures.as_pil(torch.tensor([-0.1, 0.5, 1.1]).reshape(1, 3, 1, 1))
+
+    assert picture.getpixel((0, 0)) == (0, 128, 255)

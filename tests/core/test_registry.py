@@ -308,3 +308,20 @@ def test_a_distribution_without_metadata_is_no_reason_to_stop(load):
     [record] = load(point).records
 
     assert (record.name, record.distribution, record.version) == ("left-over", "", "")
+
+
+def test_what_ships_keeps_its_names(load):
+    """Whatever is installed beside it, and however early its entry point sorts."""
+    stranger, ours = Point("aa", bringing("default")), Point("zz", bringing("default"), "refhooks")
+    registry = load(stranger, ours)
+
+    assert states(registry) == {"zz": "live", "aa": "broken"}
+    assert registry.owner("method", "default") == "zz"
+    assert "method 'default' is already registered by plugin 'zz'" in registry.record("aa").reason
+
+
+def test_a_name_of_something_else_is_told(load):
+    """Image guidance is a method, not a run plugin."""
+    load()
+    with pytest.raises(rh.UnknownNameError, match=r"no plugin 'guidance'.* There is a method of"):
+        rh.plugin("guidance", scale=1.5)

@@ -14,7 +14,7 @@ from plugs import Made, method, plugin
 
 import refhooks as rh
 from refhooks import hookimpl
-from refhooks._hooks import RegistrationCalls
+from refhooks._registering import RegistrationCalls
 
 
 def keyword_only(*, ctx):
@@ -301,3 +301,16 @@ def test_a_property_that_raises_is_left_alone(edit):
             pass
 
     edit(plugins=[Odd()])
+
+
+def test_predictions_cannot_be_changed_in_place(edit):
+    """What the next plugin and the guidance see is what the model said."""
+
+    def changes(predictions):
+        predictions["cond"] = predictions["cond"] * 2
+
+    with pytest.raises(TypeError) as caught:
+        edit(plugins=[plugin(refhooks_velocity=changes)])
+
+    place = "raised by plugin Inline of the call, refhooks_velocity, step 1 of 3"
+    assert caught.value.__notes__ == [place]

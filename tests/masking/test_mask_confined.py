@@ -101,6 +101,7 @@ def test_who_else_attends_to_it(edit, pipe, references, text, expected):
     with Weights(pipe) as weights:
         edit(masked, references=others)
 
+    assert weights.calls
     for call in weights.calls:
         weight = call[1]
         length = weight.shape[0] - 16 * (1 + references)
@@ -119,6 +120,7 @@ def test_a_region_that_holds_in_part_weighs_in_part(edit, pipe, strength):
         edit(strategy=masked, references=[tiny.picture(1, (32, 32))])
 
     left = torch.tensor(1 - strength)
+    assert weights.calls
     for call in weights.calls:
         text, target, own, other = call[1].split([call[1].shape[0] - 48, 16, 16, 16])
         assert (text == 1).all()
@@ -203,6 +205,7 @@ def test_loaded_keys_are_confined(edit, pipe):
     with Weights(pipe) as weights:
         edit(strategy=strategy(Stranger(Loads), rh.mask(LEFT)))
 
+    assert weights.calls
     for call in weights.calls:
         assert torch.equal(call[1][-16:], (~OUTSIDE).float())
 
@@ -264,7 +267,7 @@ def test_masks_multiply(edit):
 
 @pytest.mark.parametrize("name", ["default", "cross_attn", "inject add", "concat", "guidance"])
 def test_cells_that_are_covered_in_part(edit, name):
-    """A region that cuts through tokens runs, in a batch and in bfloat16."""
+    """A region that cuts through tokens runs, in a batch as alone."""
     masks = [rh.mask("0,0,37%,61%", feather=3)]
 
     result = edit(strategy=strategy(METHODS[name], *masks), n=2, cfg=2.0, check="eager")
@@ -283,12 +286,20 @@ def test_bfloat16():
     )  # fmt: skip
     for name in ("default", "inject add", "inject blend", "concat", "cross_attn"):
         seen = Watched()
-        editor.edit(
-            tiny.picture(0, (32, 32)), "make it blue", steps=2, seed=1, cfg=2.0, check="eager",
-            strategy=strategy(METHODS[name], rh.mask(LEFT)), plugins=seen.plugins,
-        )  # fmt: skip
-        for _, old, new in changes(seen):
+        with Weights(pipe) as weights:
+            editor.edit(
+                tiny.picture(0, (32, 32)), "make it blue", steps=2, seed=1, cfg=2.0, check="eager",
+                strategy=strategy(METHODS[name], rh.mask(LEFT)), plugins=seen.plugins,
+            )  # fmt: skip
+        found = changes(seen)
+        for _, old, new in found:
             assert torch.equal(old[:, OUTSIDE], new[:, OUTSIDE])
+        if name in TOKENS:
+            targets = [call[1][-32:-16] for call in weights.calls]
+            assert len(targets) == 4
+            assert all((it > 0).tolist() == (~OUTSIDE).tolist() for it in targets)
+        else:
+            assert any(not torch.equal(old, new) for _, old, new in found)
 
 
 @pytest.mark.parametrize("text", ["full", "area", "none"])

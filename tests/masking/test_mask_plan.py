@@ -316,3 +316,27 @@ def test_tensors_of_masks_are_made_once(edit, monkeypatch, method):
         counts.append(len(made))
 
     assert counts[0] == counts[1] > 0
+
+
+@pytest.mark.parametrize("name", ["inject add", "inject add latents", "inject pull", "concat"])
+@pytest.mark.parametrize("kinds", [("content", "content"), ("region", "content")])
+def test_masks_that_share_nothing_of_what_is_fitted(edit, name, kinds):
+    """What has no tokens acts where the fitted picture is covered, so that is where to look."""
+    masks = [rh.mask(it, kind=kind) for it, kind in zip((LEFT, RIGHT), kinds, strict=True)]
+    seen = Watched()
+
+    with pytest.warns(rh.RefhooksWarning, match=r"reference 2, stage 1\): its masks multiply, and"):
+        run(edit, name, *masks, plugins=seen.plugins)
+
+    for old, new in (*seen.pairs("step"), *seen.pairs("velocity")):
+        assert torch.equal(old, new)
+    for before, after in seen.pairs("conditioning"):
+        assert torch.equal(before.target, after.target)
+        assert after.added is None or not after.added.any()
+
+
+def test_what_is_dropped_and_what_is_scaled_share_nothing(edit, never_called):
+    """A hard and a soft content mask multiply too."""
+    masks = [rh.mask(LEFT, kind="content"), rh.mask(RIGHT, kind="content", soft=True)]
+    with never_called(), pytest.raises(rh.InputError, match="reference 2: its masks multiply"):
+        run(edit, "default", *masks)

@@ -103,7 +103,7 @@ def test_concat_is_refused_where_no_projection_is(editor):
     """Before anything is encoded, with the command that makes one."""
     arguments = rh.preset("style-transfer").arguments()
 
-    with pytest.raises(rh.InputError, match=r"needs a projection.*python -m refhooks_concat.train"):
+    with pytest.raises(rh.InputError, match=r"needs a projection.*refhooks train-concat"):
         editor.edit(tiny.picture(), "as a sketch", **arguments, steps=2, seed=0)
 
 

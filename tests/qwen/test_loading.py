@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from diffusers import QwenImageEditPlusPipeline
 
 import refhooks as rh
+from refhooks_qwen import _processor
 
 PROMPT = "make it blue"
 
@@ -86,3 +88,26 @@ def test_a_name_that_no_file_can_have_is_no_model():
     """As one that is only unknown."""
     with pytest.raises(rh.ModelError, match="there is no model"):
         rh.Editor.from_pretrained("x" * 300)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("torchvision") is not None, reason="diffusers loads the processor"
+)
+def test_the_processor_is_asked_for_where_the_rest_is(monkeypatch):
+    """Without torchvision it is loaded apart: of the same revision, with the same token."""
+    asked = []
+    for part in (_processor.Qwen2Tokenizer, _processor.Qwen2VLImageProcessorPil):
+        monkeypatch.setattr(part, "from_pretrained", lambda **options: asked.append(options))
+    monkeypatch.setattr(_processor, "StillPictureProcessor", lambda *parts: parts)
+    monkeypatch.setattr(
+        QwenImageEditPlusPipeline, "from_pretrained", lambda _name, **options: options
+    )
+    given = {"revision": "a" * 40, "token": "secret", "local_files_only": True}
+
+    loaded = _processor.load_pipeline(
+        QwenImageEditPlusPipeline, "owner/name", **given, dtype=torch.float32
+    )
+
+    place = {"pretrained_model_name_or_path": "owner/name", "subfolder": "processor"}
+    assert asked == [{**place, **given}] * 2
+    assert loaded.items() >= {**given, "dtype": torch.float32}.items()

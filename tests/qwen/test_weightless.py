@@ -99,3 +99,16 @@ def test_what_an_index_names_is_not_imported(folder, tmp_path):
 
     index = {"vae": ["os", "path"], "other": ["diffusers", "no such class"], "_x": "y"}
     assert weightless_modules(str(folder), index, torch.float32, {}) == {}
+
+
+@pytest.mark.parametrize("change", ["cast", "compiled"])
+def test_it_edits_nothing_whatever_is_done_to_it(folder, change):
+    """Cast, its weights look like any others."""
+    editor = rh.Editor.from_pretrained(folder, weights=False)
+    if change == "cast":
+        editor.pipe.to(torch.float32)
+    else:
+        editor.pipe.transformer = torch.compile(editor.pipe.transformer, backend="eager")
+
+    with pytest.raises(rh.InputError, match="opened without its weights"):
+        editor.edit(tiny.picture(), "make it blue", steps=2, **SIZE)

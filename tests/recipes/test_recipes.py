@@ -277,6 +277,8 @@ def test_settings_change_one_thing(edit, editor):
         ({"steps": 0}, "steps must be a whole number"),
         ({"seed": -1}, "seed must be"),
         ({"denoise": 0}, "denoise must be"),
+        ({"seed": [1, 2]}, "a replay makes one picture: seed must be one"),
+        ({"prompt": ("a", "b")}, "a replay makes one picture: prompt must be one"),
     ],
 )
 def test_a_setting_that_cannot_be_is_refused(edit, editor, settings, words):
@@ -367,3 +369,31 @@ def test_json_is_ascii_and_reads_back(edit):
         assert rh.load_recipe(path) == result.recipe
     assert result.recipe.to_json().isascii()
     assert json.loads(result.recipe.to_json())["prompt"] == result.recipe.prompt
+
+
+def test_an_edit_mask_needs_no_method(edit, editor, monkeypatch):
+    """Whatever a method of somebody's needs to be made, a mask is read without it."""
+    path, *_ = edit(edit_mask="0,0,20,20").save("out.png")
+
+    def needing(self, amount):
+        raise AssertionError("made")
+
+    wrong = attrs.make_class("Wrong", {"amount": attrs.field()}, frozen=True)
+    wrong.name, wrong.bind = "a", needing
+    for registry in (editor.registry, rh.load_registry()):
+        methods = {"a": wrong, **registry.methods}
+        registry.methods.clear()
+        registry.methods.update(methods)
+    try:
+        assert editor.replay(path).image is not None
+    finally:
+        for registry in (editor.registry, rh.load_registry()):
+            registry.methods.pop("a", None)
+
+
+def test_a_drift_is_that_of_the_picture(edit, editor):
+    """Of one picture of a batch."""
+    reuse = rh.Stage(rh.method("cross_attn", reuse="every 1"), 0.8)
+    _, second = edit(strategy=reuse, steps=4, n=2).save("out.png")
+
+    assert {entry.blocks.shape[1] for entry in editor.replay(second).drift} == {1}

@@ -378,3 +378,18 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path, name):
     """Another ending, a folder that is missing, a name that is too long."""
     with pytest.raises(rh.InputError, match=name[:8]):
         rh.dump_strategy(rh.Strategy("default"), tmp_path / name)
+
+
+@pytest.mark.filterwarnings("ignore:.*gets no step")
+def test_a_stage_that_gets_no_step_is_not_written(tmp_path):
+    """Its end would be that of the stage before, which no file may say."""
+    after, at_once = (
+        rh.switch("callable", function=function)
+        for function in (lambda step: step.index >= 3, lambda _: True)
+    )
+    strategy = rh.Strategy([
+        rh.Stage("inject", until=after), rh.Stage("default", until=at_once), rh.Stage("inject"),
+    ])  # fmt: skip
+
+    with pytest.raises(rh.StrategyError, match="stage 2 gets no step of the timetable"):
+        rh.dump_strategy(strategy, tmp_path / "s.toml", timetable=rh.plan(strategy, 6))
