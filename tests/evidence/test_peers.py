@@ -23,7 +23,9 @@ LATENTS, OTHER, NOISY = torch.randn(3, 1, 5, 4, generator=torch.Generator().manu
 
 def bound(method):
     """A method bound to a reference of made-up latents."""
-    reference = SimpleNamespace(index=0, latents=LATENTS, fitted=lambda: LATENTS)
+    reference = SimpleNamespace(
+        index=0, latents=LATENTS, fitted=lambda: LATENTS, strengths=(0.4, 1.5)
+    )
     run = SimpleNamespace(blocks=2)
     return method.bind(reference, run)
 

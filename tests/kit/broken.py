@@ -277,8 +277,7 @@ BROKEN = {
         rh.AttentionEdit("base", weight=torch.tensor(0.5))])),
     "mutation": bound(**hooks_of(refhooks_step=lambda self, latents: latents.mul_(0.9))),
     "mutation: predictions": bound(**hooks_of(
-        refhooks_velocity=lambda self, predictions, velocity:
-            predictions.update(cond=velocity * 0.5))),
+        refhooks_velocity=lambda self, predictions: predictions["cond"].mul_(0.5) * 2.0)),
     "global-state": conditioning(lambda self, inputs: filled(
         self, inputs, lambda latents: latents + torch.randn(latents.shape))),
     "global-state: seeds": conditioning(lambda self, inputs: filled(
@@ -332,7 +331,7 @@ SAID = {
     "masks: text": "changes text, which no mask can confine",
     "masks: base": "edits the group 'base'",
     "mutation": "refhooks_step changes",
-    "mutation: predictions": "refhooks_velocity changes predictions in place",
+    "mutation: predictions": "predictions['cond'] in place",
     "global-state": "torch's global random numbers",
     "global-state: seeds": "torch's global random numbers",
     "global-state: schedule": "Python's global random numbers",

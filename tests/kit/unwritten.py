@@ -8,6 +8,8 @@ from typing import ClassVar
 import attrs
 from broken import CALLS, Good, Plugin, conditioning, described, filled
 
+import refhooks as rh
+
 PRESETS = Path(__file__).parent / "wrong_presets"
 
 
@@ -61,6 +63,8 @@ UNWRITTEN = {
     "recipe: another": conditioning(lambda self, inputs: filled(
         self, inputs, lambda latents: latents * (1.0 + next(CALLS)))),
     "recipe: schedule": Plugin(schedules=[GrowingSchedule]),
+    "command": Plugin(commands=[rh.CommandEntry("kit-command", "None.", lambda: "a string")]),
+    "command: import": Plugin(commands=[rh.CommandEntry("kit-command", "None.", lambda: 1 // 0)]),
     "preset": Plugin(presets=[PRESETS / "without-words.toml"]),
     "preset: method": Plugin(presets=[PRESETS / "without-method.toml"]),
 }  # fmt: skip
@@ -69,6 +73,8 @@ SAID_OF_FILES = {
     "recipe: unwritable": "which no file can hold",
     "recipe: another": "its recipe makes something else",
     "recipe: schedule": "written to a TOML file and read back, it plans something else",
+    "command": "load() returns no click.Command: 'a string'",
+    "command: import": "ZeroDivisionError",
     "preset": "has no description",
     "preset: method": "there is no method 'nothing'",
 }
