@@ -57,8 +57,8 @@ to it. Of each kind, the one that beats it with the highest lower end in *edit d
 preset."""
 
 CONCAT_NEEDS = (
-    "a projection trained for the model; the embedded model brings one, python -m"
-    " refhooks_concat.train makes one for another"
+    "a projection trained for the model; the embedded model brings one, refhooks train-concat"
+    " makes one for another"
 )
 
 

@@ -16,6 +16,7 @@ from refhooks._bound import RunPlugin
 from refhooks._family import Family
 from refhooks._family_run import FamilyRun
 from refhooks._values import Context
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -87,6 +88,8 @@ def naming_family(editor: Editor) -> Iterator[None]:
     """Name the family in what its adapter raises inside, with the call: it is on the traceback."""
     try:
         yield
+    except InputError:
+        raise  # what the user gave, in words of the family's own
     except Exception as error:
         call = _family_call(error.__traceback__, editor)
         if call is not None:

@@ -7,13 +7,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import pluggy
 
 from refhooks import _checks
 from refhooks._attribution import calls_a_hook, naming, where
 from refhooks._check_adapters import adapters
 from refhooks._check_attention import attention, load_once
-from refhooks._registering import PROJECT
+from refhooks._registering import caller, manager_of
 from refhooks._trace import tracing
 from refhooks._validate import check_implementations, hook_arguments
 from refhooks.attention import combine
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from refhooks._confine import Confinement
+    from refhooks._registering import Manager
     from refhooks._trace import Trace
     from refhooks._values import AttentionEdit, Branch, Context, Inputs, Layout
     from refhooks.attention import GroupEdit
@@ -154,8 +154,7 @@ class Hooks:
             }
         )
         self._eager = eager
-        manager = pluggy.PluginManager(PROJECT)
-        manager.add_hookspecs(RunHooks)
+        manager = manager_of(RunHooks)
         holders = _holders(plugins)
         for holder in holders:
             with naming(holder.plugin.label):  # a hook or an argument that goes out of use warns
@@ -308,13 +307,11 @@ def _holders(plugins: Sequence[BoundPlugin]) -> list[_Holder]:
     return [_Holder(plugin) for plugin in plugins]
 
 
-def _chain(
-    manager: pluggy.PluginManager, hook: str, holders: Sequence[_Holder]
-) -> tuple[_Call, ...]:
+def _chain(manager: Manager, hook: str, holders: Sequence[_Holder]) -> tuple[_Call, ...]:
     """``tryfirst`` ones, then in the order of the holders, then ``trylast`` ones."""
     order = {id(holder): place for place, holder in enumerate(holders)}
     found = sorted(
-        getattr(manager.hook, hook).get_hookimpls(),
+        caller(manager, hook).get_hookimpls(),
         key=lambda one: (one.trylast - one.tryfirst, order[id(one.plugin)]),
     )
     trace = tracing()

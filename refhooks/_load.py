@@ -79,6 +79,9 @@ def _without_weights(name: str, index: Any, kwargs: dict[str, Any]) -> dict[str,
     """What diffusers is given to load a pipeline with models that hold nothing."""
     from refhooks._weightless import weightless_modules  # noqa: PLC0415  imports transformers
 
+    unused = sorted(kwargs.keys() - {*_HUB_OPTIONS, "dtype", "torch_dtype"})
+    if unused:
+        raise ModelError(f"without weights a model takes no {listed(unused)}")
     options = {key: value for key, value in kwargs.items() if key in _HUB_OPTIONS}
     dtype = kwargs.get("dtype", kwargs.get("torch_dtype"))
     held = dtype if isinstance(dtype, torch.dtype) else torch.float32

@@ -1,4 +1,7 @@
-"""The typed façade over pluggy's registration hooks; without torch, which takes a second."""
+"""The typed façade over pluggy: the only module that touches ``pm.hook``.
+
+It does without torch, which takes a second: commands that load every plugin have no model.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,19 @@ if TYPE_CHECKING:
     from refhooks._schedule import Schedule, Switch
 
 PROJECT = "refhooks"
+Manager = pluggy.PluginManager
+
+
+def manager_of(specs: type) -> Manager:
+    """Return a manager for the hooks of a class of specs."""
+    manager = Manager(PROJECT)
+    manager.add_hookspecs(specs)
+    return manager
+
+
+def caller(manager: Manager, hook: str) -> Any:
+    """Return what calls the implementations of a hook, in pluggy's order."""
+    return getattr(manager.hook, hook)
 
 
 class RegistrationCalls:
@@ -29,8 +45,7 @@ class RegistrationCalls:
         check_version(plugin, label)
         check_implementations(plugin, label, Registration, RunHooks)
         self._label = label
-        self._manager = pluggy.PluginManager(PROJECT)
-        self._manager.add_hookspecs(Registration)
+        self._manager = manager_of(Registration)
         with naming(label):
             self._manager.register(plugin, name=label)
 
@@ -72,5 +87,5 @@ class RegistrationCalls:
 
     def _collect(self, hook: str) -> list[Any]:
         with naming(f"{self._label}, {hook}"):
-            found = getattr(self._manager.hook, hook)()
+            found = caller(self._manager, hook)()
         return [entry for entries in found for entry in entries]

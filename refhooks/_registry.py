@@ -238,7 +238,11 @@ class Registry:
     def unknown(self, kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
         """Return the error for a name that nothing registers; it names plugins that are off."""
         known = sorted(known)
-        others = [other for other, taken in self._owners if taken == name and other != kind]
+        others = [
+            other
+            for other, taken in self._owners
+            if taken == name and other not in {kind, "command"}
+        ]
         return UnknownNameError(
             f"there is no {kind} {name!r}.{did_you_mean(name, known)}"
             + (f" There is a {others[0]} of that name." if others else "")

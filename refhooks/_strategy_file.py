@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import warnings
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from refhooks._registry import load_registry
 from refhooks._strategy import Reference, Stage, Strategy
 from refhooks._toml import to_toml
 from refhooks._write import Writer
-from refhooks.errors import InputError, RefhooksWarning, StrategyError, UnknownNameError
+from refhooks.errors import InputError, StrategyError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from refhooks._timetable import Timetable
 
 __all__ = ["dump_strategy", "load_plugins", "load_references", "load_strategy"]
+
+
+LOG = logging.getLogger("refhooks")
 
 
 @attrs.frozen
@@ -90,6 +93,7 @@ def load_strategy(path: str | Path) -> Strategy:
 
     Args:
         path: Ends in .toml or .json; at most 1 MiB. Pictures of masks are relative to its folder.
+            Its run plugins, if it names any, are read with :func:`load_plugins`.
 
     Raises:
         StrategyError: The file cannot be read, or holds what is no strategy; the message names the
@@ -110,7 +114,8 @@ def load_references(path: str | Path) -> tuple[Reference, ...]:
     The first is the source: ``edit(references[0], prompt, references=references[1:])``.
 
     Args:
-        path: Ends in .toml or .json; at most 1 MiB. Pictures are relative to its folder.
+        path: Ends in .toml or .json; at most 1 MiB. Pictures are relative to its folder. Its run
+            plugins, if it names any, are read with :func:`load_plugins`.
 
     Raises:
         StrategyError: As :func:`load_strategy` says.
@@ -153,15 +158,10 @@ def load_file(path: str | Path) -> StrategyFile:
 
 
 def _steering(path: Path) -> Strategy | tuple[Reference, ...]:
-    """What a file says of references; a warning where it says more."""
+    """What a file says of references."""
     held = load_file(path)
     if held.plugins:
-        warnings.warn(
-            f"{path} names run plugins as well, which are no part of a strategy; give the edit"
-            " plugins=load_plugins(...) of the same file",
-            RefhooksWarning,
-            stacklevel=3,
-        )
+        LOG.info("%s names run plugins as well: edit(plugins=refhooks.load_plugins(...))", path)
     return held.what
 
 
@@ -334,6 +334,7 @@ class Loader:
             return stage
 
     def mask(self, data: Any, label: str) -> Mask:
+        """Return the mask that a table describes."""
         with at_label(self._label(label)):
             shape, own = read_mask(data, self.registry, self.path.parent)
             strength = self._made(own.pop("strength", 1.0), "schedule", self.registry.schedule)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._bound import RunPlugin
 from refhooks._mask_file import shape_table
 from refhooks._strategy import Reference, Stage, Strategy
 from refhooks.errors import InputError, StrategyError
@@ -17,7 +18,6 @@ from refhooks.errors import InputError, StrategyError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from refhooks._bound import RunPlugin
     from refhooks._mask import Mask, MaskShape
     from refhooks._registry import Registry
     from refhooks._timetable import Timetable
@@ -59,7 +59,7 @@ class Writer:
         tables = []
         for place, entry in enumerate(plugins, 1):
             label = f"plugin {place}"
-            if self.registry.plugins.get(getattr(entry, "name", "")) is not type(entry):
+            if not isinstance(entry, RunPlugin):
                 raise StrategyError(
                     f"{label}: {entry!r:.80} is not registered, so no file names it"
                 )

@@ -325,7 +325,7 @@ def _attend_cuda(
     query: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     half = query.dtype in (torch.float16, torch.bfloat16)
-    # A graph cannot ask for it; where one is compiled, the GPU is taken to be an Ampere or newer.
+    # Not every torch can ask in a graph; where one is compiled, the GPU is taken for an Ampere.
     asks = not torch.compiler.is_compiling()
     old = asks and torch.cuda.get_device_capability(query.device) < (8, 0)
     fits = bias is None and query.shape[-1] % 8 == 0 and query.shape[-1] <= 256

@@ -39,11 +39,11 @@ class Concat:
     do without a P that was trained: of itself no checkpoint has one, the embedded model brings one.
 
     Attributes:
-        projection: A safetensors file with P and perhaps a LoRA, as ``python -m
-            refhooks_concat.train`` writes it, from the working folder if it is relative. ``None``:
-            the one that the checkpoint brings along.
+        projection: A safetensors file with P and perhaps a LoRA, as ``refhooks train-concat``
+            writes it, from the working folder if it is relative. ``None``: the one that the
+            checkpoint brings along.
         tied: P = W, the model's own input projection, untrained: what it is shown is ``x + s·r``,
-            whatever the noise level. To compare with.
+            whatever the noise level. For comparison only.
         fit: How the picture is fitted to the target's shape, in pixels and before it is encoded:
             ``cover``, ``contain`` or ``stretch``.
 

@@ -1,4 +1,4 @@
-"""Train a projection for ``concat``: ``python -m refhooks_concat.train MODEL PAIRS_DIR``."""
+"""Train a projection for ``concat``: ``refhooks train-concat MODEL PAIRS_DIR``."""
 
 from __future__ import annotations
 

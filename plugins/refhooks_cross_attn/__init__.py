@@ -71,8 +71,9 @@ class CrossAttn:
             all others read; ``every N``: stored anew N steps of the run later, or at the next step
             that has a strength above 0. A step at which the reference's masks hold differently
             stores as well.
-        drift_limit: With ``every N``: relative L2 drift of keys and values above which the next
-            interval is shortened, in proportion. It makes the device wait once a refresh.
+        drift_limit: With ``every N``: relative L2 drift of keys and values that the next interval
+            is to keep to, at the last one's rate a step; N steps at most, one at least. It makes
+            the device wait once a refresh.
         measure_drift: Whether drift is measured at each refresh; ``EditResult.drift`` has it.
         memory_limit: GiB that the kept keys and values may take; more is an error.
     """

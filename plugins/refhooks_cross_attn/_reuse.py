@@ -44,7 +44,8 @@ class Reuse:
 
     Args:
         every: Steps between two refreshes.
-        limit: Drift above which the next interval is shortened; ``None``: never.
+        limit: Drift that the next interval is to keep to, at the last one's rate a step; ``None``:
+            every interval is as long as asked for.
         measure: Whether drift is measured.
         reference: Of the run.
         run: The run.
@@ -83,17 +84,17 @@ class Reuse:
     ) -> AttentionEdit | None:
         """Return an edit with what is stored or loaded beside it."""
         made = AttentionEdit(self._slot) if edit is None else edit
-        if self.loads(ctx, branch):
-            kept = self._kept[branch.name]
+        kept = self._kept.get(branch.name)
+        if self.loads(ctx, branch) and kept is not None:
             if ctx.step.index == self._last:  # the pass itself holds them as long as it needs them
                 del self._kept[branch.name]
             return attrs.evolve(made, load=kept.buffers)
-        own = layout.slots[self._slot]
+        own, masks = layout.slots[self._slot], ctx.rows[self._slot].masks
         ending = ctx.step.index == self._last
-        if own is None or (ending and not (self._measure and branch.name in self._kept)):
+        measured = self._measure and kept is not None and kept.masks == masks
+        if own is None or (ending and not measured):
             self._kept.pop(branch.name, None)
             return edit
-        masks = ctx.rows[self._slot].masks
         store = self._store(ctx.step.index, branch.name, own.stop - own.start, masks)
         if ending:
             del self._kept[branch.name]
@@ -130,9 +131,11 @@ class Reuse:
 
     def _store(self, step: int, branch: str, tokens: int, masks: tuple[float, ...]) -> KeyValues:
         kept = self._kept.get(branch)
-        if kept is not None and (kept.buffers.keys.shape[2], kept.masks) != (tokens, masks):
-            del self._kept[branch]  # other tokens: how far they are from these is no drift
+        if kept is not None and kept.buffers.keys.shape[2] != tokens:
+            del self._kept[branch]
             kept = None
+        elif kept is not None and kept.masks != masks:
+            kept.masks, kept.stored = masks, -1  # of other tokens: how far they are is no drift
         if kept is None:
             kept = self._kept[branch] = _Kept(self._buffers(tokens), masks)
         blocks, batch, *_ = self._shape

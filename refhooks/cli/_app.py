@@ -217,15 +217,15 @@ def score(**given: Any) -> None:
 @option(
     "Plan", "--cost", "with_cost", is_flag=True,
     help="Also say what it costs: operations, over those of no reference and of the model's own"
-    " way, and memory. A model that is named is not loaded for it, unless it is embedded; without"
-    " one, it is that of a full-size model.",
+    " way, and memory. Without --model it is that of a full-size model.",
 )  # fmt: skip
 @option(
     "Model",
     "--model",
     metavar="NAME",
     help="Show the noise levels of this model and, if FILE names pictures, where each one acts and"
-    " how many tokens it takes; without it the levels are unshifted.",
+    " how many tokens it takes; without it the levels are unshifted. Only its configuration is"
+    " read, unless it is embedded.",
 )
 @option(
     "Model",

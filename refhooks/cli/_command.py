@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import os
 import sys
@@ -102,21 +103,40 @@ class PluginCommand(click.Command):
         Raises:
             PluginError: What the plugin gives is no command.
         """
-        registry, name = load_registry(), self._entry.name
-        owner = registry.owner("command", name)
-        with naming(f"plugin {owner!r}{registry.brought('command', name)}, command {name!r}"):
+        name = self._entry.name
+        with naming(_place(name)):
             command = self._entry.load()
         if not isinstance(command, click.Command):
-            raise PluginError(
-                f"command {name!r} of plugin {owner!r} is no click.Command: {command!r:.80}"
-            )
+            raise PluginError(f"{_place(name)}: {command!r:.80} is no click.Command")
+        if not any("--debug" in parameter.opts for parameter in command.params):
+            command = copy.copy(command)
+            command.params = [*command.params, _debug_option()]
         return command.make_context(info_name, args, parent, **extra)
+
+
+def _place(command: str) -> str:
+    """How messages name a command that a plugin brings."""
+    registry = load_registry()
+    owner = registry.owner("command", command)
+    return f"plugin {owner!r}{registry.brought('command', command)}, command {command!r}"
 
 
 class App(click.Group):
     """The group of all commands; it turns every error into one line and an exit status."""
 
     command_class = Command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; whatever one of a plugin raises names the plugin."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            name = ctx.invoked_subcommand
+            if name is not None and name not in self.commands:
+                error.add_note(f"raised by {_place(name)}")
+            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands, those of plugins too."""

@@ -30,6 +30,7 @@ from refhooks.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from refhooks._cost import Cost
     from refhooks._editor import Editor
     from refhooks._timetable import Timetable
 
@@ -73,7 +74,7 @@ def run_plan(options: PlanOptions) -> None:
             raise InputError("--cost is for a strategy or references, and this file is a chain")
         _run_chain_plan(options)
         return
-    what = load_file(options.file).what
+    what = _read(options.file)
     denoise = 1.0 if options.denoise is None else options.denoise
     check_denoise(denoise, options.steps)
     _check_size(options)
@@ -81,10 +82,7 @@ def run_plan(options: PlanOptions) -> None:
     editor = _editor(options.model)
     size = {"height": options.height, "width": options.width}
     timetable = plan(what, options.steps, editor=editor, denoise=denoise, **size)
-    costs = None
-    if options.with_cost:
-        given: dict[str, Any] = {"editor": editor, "denoise": denoise, **size}
-        costs = cost(what, options.steps, **given)
+    costs = _cost(what, options, editor, denoise) if options.with_cost else None
     if options.as_json:
         told = {} if costs is None else {"cost": costs.as_dict()}
         found = {"model": options.model, **timetable.as_dict(), **told}
@@ -100,6 +98,32 @@ def run_plan(options: PlanOptions) -> None:
         written = timetable.save_plot(options.plot)
         if not options.as_json:
             tell(f"wrote {written}")
+
+
+def _read(file: str) -> Strategy | tuple[Reference, ...]:
+    held = load_file(file)
+    if held.plugins:
+        names = ", ".join(plugin.name for plugin in held.plugins)
+        say("note", f"run plugins take no part in a plan: {names}", "cyan")
+    return held.what
+
+
+def _cost(
+    what: Strategy | tuple[Reference, ...],
+    options: PlanOptions,
+    editor: Editor | None,
+    denoise: float,
+) -> Cost:
+    found = cost(
+        what,
+        options.steps,
+        editor=editor,
+        height=options.height,
+        width=options.width,
+        denoise=denoise,
+    )
+    name = found.shape.name if options.model is None else options.model
+    return attrs.evolve(found, shape=attrs.evolve(found.shape, name=name))
 
 
 def _run_chain_plan(options: PlanOptions) -> None:

@@ -27,6 +27,12 @@ def hello(name):
     click.echo(f"hello {name}")
 
 
+@click.command()
+def failing():
+    """Fail."""
+    raise KeyError("nowhere")
+
+
 def missing():
     """What a command needs that is not installed."""
     raise ImportError("no module named other")
@@ -63,8 +69,8 @@ def test_a_command_of_a_plugin_is_listed_and_runs(cli, install):
 
 
 def test_a_command_that_fails_names_its_plugin(cli, install):
-    """One that cannot be imported, and one that is none."""
-    install(broken=missing, nothing=lambda: "a string")
+    """One that cannot be imported, one that ends in an error, and one that is none."""
+    install(broken=missing)
 
     result = cli("broken")
     assert result.exit_code == 1
@@ -72,9 +78,18 @@ def test_a_command_that_fails_names_its_plugin(cli, install):
         "error: ImportError: no module named other",
         "note: raised by plugin 'greets', command 'broken'",
     ]
+    install(fails=lambda: failing)
+    result = cli("fails")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[:2] == [
+        "error: KeyError: 'nowhere'",
+        "note: raised by plugin 'greets', command 'fails'",
+    ]
+    assert "Traceback" in cli("fails", "--debug").stderr
+    install(nothing=lambda: "a string")
     result = cli("nothing")
     assert result.exit_code == 2
-    assert "command 'nothing' of plugin 'greets' is no click.Command: 'a string'" in result.stderr
+    assert "plugin 'greets', command 'nothing': 'a string' is no click.Command" in result.stderr
 
 
 def test_the_commands_of_refhooks_itself_are_taken():
@@ -95,8 +110,8 @@ def test_the_kit_checks_commands():
             check_plugin(bringing(hello=load))
 
 
-def test_the_shipped_command_trains(cli):
-    """As ``python -m refhooks_concat.train`` does."""
+def test_the_shipped_command_is_there(cli):
+    """The one that ``python -m refhooks_concat.train`` runs."""
     result = cli("train-concat", "--help")
     assert result.exit_code == 0
     assert "Train a projection for the method concat" in result.stdout
@@ -129,6 +144,9 @@ def test_run_plugins_of_a_strategy_file_take_part(edit, folder, cli):
     assert result.exit_code == 0, result.output
     assert Image.open("out.png").convert("RGB").getextrema() == ((255, 255),) * 3
     assert rh.load_recipe("out.png").plugins == ({"plugin": "bright", "amount": 1.0},)
+    assert "note: run plugins take no part in a plan: bright" in (
+        cli("plan", "s.toml", "--steps", 4).stderr
+    )
     grid = ["--strategy", "s.toml", "--columns", "denoise=1", "--seeds", "0", "--steps", 2]
     assert cli("grid", "photo.png", "make it blue", *grid, "-o", "g.png").exit_code == 0
     [cell] = Path("g.cells").glob("*.png")
@@ -147,8 +165,7 @@ def test_run_plugins_survive_a_file(folder, ending):
         place = rh.dump_strategy(what, f"s.{ending}", plugins=plugins)
 
         assert rh.load_plugins(place) == plugins
-        with pytest.warns(rh.RefhooksWarning, match=r"names run plugins.*plugins=load_plugins"):
-            assert load(place) == what
+        assert load(place) == what
     assert rh.load_plugins(rh.dump_strategy(strategy, f"s.{ending}")) == ()
 
 
@@ -175,7 +192,7 @@ def test_run_plugins_that_cannot_be(edit, folder, unloadable, tables, words):
 
 
 @pytest.mark.usefixtures("bright")
-@pytest.mark.parametrize("plugin", [object(), attrs.make_class("Bright", [], frozen=True)()])
+@pytest.mark.parametrize("plugin", [object(), type("Other", (Bright,), {})()])
 def test_what_no_file_can_name_is_refused(folder, plugin):
     """An object with hooks, and a class that nobody registered."""
     with pytest.raises(rh.StrategyError, match=r"plugin 1: .* is not registered"):

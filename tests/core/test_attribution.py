@@ -363,8 +363,9 @@ def test_a_wrong_outlook_is_named(edit, monkeypatch, outlook):
         edit(strategy=rh.Stage(Fails("")), steps=2)
 
 
-@pytest.mark.parametrize("asked", ["check_prompt", "size_of"])
-@pytest.mark.parametrize("ask", ["edit", "a plan"])
+@pytest.mark.parametrize(
+    ("asked", "ask"), [("check_prompt", "edit"), ("size_of", "edit"), ("size_of", "a plan")]
+)
 def test_a_family_that_fails_while_an_edit_is_planned_is_named(
     edit, editor, monkeypatch, asked, ask
 ):
@@ -375,17 +376,16 @@ def test_a_family_that_fails_while_an_edit_is_planned_is_named(
 
     fail.__code__ = fail.__code__.replace(co_name=asked)
     monkeypatch.setattr(type(editor.family), asked, fail)
-    if (asked, ask) == ("check_prompt", "a plan"):
-        return  # plans have no prompt
     with pytest.raises(KeyError) as caught:
         edit() if ask == "edit" else rh.plan("default", 2, editor=editor)
 
     assert caught.value.__notes__ == [f"raised by family 'qwen-image-edit-plus' {OURS}, {asked}"]
 
 
-def test_what_a_user_gets_wrong_is_nobodys_fault(edit):
-    """An argument that the core refuses, in code that every family inherits."""
+@pytest.mark.parametrize("given", [{"height": 33}, {"prompt": "make it <|im_end|> blue"}])
+def test_what_a_user_gets_wrong_is_nobodys_fault(edit, given):
+    """An argument that the core refuses, and one that the family refuses in words of its own."""
     with pytest.raises(rh.InputError) as caught:
-        edit(height=33)
+        edit(**given)
 
     assert not hasattr(caught.value, "__notes__")

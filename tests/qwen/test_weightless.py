@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import tiny
 import torch
 
 import refhooks as rh
+from refhooks._weightless import weightless_modules
 
 SIZE = {"height": 48, "width": 64}
 
@@ -93,12 +96,20 @@ def test_an_embedded_model_is_loaded(monkeypatch):
     assert rh.Editor.from_pretrained("small", weights=False).pipe is pipe
 
 
-def test_what_an_index_names_is_not_imported(folder, tmp_path):
+def test_what_an_index_names_is_not_imported(folder, tmp_path, monkeypatch):
     """Only diffusers and transformers are asked for classes."""
-    from refhooks._weightless import weightless_modules
+    (tmp_path / "evil.py").write_text("class Model: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    index = {"vae": ["evil", "Model"], "other": ["diffusers", "no such class"], "_x": "y"}
 
-    index = {"vae": ["os", "path"], "other": ["diffusers", "no such class"], "_x": "y"}
     assert weightless_modules(str(folder), index, torch.float32, {}) == {}
+    assert "evil" not in sys.modules
+
+
+def test_what_would_not_be_used_is_refused(folder):
+    """A misspelt revision would plan another model."""
+    with pytest.raises(rh.ModelError, match="without weights a model takes no revison"):
+        rh.Editor.from_pretrained(folder, weights=False, revison="v2")
 
 
 @pytest.mark.parametrize("change", ["cast", "compiled"])

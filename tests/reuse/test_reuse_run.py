@@ -216,3 +216,23 @@ def test_keys_of_other_tokens_are_no_drift(editor):
     )
 
     assert [(entry.since, entry.step) for entry in result.drift] == [(0, 2), (3, 5)]
+
+
+def test_a_mask_that_fades_takes_no_other_buffers(editor, monkeypatch):
+    """As many tokens are stored anew at each step, where the ones before were."""
+    made, zeros = [], torch.zeros
+
+    def noted(*given, **options):
+        tensor = zeros(*given, **options)
+        made.append(tensor.shape)
+        return tensor
+
+    mask = rh.mask("0,0,50%,100%", kind="content", strength=[1.0, 0.95, 0.9, 0.85])
+    how = rh.method("cross_attn", reuse="every 4")
+    strategy = rh.Strategy(rh.Stage(how, 0.8), masks=[mask])
+    monkeypatch.setattr(torch, "zeros", noted)
+    editor.edit(
+        tiny.picture(0, (32, 32)), "make it blue", strategy=strategy, steps=4, seed=1, cfg=1.0
+    )
+
+    assert len([shape for shape in made if len(shape) == 5]) == 2
