@@ -147,3 +147,15 @@ def test_a_recipe_is_printed_and_removed(cli, made):
         result = cli("recipe", "out.png", *arguments)
         assert result.exit_code == 2
         assert "out.png carries no recipe" in result.stderr
+
+
+def test_denoise_is_told_in_whole_steps(edit, cli):
+    """By a replay, and for each value of a grid."""
+    edit("--steps", 4, "--denoise", 0.7)
+    note = "note: denoise 0.7: the last 4 of 6 steps, which is 0.667"
+    assert note in cli("replay", "out.png", "-o", "again.png").stderr
+
+    grid = ("--rows", "denoise=0.7,1", "--seeds", 0, "--steps", 4, "-o", "g.png")
+    told = cli("grid", "photo.png", "make it blue", *grid).stderr
+    assert told.count("note: denoise") == 1
+    assert note in told
