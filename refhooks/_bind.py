@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from refhooks._outlook import Drift
     from refhooks._plan import Plan
     from refhooks._registry import Registry
-    from refhooks._values import Context, Row
+    from refhooks._values import Context
 
     Confined = Mapping[tuple[int, int], Confinement]
 
@@ -161,13 +161,10 @@ def _bound(
             label = f"{method.name}{origin} (reference {index + 1}, stage {stage + 1})"
             implementation = _bind(label, method.bind, reference, info)
             if confinement is not None and not getattr(method, "gives_tokens", True):
-                rows = [planned.rows[index] for planned in plan.timetable.steps]
-                warn_of_no_reach(label, confinement, [row for row in rows if _acts(row, stage)])
+                steps = zip(plan.timetable.steps, reference.strengths, strict=True)
+                rows = [planned.rows[index] for planned, strength in steps if strength]
+                warn_of_no_reach(label, confinement, rows)
             yield BoundPlugin(implementation, label, index, stage, confinement)
-
-
-def _acts(row: Row, stage: int) -> bool:
-    return row.stage == stage and row.strength > 0.0
 
 
 def _tokens(plan: Plan, index: int, stage: int) -> int | None:

@@ -82,7 +82,7 @@ def _without_weights(name: str, index: Any, kwargs: dict[str, Any]) -> dict[str,
     unused = sorted(kwargs.keys() - {*_HUB_OPTIONS, "dtype", "torch_dtype"})
     if unused:
         raise ModelError(f"without weights a model takes no {listed(unused)}")
-    options = {key: value for key, value in kwargs.items() if key in _HUB_OPTIONS}
+    options = _of_hub(kwargs)
     dtype = kwargs.get("dtype", kwargs.get("torch_dtype"))
     held = dtype if isinstance(dtype, torch.dtype) else torch.float32
     return {**options, "dtype": held, **weightless_modules(name, index, held, options)}
@@ -193,7 +193,7 @@ def _read_json(name: str, place: str, kwargs: dict[str, Any]) -> Any:
         if not is_file(path):
             return None
     else:
-        options = {key: value for key, value in kwargs.items() if key in _HUB_OPTIONS}
+        options = _of_hub(kwargs)
         try:
             path = Path(hf_hub_download(name, place, **options))
         except EntryNotFoundError as error:
@@ -204,6 +204,11 @@ def _read_json(name: str, place: str, kwargs: dict[str, Any]) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not valid JSON: {error}") from error
+
+
+def _of_hub(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Those of the options that say where and how the Hub is asked."""
+    return {key: value for key, value in kwargs.items() if key in _HUB_OPTIONS}
 
 
 def _no_model(name: str, registry: Registry) -> ModelError:

@@ -215,7 +215,6 @@ def _contain(picture: Image.Image, size: Size, resample: Image.Resampling) -> Im
 
 def as_pil(pictures: Tensor) -> tuple[Image.Image, ...]:
     """Return pictures ``[B,3,height,width]`` as PIL pictures; what is not within 0–1 is cut off."""
-    values = (
-        pictures.permute(0, 2, 3, 1).float().clamp(0.0, 1.0).cpu().numpy()
-    )  # [B,height,width,3]
+    inside = pictures.float().clamp(0.0, 1.0)
+    values = inside.permute(0, 2, 3, 1).cpu().numpy()  # [B,height,width,3]
     return tuple(Image.fromarray(value) for value in (values * 255).round().astype(np.uint8))

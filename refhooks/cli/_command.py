@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from refhooks._attribution import naming
 from refhooks._registry import load_registry
 from refhooks.cli._terminal import say, warnings_as_lines
 from refhooks.errors import PluginError, RefhooksError
@@ -103,11 +102,9 @@ class PluginCommand(click.Command):
         Raises:
             PluginError: What the plugin gives is no command.
         """
-        name = self._entry.name
-        with naming(_place(name)):
-            command = self._entry.load()
+        command = self._entry.load()
         if not isinstance(command, click.Command):
-            raise PluginError(f"{_place(name)}: {command!r:.80} is no click.Command")
+            raise PluginError(f"{_place(self._entry.name)}: {command!r:.80} is no click.Command")
         if not any("--debug" in parameter.opts for parameter in command.params):
             command = copy.copy(command)
             command.params = [*command.params, _debug_option()]
