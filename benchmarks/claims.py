@@ -27,7 +27,7 @@ from _claims._presets import mark_presets
 from _claims._read import read_claims
 from _claims._run import FORMAT, VERSION, Runner, Size
 
-from refhooks._files import write_whole
+from refhooks._base.files import write_whole
 from refhooks.errors import InputError
 from refhooks.score import Scorecard, draw_responses, draw_tradeoff
 

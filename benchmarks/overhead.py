@@ -31,7 +31,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import tiny
 
 import refhooks as rh
-from refhooks import _hooks, testing
+from refhooks import testing
+from refhooks._core.running import hooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +49,7 @@ def facade_ms(strategy: Any, references: int) -> float:
     editor = _editor(pipe)
     spent: list[int] = []
     for name in ("step", "branches", "conditioning", "attention", "velocity"):
-        setattr(_hooks.Hooks, name, _timed(getattr(_hooks.Hooks, name), spent))
+        setattr(hooks.Hooks, name, _timed(getattr(hooks.Hooks, name), spent))
     runs = []
     for _ in range(5):
         spent.clear()
@@ -78,8 +79,8 @@ def attribution_us() -> float:
     """Return the microseconds that naming its place adds to a call of a hook that does nothing."""
     ctx = testing.fake_steps()[0]
     values = {"ctx": ctx, "latents": None}
-    plugin = _hooks.BoundPlugin(object(), "method (reference 1, stage 1)")
-    call = _hooks._Call(lambda latents: latents, ("latents",), "refhooks_step", plugin)
+    plugin = hooks.BoundPlugin(object(), "method (reference 1, stage 1)")
+    call = hooks._Call(lambda latents: latents, ("latents",), "refhooks_step", plugin)
 
     def named() -> None:
         call(ctx, values)

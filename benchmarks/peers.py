@@ -23,7 +23,7 @@ import click
 from _peer_methods import KeysValues, PullX0
 
 import refhooks as rh
-from refhooks._files import write_whole
+from refhooks._base.files import write_whole
 from refhooks.score import Cell, Settings, run_cells
 from refhooks_toy import WHOLE_PICTURE
 

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import refhooks as rh
-from refhooks._sheet import make_sheet
+from refhooks._base.contact_sheets import make_sheet
 from refhooks.cli import main as command_line
 
 IMAGES = Path(__file__).parent / "images"

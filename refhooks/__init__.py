@@ -5,14 +5,29 @@ steer; ``hookimpl``, ``Context``, ``Inputs`` and the other values are for those 
 (see ``refhooks.hookspecs``).
 """
 
-from refhooks._advice import Advice, Issue
-from refhooks._bound import BoundReference, Method, ModelInfo, RunInfo, RunPlugin
-from refhooks._chain import Chain, ChainResult, Edit
-from refhooks._chain_file import dump_chain, load_chain
-from refhooks._cost import Cost, cost
-from refhooks._editor import Editor
-from refhooks._entry import CommandEntry
-from refhooks._family import (
+from refhooks._apps.advice.advice import Advice, Issue
+from refhooks._apps.chains.chain import Chain, ChainResult, Edit
+from refhooks._apps.chains.chain_file import dump_chain, load_chain
+from refhooks._apps.editing.result import EditResult
+from refhooks._apps.files.presets import Preset, preset
+from refhooks._apps.files.strategy_file import (
+    dump_strategy,
+    load_plugins,
+    load_references,
+    load_strategy,
+)
+from refhooks._apps.forecast.cost import Cost, cost
+from refhooks._apps.forecast.planned import plan
+from refhooks._apps.recipes.picture_files import load_recipe, strip_recipe
+from refhooks._apps.recipes.recipe import (
+    Recipe,
+    RecipeFile,
+    RecipeModel,
+    RecipePicture,
+    RecipeReference,
+)
+from refhooks._core.contract.entries import CommandEntry
+from refhooks._core.contract.family import (
     Checkpoint,
     EmbeddedModel,
     Family,
@@ -22,27 +37,12 @@ from refhooks._family import (
     Shown,
     Size,
 )
-from refhooks._mask import Mask, MaskShape
-from refhooks._named import mask, method, plugin, schedule, switch
-from refhooks._outlook import Drift, Outlook, PlannedStage
-from refhooks._planned import plan
-from refhooks._preset import Preset, preset
-from refhooks._recipe import Recipe, RecipeFile, RecipeModel, RecipePicture, RecipeReference
-from refhooks._recipe_file import load_recipe, strip_recipe
-from refhooks._registry import PluginRecord, Registry, load_registry
-from refhooks._result import EditResult
-from refhooks._schedule import Schedule, StageStep, Switch
-from refhooks._shape import ModelShape
-from refhooks._source import Source
-from refhooks._strategy import Reference, Stage, Strategy
-from refhooks._strategy_file import (
-    dump_strategy,
-    load_plugins,
-    load_references,
-    load_strategy,
-)
-from refhooks._timetable import Planned, Timetable
-from refhooks._values import (
+from refhooks._core.contract.methods import BoundReference, Method, ModelInfo, RunInfo, RunPlugin
+from refhooks._core.contract.model_shape import ModelShape
+from refhooks._core.contract.outlook import Drift, Outlook, PlannedStage
+from refhooks._core.contract.protocols import Schedule, StageStep, Switch
+from refhooks._core.contract.source import Source
+from refhooks._core.contract.values import (
     Adapter,
     AttentionEdit,
     Branch,
@@ -56,6 +56,12 @@ from refhooks._values import (
     Text,
     Tokens,
 )
+from refhooks._core.masks.mask import Mask, MaskShape
+from refhooks._core.planning.factories import mask, method, plugin, schedule, switch
+from refhooks._core.planning.strategy import Reference, Stage, Strategy
+from refhooks._core.planning.timetable import Planned, Timetable
+from refhooks._core.plugins.registry import PluginRecord, Registry, load_registry
+from refhooks._editor import Editor
 from refhooks.errors import (
     BusyError,
     HookReturnError,

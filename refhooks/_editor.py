@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from refhooks._attribution import naming
-from refhooks._bound import ModelInfo
-from refhooks._chain import as_chain
-from refhooks._family import Checkpoint, Size
-from refhooks._oneoff import with_plugins
-from refhooks._registry import load_registry
-from refhooks._request import make_request
+from refhooks._apps.chains.chain import as_chain
+from refhooks._core.contract.family import Checkpoint, Size
+from refhooks._core.contract.methods import ModelInfo
+from refhooks._core.planning.request import make_request
+from refhooks._core.plugins.attribution import naming
+from refhooks._core.plugins.inline import with_plugins
+from refhooks._core.plugins.registry import load_registry
 from refhooks.errors import ModelError
 
 if TYPE_CHECKING:
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from refhooks._bound import Method
-    from refhooks._chain import Chain, ChainResult, Edit
-    from refhooks._family import Family
-    from refhooks._mask import Mask, MaskForm, MaskShape
-    from refhooks._recipe import Recipe
-    from refhooks._registry import Registry
-    from refhooks._request import Callback
-    from refhooks._result import EditResult
-    from refhooks._schedule import Schedule
-    from refhooks._strategy import Reference, Stage, Strategy
+    from refhooks._apps.chains.chain import Chain, ChainResult, Edit
+    from refhooks._apps.editing.result import EditResult
+    from refhooks._apps.recipes.recipe import Recipe
+    from refhooks._core.contract.family import Family
+    from refhooks._core.contract.methods import Method
+    from refhooks._core.contract.protocols import Schedule
+    from refhooks._core.masks.mask import Mask, MaskForm, MaskShape
+    from refhooks._core.planning.request import Callback
+    from refhooks._core.planning.strategy import Reference, Stage, Strategy
+    from refhooks._core.plugins.registry import Registry
 
 __all__ = ["Editor"]
 
@@ -98,7 +98,7 @@ class Editor:
                 there, or a family that no live plugin knows.
             OutOfMemoryError: The device is too small for it.
         """
-        from refhooks._load import load_model  # noqa: PLC0415  imports diffusers, which takes seconds
+        from refhooks._core.models.loading import load_model  # noqa: PLC0415  imports diffusers, which takes seconds
 
         pipe, checkpoint = load_model(
             name_or_path,
@@ -171,7 +171,7 @@ class Editor:
             NotFiniteError: The result holds NaN or infinity.
             OutOfMemoryError: The device is full.
         """
-        from refhooks._run import run_edit  # noqa: PLC0415  imports torch, which takes a second
+        from refhooks._core.running.run import run_edit  # noqa: PLC0415  imports torch, which takes a second
 
         request = make_request(
             image,
@@ -246,7 +246,7 @@ class Editor:
             NotFiniteError: A result holds NaN or infinity.
             OutOfMemoryError: The device is full.
         """
-        from refhooks._chain_run import ChainRun  # noqa: PLC0415  imports torch, which takes a second
+        from refhooks._apps.chains.running import ChainRun  # noqa: PLC0415  imports torch, which takes a second
 
         options = {
             "cfg": cfg,
@@ -290,7 +290,7 @@ class Editor:
             UnknownNameError: It names what no live plugin registers.
             RefhooksError: As in :meth:`edit`.
         """
-        from refhooks._recipe_replay import replay  # noqa: PLC0415  imports torch, a second
+        from refhooks._apps.replay.replay import replay  # noqa: PLC0415  imports torch, a second
 
         return replay(self, recipe, references, callback, settings)
 
@@ -302,7 +302,7 @@ class Editor:
             height: Of the output, pixels.
             width: Likewise.
         """
-        from refhooks._run import decode  # noqa: PLC0415  imports torch, which takes a second
+        from refhooks._core.running.run import decode  # noqa: PLC0415  imports torch, which takes a second
 
         return decode(self, latents, Size(height, width))
 

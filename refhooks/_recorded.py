@@ -6,14 +6,14 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from refhooks._recipe_replay import _checked, _Finder, _Folder
+from refhooks._apps.replay.replay import _checked, _Finder, _Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from refhooks._recipe import Recipe
-    from refhooks._registry import Registry
-    from refhooks._request import Request
+    from refhooks._apps.recipes.recipe import Recipe
+    from refhooks._core.planning.request import Request
+    from refhooks._core.plugins.registry import Registry
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import attrs
 import torch
 
-from refhooks._values import BASE, AttentionEdit, KeyValues, Layout
+from refhooks._core.contract.values import BASE, AttentionEdit, KeyValues, Layout
 from refhooks.errors import PluginError
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import attrs
 
-from refhooks._names import did_you_mean, listed
-from refhooks._numbers import is_list
-from refhooks._opened import Opened
-from refhooks._plan import make_plan, with_outlook
-from refhooks._request import MAX_SEED, make_request, whole
-from refhooks._run import exclusive, run_plan
-from refhooks._strategy import Reference
+from refhooks._base.names import did_you_mean, listed
+from refhooks._base.numbers import is_list
+from refhooks._core.planning.input_pictures import Opened
+from refhooks._core.planning.planner import make_plan, with_outlook
+from refhooks._core.planning.request import MAX_SEED, make_request, whole
+from refhooks._core.planning.strategy import Reference
+from refhooks._core.running.run import exclusive, run_plan
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-    from refhooks._bound import Method
+    from refhooks._apps.editing.result import EditResult
+    from refhooks._core.contract.family import Shown
+    from refhooks._core.contract.methods import Method
+    from refhooks._core.masks.mask import Mask, MaskForm, MaskShape
+    from refhooks._core.planning.planner import Plan, PlannedReference
+    from refhooks._core.planning.request import Callback, Request
+    from refhooks._core.planning.strategy import Stage, Strategy
     from refhooks._editor import Editor
-    from refhooks._family import Shown
-    from refhooks._mask import Mask, MaskForm, MaskShape
-    from refhooks._plan import Plan, PlannedReference
-    from refhooks._request import Callback, Request
-    from refhooks._result import EditResult
-    from refhooks._strategy import Stage, Strategy
 
 __all__ = ["Job", "Options", "edit_batch"]
 

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from refhooks._bound import Method, RunPlugin
-    from refhooks._entry import CommandEntry
-    from refhooks._family import EmbeddedModel, FamilyEntry
-    from refhooks._mask import MaskShape
-    from refhooks._schedule import Schedule, Switch
-    from refhooks._values import AttentionEdit, Branch, Context, Inputs, Layout
+    from refhooks._core.contract.entries import CommandEntry
+    from refhooks._core.contract.family import EmbeddedModel, FamilyEntry
+    from refhooks._core.contract.methods import Method, RunPlugin
+    from refhooks._core.contract.protocols import Schedule, Switch
+    from refhooks._core.contract.values import AttentionEdit, Branch, Context, Inputs, Layout
+    from refhooks._core.masks.mask import MaskShape
 
 __all__ = ["HOOKSPEC_VERSION", "Registration", "RunHooks", "hookimpl", "hookspec"]
 

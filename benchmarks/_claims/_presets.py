@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from refhooks._files import write_whole
+from refhooks._base.files import write_whole
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from refhooks._chain import Chain, Edit, as_chain, renamed
-from refhooks._chain_file import load_chain
-from refhooks._chain_requests import Requests, named
-from refhooks._files import is_file
-from refhooks._named import as_mask
-from refhooks._opened import open_picture
-from refhooks._place import cover_masks
-from refhooks._planned import NATIVE
-from refhooks._registry import load_registry
-from refhooks._strategy import as_strategy
+from refhooks._apps.chains.chain import Chain, Edit, as_chain, renamed
+from refhooks._apps.chains.chain_file import load_chain
+from refhooks._apps.chains.requests import Requests, named
+from refhooks._apps.forecast.planned import NATIVE
+from refhooks._base.files import is_file
+from refhooks._core.masks.layout import cover_masks
+from refhooks._core.planning.factories import as_mask
+from refhooks._core.planning.input_pictures import open_picture
+from refhooks._core.planning.strategy import as_strategy
+from refhooks._core.plugins.registry import load_registry
 from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._libraries import quiet
 from refhooks.cli._masks import files_of
@@ -27,10 +27,10 @@ from refhooks.cli._terminal import steps_bar, tell
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
-    from refhooks._mask import Mask
-    from refhooks._registry import Registry
-    from refhooks._request import Request
-    from refhooks._result import EditResult
+    from refhooks._apps.editing.result import EditResult
+    from refhooks._core.masks.mask import Mask
+    from refhooks._core.planning.request import Request
+    from refhooks._core.plugins.registry import Registry
 
 
 @attrs.frozen(kw_only=True)

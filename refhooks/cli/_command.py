@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from refhooks._registry import load_registry
+from refhooks._core.plugins.registry import load_registry
 from refhooks.cli._terminal import say, warnings_as_lines
 from refhooks.errors import PluginError, RefhooksError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from refhooks._entry import CommandEntry
+    from refhooks._core.contract.entries import CommandEntry
 
 GENERAL = "General"
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it

@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from refhooks._pictures import load_picture
-from refhooks._registry import load_registry
-from refhooks._result import check_output, save_picture
-from refhooks._sheet import make_sheet
+from refhooks._apps.editing.result import check_output, save_picture
+from refhooks._base.contact_sheets import make_sheet
+from refhooks._base.pictures import load_picture
+from refhooks._core.plugins.registry import load_registry
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import ModelPlan, open_editor
 from refhooks.cli._options import DEFAULT_MODEL, REAL_MODEL
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-    from refhooks._family import EmbeddedModel
-    from refhooks._result import EditResult
+    from refhooks._apps.editing.result import EditResult
+    from refhooks._core.contract.family import EmbeddedModel
 
 PROMPTS = ("make it night", "turn it into a pencil sketch")  # where the model names none
 SEED = 0

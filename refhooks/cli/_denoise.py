@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from refhooks._request import steps_in_all
+from refhooks._core.planning.request import steps_in_all
 from refhooks.cli._terminal import say
 
 

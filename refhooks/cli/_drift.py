@@ -8,17 +8,17 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any
 
-from refhooks._exact import exactly
-from refhooks._strategy import Reference
+from refhooks._core.planning.exact import exactly
+from refhooks._core.planning.strategy import Reference
 from refhooks.cli._terminal import say, tell
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from refhooks._outlook import Drift
-    from refhooks._registry import Registry
-    from refhooks._result import EditResult
+    from refhooks._apps.editing.result import EditResult
+    from refhooks._core.contract.outlook import Drift
+    from refhooks._core.plugins.registry import Registry
 
 
 class _Notes(logging.Handler):
@@ -84,7 +84,7 @@ def exact_arguments(
 
 def tell_changes(result: EditResult, exact: EditResult) -> None:
     """Print how close each picture is to the one that was made without reuse."""
-    from refhooks._measure import peak_signal_to_noise, similarity  # noqa: PLC0415  imports torch
+    from refhooks._base.measures import peak_signal_to_noise, similarity  # noqa: PLC0415  imports torch
 
     for seed, one, other in zip(result.seeds, result.images, exact.images, strict=True):
         noise = peak_signal_to_noise(other, one)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._apps.files.strategy_file import load_file
+from refhooks._apps.forecast.planned import NATIVE
+from refhooks._base.pictures import load_picture
+from refhooks._core.planning.request import make_request
+from refhooks._core.planning.strategy import Reference, Stage, Strategy
+from refhooks._core.plugins.registry import load_registry
 from refhooks._editor import Editor
-from refhooks._pictures import load_picture
-from refhooks._planned import NATIVE
-from refhooks._registry import load_registry
-from refhooks._request import make_request
-from refhooks._strategy import Reference, Stage, Strategy
-from refhooks._strategy_file import load_file
 from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._drift import exact_arguments, remarks_as_notes, say_drift, tell_changes
 from refhooks.cli._libraries import quiet
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from refhooks._bound import RunPlugin
-    from refhooks._registry import Registry
-    from refhooks._request import Callback
-    from refhooks._result import EditResult
+    from refhooks._apps.editing.result import EditResult
+    from refhooks._core.contract.methods import RunPlugin
+    from refhooks._core.planning.request import Callback
+    from refhooks._core.plugins.registry import Registry
     from refhooks.cli._masks import MaskOptions, Masks
 
 

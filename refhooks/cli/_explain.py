@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from refhooks._advice import advise
-from refhooks._before import Before
-from refhooks._compile import compile_timetable
-from refhooks._family import Size
-from refhooks._named import as_mask
-from refhooks._pictures import load_picture
-from refhooks._planned import NATIVE
-from refhooks._recipe_file import load_recipe
+from refhooks._apps.advice.advice import advise
+from refhooks._apps.advice.baseline import Before
+from refhooks._apps.advice.report import Report, check_report, write_report
+from refhooks._apps.forecast.planned import NATIVE
+from refhooks._apps.recipes.picture_files import load_recipe
+from refhooks._base.pictures import load_picture
+from refhooks._core.contract.family import Size
+from refhooks._core.planning.compilation import compile_timetable
+from refhooks._core.planning.factories import as_mask
+from refhooks._core.planning.request import steps_in_all
+from refhooks._core.planning.strategy import as_strategy
+from refhooks._core.plugins.registry import load_registry
 from refhooks._recorded import recorded
-from refhooks._registry import load_registry
-from refhooks._report import Report, check_report, write_report
-from refhooks._request import steps_in_all
-from refhooks._strategy import as_strategy
 from refhooks.cli._terminal import say, tell
 from refhooks.errors import InputError, RefhooksError, RefhooksWarning
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from refhooks._mask import Mask
-    from refhooks._recipe import Recipe
-    from refhooks._registry import Registry
-    from refhooks._request import Request
-    from refhooks._strategy import Strategy
-    from refhooks._timetable import Timetable
+    from refhooks._apps.recipes.recipe import Recipe
+    from refhooks._core.masks.mask import Mask
+    from refhooks._core.planning.request import Request
+    from refhooks._core.planning.strategy import Strategy
+    from refhooks._core.planning.timetable import Timetable
+    from refhooks._core.plugins.registry import Registry
 
 
 @attrs.frozen(kw_only=True)

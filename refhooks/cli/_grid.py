@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from PIL import Image
 
-from refhooks._advice import measure
-from refhooks._compile import compile_timetable
-from refhooks._figure import check_plot, new_figure, write_plot
-from refhooks._grid import Grid, fill, fingerprint, held, make_cells
-from refhooks._grid_fields import Axis, Field, make_axis, read_axis, read_field
-from refhooks._pictures import load_picture
-from refhooks._plan import resolve_methods
-from refhooks._planned import NATIVE
-from refhooks._plots import draw_curves
-from refhooks._registry import load_registry
-from refhooks._request import MAX_SEED
-from refhooks._result import check_output, save_picture
-from refhooks._sheet import make_table
-from refhooks._strategy import Reference, Strategy, as_strategy
+from refhooks._apps.advice.advice import measure
+from refhooks._apps.advice.plots import draw_curves
+from refhooks._apps.editing.result import check_output, save_picture
+from refhooks._apps.forecast.planned import NATIVE
+from refhooks._apps.grids.fields import Axis, Field, make_axis, read_axis, read_field
+from refhooks._apps.grids.grid import Grid, fill, fingerprint, held, make_cells
+from refhooks._base.contact_sheets import make_table
+from refhooks._base.figures import check_plot, new_figure, write_plot
+from refhooks._base.pictures import load_picture
+from refhooks._core.planning.compilation import compile_timetable
+from refhooks._core.planning.planner import resolve_methods
+from refhooks._core.planning.request import MAX_SEED
+from refhooks._core.planning.strategy import Reference, Strategy, as_strategy
+from refhooks._core.plugins.registry import load_registry
 from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._edit import check_edit
 from refhooks.cli._libraries import quiet
@@ -35,10 +35,10 @@ from refhooks.errors import InputError, RefhooksWarning
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from refhooks._advice import Measured
+    from refhooks._apps.advice.advice import Measured
+    from refhooks._apps.grids.grid import Cell
+    from refhooks._core.plugins.registry import Registry
     from refhooks._editor import Editor
-    from refhooks._grid import Cell
-    from refhooks._registry import Registry
     from refhooks.cli._edit import EditJob, EditOptions
 
 STRENGTHS = "0,0.5,1,1.5"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from safetensors import SafetensorError, safe_open
 
-from refhooks._files import is_file
+from refhooks._base.files import is_file
 from refhooks.cli._libraries import logged_as_warnings
 from refhooks.cli._parse import parse_lora
 from refhooks.errors import InputError, ModelError

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from refhooks._family import Size
-from refhooks._files import is_file
-from refhooks._mask import Mask
-from refhooks._strategy import Reference, Strategy, as_strategy
+from refhooks._base.files import is_file
+from refhooks._core.contract.family import Size
+from refhooks._core.masks.mask import Mask
+from refhooks._core.planning.strategy import Reference, Strategy, as_strategy
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-    from refhooks._mask import MaskShape
-    from refhooks._registry import Registry
+    from refhooks._core.masks.mask import MaskShape
+    from refhooks._core.plugins.registry import Registry
 
     Group = tuple[list["Named"], Size]
 

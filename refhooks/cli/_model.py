@@ -18,7 +18,7 @@ from refhooks.cli._terminal import say, working
 from refhooks.errors import ModelError
 
 if TYPE_CHECKING:
-    from refhooks._registry import Registry
+    from refhooks._core.plugins.registry import Registry
 
 PACKAGES = {"int8": "torchao", "fp8": "torchao", "nf4": "bitsandbytes"}
 

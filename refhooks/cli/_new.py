@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from refhooks._scaffold import new_plugin
+from refhooks.cli._scaffold import new_plugin
 from refhooks.cli._terminal import tell
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from refhooks._chain import HANDOVERS
+from refhooks._apps.chains.chain import HANDOVERS
 from refhooks.cli._command import Option
 
 if TYPE_CHECKING:

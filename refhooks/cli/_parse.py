@@ -6,13 +6,13 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from refhooks._files import is_file
-from refhooks._numbers import MAX_STRENGTH
-from refhooks._strategy import Reference, Stage
+from refhooks._base.files import is_file
+from refhooks._base.numbers import MAX_STRENGTH
+from refhooks._core.planning.strategy import Reference, Stage
 from refhooks.errors import InputError, StrategyError, UnknownNameError
 
 if TYPE_CHECKING:
-    from refhooks._registry import Registry
+    from refhooks._core.plugins.registry import Registry
 
 
 def parse_reference(text: str, registry: Registry) -> Reference:

@@ -8,15 +8,15 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from refhooks._chain import places_of
-from refhooks._files import remove
-from refhooks._result import check_output
+from refhooks._apps.chains.chain import places_of
+from refhooks._apps.editing.result import check_output
+from refhooks._base.files import remove
 from refhooks.errors import InputError, RefhooksWarning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from refhooks._result import EditResult
+    from refhooks._apps.editing.result import EditResult
 
 
 def preview_place(output: Path) -> Path:

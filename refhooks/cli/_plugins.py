@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from refhooks._registry import load_registry
+from refhooks._core.plugins.registry import load_registry
 from refhooks.cli._terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from refhooks._registry import PluginRecord
+    from refhooks._core.plugins.registry import PluginRecord
 
 STYLES = {"live": "green", "blocked": "yellow", "broken": "red"}
 UNWRAPPED = 4096  # where the output goes to a file or a pipe, a line is a plugin

@@ -10,18 +10,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from refhooks._names import listed
-from refhooks._preset import all_presets, changed, preset
-from refhooks._strategy import method_name
+from refhooks._apps.files.presets import all_presets, changed, preset
+from refhooks._base.names import listed
+from refhooks._core.planning.strategy import method_name
 from refhooks.cli._terminal import printable, say, tell
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from refhooks._preset import Preset
-    from refhooks._registry import Registry
-    from refhooks._strategy import Strategy
+    from refhooks._apps.files.presets import Preset
+    from refhooks._core.planning.strategy import Strategy
+    from refhooks._core.plugins.registry import Registry
 
 UNWRAPPED = 4096  # where the output goes to a file or a pipe, a line is a preset
 

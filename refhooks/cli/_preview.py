@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from refhooks._result import save_picture
-from refhooks._sheet import make_sheet
+from refhooks._apps.editing.result import save_picture
+from refhooks._base.contact_sheets import make_sheet
 from refhooks.errors import InputError, RefhooksWarning
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+    from refhooks._core.contract.family import Size
     from refhooks._editor import Editor
-    from refhooks._family import Size
 
 
 def write_preview(editor: Editor, x0: Tensor, size: Size, place: Path) -> None:

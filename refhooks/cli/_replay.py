@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from refhooks._recipe_file import load_recipe, strip_recipe
-from refhooks._recipe_replay import check_replay
-from refhooks._registry import load_registry
+from refhooks._apps.recipes.picture_files import load_recipe, strip_recipe
+from refhooks._apps.replay.replay import check_replay
+from refhooks._core.plugins.registry import load_registry
 from refhooks.cli._denoise import say_denoise
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import ModelOptions, open_editor, plan_model
@@ -23,8 +23,8 @@ from refhooks.errors import InputError, ModelError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from refhooks._recipe import Recipe
-    from refhooks._registry import Registry
+    from refhooks._apps.recipes.recipe import Recipe
+    from refhooks._core.plugins.registry import Registry
 
 WHOLE = ("steps", "seed", "height", "width")
 NUMBERS = ("cfg", "denoise")

@@ -13,16 +13,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from refhooks._figure import write_plot
-from refhooks._files import is_folder, write_whole
-from refhooks._grid import fingerprint
-from refhooks._grid_fields import Field, make_axis
-from refhooks._names import did_you_mean, listed
-from refhooks._plan import resolve_methods
-from refhooks._read import parse_json
-from refhooks._registry import load_registry
-from refhooks._result import check_output
-from refhooks._strategy import Strategy
+from refhooks._apps.editing.result import check_output
+from refhooks._apps.grids.fields import Field, make_axis
+from refhooks._apps.grids.grid import fingerprint
+from refhooks._base.figures import write_plot
+from refhooks._base.files import is_folder, write_whole
+from refhooks._base.names import did_you_mean, listed
+from refhooks._base.tables import parse_json
+from refhooks._core.planning.planner import resolve_methods
+from refhooks._core.planning.strategy import Strategy
+from refhooks._core.plugins.registry import load_registry
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import open_editor, plan_model
 from refhooks.cli._parse import check_strength
@@ -44,8 +44,8 @@ from refhooks.score._plots import front, tradeoff
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from refhooks._core.plugins.registry import Registry
     from refhooks._editor import Editor
-    from refhooks._registry import Registry
     from refhooks.cli._model import ModelOptions, ModelPlan
     from refhooks.score import Cell, Pair, Progress, Score, Scorecard
 

@@ -12,15 +12,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from refhooks._chain import as_chain, places_of
-from refhooks._chain_file import is_chain, load_chain
-from refhooks._cost import cost
-from refhooks._mask import Mask
-from refhooks._planned import plan
-from refhooks._registry import load_registry
-from refhooks._strategy import Reference, Strategy
-from refhooks._strategy_file import load_file
-from refhooks.cli._chain_plan import chain_timetables
+from refhooks._apps.chains.chain import as_chain, places_of
+from refhooks._apps.chains.chain_file import is_chain, load_chain
+from refhooks._apps.files.strategy_file import load_file
+from refhooks._apps.forecast.chain_plan import chain_timetables
+from refhooks._apps.forecast.cost import cost
+from refhooks._apps.forecast.planned import plan
+from refhooks._core.masks.mask import Mask
+from refhooks._core.planning.strategy import Reference, Strategy
+from refhooks._core.plugins.registry import load_registry
 from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._masks import files_of
 from refhooks.cli._places import check_apart
@@ -30,9 +30,9 @@ from refhooks.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from refhooks._cost import Cost
+    from refhooks._apps.forecast.cost import Cost
+    from refhooks._core.planning.timetable import Timetable
     from refhooks._editor import Editor
-    from refhooks._timetable import Timetable
 
 STYLES = {
     "none": "dim",

@@ -12,9 +12,9 @@ import attrs
 import cattrs
 import numpy as np
 
-from refhooks._files import write_whole
-from refhooks._names import did_you_mean, listed
-from refhooks._read import parse_json
+from refhooks._base.files import write_whole
+from refhooks._base.names import did_you_mean, listed
+from refhooks._base.tables import parse_json
 from refhooks.errors import InputError, StrategyError, UnknownNameError
 from refhooks.score._cell import CONSTANT, Settings
 from refhooks.score._measures import interval

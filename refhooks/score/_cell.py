@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import validators
 
-from refhooks._grid import KEY_LENGTH, described
-from refhooks._numbers import is_list, number
-from refhooks._request import MAX_SEED, MAX_STEPS, whole
-from refhooks._strategy import as_strategy
+from refhooks._apps.grids.grid import KEY_LENGTH, described
+from refhooks._base.numbers import is_list, number
+from refhooks._core.planning.request import MAX_SEED, MAX_STEPS, whole
+from refhooks._core.planning.strategy import as_strategy
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
-    from refhooks._bound import Method
-    from refhooks._strategy import Stage, Strategy
+    from refhooks._core.contract.methods import Method
+    from refhooks._core.planning.strategy import Stage, Strategy
 
     Steering = Strategy | Stage | Method | str | None
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from refhooks._names import listed
-from refhooks._read import read_table
-from refhooks._registry import load_registry
-from refhooks._strategy import Stage, Strategy, method_name
-from refhooks._strategy_file import FileTable, Loader, as_table, at_label
+from refhooks._apps.files.strategy_file import FileTable, Loader, as_table, at_label
+from refhooks._base.names import listed
+from refhooks._base.tables import read_table
+from refhooks._core.planning.strategy import Stage, Strategy, method_name
+from refhooks._core.plugins.registry import load_registry
 from refhooks.errors import InputError, StrategyError
 from refhooks.score._cell import CONSTANT, Cell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from refhooks._bound import Method
+    from refhooks._core.contract.methods import Method
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.3, 1.6, 2.0)
 DENOISE = (0.3, 0.5, 0.7, 0.9)

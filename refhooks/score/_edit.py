@@ -6,8 +6,8 @@ import contextlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from refhooks._pictures import load_picture
-from refhooks._strategy import Stage
+from refhooks._base.pictures import load_picture
+from refhooks._core.planning.strategy import Stage
 from refhooks.batch import Job, edit_batch
 from refhooks.errors import RefhooksWarning
 from refhooks.score import _measures as measures_of
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
+    from refhooks._apps.editing.result import EditResult
     from refhooks._editor import Editor
-    from refhooks._result import EditResult
     from refhooks.score._cell import Cell
     from refhooks.score._pair import Pair, Shot
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from refhooks._names import did_you_mean, listed
-from refhooks._pictures import load_picture
-from refhooks._read import parse_json, read_capped
+from refhooks._base.names import did_you_mean, listed
+from refhooks._base.pictures import load_picture
+from refhooks._base.tables import parse_json, read_capped
 from refhooks.errors import InputError
 from refhooks.score._pair import Pair
 

@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 import torch
 
-from refhooks._measure import SIDE, structural_similarity
+from refhooks._base.measures import SIDE, structural_similarity
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from refhooks._compile import compile_timetable
-from refhooks._grid import fingerprint
-from refhooks._numbers import is_list
-from refhooks._plan import resolve_methods
-from refhooks._strategy import as_strategy
-from refhooks._write import Writer
+from refhooks._apps.files.writer import Writer
+from refhooks._apps.grids.grid import fingerprint
+from refhooks._base.numbers import is_list
+from refhooks._core.planning.compilation import compile_timetable
+from refhooks._core.planning.planner import resolve_methods
+from refhooks._core.planning.strategy import as_strategy
 from refhooks.errors import InputError
 from refhooks.score._card import MEASURES, Scene, Score, Scorecard
 from refhooks.score._cell import ADDRESS, Cell, Progress, Settings, digest

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from refhooks._files import write_whole
-from refhooks._grid import held
+from refhooks._apps.grids.grid import held
+from refhooks._base.files import write_whole
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:

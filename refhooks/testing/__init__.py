@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
+    from refhooks._core.contract.values import Context
     from refhooks._editor import Editor
-    from refhooks._values import Context
 
 __all__ = [
     "CheckFailed",

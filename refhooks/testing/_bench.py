@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 import torch
 
+from refhooks._core.contract.family import Checkpoint
+from refhooks._core.planning.strategy import Reference, Stage, Strategy
 from refhooks._editor import Editor
-from refhooks._family import Checkpoint
-from refhooks._strategy import Reference, Stage, Strategy
 from refhooks.errors import RefhooksWarning
 from refhooks.testing._tiny import picture, tiny_pipeline
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from refhooks._family import Size
-    from refhooks._mask import Mask
-    from refhooks._result import EditResult
+    from refhooks._apps.editing.result import EditResult
+    from refhooks._core.contract.family import Size
+    from refhooks._core.masks.mask import Mask
     from refhooks.testing._subject import Subject
 
 SIDE = 32

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from refhooks._core.contract.family import Checkpoint, Family, Guidance, Size
+from refhooks._core.contract.values import Context, Row, Step, Tokens
+from refhooks._core.planning.strategy import Reference, Stage
 from refhooks._editor import Editor
-from refhooks._family import Checkpoint, Family, Guidance, Size
-from refhooks._strategy import Reference, Stage
-from refhooks._values import Context, Row, Step, Tokens
 from refhooks.errors import InputError
 from refhooks.hookspecs import hookimpl
 from refhooks.testing._bench import SIDE, STEPS, picture_of, quiet
@@ -32,9 +32,9 @@ from refhooks.testing._watch import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from refhooks._family import FamilyRun
-    from refhooks._result import EditResult
-    from refhooks._values import Branch, Inputs
+    from refhooks._apps.editing.result import EditResult
+    from refhooks._core.contract.family import FamilyRun
+    from refhooks._core.contract.values import Branch, Inputs
     from refhooks.testing._subject import Subject
 
 SEEDS = (1, 2)

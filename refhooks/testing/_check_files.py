@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from refhooks._compile import compile_timetable
-from refhooks._mask import Mask
-from refhooks._preset import read_preset
-from refhooks._read import read_table
-from refhooks._recipe_file import load_recipe
-from refhooks._strategy import Reference, Stage, Strategy
-from refhooks._strategy_file import FileTable, Loader, as_table, write_table
-from refhooks._write import Writer
+from refhooks._apps.files.presets import read_preset
+from refhooks._apps.files.strategy_file import FileTable, Loader, as_table, write_table
+from refhooks._apps.files.writer import Writer
+from refhooks._apps.recipes.picture_files import load_recipe
+from refhooks._base.tables import read_table
+from refhooks._core.masks.mask import Mask
+from refhooks._core.planning.compilation import compile_timetable
+from refhooks._core.planning.strategy import Reference, Stage, Strategy
 from refhooks.errors import RefhooksError
 from refhooks.testing._bench import (
     STEPS,
@@ -28,8 +28,8 @@ from refhooks.testing._check_runs import equal
 from refhooks.testing._report import CheckFailed
 
 if TYPE_CHECKING:
+    from refhooks._core.planning.timetable import Timetable
     from refhooks._editor import Editor
-    from refhooks._timetable import Timetable
     from refhooks.testing._subject import Subject
 
 ENDINGS = (".toml", ".json")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from refhooks._mask import Mask
-from refhooks._values import BASE
+from refhooks._core.contract.values import BASE
+from refhooks._core.masks.mask import Mask
 from refhooks.testing._bench import STRENGTH, LeftHalf, left_alike
 from refhooks.testing._report import CheckFailed
 from refhooks.testing._watch import Spy, Untouched, same, spied

@@ -9,11 +9,11 @@ import click
 import torch
 from click.testing import CliRunner
 
-from refhooks._compile import compile_timetable
-from refhooks._cover import shape_cover
+from refhooks._base.coverage import shape_cover
+from refhooks._core.contract.family import Size
+from refhooks._core.planning.compilation import compile_timetable
+from refhooks._core.planning.strategy import Stage, Strategy
 from refhooks._editor import Editor
-from refhooks._family import Size
-from refhooks._strategy import Stage, Strategy
 from refhooks.errors import RefhooksError
 from refhooks.testing._bench import quiet
 from refhooks.testing._report import CheckFailed
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from refhooks._timetable import Timetable
+    from refhooks._core.planning.timetable import Timetable
     from refhooks.testing._subject import Subject
 
 SIZES = (Size(48, 64), Size(64, 48), Size(31, 7))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 
-from refhooks._validate import check_implementations
+from refhooks._core.plugins.validation import check_implementations
 from refhooks.errors import InputError
 from refhooks.hookspecs import Registration, RunHooks
 from refhooks.testing._report import CheckFailed

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from refhooks._values import Context, Row, Step
+from refhooks._core.contract.values import Context, Row, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 
-from refhooks._validate import hook_arguments
+from refhooks._core.plugins.validation import hook_arguments
 from refhooks.errors import PluginError
 from refhooks.hookspecs import Registration, RunHooks
 from refhooks.testing._bench import Bench
@@ -20,7 +20,7 @@ from refhooks.testing._watch import MARK
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from refhooks._registry import Registry
+    from refhooks._core.plugins.registry import Registry
     from refhooks.testing._subject import Subject
 
 REGISTERS = {

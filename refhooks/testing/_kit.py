@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from refhooks._names import did_you_mean, listed
-from refhooks._oneoff import plugin_name
+from refhooks._base.names import did_you_mean, listed
+from refhooks._core.plugins.inline import plugin_name
 from refhooks.errors import InputError
 from refhooks.testing._bench import Bench
 from refhooks.testing._check_apart import (

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from refhooks._names import did_you_mean, listed
-from refhooks._oneoff import plugin_name, with_plugins
-from refhooks._registry import load_registry, make
+from refhooks._base.names import did_you_mean, listed
+from refhooks._core.plugins.inline import plugin_name, with_plugins
+from refhooks._core.plugins.registry import load_registry, make
 from refhooks.errors import PluginError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from refhooks._registry import PluginRecord, Registry
+    from refhooks._core.plugins.registry import PluginRecord, Registry
 
 Kind = Literal[
     "method",

@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 import torch
 
-from refhooks._validate import hook_arguments
+from refhooks._core.plugins.validation import hook_arguments
 from refhooks.hookspecs import RunHooks
 from refhooks.testing._report import CheckFailed
 

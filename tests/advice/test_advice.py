@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import refhooks as rh
-from refhooks._advice import ARTIFACTS, LOST, NOTHING, PARTIAL, advise
+from refhooks._apps.advice.advice import ARTIFACTS, LOST, NOTHING, PARTIAL, advise
 
 ROOT = Path(__file__).parents[2]
 STRONG = rh.Stage("default", 1.8)
@@ -150,7 +150,9 @@ def test_each_picture_of_a_batch_has_its_own_attention(monkeypatch, edit):
     """Not the mean over all of them."""
     result = edit(n=2, record_attention=True)
     seen = []
-    monkeypatch.setattr("refhooks._advice.advise", lambda *_pictures, **given: seen.append(given))
+    monkeypatch.setattr(
+        "refhooks._apps.advice.advice.advise", lambda *_pictures, **given: seen.append(given)
+    )
 
     for number in range(2):
         result.advise(number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image, ImageDraw
 
-from refhooks._measure import difference, edge_overlap, similarity
+from refhooks._base.measures import difference, edge_overlap, similarity
 
 
 def scene(left=20, size=(64, 64), scale=1):

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import refhooks as rh
-from refhooks._report import difference_picture
+from refhooks._apps.advice.report import difference_picture
 from refhooks.cli import main
 
 

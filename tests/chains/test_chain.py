@@ -7,7 +7,7 @@ import tiny
 import torch
 
 import refhooks as rh
-from refhooks._opened import Handed
+from refhooks._core.planning.input_pictures import Handed
 
 AREA = 32 * 32
 SIZE = {"steps": 3, "cfg": 1.0, "seed": 7}

@@ -14,7 +14,7 @@ import pytest
 import tiny
 from PIL import Image
 
-from refhooks import _pictures
+from refhooks._base import pictures
 
 
 def refused(result, *parts):
@@ -74,7 +74,7 @@ def test_a_bad_picture_is_refused(edit, folder, kind, reference):
 @pytest.mark.usefixtures("unloadable")
 def test_a_file_beyond_the_cap_is_not_read(edit, monkeypatch):
     """The cap is on bytes, too."""
-    monkeypatch.setattr(_pictures, "MAX_BYTES", 100)
+    monkeypatch.setattr(pictures, "MAX_BYTES", 100)
     refused(edit(), "photo.png has ", " bytes; at most 100")
 
 

@@ -11,7 +11,7 @@ import tiny
 from PIL import Image
 
 import refhooks as rh
-from refhooks import _carrier
+from refhooks._apps.recipes import metadata
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_replay_does_not_write_over_what_it_reads(cli, made, toy):
 @pytest.mark.parametrize("command", ["edit", "replay"])
 def test_a_run_is_not_lost_for_what_cannot_go_inside(cli, edit, made, monkeypatch, command):
     """The picture is written, with its recipe and a warning."""
-    monkeypatch.setattr(_carrier, "MAX_EMBEDDED", 100)
+    monkeypatch.setattr(metadata, "MAX_EMBEDDED", 100)
 
     if command == "edit":
         result = edit("--embed")

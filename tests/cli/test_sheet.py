@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
-from refhooks import InputError, _sheet
-from refhooks._sheet import MARGIN, make_sheet
+from refhooks import InputError
+from refhooks._base import contact_sheets
+from refhooks._base.contact_sheets import MARGIN, make_sheet
 
 RED, BLUE = Image.new("RGB", (10, 10), "red"), Image.new("RGB", (10, 5), "blue")
 
@@ -67,19 +68,19 @@ def test_rows_have_room_for_their_longest_caption():
 @pytest.mark.parametrize("text", ["word " * 40, "x" * 300, "a\nb", "", "   "])
 def test_no_line_is_wider_than_its_tile(text):
     """Words are broken only where they are wider than a line; too many lines are cut."""
-    label = _sheet._label(text, 120, 18)
+    label = contact_sheets._label(text, 120, 18)
     assert all(label.font.getlength(line) <= 120 for line in label.lines)
-    assert len(label.lines) <= _sheet.MAX_LINES
+    assert len(label.lines) <= contact_sheets.MAX_LINES
 
 
 def test_a_text_that_is_cut_says_so():
     """With three dots."""
-    assert _sheet._label("word " * 200, 120, 18).lines[-1].endswith(" ...")
+    assert contact_sheets._label("word " * 200, 120, 18).lines[-1].endswith(" ...")
 
 
 def test_a_line_break_is_kept():
     """Captions have more than one line."""
-    assert _sheet._label("one\ntwo", 200, 18).lines == ("one", "two")
+    assert contact_sheets._label("one\ntwo", 200, 18).lines == ("one", "two")
 
 
 @pytest.mark.parametrize(
@@ -88,8 +89,8 @@ def test_a_line_break_is_kept():
 )
 def test_letters_that_no_font_has_are_spelt_otherwise(monkeypatch, text, spelt):
     """A box for a letter says nothing."""
-    monkeypatch.setattr(_sheet, "OTHER_FONTS", ())
-    assert _sheet._label(text, 400, 18).lines == (spelt,)
+    monkeypatch.setattr(contact_sheets, "OTHER_FONTS", ())
+    assert contact_sheets._label(text, 400, 18).lines == (spelt,)
 
 
 @pytest.mark.parametrize("captions", [[], ["a"], ["a", "b", "c"]])

@@ -62,7 +62,7 @@ def test_the_core_imports_no_plugin():
 def test_the_core_names_no_method():
     """Adding a method touches no core file: outside docstrings none is mentioned."""
     methods = set(refhooks.load_registry().methods)
-    for path in (path for path in CORE if path.parent.name in {"refhooks", "cli", "score"}):
+    for path in (path for path in CORE if path.parent.name != "testing"):
         strings = {
             node.value
             for node in ast.walk(tree(path))
@@ -105,7 +105,7 @@ def test_the_facade_alone_touches_pluggy_hooks():
         path.name for path in CORE + PLUGINS if any(name == "PluginManager" for name in names(path))
     }
 
-    assert {"_registering.py"} == users == managers
+    assert {"calls.py"} == users == managers
 
 
 def names(path):

@@ -14,8 +14,8 @@ import torch
 from plugs import method, plugin
 
 import refhooks as rh
-from refhooks import _attribution
-from refhooks._exact import exactly
+from refhooks._core.planning.exact import exactly
+from refhooks._core.plugins import attribution
 from refhooks.testing import tiny_editor
 
 OURS = f"[refhooks {version('refhooks')}]"
@@ -120,7 +120,7 @@ def test_showing_warnings_is_put_back(edit):
         edit(plugins=[plugin(refhooks_step=fail)])
 
     assert warnings.showwarning is before
-    assert _attribution._place() is None
+    assert attribution._place() is None
 
 
 def test_a_category_that_takes_no_text_is_shown_as_it_is(edit):

@@ -14,7 +14,7 @@ from diffusers.configuration_utils import FrozenDict
 from huggingface_hub.errors import HfHubHTTPError
 
 import refhooks as rh
-from refhooks import _load
+from refhooks._core.models import loading
 
 NAN, INF = float("nan"), float("inf")
 STEPS = "steps must be a whole number from 1 to 1000"
@@ -202,7 +202,7 @@ def test_a_repository_that_the_hub_refuses(monkeypatch):
         answer = SimpleNamespace(headers={}, request=None)
         raise HfHubHTTPError("404: no such repository", response=answer)
 
-    monkeypatch.setattr(_load, "hf_hub_download", refuse)
+    monkeypatch.setattr(loading, "hf_hub_download", refuse)
 
     with pytest.raises(rh.ModelError, match="does not give nobody/nothing: 404: no such"):
         rh.Editor.from_pretrained("nobody/nothing")
@@ -215,7 +215,7 @@ def test_a_name_that_is_no_model(name, monkeypatch):
     registry = rh.Registry((), {}, {}, {"toy": rh.EmbeddedModel("toy", "a toy", lambda: None)})
 
     with pytest.raises(rh.ModelError) as caught:
-        _load.load_model(name, registry=registry, device=None, dtype=None, kwargs={})
+        loading.load_model(name, registry=registry, device=None, dtype=None, kwargs={})
 
     assert f"there is no model {name!r}" in str(caught.value)
     assert "Embedded: toy" in str(caught.value)

@@ -11,7 +11,7 @@ import torch
 from plugs import Made, method, on_model, plugin, same
 
 import refhooks as rh
-from refhooks._validate import hook_arguments
+from refhooks._core.plugins.validation import hook_arguments
 from refhooks.hookspecs import RunHooks
 
 HOOKS = tuple(hook_arguments(RunHooks))

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 
 import refhooks as rh
-from refhooks import _pictures
-from refhooks._pictures import fit_picture, load_picture
+from refhooks._base import pictures
+from refhooks._base.pictures import fit_picture, load_picture
 
 RED, WHITE, BLACK = (255, 0, 0), (255, 255, 255), (0, 0, 0)
 ORIENTATION = 0x0112
@@ -103,7 +103,7 @@ def test_a_file_beyond_the_cap_is_not_opened(tmp_path, monkeypatch):
     """The cap on bytes comes before any decoder."""
     path = tmp_path / "photo.png"
     path.write_bytes(encoded(PICTURE, "PNG"))
-    monkeypatch.setattr(_pictures, "MAX_BYTES", 100)
+    monkeypatch.setattr(pictures, "MAX_BYTES", 100)
 
     with pytest.raises(rh.InputError, match="bytes; at most 100 are read"):
         load_picture(path)
@@ -304,6 +304,6 @@ def test_each_fit_gives_the_size(fit, edge):
 
 def test_pixels_beyond_white_and_black_are_cut_off():
     """A plugin may sharpen over the edge; nothing wraps around."""
-    [picture] = _pictures.as_pil(torch.tensor([-0.1, 0.5, 1.1]).reshape(1, 3, 1, 1))
+    [picture] = pictures.as_pil(torch.tensor([-0.1, 0.5, 1.1]).reshape(1, 3, 1, 1))
 
     assert picture.getpixel((0, 0)) == (0, 128, 255)

@@ -14,7 +14,7 @@ from plugs import Made, method, plugin
 
 import refhooks as rh
 from refhooks import hookimpl
-from refhooks._registering import RegistrationCalls
+from refhooks._core.plugins.calls import RegistrationCalls
 
 
 def keyword_only(*, ctx):

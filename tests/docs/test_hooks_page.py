@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from refhooks._validate import hook_arguments
+from refhooks._core.plugins.validation import hook_arguments
 from refhooks.hookspecs import Registration, RunHooks
 
 PAGE = (Path(__file__).parents[2] / "docs" / "hooks.md").read_text()

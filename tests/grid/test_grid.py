@@ -19,8 +19,8 @@ from PIL import Image
 from torch.testing._internal.two_tensor import TwoTensor
 
 import refhooks as rh
-from refhooks._grid import fingerprint, key
-from refhooks._sheet import MARGIN, make_table
+from refhooks._apps.grids.grid import fingerprint, key
+from refhooks._base.contact_sheets import MARGIN, make_table
 
 TWO = ["--methods", "default,inject", "--strengths", "0,1"]
 
@@ -200,7 +200,8 @@ def test_a_key_is_the_same_in_another_process(grid, folder):
         "dict(image=rh.Reference('photo.png', rh.Stage('inject', '0:1')),"
         " edit_mask=rh.mask('0,0,9,9'), seed=1)"
     )
-    code = f"from refhooks._grid import key; import refhooks as rh; print(key('m', {arguments}))"
+    imports = "from refhooks._apps.grids.grid import key; import refhooks as rh"
+    code = f"{imports}; print(key('m', {arguments}))"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert key("m", eval(arguments)) == other.stdout.strip()
 

@@ -17,7 +17,7 @@ HOOKS = []  # forward hooks that a broken family leaves on the model, which a te
 
 def module(name, template):
     """Return a template of `refhooks new` as a module."""
-    text = (resources.files("refhooks.scaffold") / f"{template}.txt").read_text()
+    text = (resources.files("refhooks.cli.scaffold") / f"{template}.txt").read_text()
     made = sys.modules[name] = types.ModuleType(name)
     exec(compile(Template(text).substitute(NAMES), f"{template}.txt", "exec"), vars(made))
     return made

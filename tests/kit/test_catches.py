@@ -9,7 +9,8 @@ from broken import BROKEN, LEFT_BEHIND, SAID, Good, Plugin
 from families import FAMILIES, HOOKS, SAID_OF_FAMILIES, adapter
 from unwritten import SAID_OF_FILES, UNWRITTEN
 
-from refhooks import _registry, testing
+from refhooks import testing
+from refhooks._core.plugins import registry as _registry
 from refhooks.testing._kit import CHECKS, tasks_of
 
 CASES = {**BROKEN, **UNWRITTEN, **FAMILIES}

@@ -18,7 +18,7 @@ def edit():
     """Edits with the adapter of `refhooks new --kind family`, on its tiny pipeline."""
     held = rh.Checkpoint(output=32 * 32, reference=32 * 32)
     with pytest.MonkeyPatch.context() as patch:
-        from refhooks._oneoff import with_plugins
+        from refhooks._core.plugins.inline import with_plugins
 
         known = with_plugins(rh.load_registry(), [adapter()])
         patch.setattr("refhooks._editor.load_registry", lambda: known)

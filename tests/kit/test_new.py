@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 import refhooks as rh
-from refhooks import _scaffold, testing
-from refhooks._oneoff import with_plugins
-from refhooks.cli import main
+from refhooks import testing
+from refhooks._core.plugins.inline import with_plugins
+from refhooks.cli import _scaffold, main
 from refhooks.testing._kit import tasks_of
 
 FORMS = [("method", hook) for hook in _scaffold.HOOKS] + [

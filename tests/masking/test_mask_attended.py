@@ -15,7 +15,7 @@ from diffusers.models.transformers.transformer_qwenimage import (
 from PIL import Image
 
 import refhooks as rh
-from refhooks._cover import BLANK
+from refhooks._base.coverage import BLANK
 
 PICTURE = tiny.picture(3, (32, 32))
 UPPER = "0,0,100%,50%"

@@ -267,7 +267,7 @@ def test_content_that_fit_cuts_off_warns(edit):
 
 def test_without_masks_nothing_runs(edit, monkeypatch):
     """No value is confined where no reference has a mask, and no processor is put on."""
-    from refhooks._confine import Confinement
+    from refhooks._core.masks.compositing import Confinement
 
     def never(*_args, **_kwargs):
         raise AssertionError
@@ -302,11 +302,11 @@ def asks_again(reference, _run):
 @pytest.mark.parametrize("method", [METHODS["inject keep"], Stranger(asks_again)])
 def test_tensors_of_masks_are_made_once(edit, monkeypatch, method):
     """At later steps with the same strengths nothing is multiplied, and no index is looked for."""
-    from refhooks import _confine
+    from refhooks._core.masks import compositing
 
     made = []
-    product = _confine._product
-    monkeypatch.setattr(_confine, "_product", lambda *it: made.append(1) or product(*it))
+    product = compositing._product
+    monkeypatch.setattr(compositing, "_product", lambda *it: made.append(1) or product(*it))
     masks = [rh.mask(LEFT), rh.mask(UPPER, kind="content")]
 
     counts = []

@@ -12,7 +12,7 @@ import torch
 from confining import LEFT
 
 import refhooks as rh
-from refhooks._registry import Registry, _register, load_registry
+from refhooks._core.plugins.registry import Registry, _register, load_registry
 
 
 def fresh():

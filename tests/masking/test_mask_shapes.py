@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import refhooks as rh
-from refhooks._cover import fitted, resized
+from refhooks._base.coverage import fitted, resized
 
 SIZE = rh.Size(height=20, width=30)
 HALF = np.zeros((20, 30), dtype=np.uint8)

@@ -12,7 +12,8 @@ import pytest
 import tiny
 
 import refhooks as rh
-from refhooks import _registry, hookimpl
+from refhooks import hookimpl
+from refhooks._core.plugins import registry as _registry
 
 ROOT = Path(__file__).parents[2]
 # The guide's tables: method, strength, denoise; "Quick Reference Guide", then "Best Combinations".

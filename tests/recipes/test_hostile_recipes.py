@@ -12,7 +12,7 @@ import pytest
 import tiny
 
 import refhooks as rh
-from refhooks import _carrier
+from refhooks._apps.recipes import metadata
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def carrying(folder):
     def carrying(text, embedded=()):
         tiny.picture(0, (8, 8)).save("bare.png")
         data = (folder / "bare.png").read_bytes()
-        (folder / "bad.png").write_bytes(_carrier.into_png(data, text, dict(embedded)))
+        (folder / "bad.png").write_bytes(metadata.into_png(data, text, dict(embedded)))
         return folder / "bad.png"
 
     return carrying
@@ -180,7 +180,7 @@ def test_what_is_no_recipe_is_refused(carrying, kind):
 def test_two_recipes_are_refused(carrying, table, folder):
     """Which one is meant is not guessed."""
     path = carrying(json.dumps(table))
-    path.write_bytes(_carrier.into_png(path.read_bytes(), json.dumps(table), {}))
+    path.write_bytes(metadata.into_png(path.read_bytes(), json.dumps(table), {}))
 
     with pytest.raises(rh.InputError, match="two recipes"):
         rh.load_recipe(path)
@@ -198,7 +198,7 @@ def test_a_picture_inside_is_the_one_that_is_named(table, refused, folder):
 
 def test_what_is_inside_has_a_cap(carrying, table, monkeypatch):
     """64 MiB in all, and 1 MiB of recipe; a chunk that is longer than its file ends it."""
-    monkeypatch.setattr(_carrier, "MAX_EMBEDDED", 2**20)
+    monkeypatch.setattr(metadata, "MAX_EMBEDDED", 2**20)
     key = table["references"][0]["picture"]["sha256"]
 
     with pytest.raises(rh.InputError, match="larger than 64 MiB"):
@@ -262,7 +262,7 @@ def test_damaged_files_never_do_more_than_fail(edit, folder, ending):
 
 def test_random_values_never_do_more_than_fail(table, carrying, editor):
     """Every value of a recipe replaced by others: it is refused, or reads as a whole recipe."""
-    from refhooks._recipe_replay import check_replay
+    from refhooks._apps.replay.replay import check_replay
 
     values = [None, True, -1, 1e308, 2**70, "", "../x", "\x00", [], [[]], {}, {"a": {}}, "0" * 64]
 

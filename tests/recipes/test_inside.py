@@ -10,9 +10,10 @@ from PIL import Image
 from test_recipes import same
 
 import refhooks as rh
-from refhooks import _recipe_file, _recipe_replay
-from refhooks._recipe import RecipeFile
-from refhooks._recipe_replay import check_replay
+from refhooks._apps.recipes import picture_files
+from refhooks._apps.recipes.recipe import RecipeFile
+from refhooks._apps.replay import replay
+from refhooks._apps.replay.replay import check_replay
 
 
 def turned(picture, path):
@@ -57,7 +58,7 @@ def test_a_sidecar_that_cannot_be_written_is_not_an_older_one(full, folder, monk
     def fails(_data, path):
         raise rh.InputError(f"{path} cannot be written: the disk is full")
 
-    monkeypatch.setattr(_recipe_file, "write_whole", fails)
+    monkeypatch.setattr(picture_files, "write_whole", fails)
     with pytest.warns(rh.RefhooksWarning, match="has no recipe: .* the disk is full"):
         full.save("out.jpg", embed=True)
     assert sorted(folder.glob("*.recipe.json")) == []
@@ -71,10 +72,8 @@ def test_what_is_given_is_read_once_however_long_the_recipe_is(edit, folder, mon
     (folder / "photo.png").unlink()
     tiny.picture(7, (32, 24)).save("mine.png")
     read = []
-    original = _recipe_replay.hash_of
-    monkeypatch.setattr(
-        _recipe_replay, "hash_of", lambda *given: read.append(given) or original(*given)
-    )
+    original = replay.hash_of
+    monkeypatch.setattr(replay, "hash_of", lambda *given: read.append(given) or original(*given))
 
     check_replay(attrs.evolve(recipe, files=tuple(many)), ["mine.png"], {}, rh.load_registry())
 

@@ -223,7 +223,7 @@ def test_what_no_recipe_holds_makes_replay_refuse(edit, editor):
 
 def test_a_failing_recipe_loses_no_edit(edit, monkeypatch):
     """It becomes a warning."""
-    monkeypatch.setattr("refhooks._recipe_make.model_of", lambda _editor: 1 // 0)
+    monkeypatch.setattr("refhooks._apps.recipes.recording.model_of", lambda _editor: 1 // 0)
 
     with pytest.warns(rh.RefhooksWarning, match="no recipe: integer division"):
         result = edit()

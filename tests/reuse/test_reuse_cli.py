@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import refhooks as rh
-from refhooks._measure import peak_signal_to_noise
+from refhooks._base.measures import peak_signal_to_noise
 from refhooks.cli import main
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import refhooks as rh
-from refhooks import _read
+from refhooks._base import tables
 
 FORMATS = pytest.mark.parametrize("ending", ["toml", "json"])
 
@@ -139,7 +139,7 @@ def test_any_text_survives_toml(text):
     """As a value and as a key, with quotes, controls and characters beyond the first plane."""
     import tomllib
 
-    from refhooks._toml import to_toml
+    from refhooks._base.toml import to_toml
 
     data = {"a": text, text or "b": [True, 1, 0.5, {text or "c": text}], "t": [{"x": text}]}
     assert data == tomllib.loads(to_toml(data))
@@ -316,7 +316,7 @@ def test_a_file_at_the_caps_is_read(tmp_path, monkeypatch):
     """1 MiB and 10,000 keyframes."""
     frames = ", ".join(f"[{k / 9_999}, {k % 3}]" for k in range(10_000))
     text = f'{STAGE}strength = {{ schedule = "keyframes", frames = [{frames}] }}\n'
-    place = write(tmp_path, text + "#" * (_read.MAX_BYTES - len(text)))
+    place = write(tmp_path, text + "#" * (tables.MAX_BYTES - len(text)))
 
     assert len(rh.load_strategy(place).stages[0].strength.frames) == 10_000
 

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refhooks as rh
-from refhooks import _registry, hookimpl
+from refhooks import hookimpl
+from refhooks._core.plugins import registry as _registry
 
 NAN, INF = float("nan"), float("inf")
 C = (1 - math.cos(math.pi / 4)) / 2  # cosine at a quarter

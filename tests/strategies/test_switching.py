@@ -10,7 +10,8 @@ import tiny
 import torch
 
 import refhooks as rh
-from refhooks import _registry, hookimpl
+from refhooks import hookimpl
+from refhooks._core.plugins import registry as _registry
 
 
 def stages(timetable, reference=0):

@@ -1,0 +1,111 @@
+"""Plots of what was measured: attention shares over the steps, and curves over strength."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from refhooks._base.figures import new_figure
+from refhooks._core.planning.timetable_plot import COLOURS, TICKS, ticks
+from refhooks.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from refhooks._apps.advice.advice import Measured
+
+WIDTH = 8.0  # inches
+MEASURES = {
+    "changed": "share of pixels changed",
+    "change": "by how much they changed",
+    "similarity": "SSIM with the source",
+    "edges": "edges in place",
+}
+
+
+def draw_attention(share: Tensor) -> Any:
+    """Draw the attention share of each reference: over the steps, and for each block.
+
+    Args:
+        share: ``[N,blocks,1+references]``, as a result holds it.
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: matplotlib is not installed, or there is no reference.
+    """
+    values = share.float().cpu()
+    steps, blocks, groups = values.shape
+    if groups < 2:
+        raise InputError("there is no reference, so all of the attention stays where it is")
+    figure = new_figure(WIDTH, 2.4 + (0.8 + min(0.14 * blocks, 3.0)) * (groups - 1))
+    heights = [2.0] + [0.6 + min(0.14 * blocks, 3.0)] * (groups - 1)
+    panels = figure.subplots(groups, 1, sharex=True, height_ratios=heights)
+    places = range(1, steps + 1)
+    for number in range(1, groups):
+        mean, colour = values[:, :, number].mean(dim=1), COLOURS[(number - 1) % len(COLOURS)]
+        label = f"reference {number}"
+        panels[0].plot(places, mean.tolist(), "o-", color=colour, label=label, markersize=3)
+    panels[0].set_ylim(0.0, None)
+    panels[0].set_ylabel("attention share")
+    panels[0].set_title("mean over the blocks", loc="left", fontsize="medium")
+    panels[0].legend(fontsize="small", frameon=False, ncols=4)
+    top = max(float(values[:, :, 1:].max()), 0.01)
+    for number, panel in enumerate(panels[1:], 1):
+        _draw_blocks(figure, panel, values[:, :, number], number, top)
+    panels[-1].set_xlabel("step")
+    panels[-1].set_xticks(ticks(steps))
+    return figure
+
+
+def _draw_blocks(figure: Any, panel: Any, values: Tensor, number: int, top: float) -> None:
+    """One cell a step and block, ``[N,blocks]``."""
+    steps, blocks = values.shape
+    image = panel.imshow(
+        values.T.numpy(),
+        aspect="auto", origin="lower", cmap="viridis", vmin=0.0, vmax=top,
+        extent=(0.5, steps + 0.5, 0.5, blocks + 0.5),
+    )  # fmt: skip
+    panel.set_ylabel("block")
+    every = -(-blocks // 8)
+    panel.set_yticks(range(1, blocks + 1, every))
+    panel.set_title(f"reference {number}, each block", loc="left", fontsize="medium")
+    figure.colorbar(image, ax=panel, fraction=0.03, pad=0.01)
+
+
+def draw_curves(curves: Mapping[str, Sequence[tuple[float, Measured]]], label: str) -> Any:
+    """Draw what was measured over a number such as the strength.
+
+    Args:
+        curves: What a curve is called, and its points; where several have one number, the curve is
+            their mean, and each is a dot.
+        label: What the number is.
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    figure = new_figure(WIDTH + 4.0, 3.2)
+    panels = figure.subplots(1, len(MEASURES), sharex=True)
+    for panel, (measure, title) in zip(panels, MEASURES.items(), strict=True):
+        for place, (name, points) in enumerate(curves.items()):
+            colour = COLOURS[place % len(COLOURS)]
+            dots = [(number, getattr(measured, measure)) for number, measured in points]
+            numbers = sorted({number for number, _ in dots})
+            held = [[value for at, value in dots if at == number] for number in numbers]
+            means = [sum(values) / len(values) for values in held]
+            panel.plot(*zip(*dots, strict=True), "o", color=colour, markersize=3, alpha=0.5)
+            panel.plot(numbers, means, color=colour, label=name)
+        panel.set_title(title, loc="left", fontsize="medium")
+        panel.set_xlabel(label)
+        panel.set_ylim(-0.02, 1.02)
+    few = min(len(curves), TICKS // 3)
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc="outside upper center", ncols=few, fontsize="small", frameon=False
+    )
+    return figure

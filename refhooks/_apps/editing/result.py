@@ -1,0 +1,256 @@
+"""What an edit gives back."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from refhooks._base.files import write_whole
+from refhooks._base.names import listed
+from refhooks.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+    from refhooks._apps.advice.advice import Advice
+    from refhooks._apps.advice.baseline import Before
+    from refhooks._apps.recipes.picture_files import Insides
+    from refhooks._apps.recipes.recipe import Recipe
+    from refhooks._apps.recipes.recording import Materials
+    from refhooks._core.contract.outlook import Drift
+    from refhooks._core.planning.timetable import Timetable
+
+__all__ = ["EditResult"]
+
+EXTENSIONS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+QUALITY = 95
+
+
+@attrs.frozen(eq=False)
+class EditResult:
+    """A finished edit.
+
+    Attributes:
+        images: The pictures, prompts outermost, then seeds.
+        latents: The final latents ``[B,T,C]``.
+        timetable: What every reference did at every step.
+        seeds: The seed of each picture.
+        attention_share: How much of the target's attention each group of keys got,
+            ``[N,blocks,1+references]``, means over queries, heads and batch in the branch ``cond``:
+            first text and target together, then each reference. ``None`` unless recorded.
+        attention_shares: The same for each picture, ``[N,blocks,1+references,B]``; ``None`` also
+            where the family cannot tell them apart.
+        drift: How far reused keys and values had moved, each time they were stored anew; empty
+            where none were reused or nothing was measured.
+        retouched: Whether a plugin, such as an edit mask, could change the pictures after they were
+            decoded: then ``latents`` do not hold what the pictures show.
+        before: What the pictures are compared with; ``None`` without a source.
+        recipes: What each picture was made from; empty where no recipe could be made.
+        materials: The pictures that the recipes name, for ``save(embed=True)``.
+    """
+
+    images: tuple[Image.Image, ...] = attrs.field(repr=False)
+    latents: Tensor = attrs.field(repr=False)
+    timetable: Timetable = attrs.field(repr=False)
+    seeds: tuple[int, ...]
+    attention_share: Tensor | None = attrs.field(default=None, repr=False)
+    attention_shares: Tensor | None = attrs.field(default=None, repr=False)
+    drift: tuple[Drift, ...] = attrs.field(default=(), repr=False)
+    retouched: bool = attrs.field(default=False, repr=False)
+    before: Before | None = attrs.field(default=None, repr=False)
+    recipes: tuple[Recipe, ...] = attrs.field(default=(), repr=False)
+    materials: Materials | None = attrs.field(default=None, repr=False)
+
+    @property
+    def image(self) -> Image.Image:
+        """The first picture."""
+        return self.images[0]
+
+    @property
+    def seed(self) -> int:
+        """The seed of the first picture; give it to ``edit(seed=...)`` to have it again."""
+        return self.seeds[0]
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """What the first picture was made from; it travels inside of the file."""
+        return self.recipes[0] if self.recipes else None
+
+    @property
+    def advice(self) -> Advice:
+        """What changed in the first picture, and which of the guide's common issues it has.
+
+        Raises:
+            InputError: There is no source to compare it with.
+        """
+        return self.advise()
+
+    def advise(self, number: int = 0) -> Advice:
+        """Return the advice on a picture, counted from 0; raises as :attr:`advice`."""
+        from refhooks._apps.advice.advice import advise  # noqa: PLC0415  measures with torch, a second
+
+        before = self._before(number)
+        return advise(
+            before.source(number),
+            self.images[number],
+            inside=before.inside(),
+            timetable=self.timetable,
+            attention_share=self._attention_share(number),
+        )
+
+    def compare(self, number: int = 0) -> Image.Image:
+        """Return a sheet of the source, a picture (counted from 0) and their difference.
+
+        Raises:
+            InputError: There is no source to compare it with, or no such picture.
+        """
+        from refhooks._apps.advice.report import compare_pictures  # noqa: PLC0415  imports torch, a second
+
+        source = self._before(number).source(number)
+        return compare_pictures(source, self.images[number], f"result, seed {self.seeds[number]}")
+
+    def plot_attention(self, path: str | Path) -> Path:
+        """Draw the attention share of each reference over the steps, and for each block.
+
+        Args:
+            path: Ends in .png.
+
+        Returns:
+            The path written.
+
+        Raises:
+            InputError: It was not recorded (``edit(record_attention=True)``), there is no
+                reference, matplotlib is not installed, or the file cannot be written.
+        """
+        from refhooks._apps.advice.plots import draw_attention  # noqa: PLC0415
+        from refhooks._base.figures import write_plot  # noqa: PLC0415  matplotlib is an extra
+
+        share = self.attention_share
+        if share is None:
+            raise InputError("no attention share was recorded; edit with record_attention=True")
+        return write_plot(lambda: draw_attention(share), path)
+
+    def save_report(self, path: str | Path, number: int = 0) -> Path:
+        """Write one HTML file with a picture, its source, the advice and the plots in it.
+
+        Plots need matplotlib; without it the report says so.
+
+        Args:
+            path: Ends in .html.
+            number: Of the picture, counted from 0.
+
+        Returns:
+            The path written.
+
+        Raises:
+            InputError: There is no source to compare it with, no such picture, or the file cannot
+                be written.
+        """
+        from refhooks._apps.advice.report import Report, write_report  # noqa: PLC0415  imports torch, a second
+
+        source = self._before(number).source(number)
+        recipe = self.recipes[number] if self.recipes else None
+        report = Report(
+            title="An edit" if recipe is None else recipe.prompt,
+            facts=(f"seed {self.seeds[number]}",),
+            source=source,
+            result=self.images[number],
+            advice=self.advise(number),
+            timetable=self.timetable,
+            attention_share=self._attention_share(number),
+        )
+        return write_report(report, path)
+
+    def _attention_share(self, number: int) -> Tensor | None:
+        """That of one picture, ``[N,blocks,1+references]``."""
+        shares = self.attention_shares
+        return self.attention_share if shares is None else shares[..., number]
+
+    def _before(self, number: int) -> Before:
+        if self.before is None:
+            raise InputError("the edit had no source picture, so there is nothing to compare with")
+        if not 0 <= number < len(self.images):
+            raise InputError(f"pictures are 0 to {len(self.images) - 1}; there is no {number}")
+        return self.before
+
+    def save(
+        self, path: str | Path, *, recipe: bool = True, embed: bool = False
+    ) -> tuple[Path, ...]:
+        """Save the pictures: one at ``path``, several at ``path-1`` and so on.
+
+        A file that is there is replaced only once the new one is complete.
+
+        Args:
+            path: Ends in .png, .jpg, .jpeg or .webp.
+            recipe: Whether each file carries what its picture was made from.
+            embed: Whether a PNG carries the pictures that the edit was given as well: references
+                and masks. Another format gets them in a JSON file beside it.
+
+        Returns:
+            The paths written.
+
+        Raises:
+            InputError: Another ending, or a folder that is missing or cannot be written.
+        """
+        target = check_output(path)
+        numbered = [target.with_stem(f"{target.stem}-{n}") for n in range(1, len(self.images) + 1)]
+        paths = [target] if len(self.images) == 1 else numbered
+        inside = [self._insides(number, recipe=recipe, embed=embed) for number in range(len(paths))]
+        for picture, place, held in zip(self.images, paths, inside, strict=True):
+            save_picture(picture, place, held)
+        if self.materials is not None:
+            self.materials.saved.update(enumerate(place.name for place in paths))
+        return tuple(paths)
+
+    def _insides(self, number: int, *, recipe: bool, embed: bool) -> Insides:
+        from refhooks._apps.recipes.picture_files import insides  # noqa: PLC0415  only what is saved needs it
+
+        held = self.recipes[number] if recipe and self.recipes else None
+        return insides(held, self.materials, embed=embed)
+
+
+def check_output(path: str | Path) -> Path:
+    """Return a path that a picture can be saved at.
+
+    Raises:
+        InputError: Its ending, or its folder, does not allow it.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in EXTENSIONS:
+        raise InputError(f"{target}: the ending must be one of {listed(EXTENSIONS)}")
+    try:
+        is_folder = target.is_dir()
+    except OSError as error:  # such as a name that is too long
+        raise InputError(f"{target} cannot be written: {error}") from error
+    if is_folder:
+        raise InputError(f"{target} is a directory; name a file")
+    if not target.parent.is_dir():
+        raise InputError(f"{target}: there is no folder {target.parent}; make it first")
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"{target}: the folder {target.parent} cannot be written")
+    return target
+
+
+def save_picture(picture: Image.Image, path: Path, inside: Insides | None = None) -> None:
+    """Write a picture beside its place, then rename it, so that no half-written file is left.
+
+    Raises:
+        InputError: The disk is full or refuses the file, or the format cannot hold the picture.
+    """
+    kind = EXTENSIONS[path.suffix.lower()]
+    held = io.BytesIO()
+    try:
+        if inside is None:
+            picture.save(held, format=kind, quality=QUALITY)
+        else:
+            held.write(inside.encode(picture, kind, QUALITY))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be written: {error}") from error
+    write_whole(held.getvalue(), path)
+    if inside is not None:
+        inside.beside(path, kind)

@@ -1,0 +1,234 @@
+"""What a strategy costs, reckoned from the size of the model before anything is loaded."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from refhooks._apps.forecast.planned import plan, references_of
+from refhooks._apps.forecast.token_use import given_of, grid_of
+from refhooks._core.plugins.registry import load_registry
+from refhooks.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from refhooks._apps.forecast.token_use import Given
+    from refhooks._core.contract.methods import Method
+    from refhooks._core.contract.model_shape import ModelShape
+    from refhooks._core.planning.strategy import Reference, Stage, Strategy
+    from refhooks._core.plugins.registry import Registry
+    from refhooks._editor import Editor
+
+__all__ = ["Cost", "cost"]
+
+GIB = 2**30
+
+
+@attrs.frozen
+class Cost:
+    """What a strategy costs.
+
+    Attributes:
+        shape: The model's size.
+        passes: The model's own forward passes a step.
+        batch: Pictures at once.
+        steps: Floating-point operations of each step.
+        native: Those of a step of the stock pipeline with the same references, whole.
+        bare: Those of a step without any reference.
+        kept_bytes: Most memory that keys and values kept from step to step take.
+    """
+
+    shape: ModelShape
+    passes: int
+    batch: int
+    steps: tuple[float, ...]
+    native: float
+    bare: float
+    kept_bytes: float
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations of the run, of its denoising steps alone."""
+        return math.fsum(self.steps)
+
+    @property
+    def over_native(self) -> float:
+        """The run over the stock pipeline's with the same references."""
+        return self.flops / (len(self.steps) * self.native)
+
+    @property
+    def over_bare(self) -> float:
+        """The run over one without any reference."""
+        return self.flops / (len(self.steps) * self.bare)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the cost as what JSON can hold."""
+        return {
+            "model": attrs.asdict(self.shape),
+            "passes": self.passes,
+            "batch": self.batch,
+            "flops": self.flops,
+            "flops_per_step": list(self.steps),
+            "native_flops_per_step": self.native,
+            "bare_flops_per_step": self.bare,
+            "over_native": self.over_native,
+            "over_bare": self.over_bare,
+            "weight_bytes": self.shape.weight_bytes,
+            "kept_bytes": self.kept_bytes,
+        }
+
+    def __str__(self) -> str:
+        """Return a few lines of text."""
+        shape = self.shape
+        kept = f"{self.kept_bytes / GIB:.2f} GiB" if self.kept_bytes else "none"
+        head = (
+            f"cost on {shape.name}: {shape.blocks} blocks of width {shape.width}; tokens:"
+            f" {shape.target} of the output, {shape.reference} of a reference, {shape.text} of"
+            f" text; forward passes a step: {self.passes}"
+        )
+        run = (
+            f"all {len(self.steps)} steps: {_flops(self.flops)}, {self.over_native:.2f} of the"
+            f" model's own way with these references ({1 / self.over_native:.2f} times as fast),"
+            f" {self.over_bare:.2f} of no reference"
+        )
+        memory = (
+            f"memory: {shape.weight_bytes / GIB:.2f} GiB of weights in {shape.dtype}; keys and"
+            f" values kept from step to step: {kept}"
+        )
+        return "\n".join([head, run, *self._spans(), memory])
+
+    def _spans(self) -> list[str]:
+        """Steps that cost the same, together; nothing where all do."""
+        lines, start = [], 0
+        for flops, group in itertools.groupby(self.steps):
+            stop = start + len(list(group))
+            label = f"step {stop}" if stop == start + 1 else f"steps {start + 1}-{stop}"
+            lines.append(f"{label}: {_flops(flops)} each, {flops / self.native:.2f}")
+            start = stop
+        return lines if len(lines) > 1 else []
+
+
+def cost(
+    what: Strategy | Stage | Method | str | Sequence[Reference],
+    steps: int | None = None,
+    *,
+    shape: ModelShape | None = None,
+    editor: Editor | None = None,
+    cfg: float | None = None,
+    batch: int = 1,
+    height: int | None = None,
+    width: int | None = None,
+    denoise: float = 1.0,
+) -> Cost:
+    """Return what a strategy costs, from the number of floating-point operations.
+
+    Of methods, it counts which tokens they give the model at each step, whose keys are attended to,
+    and forward passes that they add. What runs once an edit (text encoder, VAE) is left out, and so
+    is what masks and weights cost beside.
+
+    Args:
+        what: A strategy (or stage, method, its name) of one reference, or a list of references.
+        steps: Number of steps; ``None``: that of the editor's model.
+        shape: The model's size; ``None``: the editor's, or that of the first family, by name, that
+            states one of a full-size model.
+        editor: As for :func:`refhooks.plan`: its noise levels and, with pictures, its tokens.
+        cfg: As for ``edit()``: 1 and below is one pass a step. ``None``: the model's own passes.
+        batch: Pictures at once.
+        height: Of the output in pixels, with ``width``; by default that of the shape.
+        width: Likewise.
+        denoise: As for ``edit()``.
+
+    Raises:
+        InputError: As for :func:`refhooks.plan`, or nothing states a model's size.
+        PluginError: A method says nonsense of its work.
+        UnknownNameError: A name that no live plugin registers.
+    """
+    registry = load_registry() if editor is None else editor.registry
+    references = references_of(what)
+    size: dict[str, Any] = {"height": height, "width": width}
+    timetable = plan(what, steps, editor=editor, denoise=denoise, **size)
+    shape = shape or (default_shape(registry) if editor is None else shape_of(editor, **size))
+    if editor is None and height is not None and width is not None:
+        shape = attrs.evolve(shape, target=_tokens(height, width, shape))
+    passes = shape.passes if cfg is None or cfg > 1.0 else 1
+    grids = [grid_of(reference, shape, editor) for reference in references]
+    given = [
+        given_of(registry, place, reference, timetable, grids[place])
+        for place, reference in enumerate(references)
+    ]
+    own = shape.target + shape.text
+    whole = own + sum(math.prod(grid) for grid in grids)
+    most = max(sum(entry.kept for entry in step) for step in zip(*given, strict=True))
+    return Cost(
+        shape=shape,
+        passes=passes,
+        batch=batch,
+        steps=tuple(
+            batch * _step([entry[index] for entry in given], own, passes, shape)
+            for index in range(len(timetable.steps))
+        ),
+        native=batch * passes * shape.flops(whole, whole),
+        bare=batch * passes * shape.flops(own, own),
+        kept_bytes=batch * passes * shape.kept_bytes(most),
+    )
+
+
+def default_shape(registry: Registry) -> ModelShape:
+    """Return the size of a full-size model: of the first family, by name, that states one.
+
+    Raises:
+        InputError: None does.
+    """
+    for _, entry in sorted(registry.families.items()):
+        if entry.shape is not None:
+            return entry.shape(None)
+    raise InputError(f"no family states the size of its model; give a shape.{registry.absent()}")
+
+
+def shape_of(editor: Editor, *, height: int | None, width: int | None) -> ModelShape:
+    """Return the size of an editor's model, and of pictures as it takes them.
+
+    Raises:
+        InputError: Its family states none.
+    """
+    from PIL import Image  # noqa: PLC0415
+
+    family = editor.family
+    stated = editor.registry.families[family.name].shape
+    if stated is None:
+        raise InputError(f"the family {family.name} does not state the size of its model")
+    square = family.reference_size(Image.new("RGB", (64, 64)), None)
+    transformer: Any = family.transformer
+    return attrs.evolve(
+        stated(transformer.config),
+        name=family.name,
+        dtype=str(next(transformer.parameters()).dtype).removeprefix("torch."),
+        target=math.prod(family.grid(family.output_size(None, height, width, None))),
+        reference=math.prod(family.grid(square)),
+    )
+
+
+def _step(given: Sequence[Given], own: int, passes: int, shape: ModelShape) -> float:
+    tokens = own + sum(entry.tokens for entry in given)
+    keys = own + sum(entry.keys for entry in given)
+    added = [
+        shape.flops(tokens - entry.tokens + share, keys - entry.keys + share)
+        for entry in given
+        for share in entry.passes
+    ]
+    return passes * shape.flops(tokens, keys) + math.fsum(added)
+
+
+def _tokens(height: int, width: int, shape: ModelShape) -> int:
+    return max(1, (height // shape.pixels) * (width // shape.pixels))
+
+
+def _flops(value: float) -> str:
+    for factor, unit in ((1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP")):
+        if value >= factor:
+            return f"{value / factor:.3g} {unit}"
+    return f"{value / 1e6:.3g} MFLOP"

@@ -1,0 +1,145 @@
+"""``refhooks.plan``: what a strategy would do, without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+
+from refhooks._core.contract.methods import check_method
+from refhooks._core.contract.outlook import foresee
+from refhooks._core.planning.compilation import compile_timetable
+from refhooks._core.planning.request import MAX_STEPS, make_request, steps_in_all, whole
+from refhooks._core.planning.strategy import Reference, Stage, Strategy, as_strategy
+from refhooks._core.plugins.attribution import naming_family, naming_method
+from refhooks._core.plugins.registry import load_registry
+from refhooks.errors import InputError
+
+if TYPE_CHECKING:
+    from refhooks._core.contract.methods import BoundReference, Method, RunInfo
+    from refhooks._core.planning.timetable import Timetable
+    from refhooks._core.plugins.registry import Registry
+    from refhooks._editor import Editor
+
+__all__ = ["plan"]
+
+NATIVE = "native"  # how a plan without a model names its own way to take a reference
+
+
+@attrs.frozen
+class Native:
+    """Stands for a model's own method where no model is known; nobody can name it."""
+
+    name: ClassVar[str] = NATIVE
+
+    def bind(self, reference: BoundReference, run: RunInfo) -> Any:
+        """Never called: only plans hold it."""
+        raise NotImplementedError
+
+
+def plan(
+    what: Strategy | Stage | Method | str | Sequence[Reference],
+    steps: int | None = None,
+    *,
+    editor: Editor | None = None,
+    height: int | None = None,
+    width: int | None = None,
+    resolution: int | None = None,
+    denoise: float = 1.0,
+) -> Timetable:
+    """Return what every reference would do at every step, without running anything.
+
+    Args:
+        what: A strategy (or stage, method, its name) of one reference, or a list of references.
+        steps: Number of steps; ``None``: that of the editor's model.
+        editor: Its noise levels are used and, for references with pictures, their tokens and areas
+            are those of the run. ``None``: unshifted noise levels, from 1 down by 1/steps; only a
+            strategy that depends on the noise level may then differ from what a model does.
+        height: Of the output in pixels; noise levels may depend on it.
+        width: Likewise.
+        resolution: Likewise, as a pixel area.
+        denoise: As for ``edit()``: noise levels begin lower where it is below 1.
+
+    Raises:
+        InputError: The strategy does not fit that many steps or the model, or neither says how many
+            steps there are.
+        UnknownNameError: A name that no live plugin registers.
+    """
+    references = references_of(what)
+    size: dict[str, Any] = {"height": height, "width": width, "resolution": resolution}
+    if editor is not None and all(reference.image != "" for reference in references):
+        return _of_edit(editor, references, steps, denoise, size)
+    if editor is not None:
+        return _of_model(editor, references, steps, denoise, size)
+    registry = load_registry()
+    strategies = [as_strategy(reference.strategy, NATIVE) for reference in references]
+    methods = [_methods(reference, registry) for reference in references]
+    if steps is None:
+        raise InputError("steps is missing; only a model has a number of its own")
+    count = whole(steps, "steps", 1, MAX_STEPS)
+    total = steps_in_all(count, denoise)
+    sigmas = [(count - index) / total for index in range(count)]
+    return foresee(compile_timetable(strategies, sigmas, registry), methods, registry)
+
+
+def _methods(reference: Reference, registry: Registry) -> list[Method]:
+    """The methods of a reference's stages, checked; none for what a model does in its own way."""
+    if reference.strategy is None:
+        return []
+    given = [stage.method for stage in as_strategy(reference.strategy, NATIVE).stages]
+    methods = [registry.method(entry) if isinstance(entry, str) else entry for entry in given]
+    for method in methods:
+        with naming_method(method, "check", registry):
+            check_method(method, None)
+    return methods
+
+
+def _of_edit(
+    editor: Editor,
+    references: Sequence[Reference],
+    steps: int | None,
+    denoise: float,
+    size: dict[str, Any],
+) -> Timetable:
+    """What would run, refusals included."""
+    from refhooks._core.planning.planner import make_plan  # noqa: PLC0415  imports torch, a second
+
+    first, *others = references
+    request = make_request(first, "", references=others, steps=steps, denoise=denoise, **size)
+    return make_plan(editor, request).timetable
+
+
+def _of_model(
+    editor: Editor,
+    references: Sequence[Reference],
+    steps: int | None,
+    denoise: float,
+    size: dict[str, Any],
+) -> Timetable:
+    """What strategies of pictures that are not given would do."""
+    from refhooks._core.planning.planner import resolve_methods  # noqa: PLC0415  imports torch, a second
+
+    family = editor.family
+    strategies = [as_strategy(reference.strategy, family.native) for reference in references]
+    methods = [resolve_methods(editor, strategy) for strategy in strategies]
+    count = family.default_steps if steps is None else whole(steps, "steps", 1, MAX_STEPS)
+    total = steps_in_all(count, denoise)
+    with naming_family(editor):
+        _, sigmas, _ = family.schedule(count, family.output_size(None, **size), total)
+    timetable = compile_timetable(strategies, sigmas, editor.registry)
+    return foresee(timetable, methods, editor.registry, model=editor.model)
+
+
+def references_of(what: Any) -> tuple[Reference, ...]:
+    """Return what is to be planned as references; those without a picture have ``""``.
+
+    Raises:
+        InputError: It is neither a strategy nor a list of references.
+    """
+    listed = isinstance(what, Sequence) and not isinstance(what, str)
+    if not listed:
+        return (Reference("", what),)
+    if not what or not all(isinstance(entry, Reference) for entry in what):
+        raise InputError(f"plan a strategy, or a list of references, got {what!r:.80}")
+    return tuple(what)

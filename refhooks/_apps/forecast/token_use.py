@@ -1,0 +1,148 @@
+"""What a reference gives the model at each step of a timetable, before anything is loaded."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from refhooks._apps.forecast.planned import Native
+from refhooks._core.contract.family import Size
+from refhooks._core.contract.outlook import PlannedStage, outlook_of
+from refhooks._core.planning.strategy import as_strategy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from refhooks._core.contract.model_shape import ModelShape
+    from refhooks._core.contract.outlook import Outlook
+    from refhooks._core.contract.values import Row
+    from refhooks._core.planning.strategy import Reference, Stage, Strategy
+    from refhooks._core.planning.timetable import Timetable
+    from refhooks._core.plugins.registry import Registry
+    from refhooks._editor import Editor
+
+Grid = tuple[int, int]
+
+
+@attrs.frozen
+class Given:
+    """Tokens of one reference at one step.
+
+    Attributes:
+        tokens: Run through the model.
+        keys: Attended to: more than ``tokens`` where those of an earlier step are.
+        kept: Whose keys and values lie in memory for later steps.
+        passes: One entry for each forward pass that is added: tokens that are given in it.
+    """
+
+    tokens: float
+    keys: float
+    kept: float
+    passes: tuple[float, ...]
+
+
+def given_of(
+    registry: Registry, place: int, reference: Reference, timetable: Timetable, grid: Grid
+) -> list[Given]:
+    """Return what a reference gives at each step.
+
+    Args:
+        registry: Its methods are named from it.
+        place: 0-based position of the reference.
+        reference: With its strategy.
+        timetable: Of the run.
+        grid: Rows and columns of the reference's tokens.
+
+    Raises:
+        InputError: A content mask cannot be laid on the picture.
+        PluginError: A method says nonsense of its outlook.
+    """
+    strategy = as_strategy(reference.strategy, Native.name)
+    rows = tuple(planned.rows[place] for planned in timetable.steps)
+    outlooks = [
+        _outlook(registry, entry, PlannedStage(place, number, rows))
+        for number, entry in enumerate(strategy.stages)
+    ]
+    whole = _unmasked(strategy, place, reference, rows, grid)
+    found = []
+    for index, (row, tokens) in enumerate(zip(rows, whole, strict=True)):
+        if row.strength == 0.0:
+            found.append(Given(0.0, 0.0, 0.0, ()))
+            continue
+        outlook = outlooks[row.stage]
+        given = tokens * (1.0 if outlook.tokens is None else outlook.tokens[index])
+        reused = index in outlook.reused
+        found.append(
+            Given(
+                tokens=0.0 if reused else given,
+                keys=given,
+                kept=given if outlook.reused else 0.0,
+                passes=tuple(tokens * share for step, share in outlook.added if step == index),
+            )
+        )
+    return found
+
+
+def grid_of(reference: Reference, shape: ModelShape, editor: Editor | None) -> Grid:
+    """Return the rows and columns of a reference's tokens, as far as they can be known.
+
+    Raises:
+        InputError: Its picture cannot be read.
+    """
+    area, picture = reference.resolution, reference.image != ""
+    if picture and (editor is not None or area == "native" or _hides(reference)):
+        from refhooks._core.planning.input_pictures import open_picture  # noqa: PLC0415
+
+        opened = open_picture(reference.image)
+        if editor is not None:
+            return editor.family.grid(editor.family.reference_size(opened.picture, area))
+        if area == "native":
+            size = opened.size
+            return max(1, size.height // shape.pixels), max(1, size.width // shape.pixels)
+        ratio = opened.size.height / opened.size.width
+    else:
+        ratio = 1.0
+    tokens = area / shape.pixels**2 if isinstance(area, int) else shape.reference
+    return max(1, round(math.sqrt(tokens * ratio))), max(1, round(math.sqrt(tokens / ratio)))
+
+
+def _hides(reference: Reference) -> bool:
+    masks = getattr(reference.strategy, "masks", ())
+    return any(mask.kind == "content" for mask in masks)
+
+
+def _outlook(registry: Registry, stage: Stage, planned: PlannedStage) -> Outlook:
+    """What the method of a stage foresees; one that foresees nothing gives all tokens, or none."""
+    method: Any = stage.method
+    if isinstance(method, str):
+        method = Native() if method == Native.name else registry.method(method)
+    found = outlook_of(method, planned, registry)
+    if not getattr(method, "gives_tokens", True):
+        return attrs.evolve(found, tokens=(0.0,) * len(planned.rows))
+    return found
+
+
+def _unmasked(
+    strategy: Strategy, place: int, reference: Reference, rows: Sequence[Row], grid: Grid
+) -> list[int]:
+    """How many of a reference's tokens its content masks leave at each step."""
+    places = [number for number, mask in enumerate(strategy.masks) if mask.kind == "content"]
+    whole = [math.prod(grid)] * len(rows)
+    if not places:
+        return whole
+    import torch  # noqa: PLC0415  takes a second, and only masks need it
+
+    from refhooks._core.masks.layout import Grids, confinement, cover_masks  # noqa: PLC0415
+    from refhooks._core.planning.input_pictures import open_picture  # noqa: PLC0415
+
+    own = Size(16 * grid[0], 16 * grid[1])
+    if reference.image != "":
+        own = open_picture(reference.image).size
+    covered = cover_masks([strategy.masks[number] for number in places], place, own, own)
+    confined = confinement(place, covered, Grids(own, own, grid, grid, torch.device("cpu")))
+    if confined is None:
+        return whole
+    keeps = [confined.keep(tuple(row.masks[number] for number in places)) for row in rows]
+    return [math.prod(grid) if keep is None else len(keep) for keep in keeps]

@@ -1,0 +1,234 @@
+"""The fields that a grid can vary, read from text and put into an edit."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from refhooks._base.names import did_you_mean, listed
+from refhooks._base.numbers import is_list
+from refhooks._core.planning.request import MAX_SEED, MAX_STEPS
+from refhooks._core.planning.strategy import Reference, Stage, Strategy, as_strategy, method_name
+from refhooks.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from refhooks._core.plugins.registry import Registry
+
+RUN_FIELDS = ("denoise", "steps", "cfg", "seed")
+STAGE_FIELDS = ("method", "strength", "until")
+STRATEGY_FIELDS = ("vision",)
+FIELDS = (*STAGE_FIELDS, *STRATEGY_FIELDS, *RUN_FIELDS)
+FORMS = f"{listed(FIELDS)}, or an option of a method such as inject.formula"
+MAX_VALUES = 1000
+
+
+@attrs.frozen
+class Field:
+    """What a grid varies.
+
+    Attributes:
+        name: One of ``FIELDS``, or the name of an option.
+        method: The method that the option is of; empty for any other field.
+        stage: 0-based; ``None``: the only one.
+        text: As it was written.
+    """
+
+    name: str
+    method: str = ""
+    stage: int | None = None
+    text: str = ""
+
+    @property
+    def order(self) -> int:
+        """Methods are set before their options."""
+        return 0 if self.name == "method" and not self.method else 1 if self.method else 2
+
+
+@attrs.frozen
+class Axis:
+    """A field and the values it takes, as they were written."""
+
+    field: Field
+    values: tuple[str, ...]
+
+    def numbers(self) -> tuple[float, ...] | None:
+        """Return the values as numbers; ``None`` if one is none."""
+        try:
+            return tuple(float(value) for value in self.values)
+        except ValueError:
+            return None
+
+
+def read_axis(text: str, label: str, registry: Registry) -> Axis:
+    """Return the axis that ``FIELD=V1,V2`` means; ``;`` divides values that hold commas.
+
+    Raises:
+        InputError: It has no such form or field, no value, or one value twice.
+        UnknownNameError: A method that no live plugin registers.
+    """
+    name, equals, rest = text.partition("=")
+    if not equals:
+        raise InputError(f"{label} {text}: write FIELD=VALUE,VALUE; FIELD is one of {FORMS}")
+    return make_axis(read_field(name.strip(), label, registry), rest, label)
+
+
+def make_axis(field: Field, text: str, label: str) -> Axis:
+    """Return the axis of a field with values such as ``0,0.5,1``; raises as :func:`read_axis`."""
+    values = tuple(value.strip() for value in text.split(";" if ";" in text else ","))
+    if not all(values):
+        raise InputError(f"{label} {text}: there is an empty value between the commas")
+    if len(set(values)) < len(values):
+        twice = next(value for value in values if values.count(value) > 1)
+        raise InputError(f"{label} {text}: {twice} is there twice")
+    if len(values) > MAX_VALUES:
+        raise InputError(f"{label}: at most {MAX_VALUES} values, got {len(values)}")
+    return Axis(field, values)
+
+
+def read_field(text: str, label: str, registry: Registry) -> Field:
+    """Return the field that a name such as ``2.strength`` or ``inject.formula`` means.
+
+    Raises:
+        InputError: There is no such field, or the method has no such option.
+    """
+    head, dot, rest = text.partition(".")
+    stage, name = (int(head) - 1, rest) if dot and head.isdecimal() else (None, text)
+    if stage is not None and stage < 0:
+        raise InputError(f"{label} {text}: stages are counted from 1")
+    if stage is not None and name in (*RUN_FIELDS, *STRATEGY_FIELDS):
+        raise InputError(f"{label} {text}: {name} is no field of a stage")
+    if name in FIELDS:
+        return Field(name, stage=stage, text=text)
+    method, dot, option = name.partition(".")
+    if not dot:
+        raise InputError(
+            f"{label} {text}: there is no field {name!r}.{did_you_mean(name, FIELDS)}"
+            f" Fields: {FORMS}"
+        )
+    _check_option(registry, method, option, f"{label} {text}")
+    return Field(option, method, stage, text)
+
+
+def _check_option(registry: Registry, method: str, option: str, label: str) -> None:
+    cls = type(registry.method(method))
+    known = [field.alias for field in attrs.fields(cls) if field.init] if attrs.has(cls) else []
+    if option not in known:
+        raise InputError(
+            f"{label}: method {method!r} has no option {option!r}.{did_you_mean(option, known)}"
+            f" Options: {listed(known)}"
+        )
+
+
+def with_values(
+    arguments: dict[str, Any],
+    values: Sequence[tuple[Field, str]],
+    native: str,
+    registry: Registry,
+) -> dict[str, Any]:
+    """Return the arguments of an edit with fields set.
+
+    Args:
+        arguments: Of ``Editor.edit``, ``strategy`` among them.
+        values: Fields, and what they are to be.
+        native: The method of a source that has no strategy.
+        registry: What methods are named from.
+
+    Raises:
+        InputError: A value is none of its field's, or there is no such stage.
+        UnknownNameError: A method that no live plugin registers.
+    """
+    made = dict(arguments)
+    source = made["image"] if isinstance(made["image"], Reference) else None
+    strategy = as_strategy(made["strategy"] if source is None else source.strategy, native)
+    steered = False
+    for field, value in sorted(values, key=lambda pair: pair[0].order):
+        try:
+            if field.name in RUN_FIELDS and not field.method:
+                made[field.name] = _run_value(field.name, value)
+            else:
+                strategy, steered = _set(strategy, field, value, registry), True
+        except InputError as error:
+            raise type(error)(f"{field.text}={value}: {error}") from error
+    if steered and source is not None:
+        made["image"] = attrs.evolve(source, strategy=strategy)
+    elif steered:
+        made["strategy"] = strategy
+    return made
+
+
+def _run_value(name: str, value: str) -> float | int:
+    whole = name in {"steps", "seed"}
+    try:
+        number = int(value) if whole else float(value)
+    except ValueError as error:
+        kind = "a whole number" if whole else "a number"
+        raise InputError(f"{name} must be {kind}, got {value!r:.80}") from error
+    low, high = {"steps": (1, MAX_STEPS), "seed": (0, MAX_SEED - 1)}.get(name, (0, 100))
+    if not low <= number <= high:
+        raise InputError(f"{name} must be from {low} to {high}, got {value}")
+    return number
+
+
+def _set(strategy: Strategy, field: Field, value: str, registry: Registry) -> Strategy:
+    if field.name in STRATEGY_FIELDS and not field.method:
+        vision: Any = value  # it is checked there
+        return attrs.evolve(strategy, vision=vision)
+    place = _place(strategy, field)
+    stages = list(strategy.stages)
+    stages[place] = _staged(stages[place], field, value, registry)
+    return attrs.evolve(strategy, stages=tuple(stages))
+
+
+def _place(strategy: Strategy, field: Field) -> int:
+    count = len(strategy.stages)
+    if field.stage is None:
+        if count > 1:
+            raise InputError(f"the strategy has {count} stages; say which, as 1.{field.text}")
+        return 0
+    if field.stage >= count:
+        raise InputError(f"the strategy has {count} stages, none of them is {field.stage + 1}")
+    return field.stage
+
+
+def _staged(stage: Stage, field: Field, value: str, registry: Registry) -> Stage:
+    if field.method:
+        return Stage(_method(stage, field, value, registry), stage.strength, until=stage.until)
+    if field.name == "method":
+        registry.method(value)
+        return Stage(value, stage.strength, until=stage.until)
+    if field.name == "until":
+        return Stage(stage.method, stage.strength, until=_plain(value))
+    return Stage(stage.method, _strength(value, registry), until=stage.until)
+
+
+def _method(stage: Stage, field: Field, value: str, registry: Registry) -> Any:
+    """The stage's method with one more option."""
+    name = method_name(stage.method)
+    if name != field.method:
+        raise InputError(f"the method is {name!r} there, so options of {field.method!r} do nothing")
+    held: Any = stage.method
+    fields = () if isinstance(held, str) else attrs.fields(type(held))
+    given = {option.alias: getattr(held, option.name) for option in fields if option.init}
+    return registry.method(name, {**given, field.name: _plain(value)})
+
+
+def _strength(value: str, registry: Registry) -> float | str:
+    plain = _plain(value)
+    if isinstance(plain, int | float) and not isinstance(plain, bool):
+        return float(plain)
+    registry.schedule_from(value)
+    return value
+
+
+def _plain(value: str) -> Any:
+    """A number, ``true`` or ``false``, or a list of them; anything else is a text."""
+    with contextlib.suppress(ValueError):
+        plain = json.loads(value)
+        if isinstance(plain, bool | int | float) or is_list(plain):
+            return tuple(plain) if is_list(plain) else plain
+    return value

@@ -1,0 +1,67 @@
+"""What a recipe needs: the plugins that took part, and whether they are here."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from typing import TYPE_CHECKING
+
+from refhooks.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from refhooks._apps.recipes.recipe import Recipe
+    from refhooks._core.plugins.registry import Registry
+
+# What pip would be given is from a file that anybody may have made: plain names and versions only.
+_ORIGIN = re.compile(r"([a-z0-9](?:[a-z0-9-]{0,60}[a-z0-9])?) (\d[a-z0-9.+!]{0,40})")
+
+
+@contextlib.contextmanager
+def needing(recipe: Recipe, registry: Registry) -> Iterator[None]:
+    """Let an error about a name say which distributions are missing.
+
+    Raises:
+        UnknownNameError: A name that nothing registers, with what brings it, if the recipe says so.
+    """
+    try:
+        yield
+    except UnknownNameError as error:
+        absent = missing(recipe, registry)
+        if not absent:
+            raise
+        raise UnknownNameError(f"this edit was made with {'; and with '.join(absent)}") from error
+
+
+def missing(recipe: Recipe, registry: Registry) -> tuple[str, ...]:
+    """Return each plugin that took part and is not live, with what to do."""
+    found = []
+    for name, origin in recipe.used.items():
+        record = registry.record(name)
+        if record is None:
+            found.append(f"plugin {name!r:.80}, {_absent(origin)}")
+        elif record.state != "live":
+            found.append(f"plugin {name!r:.80}, which is not loaded here: {record.reason}")
+    return tuple(found)
+
+
+def _absent(origin: str) -> str:
+    match = _ORIGIN.fullmatch(origin)
+    if match is None:
+        return "which is in no package, and was given to the editor (Editor(plugins=[...]))"
+    name, version = match.groups()
+    return (
+        f"of {name} {version}, which is not installed here; if you trust it:"
+        f" pip install {name}=={version}"
+    )
+
+
+def plugin_differences(recipe: Recipe, registry: Registry) -> tuple[str, ...]:
+    """Return each plugin that took part in another version, or is not live."""
+    live = {record.name: record.origin for record in registry.records if record.state == "live"}
+    return tuple(
+        f"plugin {name}: it was {was}, and is {live.get(name) or 'not there'}"
+        for name, was in recipe.used.items()
+        if live.get(name) != was
+    )

@@ -1,0 +1,233 @@
+"""Recipes in pictures' files, or beside them: written, read and removed."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+import secrets
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from refhooks._apps.recipes import metadata
+from refhooks._apps.recipes.recipe import Recipe, parse_recipe
+from refhooks._base.files import remove, write_whole
+from refhooks._base.tables import MAX_BYTES, parse_json
+from refhooks.errors import InputError, RefhooksWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from PIL.Image import Image
+
+    from refhooks._apps.recipes.recording import Materials
+
+__all__ = ["load_recipe", "strip_recipe"]
+
+MAX_PICTURE = 256 * 2**20
+MAX_SIDECAR = MAX_BYTES + metadata.MAX_EMBEDDED * 3 // 2
+ENDING = ".recipe.json"
+
+
+def sidecar_of(path: Path) -> Path:
+    """Return where the recipe of a picture lies that could not take it."""
+    return path.with_name(path.name + ENDING)
+
+
+@attrs.frozen(eq=False)
+class Insides:
+    """What goes into a picture's file, or beside it.
+
+    Attributes:
+        text: The recipe; ``None``: nothing goes anywhere.
+        embedded: Pictures, as PNG, by their hashes.
+    """
+
+    text: str | None = None
+    embedded: Mapping[str, bytes] = attrs.field(factory=dict)
+
+    def fits(self, kind: str) -> bool:
+        """Return whether a file of this format takes it."""
+        if self.text is None or kind == "PNG":
+            return True
+        return not self.embedded and (
+            kind == "WEBP" or len(metadata.xmp(self.text)) <= metadata.MAX_XMP
+        )
+
+    def encode(self, picture: Image, kind: str, quality: int) -> bytes:
+        """Return the picture's file."""
+        options: dict[str, Any] = {"format": kind, "quality": quality}
+        fits = self.text is not None and self.fits(kind)
+        if fits and kind != "PNG":
+            options["xmp"] = metadata.xmp(str(self.text))
+        made = io.BytesIO()
+        picture.save(made, **options)
+        if fits and kind == "PNG":
+            return metadata.into_png(made.getvalue(), str(self.text), self.embedded)
+        return made.getvalue()
+
+    def beside(self, path: Path, kind: str) -> None:
+        """Write what the file did not take beside it, and remove what an earlier one left there."""
+        place = sidecar_of(path)
+        if self.fits(kind):
+            remove(place)
+            return
+        embedded = {key: base64.b64encode(held).decode() for key, held in self.embedded.items()}
+        data = {"recipe": json.loads(str(self.text)), "embedded": embedded}
+        try:
+            write_whole(json.dumps(data).encode("ascii"), place)
+        except InputError as error:
+            remove(place)  # it would pass for this picture's
+            _warn(f"{path} has no recipe: {error}")
+        else:
+            _warn(f"the recipe does not fit into {path}; it is in {place}, and belongs beside it")
+
+
+def insides(recipe: Recipe | None, materials: Materials | None, *, embed: bool) -> Insides:
+    """Return what goes into the file of a picture.
+
+    Raises:
+        InputError: A picture to put inside has changed, or they are larger than 64 MiB.
+    """
+    if recipe is None:
+        return Insides()
+    text = recipe.to_json()
+    if len(text) > MAX_BYTES:
+        _warn("the picture is saved without its recipe, which is larger than 1 MiB")
+        return Insides()
+    if not embed or materials is None:
+        return Insides(text)
+    embedded: dict[str, bytes] = {}
+    keys = [picture.sha256 for picture in recipe.pictures]
+    for key in dict.fromkeys([*keys, *[file.sha256 for file in recipe.files if file.picture]]):
+        if key in materials.pictures:
+            embedded[key] = _as_png(*materials.pictures[key], key)
+    if sum(map(len, embedded.values())) + len(text) > metadata.MAX_EMBEDDED:
+        raise InputError("the pictures are larger than 64 MiB; save without embed=True")
+    return Insides(text, embedded)
+
+
+def _as_png(source: Path | Image, is_mask: bool, key: str) -> bytes:
+    """The pixels alone: what else a file says, such as where it was taken, stays outside."""
+    from PIL import Image  # noqa: PLC0415  importing refhooks needs no PIL
+
+    from refhooks._apps.recipes.tables import mask_hash, rgb_hash  # noqa: PLC0415  imports torch, a second
+    from refhooks._base.pictures import load_picture, load_whole  # noqa: PLC0415
+
+    picture = load_whole(source) if is_mask else load_picture(source)
+    found = mask_hash(picture) if is_mask else rgb_hash(picture)
+    if found != key:
+        raise InputError(f"{source} has changed since the edit, so it cannot be put inside")
+    made = io.BytesIO()
+    Image.frombytes(picture.mode, picture.size, picture.tobytes()).save(made, format="PNG")
+    return made.getvalue()
+
+
+def load_recipe(picture: str | Path) -> Recipe:
+    """Return the recipe that a picture carries, or that lies beside it.
+
+    Args:
+        picture: A PNG, JPEG or WEBP file that refhooks saved, or the JSON file beside one.
+
+    Raises:
+        InputError: There is no such file, it carries no recipe, or what it carries is none: too
+            large, too deep, of another form. Nothing of it is run.
+    """
+    path = Path(picture)
+    try:
+        if not path.is_file():
+            raise InputError(f"there is no file {path}")
+        if path.suffix.lower() == ".json":
+            return _from_sidecar(path)
+        return _from_picture(path)
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} cannot be read: {error}") from error
+
+
+def _from_picture(path: Path) -> Recipe:
+    if path.stat().st_size > MAX_PICTURE:
+        raise InputError(f"{path} is larger than 256 MiB")
+    with path.open("rb") as file:
+        try:
+            carried = metadata.read(file)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+    if carried.text is None:
+        if sidecar_of(path).is_file():
+            return _from_sidecar(sidecar_of(path))
+        raise InputError(
+            f"{path} carries no recipe: it was not saved by refhooks, was saved without, or a"
+            " program that changed it since has dropped it"
+        )
+    return _placed(parse_recipe(carried.text, str(path)), path, carried.embedded)
+
+
+def _from_sidecar(path: Path) -> Recipe:
+    if path.stat().st_size > MAX_SIDECAR:
+        raise InputError(f"{path} is larger than a recipe with pictures may be")
+    data = parse_json(path.read_bytes(), str(path))
+    if set(data) != {"recipe", "embedded"} or not isinstance(data["embedded"], dict):
+        raise InputError(f"{path} must hold a recipe and what is embedded, and nothing else")
+    recipe = parse_recipe(json.dumps(data["recipe"]).encode(), str(path))
+    embedded = {}
+    for key, held in data["embedded"].items():
+        try:
+            embedded[key] = base64.b64decode(held, validate=True)
+        except (binascii.Error, TypeError, ValueError) as error:
+            raise InputError(f"{path}: what is embedded is no base64") from error
+    return _placed(recipe, path, embedded)
+
+
+def _placed(recipe: Recipe, path: Path, embedded: Mapping[str, bytes]) -> Recipe:
+    known = {picture.sha256 for picture in recipe.pictures}
+    known |= {file.sha256 for file in recipe.files if file.picture}
+    if set(embedded) - known:
+        raise InputError(f"{path}: a picture is put inside that the recipe does not name")
+    if sum(map(len, embedded.values())) > metadata.MAX_EMBEDDED:
+        raise InputError(f"{path}: the pictures inside of it are larger than 64 MiB")
+    return attrs.evolve(recipe, folder=path.parent, embedded=dict(embedded))
+
+
+def strip_recipe(picture: str | Path) -> bool:
+    """Remove the recipe of a picture, and what lies beside it; its pixels stay to the bit.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        InputError: The file cannot be read or written.
+    """
+    path = Path(picture)
+    try:
+        if not path.is_file() or path.stat().st_size > MAX_PICTURE:
+            raise InputError(f"{path} is no picture of up to 256 MiB")
+        data = path.read_bytes()
+        clean = metadata.strip(data)
+        if clean != data:
+            _replace(path, clean)
+        beside = sidecar_of(path).is_file()
+        if beside:
+            sidecar_of(path).unlink()
+    except OSError as error:
+        raise InputError(f"{path} cannot be changed: {error}") from error
+    return beside or clean != data
+
+
+def _replace(path: Path, data: bytes) -> None:
+    beside = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        beside.write_bytes(data)
+        beside.chmod(path.stat().st_mode)
+        beside.replace(path)
+    finally:
+        remove(beside)
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, RefhooksWarning, stacklevel=4)

@@ -1,0 +1,310 @@
+"""A recipe: everything needed to run an edit again, as values that JSON can hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path  # noqa: TC003  cattrs reads the annotations
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import cattrs
+from attrs import validators
+
+from refhooks._base.tables import MAX_BYTES, parse_json
+from refhooks._core.planning.request import MAX_SEED, MAX_STEPS
+from refhooks.errors import InputError
+
+if TYPE_CHECKING:
+    from refhooks._editor import Editor
+
+__all__ = ["Recipe", "RecipeFile", "RecipeModel", "RecipePicture", "RecipeReference"]
+
+FORMAT = 1
+MAX_REFERENCES = 64
+MAX_FILES = 1024
+MAX_PICTURES = 4096
+MAX_PIXELS = 128 * 10**6
+MAX_RATIO = 64
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+def _is_hash(_: object, field: attrs.Attribute[Any], value: str) -> None:
+    if not _HASH.fullmatch(value):
+        raise ValueError(f"{field.name} must be 64 hexadecimal digits, got {value!r:.80}")
+
+
+def is_name(value: str) -> bool:
+    """Return whether a text is the name of a file, without any folder, that can be printed."""
+    return (
+        value.isprintable()
+        and 0 < len(value.encode("utf-8", "replace")) <= 255
+        and not set(value) & set('/\\:*?"<>|')
+        and not value.startswith(".")
+    )
+
+
+def _is_name(_: object, field: attrs.Attribute[Any], value: str) -> None:
+    if value and not is_name(value):
+        raise ValueError(f"{field.name} must be a file's name without a folder, got {value!r:.80}")
+
+
+def _within(low: float, high: float) -> Any:
+    return validators.and_(validators.ge(low), validators.le(high))
+
+
+def _at_most(count: int) -> Any:
+    return validators.max_len(count)
+
+
+@attrs.frozen
+class RecipePicture:
+    """A picture that an edit was given.
+
+    Attributes:
+        sha256: Of its pixels: ``RGB WIDTHxHEIGHT`` and a line break, then the bytes, row by row.
+        name: Of its file, without its folder; empty for a picture in memory.
+        handed: Whether an edit before made it, in a chain.
+    """
+
+    sha256: str = attrs.field(validator=_is_hash)
+    name: str = attrs.field(default="", validator=_is_name)
+    handed: bool = False
+
+
+@attrs.frozen
+class RecipeReference:
+    """A reference of the edit.
+
+    Attributes:
+        picture: Its picture.
+        strategy: As a strategy file holds it; files of it are named by their hashes.
+        resolution: As it was given.
+    """
+
+    picture: RecipePicture
+    strategy: dict[str, Any]
+    resolution: Any = None
+
+
+@attrs.frozen
+class RecipeFile:
+    """A file that a mask, a method or a plugin was given.
+
+    Attributes:
+        sha256: Of the pixels of a picture (``RGBA``, otherwise as for references), or of the bytes.
+        name: Of the file, without its folder; empty for a picture in memory.
+        picture: Whether it is a picture.
+    """
+
+    sha256: str = attrs.field(validator=_is_hash)
+    name: str = attrs.field(default="", validator=_is_name)
+    picture: bool = True
+
+
+@attrs.frozen
+class RecipeModel:
+    """The model of the edit.
+
+    Attributes:
+        name: The repository, the embedded model, or the last part of a folder's path.
+        family: Of the adapter.
+        pipeline: Class of the pipeline.
+        revision: Commit of the repository, where the files tell it.
+        dtype: Of the transformer.
+        device: Where it ran.
+        threads: Of the processor; 0 on another device.
+        extras: What was added to it, such as LoRAs by their names.
+    """
+
+    name: str = ""
+    family: str = ""
+    pipeline: str = ""
+    revision: str = ""
+    dtype: str = ""
+    device: str = ""
+    threads: int = 0
+    extras: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Recipe:
+    """Everything needed to run an edit again; :meth:`refhooks.Editor.replay` does.
+
+    Attributes:
+        prompts: Those of the batch that the picture was made in.
+        negative: As many.
+        seeds: One for each picture of each prompt.
+        picture: Number of the picture in the batch, from 0, prompts outermost.
+        references: In the order of the call.
+        source: The picture being edited, where it is not that of the first reference.
+        steps: Number of denoising steps.
+        denoise: As in the call.
+        cfg: Guidance scale.
+        height: Of the output, pixels.
+        width: Likewise.
+        edit_mask: As a ``[[mask]]`` of a strategy file, or ``None``.
+        plugins: Run plugins with their options.
+        files: What masks, methods and plugins read.
+        model: What was run.
+        versions: Of everything that takes part in the numbers, by distribution, and of the contract
+            with plugins (``hookspec``).
+        used: Plugins that took part, with distribution and version.
+        pixels: ``sha256`` of the picture that was made, as of a reference's.
+        notes: What was done that a replay does otherwise.
+        lost: Why it cannot be replayed; empty: it can.
+        format: Version of this form.
+    """
+
+    prompts: tuple[str, ...] = attrs.field(validator=_at_most(MAX_PICTURES))
+    negative: tuple[str, ...] = attrs.field(validator=_at_most(MAX_PICTURES))
+    seeds: tuple[int, ...] = attrs.field(validator=_at_most(MAX_PICTURES))
+    picture: int
+    references: tuple[RecipeReference, ...] = attrs.field(validator=_at_most(MAX_REFERENCES))
+    steps: int = attrs.field(validator=_within(1, MAX_STEPS))
+    denoise: float = attrs.field(validator=_within(0, 1))
+    cfg: float = attrs.field(validator=_within(0, 100))
+    height: int = attrs.field(validator=_within(1, 2**16))
+    width: int = attrs.field(validator=_within(1, 2**16))
+    source: RecipePicture | None = None
+    edit_mask: dict[str, Any] | None = None
+    plugins: tuple[dict[str, Any], ...] = ()
+    files: tuple[RecipeFile, ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
+    model: RecipeModel = RecipeModel()
+    versions: dict[str, str] = attrs.field(factory=dict)
+    used: dict[str, str] = attrs.field(factory=dict)
+    pixels: str = ""
+    notes: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    format: int = FORMAT
+    folder: Path | None = attrs.field(default=None, eq=False, repr=False)
+    embedded: dict[str, bytes] = attrs.field(factory=dict, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a batch that does not fit together."""
+        count = len(self.prompts) * len(self.seeds)
+        if len(self.negative) != len(self.prompts) or not 0 <= self.picture < min(
+            count, MAX_PICTURES
+        ):
+            raise ValueError(f"there is no picture {self.picture} of {count}")
+        if self.height * self.width > MAX_PIXELS:
+            raise ValueError(f"{self.width}x{self.height} are more than {MAX_PIXELS} pixels")
+        if max(self.height, self.width) > MAX_RATIO * min(self.height, self.width):
+            raise ValueError(
+                f"{self.width}x{self.height}: a side may be {MAX_RATIO} times the other"
+            )
+        if any(not 0 <= seed <= MAX_SEED for seed in self.seeds):
+            raise ValueError(f"a seed must be from 0 to {MAX_SEED}")
+
+    @property
+    def prompt(self) -> str:
+        """The prompt of this picture."""
+        return self.prompts[self.picture // len(self.seeds)]
+
+    @property
+    def seed(self) -> int:
+        """The seed of this picture."""
+        return self.seeds[self.picture % len(self.seeds)]
+
+    @property
+    def pictures(self) -> tuple[RecipePicture, ...]:
+        """Every picture that the edit was given, the source last if it is none of the others."""
+        given = tuple(reference.picture for reference in self.references)
+        return given if self.source is None else (*given, self.source)
+
+    def naming(self, names: dict[str, str]) -> Recipe:
+        """Return the same with names, by hash, for pictures that have none."""
+
+        def named(picture: RecipePicture) -> RecipePicture:
+            name = picture.name or names.get(picture.sha256, "")
+            return attrs.evolve(picture, name=name if is_name(name) else "")
+
+        references = tuple(
+            attrs.evolve(entry, picture=named(entry.picture)) for entry in self.references
+        )
+        source = None if self.source is None else named(self.source)
+        return attrs.evolve(self, references=references, source=source)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as what JSON can hold, the seed and prompt of this picture first."""
+        held = {key: value for key, value in _plain.unstructure(self).items() if key not in _HELD}
+        return {"prompt": self.prompt, "seed": self.seed, **held}
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return it as JSON, in ASCII."""
+        return json.dumps(self.as_dict(), indent=indent, allow_nan=False)
+
+    def differences(self, editor: Editor) -> tuple[str, ...]:
+        """Return what is not as it was when the picture was made: model, device, versions."""
+        from refhooks._apps.recipes.recording import differences  # noqa: PLC0415  imports torch, a second
+
+        found: tuple[str, ...] = differences(self, editor)
+        return found
+
+
+_HELD = ("folder", "embedded")
+_plain = cattrs.Converter()
+_strict = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
+
+
+def _exactly(kind: type) -> Any:
+    """A converter would make a number of a text, and a text of anything."""
+
+    def take(value: Any, _: Any) -> Any:
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise ValueError(f"{value!r:.80} is no {kind.__name__}")
+        if isinstance(value, str):
+            value.encode("utf-8")  # a lone surrogate is in no text
+        return value
+
+    return take
+
+
+for _kind in (str, int, float, bool):
+    _strict.register_structure_hook(_kind, _exactly(_kind))
+
+
+def _table(value: Any, _: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r:.80} is no table")  # noqa: TRY004
+    return value
+
+
+_strict.register_structure_hook_func(lambda cls: cls == dict[str, Any], _table)
+
+
+_UNFIT = (ValueError, TypeError, KeyError, AttributeError, cattrs.ForbiddenExtraKeysError)
+
+
+def _structured(data: dict[str, Any]) -> Recipe:
+    for key in _HELD:
+        if key in data:
+            raise ValueError(f"unknown key {key!r}")
+    return _strict.structure(data, Recipe)
+
+
+def parse_recipe(text: bytes, label: str) -> Recipe:
+    """Return the recipe that a text holds.
+
+    Raises:
+        InputError: It is larger than 1 MiB, nested too deep, no JSON, or no recipe.
+    """
+    if len(text) > MAX_BYTES:
+        raise InputError(f"{label}: the recipe is larger than 1 MiB")
+    data = parse_json(text, f"{label}: the recipe")
+    if data.get("format") != FORMAT:
+        raise InputError(
+            f"{label}: the recipe has the format {data.get('format')!r:.80}, and this version of"
+            f" refhooks reads {FORMAT}"
+        )
+    own = {key: value for key, value in data.items() if key not in {"prompt", "seed"}}
+    try:
+        made = _structured(own)
+    except _UNFIT as error:
+        reason = error.args[0] if error.args else type(error).__name__
+        raise InputError(f"{label}: that is no recipe: {reason!s:.300}") from error
+    if (data.get("prompt"), data.get("seed")) != (made.prompt, made.seed):
+        raise InputError(f"{label}: that is no recipe: its prompt or seed is not its picture's")
+    return made

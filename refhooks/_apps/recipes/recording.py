@@ -1,0 +1,273 @@
+"""Making the recipe of an edit that ran, and telling what has changed since."""
+
+from __future__ import annotations
+
+import functools
+import re
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import torch
+
+from refhooks._apps.files.writer import NotPlainError
+from refhooks._apps.recipes.needs import plugin_differences
+from refhooks._apps.recipes.recipe import Recipe, RecipeModel, RecipePicture, RecipeReference
+from refhooks._apps.recipes.tables import RecipeWriter, known_name, name_of, rgb_hash
+from refhooks._core.contract.methods import RunPlugin
+from refhooks._core.planning.factories import as_mask
+from refhooks._core.planning.input_pictures import Handed
+from refhooks.errors import RefhooksError, RefhooksWarning
+from refhooks.hookspecs import HOOKSPEC_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PIL import Image
+
+    from refhooks._core.planning.input_pictures import Opened
+    from refhooks._core.planning.planner import Plan, PlannedReference
+    from refhooks._core.planning.request import Request
+    from refhooks._core.planning.strategy import Strategy
+    from refhooks._editor import Editor
+
+LIBRARIES = ("refhooks", "torch", "diffusers", "transformers", "numpy", "pillow")
+_REVISION = re.compile(r"snapshots[/\\]([0-9a-f]{40})")
+_CHUNK = 2**20
+
+
+@attrs.frozen(eq=False)
+class Materials:
+    """The pictures that a recipe names, for ``save(embed=True)``.
+
+    Attributes:
+        pictures: Paths or pictures by their hashes, and whether they are a mask's.
+        saved: Names under which pictures of the edit were saved, by their numbers.
+        keep: What must live as long.
+    """
+
+    pictures: dict[str, tuple[Path | Image.Image, bool]] = attrs.field(factory=dict)
+    saved: dict[int, str] = attrs.field(factory=dict)
+    keep: Any = None
+
+
+def make_recipes(
+    editor: Editor, request: Request, plan: Plan, images: Sequence[Image.Image]
+) -> tuple[tuple[Recipe, ...], Materials]:
+    """Return the recipe of each picture of an edit, and what they name.
+
+    No edit is lost for its recipe: whatever fails here becomes a warning.
+    """
+    try:
+        return _Maker(editor, request, plan).recipes(images)
+    except Exception as error:  # noqa: BLE001  strangers' values are asked here
+        warnings.warn(f"this edit has no recipe: {error}", RefhooksWarning, stacklevel=3)
+        return (), Materials()
+
+
+class _Maker:
+    def __init__(self, editor: Editor, request: Request, plan: Plan) -> None:
+        self._editor = editor
+        self._request = request
+        self._plan = plan
+        self._writer = RecipeWriter(editor.registry, Path(), plan.timetable, plan)
+        self._materials = Materials()
+        self._lost: list[str] = []
+
+    def recipes(self, images: Sequence[Image.Image]) -> tuple[tuple[Recipe, ...], Materials]:
+        batch = self._batch()
+        found = []
+        for place, image in enumerate(images):
+            own = self._alone(batch, place) if self._request.paired else batch
+            number = 0 if self._request.paired else place
+            found.append(attrs.evolve(own, picture=number, pixels=rgb_hash(image)))
+        self._materials.pictures.update(self._writer.pictures)
+        return tuple(found), self._materials
+
+    def _batch(self) -> Recipe:
+        request, plan = self._request, self._plan
+        references = tuple(
+            RecipeReference(
+                self._picture(given.image, planned, 0),
+                self._strategy(planned.strategy, number),
+                given.resolution,
+            )
+            for number, (given, planned) in enumerate(
+                zip(request.references, plan.references, strict=True)
+            )
+        )
+        edit_mask, plugins = self._edit_mask(), self._plugins()
+        family = self._editor.family
+        self._writer.use("family", family.name)
+        source = plan.source if self._has_source() else None
+        return Recipe(
+            prompts=request.prompts,
+            negative=request.negative,
+            seeds=request.seeds,
+            picture=0,
+            references=references,
+            source=None if source is None else self._source(source),
+            steps=len(plan.timetable.steps),
+            denoise=request.denoise,
+            cfg=plan.guidance.scale,
+            height=plan.size.height,
+            width=plan.size.width,
+            edit_mask=edit_mask,
+            plugins=plugins,
+            files=tuple(self._writer.files.values()),
+            model=model_of(self._editor),
+            versions=versions(),
+            used=self._writer.used,
+            notes=self._notes(),
+            lost=tuple(dict.fromkeys(self._lost)),
+        )
+
+    def _has_source(self) -> bool:
+        """Whether the picture being edited is not that of the first reference."""
+        request = self._request
+        return request.source is not None and request.source is not request.references[0].image
+
+    def _source(self, source: Opened) -> RecipePicture:
+        key, given = rgb_hash(source.picture), self._request.source
+        self._materials.pictures.setdefault(key, (source.picture, False))
+        return RecipePicture(key, name_of(given), handed=isinstance(given, Handed))
+
+    def _alone(self, batch: Recipe, place: int) -> Recipe:
+        """That of one job of a batch of jobs, each with pictures of its own."""
+        references = [
+            attrs.evolve(reference, picture=self._picture(None, planned, place))
+            if place
+            else reference
+            for reference, planned in zip(batch.references, self._plan.references, strict=True)
+        ]
+        return attrs.evolve(
+            batch,
+            prompts=batch.prompts[place : place + 1],
+            negative=batch.negative[place : place + 1],
+            seeds=batch.seeds[place : place + 1],
+            references=tuple(references),
+            notes=(*batch.notes, "it ran in a batch with other edits, and runs alone"),
+        )
+
+    def _picture(self, given: Any, planned: PlannedReference, place: int) -> RecipePicture:
+        pictures = planned.opened.pictures
+        picture = pictures[min(place, len(pictures) - 1)]
+        key = rgb_hash(picture)
+        if isinstance(given, str | Path):
+            path = Path(given).absolute()
+            self._materials.pictures[key] = (path, False)
+            return RecipePicture(key, known_name(path.name))
+        self._materials.pictures.setdefault(key, (picture, False))
+        name = name_of(given) or name_of(picture)
+        return RecipePicture(key, name, handed=isinstance(given, Handed))
+
+    def _strategy(self, strategy: Strategy, number: int) -> dict[str, Any]:
+        try:
+            return self._writer.strategy(strategy, number)
+        except RefhooksError as error:
+            self._lost.append(str(error))
+            return {}
+
+    def _edit_mask(self) -> dict[str, Any] | None:
+        if self._request.edit_mask is None:
+            return None
+        mask = as_mask(self._editor.registry, self._request.edit_mask, "edit_mask")
+        self._writer.use("argument", "edit_mask")
+        try:
+            return self._writer.mask(mask)
+        except RefhooksError as error:
+            self._lost.append(str(error))
+            return None
+
+    def _plugins(self) -> tuple[dict[str, Any], ...]:
+        found = []
+        for plugin in self._request.plugins:
+            label = f"plugin {type(plugin).__name__} of the call"
+            if not isinstance(plugin, RunPlugin):
+                self._lost.append(f"{label} is an object of the caller's own, not a registered one")
+                continue
+            try:
+                found.append(self._writer.plugin(plugin, label))
+            except (RefhooksError, NotPlainError) as error:
+                self._lost.append(str(error))
+        return tuple(found)
+
+    def _notes(self) -> tuple[str, ...]:
+        handed = [
+            f"reference {number} was handed on as latents by the edit before"
+            for number, reference in enumerate(self._request.references, 1)
+            if isinstance(reference.image, Handed) and reference.image.latents is not None
+        ]
+        return tuple(handed)
+
+
+def model_of(editor: Editor) -> RecipeModel:
+    """Return what an editor runs, without any path of this machine."""
+    pipe, transformer = editor.pipe, editor.family.transformer
+    parameter = next(transformer.parameters())
+    place = parameter.device
+    found = _REVISION.search(str(getattr(transformer.config, "_name_or_path", "")))
+    device = place.type if place.type != "cuda" else torch.cuda.get_device_name(place)
+    return RecipeModel(
+        name=_model_name(editor),
+        family=editor.family.name,
+        pipeline=type(pipe).__name__,
+        revision=found[1] if found else "",
+        dtype=str(parameter.dtype).removeprefix("torch."),
+        device=device,
+        threads=torch.get_num_threads() if place.type == "cpu" else 0,
+        extras=_extras(transformer),
+    )
+
+
+def _model_name(editor: Editor) -> str:
+    """An embedded model's, a repository, or the last part of a folder's path."""
+    for model in editor.registry.models.values():
+        if model.checkpoint is editor.checkpoint:
+            return model.name
+    folder = Path(str(getattr(editor.pipe, "name_or_path", "") or "")).name
+    return editor.model.base or known_name(folder)
+
+
+def _extras(transformer: Any) -> tuple[str, ...]:
+    extras = [f"LoRA {name}" for name in getattr(transformer, "peft_config", {}) or {}]
+    quantizer = getattr(transformer, "hf_quantizer", None)
+    return (*extras, *([] if quantizer is None else [f"quantized, {type(quantizer).__name__}"]))
+
+
+@functools.cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    found = [("hookspec", "{}.{}".format(*HOOKSPEC_VERSION))]
+    for name in LIBRARIES:
+        try:
+            found.append((name, version(name)))
+        except PackageNotFoundError:
+            found.append((name, ""))
+    return tuple(found)
+
+
+def versions() -> dict[str, str]:
+    """Return the version of every library that takes part in the numbers, and of the contract."""
+    return dict(_versions())
+
+
+def differences(recipe: Recipe, editor: Editor) -> tuple[str, ...]:
+    """Return what is not as it was when a recipe was made."""
+    now = model_of(editor)
+    found = [
+        f"{field.name} of the model: it was {_said(was)}, and is {_said(new)}"
+        for field in attrs.fields(RecipeModel)
+        if (was := getattr(recipe.model, field.name)) != (new := getattr(now, field.name))
+    ]
+    current = versions()
+    for name, was in recipe.versions.items():
+        if current.get(name) != was:
+            found.append(f"{name}: it was {was}, and is {current.get(name) or 'not there'}")
+    found += plugin_differences(recipe, editor.registry)
+    return (*found, *recipe.notes)
+
+
+def _said(value: Any) -> str:
+    return ", ".join(value) or "none" if isinstance(value, tuple) else str(value) or "not known"

@@ -1,0 +1,60 @@
+"""Figures: matplotlib is an extra, and files are written whole."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from refhooks._base.files import write_whole
+from refhooks.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DOTS = 120  # an inch
+
+
+def new_figure(width: float, height: float) -> Any:
+    """Return an empty figure of a size in inches.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415  an extra
+    except ImportError as error:
+        raise InputError(
+            'a plot needs matplotlib; install it with: pip install "refhooks[plot]"'
+        ) from error
+    return Figure(figsize=(width, height), dpi=DOTS, layout="constrained")
+
+
+def as_png(figure: Any) -> bytes:
+    """Return a figure as the bytes of a PNG file."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+def check_plot(path: str | Path) -> Path:
+    """Return a path that a plot can be written at.
+
+    Raises:
+        InputError: It does not end in .png.
+    """
+    place = Path(path)
+    if place.suffix.lower() != ".png":
+        raise InputError(f"{place}: a plot is written as .png")
+    return place
+
+
+def write_plot(draw: Callable[[], Any], path: str | Path) -> Path:
+    """Draw a figure and write it beside its place, then rename it.
+
+    Raises:
+        InputError: matplotlib is not installed, or the file cannot be written.
+    """
+    place = check_plot(path)
+    write_whole(as_png(draw()), place)
+    return place

@@ -1,0 +1,220 @@
+"""Reading pictures from files and hands that are not trusted, and fitting them to a size."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from refhooks._base.names import listed
+from refhooks.errors import InputError, RefhooksWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from refhooks._core.contract.family import Size
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+MAX_BYTES = 256 * 2**20
+MAX_PIXELS = 128 * 10**6
+MAX_RATIO = 64
+_ORIENTATION = 0x0112  # the EXIF tag; 1 is upright
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+FITS = ("cover", "contain", "stretch")
+
+
+def load_picture(source: str | Path | Image.Image) -> Image.Image:
+    """Return a picture as RGB, upright, its alpha laid on white.
+
+    Args:
+        source: Path of a PNG, JPEG or WEBP file, or a PIL picture.
+
+    Raises:
+        InputError: Not a picture, another format, damaged, or beyond the caps on bytes, pixels and
+            aspect ratio.
+    """
+    return _load(source, _as_rgb)
+
+
+def load_whole(source: str | Path | Image.Image) -> Image.Image:
+    """Return all that a picture shows: upright, RGB, or RGBA if any of it can be transparent.
+
+    Args:
+        source: As for :func:`load_picture`.
+
+    Raises:
+        InputError: As for :func:`load_picture`.
+    """
+    return _load(source, _whole)
+
+
+def load_alpha(source: str | Path | Image.Image) -> Image.Image:
+    """Return how opaque a picture is, upright, as a grey picture: 255 is opaque.
+
+    Args:
+        source: As for :func:`load_picture`.
+
+    Raises:
+        InputError: As for :func:`load_picture`, or the picture has no alpha channel.
+    """
+    return _load(source, _alpha)
+
+
+def _load(
+    source: str | Path | Image.Image, convert: Callable[[Image.Image, str], Image.Image]
+) -> Image.Image:
+    if not isinstance(source, str | Path | Image.Image):
+        raise InputError(f"a picture must be a path or a PIL image, got {type(source).__name__}")
+    label = "the picture" if isinstance(source, Image.Image) else str(source)
+    try:
+        if isinstance(source, Image.Image):
+            return convert(source, label)
+        return _read(Path(source), convert)
+    except InputError:
+        raise
+    except UnidentifiedImageError as error:
+        raise InputError(
+            f"{label} is not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} picture"
+        ) from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{label} cannot be read as a picture: {error}") from error
+
+
+def _read(path: Path, convert: Callable[[Image.Image, str], Image.Image]) -> Image.Image:
+    _check_file(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with Image.open(path, formats=FORMATS) as opened:
+            picture = convert(opened, str(path))
+    vars(picture)["filename"] = str(path)  # as Pillow does: recipes name pictures by their files
+    return picture
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{path} is a directory, not a picture")
+    if not path.is_file():
+        raise InputError(f"there is no picture {path}")
+    size = path.stat().st_size
+    if size == 0:
+        raise InputError(f"{path} is empty")
+    if size > MAX_BYTES:
+        raise InputError(f"{path} has {size} bytes; at most {MAX_BYTES} are read")
+
+
+def _check_size(picture: Image.Image, label: str) -> None:
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise InputError(f"{label} has {width}x{height} pixels; at most {MAX_PIXELS} are read")
+    if max(width, height) > MAX_RATIO * min(width, height):
+        raise InputError(f"{label} is {width}x{height}; a side may be {MAX_RATIO} times the other")
+
+
+def _alpha(picture: Image.Image, label: str) -> Image.Image:
+    whole = _whole(picture, label)
+    if whole.mode == "RGB":
+        raise InputError(f"{label} has no alpha channel; its mode is {picture.mode}")
+    return whole.getchannel("A")
+
+
+def _as_rgb(picture: Image.Image, label: str) -> Image.Image:
+    if getattr(picture, "n_frames", 1) > 1:
+        warnings.warn(
+            f"{label} is animated or holds several pictures; only the first is used",
+            RefhooksWarning,
+            stacklevel=3,
+        )
+    whole = _whole(picture, label)
+    if whole.mode == "RGB":
+        return whole
+    white = Image.new("RGBA", whole.size, "white")
+    return Image.alpha_composite(white, whole).convert("RGB")
+
+
+def _whole(picture: Image.Image, label: str) -> Image.Image:
+    _check_size(picture, label)
+    turn = _TURNS.get(_orientation(picture))
+    if picture.mode == "RGB" and turn is None and not picture.has_transparency_data:
+        picture.load()
+        return picture if type(picture) is Image.Image else picture.copy()
+    upright = picture if turn is None else picture.transpose(turn)
+    if upright.mode.startswith("I") or upright.mode == "F":
+        upright = _eight_bit(upright)
+    whole = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+    if turn is not None:
+        whole.info = {}  # its EXIF would turn it once more, where it is read again
+    return whole
+
+
+def _orientation(picture: Image.Image) -> Any:
+    """A damaged tag says nothing about the pixels; only they are needed."""
+    try:
+        return picture.getexif().get(_ORIENTATION, 1)
+    except (OSError, SyntaxError, ValueError, TypeError, struct.error):
+        return 1
+
+
+def _eight_bit(picture: Image.Image) -> Image.Image:
+    """16-bit greys hold 0–65535; Pillow's own conversion would clip them at 255."""
+    values = np.asarray(picture, dtype=np.float64)
+    full = 65535.0 if picture.mode.startswith("I") else 1.0
+    scaled = np.clip(np.rint(values / full * 255.0), 0, 255)
+    return Image.fromarray(scaled.astype(np.uint8))
+
+
+def fit_picture(
+    picture: Image.Image,
+    size: Size,
+    fit: str,
+    resample: Image.Resampling = Image.Resampling.LANCZOS,
+) -> Image.Image:
+    """Fit a picture to a size in pixels.
+
+    Args:
+        picture: RGB.
+        size: Of the result.
+        fit: ``cover`` (fill, crop what hangs over), ``contain`` (the whole picture, edges repeated)
+            or ``stretch``.
+        resample: How it is resized.
+
+    Raises:
+        InputError: ``fit`` is none of these.
+    """
+    shape = (size.width, size.height)
+    if picture.size == shape:
+        return picture
+    if fit == "cover":
+        return ImageOps.fit(picture, shape, resample)
+    if fit == "stretch":
+        return picture.resize(shape, resample)
+    if fit == "contain":
+        return _contain(picture, size, resample)
+    raise InputError(f"fit must be one of {listed(FITS)}; got {fit!r}")
+
+
+def _contain(picture: Image.Image, size: Size, resample: Image.Resampling) -> Image.Image:
+    inner = np.asarray(ImageOps.contain(picture, (size.width, size.height), resample))
+    rows, columns = size.height - inner.shape[0], size.width - inner.shape[1]
+    margins = [(rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)]
+    return Image.fromarray(np.pad(inner, [*margins, (0, 0)][: inner.ndim], mode="edge"))
+
+
+def as_pil(pictures: Tensor) -> tuple[Image.Image, ...]:
+    """Return pictures ``[B,3,height,width]`` as PIL pictures; what is not within 0–1 is cut off."""
+    inside = pictures.float().clamp(0.0, 1.0)
+    values = inside.permute(0, 2, 3, 1).cpu().numpy()  # [B,height,width,3]
+    return tuple(Image.fromarray(value) for value in (values * 255).round().astype(np.uint8))

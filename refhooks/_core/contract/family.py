@@ -1,0 +1,348 @@
+"""What a family adapter must do, and how a plugin registers one."""
+
+from __future__ import annotations
+
+import abc
+import inspect
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+from attrs import validators
+
+from refhooks._core.contract.family_run import FamilyRun
+from refhooks.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    import torch
+    from PIL.Image import Image
+    from torch import Tensor
+
+    from refhooks._core.contract.model_shape import ModelShape
+    from refhooks.score import Pair
+
+__all__ = [
+    "Checkpoint",
+    "EmbeddedModel",
+    "Family",
+    "FamilyEntry",
+    "FamilyRun",
+    "Guidance",
+    "Shown",
+    "Size",
+]
+
+
+@attrs.frozen
+class FamilyEntry:
+    """A family as a plugin registers it, before anything of it is imported.
+
+    Attributes:
+        name: Unique name, such as ``qwen-image-edit-plus``.
+        pipelines: Names of the diffusers pipeline classes it adapts.
+        load: Imports and returns the adapter class.
+        shape: Given the configuration of a transformer, the contents of its ``config.json``,
+            returns its size; given ``None``, that of the family's full-size model at the size of
+            pictures it was made for. ``None``: nothing is known of it, so no cost can be planned.
+        tiny: Makes a small pipeline with random weights, without a network, that edits pictures of
+            32x32 pixels: what ``refhooks check`` tries the adapter on. ``None``: it cannot.
+    """
+
+    name: str
+    pipelines: tuple[str, ...]
+    load: Callable[[], type[Family]]
+    shape: Callable[[Mapping[str, Any] | None], ModelShape] | None = None
+    tiny: Callable[[], Any] | None = None
+
+
+@attrs.frozen
+class Size:
+    """Height and width in pixels."""
+
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}"
+
+
+_COUNT = validators.optional(validators.and_(validators.instance_of(int), validators.ge(1)))
+
+
+@attrs.frozen
+class Checkpoint:
+    """What a checkpoint prescribes where its stock pipeline's own defaults do not fit it.
+
+    Attributes:
+        output: Pixel area of the output where no size is given.
+        reference: Pixel area to which references are resized before the VAE encodes them.
+        vision: Pixel area to which pictures are resized for the text encoder.
+        cfg: Default guidance scale.
+        steps: Default number of steps.
+        judge: Given the source picture, returns a warning if the model will not know what to make
+            of it, else ``None``.
+        base: What files made for this checkpoint name as their base; by default the repository it
+            was loaded from, if it was.
+        files: Files that it brings along, by the name of the method they are for.
+    """
+
+    output: int | None = attrs.field(default=None, validator=_COUNT)
+    reference: int | None = attrs.field(default=None, validator=_COUNT)
+    vision: int | None = attrs.field(default=None, validator=_COUNT)
+    cfg: float | None = None
+    steps: int | None = attrs.field(default=None, validator=_COUNT)
+    judge: Callable[[Image], str | None] | None = None
+    base: str | None = None
+    files: Mapping[str, Path] = attrs.field(factory=dict, hash=False)
+
+
+@attrs.frozen
+class EmbeddedModel:
+    """A model that a plugin brings along, for ``Editor.from_pretrained(name)``.
+
+    Attributes:
+        name: Unique name, such as ``toy``.
+        description: One line for listings.
+        load: Loads and returns the pipeline, without a network.
+        checkpoint: What it prescribes.
+        samples: Returns the paths of pictures that it edits well, the best one first; none by
+            default. ``refhooks demo`` edits the first.
+        prompts: Prompts that it follows well on the first sample, the best one first.
+        pairs: Given how many of each kind of edit, returns pairs that it was not trained on, with
+            their right answers, for ``refhooks score``; ``None``: it has none.
+        faster: Given the pipeline, returns a context in which many edits take less time, at the
+            cost of rounding; ``refhooks score`` runs in it.
+    """
+
+    name: str
+    description: str
+    load: Callable[[], Any]
+    checkpoint: Checkpoint = Checkpoint()
+    samples: Callable[[], Sequence[Path]] = tuple
+    prompts: tuple[str, ...] = ()
+    pairs: Callable[[int], Sequence[Pair]] | None = None
+    faster: Callable[[Any], AbstractContextManager[object]] | None = None
+
+
+@attrs.frozen
+class Guidance:
+    """Classifier-free guidance of a run.
+
+    Attributes:
+        scale: 1 and below: off.
+        negative: The negative prompts, one a prompt.
+    """
+
+    scale: float
+    negative: tuple[str, ...]
+
+
+@attrs.frozen(eq=False)
+class Shown:
+    """A picture that the text encoder sees.
+
+    Attributes:
+        number: ``n`` of its ``Picture n``, from 1; the slot of the reference, plus 1.
+        pictures: As loaded, RGB: one for all prompts, or one for each of them.
+    """
+
+    number: int
+    pictures: tuple[Image, ...]
+
+
+class Family(abc.ABC):
+    """Adapter to one model family, made for one loaded pipeline; it holds no state of a run.
+
+    Args:
+        pipe: The loaded pipeline, left as it is.
+        checkpoint: What the checkpoint prescribes.
+
+    Attributes:
+        name: The family's registered name.
+        native: Name of the method that a reference has without a strategy.
+        max_references: How many references the model takes.
+        refuses: Methods the family cannot do, with the reason that the error gives.
+        input_projection: Name of the linear layer by which latent tokens enter the transformer,
+            ``C`` to its width, and after which ``Inputs.added`` joins; ``None``: nothing can.
+        takes_adapters: Whether ``predict`` minds ``Inputs.adapters``; where not, they are refused.
+        reuse_exact: Whether references' keys and values depend neither on the step nor on the
+            target, so that those of one step hold for all.
+    """
+
+    name: ClassVar[str]
+    native: ClassVar[str]
+    max_references: ClassVar[int]
+    refuses: ClassVar[Mapping[str, str]] = {}
+    input_projection: ClassVar[str | None] = None
+    takes_adapters: ClassVar[bool] = False
+    reuse_exact: ClassVar[bool] = False
+
+    @classmethod
+    def load(cls, pipeline: Any, name_or_path: str, **kwargs: Any) -> Any:
+        """Load a pipeline of the family with diffusers' own ``from_pretrained``."""
+        return pipeline.from_pretrained(name_or_path, **kwargs)
+
+    def __init__(self, pipe: Any, checkpoint: Checkpoint) -> None:
+        self.pipe = pipe
+        self.checkpoint = checkpoint
+
+    def stock_default(self, argument: str) -> Any:
+        """Return what the stock pipeline takes for an argument of its call that is not given."""
+        return inspect.signature(type(self.pipe).__call__).parameters[argument].default
+
+    @property
+    def default_steps(self) -> int:
+        """Number of steps where a run names none: the checkpoint's, else the stock pipeline's."""
+        return self.checkpoint.steps or int(self.stock_default("num_inference_steps"))
+
+    @property
+    def default_cfg(self) -> float:
+        """Guidance scale where a run names none: the checkpoint's, else the stock pipeline's."""
+        cfg = self.checkpoint.cfg
+        return float(self.stock_default("true_cfg_scale")) if cfg is None else cfg
+
+    @property
+    def transformer(self) -> torch.nn.Module:
+        """The denoiser; one edit at a time runs on it. ``transformer`` of the pipeline."""
+        return self.pipe.transformer  # type: ignore[no-any-return]
+
+    @property
+    def multiple(self) -> int:
+        """Pixels along the side of a token; the sides of every picture are multiples of it.
+
+        By default the VAE's factor, times the two latents along the side of a token.
+        """
+        return int(self.pipe.vae_scale_factor * 2)
+
+    @property
+    @abc.abstractmethod
+    def blocks(self) -> int:
+        """Number of transformer blocks."""
+
+    @property
+    def rope_axes(self) -> tuple[int, ...] | None:
+        """Channels of a head for each axis of the rotary embedding; see ``ModelInfo.rope_axes``."""
+        return None
+
+    @property
+    def token_bytes(self) -> int | None:
+        """Bytes that the keys and values of one token take over all blocks, if it is known."""
+        return None
+
+    @property
+    def area(self) -> int:
+        """Pixels of the output, and of a reference, where nothing else says how many."""
+        return 1024 * 1024
+
+    def size_of(self, area: int, ratio: float) -> Size:
+        """Return a size of about so many pixels, for a picture of ``ratio`` width to height."""
+        width = (area * ratio) ** 0.5
+        return Size(nearest(width / ratio, self.multiple), nearest(width, self.multiple))
+
+    def output_size(
+        self, picture: Image | None, height: int | None, width: int | None, resolution: int | None
+    ) -> Size:
+        """Return the output's size: the one given, or of ``resolution`` pixels like the picture.
+
+        Raises:
+            InputError: The size is not a multiple of what the model works in.
+        """
+        ratio = 1.0 if picture is None else picture.width / picture.height
+        for name, value in (("height", height), ("width", width)):
+            if value is not None and value % self.multiple:
+                raise InputError(
+                    f"{name} must be a multiple of {self.multiple}, got {value}; try"
+                    f" {nearest(value, self.multiple)}"
+                )
+        if height is not None and width is not None:
+            return Size(height, width)
+        if height is not None:
+            return Size(height, nearest(height * ratio, self.multiple))
+        if width is not None:
+            return Size(nearest(width / ratio, self.multiple), width)
+        return self.size_of(resolution or self.checkpoint.output or self.area, ratio)
+
+    def reference_size(self, picture: Image, resolution: int | str | None) -> Size:
+        """Return the size at which the VAE encodes a reference.
+
+        Args:
+            picture: The reference.
+            resolution: Pixel area, ``native`` (the picture's own size, rounded to what the model
+                works in) or ``None`` (the checkpoint's own policy).
+        """
+        if resolution == "native":
+            return Size(
+                nearest(picture.height, self.multiple), nearest(picture.width, self.multiple)
+            )
+        area = resolution if isinstance(resolution, int) else self.checkpoint.reference
+        return self.size_of(area or self.area, picture.width / picture.height)
+
+    def grid(self, size: Size) -> tuple[int, int]:
+        """Return the rows and columns of tokens of a picture of this size."""
+        return size.height // self.multiple, size.width // self.multiple
+
+    def check_prompt(self, prompt: str) -> None:  # noqa: B027  most take any
+        """Refuse a prompt that would break the family's template; by default none is.
+
+        Raises:
+            InputError: It holds a control token.
+        """
+
+    def schedule(
+        self, steps: int, size: Size, total: int | None = None
+    ) -> tuple[Any, Sequence[float], Tensor]:
+        """Return a private copy of the scheduler, ready to run, with its sigmas and timesteps.
+
+        Args:
+            steps: How many are run, ``N``.
+            size: Of the output.
+            total: Steps of the full schedule, of which the last ``N`` are run; ``None``: ``N``.
+
+        Returns:
+            The scheduler, at its first step of the run, the noise level before each step ``[N]``,
+            and the timesteps ``[N]`` on the device of the run.
+
+        Raises:
+            InputError: The pipeline's scheduler is not supported; by default that is any but
+                ``FlowMatchEulerDiscreteScheduler``.
+        """
+        from refhooks._core.contract.flow_schedule import flow_schedule  # noqa: PLC0415  imports diffusers
+
+        rows, columns = self.grid(size)
+        return flow_schedule(self.pipe, rows * columns, steps, total or steps)
+
+    @abc.abstractmethod
+    def decode(self, latents: Tensor, size: Size) -> Tensor:
+        """Return the pictures that clean latents ``[B,T,C]`` hold, ``[B,3,height,width]``, 0–1."""
+
+    @abc.abstractmethod
+    def open(
+        self,
+        *,
+        prompts: Sequence[str],
+        guidance: Guidance,
+        seeds: Sequence[int],
+        size: Size,
+        references: Sequence[Size | None],
+        shown: Sequence[Shown],
+    ) -> FamilyRun:
+        """Encode the prompts, draw the noise and return the state of one run.
+
+        Args:
+            prompts: One or more.
+            guidance: Its scale and the negative prompts.
+            seeds: One for each picture of the batch ``B``, a multiple of the prompts; those of one
+                prompt stand together.
+            size: Of the output.
+            references: Size at which the VAE encodes each reference; ``None`` for one that gives
+                the model no tokens: its slot stays empty and nothing depends on its size.
+            shown: The pictures that the text encoder sees.
+        """
+
+
+def nearest(length: float, multiple: int) -> int:
+    """Return the nearest multiple above 0."""
+    return max(multiple, round(length / multiple) * multiple)

@@ -1,0 +1,65 @@
+"""The picture being edited, as a run uses it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from refhooks._core.contract.family import Size
+    from refhooks._core.masks.mask import Mask
+
+__all__ = ["Source"]
+
+
+@attrs.define(eq=False)
+class Source:
+    """The picture being edited, resized to the output's size; its shape is not kept.
+
+    It is encoded when it is first asked for, once a run.
+
+    Attributes:
+        frame: Its own size, on which masks are laid.
+        size: Of the output.
+        grid: Rows and columns of the output's tokens.
+    """
+
+    frame: Size
+    size: Size
+    grid: tuple[int, int]
+    _encode: Callable[[], Tensor]
+    _pixels: Callable[[], Tensor]
+
+    @property
+    def latents(self) -> Tensor:
+        """The clean latents, ``[1,T,C]``; ``[B,T,C]`` in a batch of jobs."""
+        return self._encode()
+
+    @property
+    def pixels(self) -> Tensor:
+        """The pixels, ``[1 or B,3,height,width]``, float32 on the CPU, 0–1."""
+        return self._pixels()
+
+    def cover(self, mask: Mask) -> Tensor:
+        """Return what a mask covers of each pixel of the output.
+
+        Returns:
+            ``[height,width]``, float32 on the CPU, 0–1.
+
+        Raises:
+            InputError: The mask does not fit the picture.
+        """
+        from refhooks._base.coverage import resized  # noqa: PLC0415  imports torch, a second
+
+        return resized(mask.cover(self.frame), self.size.height, self.size.width)
+
+    def tokens(self, cover: Tensor) -> Tensor:
+        """Return the largest cover within each token, ``[1,T,1]``, of a cover of the pixels."""
+        from refhooks._base.coverage import touched  # noqa: PLC0415  imports torch, a second
+
+        return touched(cover, *self.grid).reshape(1, -1, 1)

@@ -1,0 +1,136 @@
+"""Masks: what part of a picture they cover, and what that limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+
+import attrs
+
+from refhooks._base.names import listed
+from refhooks._base.numbers import number, strengths
+from refhooks.errors import StrategyError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from PIL.Image import Image
+    from torch import Tensor
+
+    from refhooks._core.contract.family import Size
+    from refhooks._core.contract.protocols import Schedule
+
+    MaskForm = str | Path | Image | Sequence[object] | Tensor
+
+__all__ = ["Mask", "MaskShape"]
+
+KINDS = ("region", "content")
+TEXTS = ("full", "area", "none")
+MAX_FEATHER = 4096
+
+
+@runtime_checkable
+class MaskShape(Protocol):
+    """What part of a picture is covered: a value (``@attrs.frozen``) whose options are its fields.
+
+    A class may have ``key``, the name of the option that is enough to name it: ``mask(box=...)`` is
+    made through it; a class method ``read(value)`` that returns an instance for a bare value such
+    as a path, or ``None`` where the value is none of its forms, and ``short``, how its form is
+    written in help and messages; and ``files``, the names of the options that are paths.
+    """
+
+    name: ClassVar[str]
+
+    def cover(self, size: Size) -> Tensor:
+        """Return how much of each pixel is covered.
+
+        Args:
+            size: Of the picture that the mask is laid on, as its user knows it.
+
+        Returns:
+            ``[height,width]``, float32 on the CPU, 0 (not covered) to 1.
+
+        Raises:
+            InputError: The shape does not fit such a picture.
+        """
+        ...
+
+
+def _feather(value: Any) -> float:
+    return number(value, "a mask's feather", 0.0, MAX_FEATHER)
+
+
+def _strength(value: Any) -> float | tuple[float, ...] | Schedule | str:
+    return strengths(value, "a mask's strength", 1.0)
+
+
+@attrs.frozen
+class Mask:
+    """Limits a reference, or an edit, to a part of a picture.
+
+    Attributes:
+        shape: What is covered.
+        kind: ``region``: where in the output the reference may act; its shape lies on the source.
+            ``content``: which part of the reference is used; its shape lies on the reference.
+        invert: What is not covered counts instead.
+        feather: Pixels outside of the shape over which its cover falls from 1 to 0, of the picture
+            that the shape lies on.
+        soft: For ``content``: the reference's latents are scaled by the cover (the guide's
+            ``reference_latent * spatial_mask``) instead of left out where it is below a half.
+        strength: How much of the mask holds, 0 (as if there were no mask) to 1, at each step of the
+            run: a number, one a step, a schedule or its short form. The cover ``c`` acts as
+            ``1 − strength·(1 − c)``.
+        text: For ``region``: how much the prompt's tokens attend to the reference: ``full``, the
+            covered ``area`` of the picture (0–1) or, which leaks least, ``none``.
+
+    Raises:
+        StrategyError: An option is out of its range.
+    """
+
+    shape: MaskShape = attrs.field()
+    kind: Literal["region", "content"] = attrs.field(default="region", kw_only=True)
+    invert: bool = attrs.field(default=False, kw_only=True)
+    feather: float = attrs.field(default=0.0, kw_only=True, converter=_feather)
+    soft: bool = attrs.field(default=False, kw_only=True)
+    strength: float | tuple[float, ...] | Schedule | str = attrs.field(
+        default=1.0, kw_only=True, converter=_strength
+    )
+    text: Literal["full", "area", "none"] = attrs.field(default="none", kw_only=True)
+
+    @shape.validator
+    def _is_a_shape(self, _: object, value: object) -> None:
+        if not isinstance(value, MaskShape) or isinstance(value, type):
+            raise StrategyError(f"a mask's shape must be a mask shape, got {value!r:.80}")
+
+    @kind.validator
+    @text.validator
+    def _is_known(self, field: attrs.Attribute[Any], value: object) -> None:
+        known = KINDS if field.name == "kind" else TEXTS
+        if value not in known:
+            raise StrategyError(
+                f"a mask's {field.name} must be one of {listed(known)}; got {value!r:.80}"
+            )
+
+    @invert.validator
+    @soft.validator
+    def _is_a_bool(self, field: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, bool):
+            raise StrategyError(f"a mask's {field.name} must be true or false, got {value!r:.80}")
+
+    @soft.validator
+    def _softens_content(self, _: object, value: object) -> None:
+        if value and self.kind == "region":
+            raise StrategyError("soft is for content masks; a region acts by its cover as it is")
+
+    def cover(self, size: Size) -> Tensor:
+        """Return how much of each pixel counts as covered, ``[height,width]``, 0–1.
+
+        Raises:
+            InputError: The shape gives no such cover for a picture of this size.
+        """
+        from refhooks._base.coverage import feathered, shape_cover  # noqa: PLC0415  imports torch, a second
+
+        cover = shape_cover(self.shape, size)
+        if self.invert:
+            cover = 1.0 - cover
+        return feathered(cover, self.feather)

@@ -1,0 +1,95 @@
+"""Pictures of a call, read: from files and hands, or handed on by an edit before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from refhooks._base.pictures import fit_picture, load_picture
+from refhooks._core.contract.family import Size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from PIL.Image import Image
+    from torch import Tensor
+
+    from refhooks._core.contract.family import FamilyRun
+
+__all__ = ["Handed", "Opened", "open_picture"]
+
+
+@attrs.frozen(eq=False)
+class Handed:
+    """A picture that an edit made, with the latents that hold it.
+
+    Attributes:
+        picture: RGB.
+        latents: ``[1,T,C]``, as the family's VAE normalises them; ``None``: the picture is encoded
+            again.
+        name: Of the file that holds it, if it is known.
+    """
+
+    picture: Image
+    latents: Tensor | None
+    name: str = ""
+
+
+@attrs.frozen(eq=False)
+class Opened:
+    """A picture of the call; in a batch of jobs, one a job.
+
+    Attributes:
+        pictures: RGB, upright, of one size; one for the whole batch, or one for each of its jobs.
+        latents: Those that hold it at its own size, ``[1,T,C]``, if it was handed on with them.
+        handed: Whether an edit before made it.
+    """
+
+    pictures: tuple[Image, ...]
+    latents: Tensor | None = None
+    handed: bool = False
+
+    @property
+    def picture(self) -> Image:
+        """The only picture, or that of the first job."""
+        return self.pictures[0]
+
+    @property
+    def size(self) -> Size:
+        """The picture's own size."""
+        return Size(self.picture.height, self.picture.width)
+
+    def encode(self, opened: FamilyRun, size: Size) -> Tensor:
+        """Return clean latents ``[1 or B,R,C]``, of pictures resized to ``size``."""
+        if self.latents is not None and size == self.size:
+            return self.latents
+        return _joined([opened.encode(picture, size) for picture in self.pictures])
+
+    def encode_fitted(self, opened: FamilyRun, size: Size, fit: str) -> Tensor:
+        """Return clean latents ``[1 or B,T,C]``, of pictures fitted to ``size``."""
+        if self.latents is not None and size == self.size:
+            return self.latents
+        fitted = [fit_picture(picture, size, fit) for picture in self.pictures]
+        return _joined([opened.encode(picture, size) for picture in fitted])
+
+    def hiding(self, picture: Image) -> Opened:
+        """Return the same with some of it hidden; nothing holds that yet."""
+        return self if picture is self.picture else Opened((picture,))
+
+
+def open_picture(image: Any) -> Opened:
+    """Read a picture of the call.
+
+    Raises:
+        InputError: It is none, or cannot be read.
+    """
+    if isinstance(image, Handed):
+        return Opened((image.picture,), image.latents, handed=True)
+    return Opened((load_picture(image),))
+
+
+def _joined(latents: Sequence[Tensor]) -> Tensor:
+    import torch  # noqa: PLC0415  reading pictures needs no torch
+
+    return latents[0] if len(latents) == 1 else torch.cat(list(latents))

@@ -1,0 +1,300 @@
+"""What an edit will do, and everything that can be refused, before anything is encoded."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from refhooks._core.contract.family import Guidance, Shown
+from refhooks._core.contract.methods import check_method
+from refhooks._core.contract.outlook import foresee
+from refhooks._core.masks.layout import Covered, cover_masks, describe, hide, in_force
+from refhooks._core.planning.compilation import compile_timetable
+from refhooks._core.planning.factories import as_mask
+from refhooks._core.planning.input_pictures import Opened, open_picture
+from refhooks._core.planning.request import steps_in_all
+from refhooks._core.planning.strategy import as_strategy
+from refhooks._core.plugins.attribution import (
+    is_description,
+    naming,
+    naming_family,
+    naming_method,
+    plugin_labels,
+)
+from refhooks._core.running.hooks import BoundPlugin
+from refhooks.errors import InputError, RefhooksWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from refhooks._core.contract.family import Family, Size
+    from refhooks._core.contract.methods import Method
+    from refhooks._core.planning.request import Request
+    from refhooks._core.planning.strategy import Reference, Strategy
+    from refhooks._core.planning.timetable import Timetable
+    from refhooks._editor import Editor
+
+
+@attrs.frozen(eq=False)
+class PlannedReference:
+    """A reference of the call, resolved.
+
+    Attributes:
+        opened: Its picture.
+        used: The same with what its content masks hide in grey: what the model is given.
+        strategy: What it does over the run.
+        methods: The method of each of the strategy's stages.
+        size: At which the VAE encodes it; ``None`` if its strength is 0 at every step.
+        gives_tokens: Whether any of its methods that act gives the model tokens.
+        masks: Those that cover less than everything, at any step.
+    """
+
+    opened: Opened
+    used: Opened
+    strategy: Strategy
+    methods: tuple[Method, ...]
+    size: Size | None = None
+    gives_tokens: bool = False
+    masks: tuple[Covered, ...] = ()
+
+
+@attrs.frozen(eq=False)
+class Plan:
+    """An edit, resolved.
+
+    Attributes:
+        references: In the order of the call.
+        source: The picture being edited; ``None`` where there is none.
+        size: Of the output.
+        guidance: Scale and negative prompts.
+        from_noise: Whether the run starts from noise alone, not from the source.
+        scheduler: A private copy, ready to run.
+        timesteps: Its timesteps ``[N]``, on the device of the run.
+        timetable: What every reference does at every step.
+        shown: The pictures that the text encoder sees.
+        plugins: Those of the call, valid, and how messages name them.
+    """
+
+    references: tuple[PlannedReference, ...]
+    source: Opened | None
+    size: Size
+    guidance: Guidance
+    from_noise: bool
+    scheduler: Any
+    timesteps: Tensor
+    timetable: Timetable
+    shown: tuple[Shown, ...]
+    plugins: tuple[tuple[Any, str], ...]
+
+
+def make_plan(editor: Editor, request: Request) -> Plan:
+    """Resolve a request.
+
+    Raises:
+        InputError: Something of it cannot be used with this model.
+        UnknownNameError: A method that no live plugin registers.
+    """
+    with naming_family(editor):
+        return _make_plan(editor, request)
+
+
+def _make_plan(editor: Editor, request: Request) -> Plan:
+    family = editor.family
+    _check_call(family, request)
+    pictures = [open_picture(reference.image) for reference in request.references]
+    source = _source(editor, request, pictures)
+    references = _resolve(editor, request.references, pictures, source)
+    picture = None if source is None else source.picture
+    size = family.output_size(picture, request.height, request.width, request.resolution)
+    steps = request.steps or family.default_steps
+    scheduler, sigmas, timesteps = family.schedule(
+        steps, size, steps_in_all(steps, request.denoise)
+    )
+    timetable = compile_timetable(
+        [reference.strategy for reference in references], sigmas, editor.registry
+    )
+    references = _hidden(references, timetable)
+    shown = _shown(references, timetable)
+    _warn_of_hidden(request.prompts, shown)
+    references = _sized(editor, request.references, references, timetable)
+    if source is not None:
+        timetable = describe(timetable, family, references, source.size, size)
+    plan = Plan(
+        references=references,
+        source=source,
+        size=size,
+        guidance=Guidance(
+            scale=family.default_cfg if request.cfg is None else request.cfg,
+            negative=request.negative,
+        ),
+        from_noise=request.denoise == 1.0,
+        scheduler=scheduler,
+        timesteps=timesteps,
+        timetable=timetable,
+        shown=shown,
+        plugins=_plugins(editor, request, source),
+    )
+    return with_outlook(editor, request, plan)
+
+
+def with_outlook(editor: Editor, request: Request, plan: Plan) -> Plan:
+    """Return a plan with what its methods foresee.
+
+    Raises:
+        InputError: A method sees that it cannot do what is planned.
+    """
+    timetable = foresee(
+        plan.timetable,
+        [reference.methods for reference in plan.references],
+        editor.registry,
+        model=editor.model,
+        batch=len(request.batch_seeds),
+        passes=2 if plan.guidance.scale > 1 else 1,
+    )
+    return attrs.evolve(plan, timetable=timetable)
+
+
+def _check_call(family: Family, request: Request) -> None:
+    for prompt in (*request.prompts, *request.negative):
+        family.check_prompt(prompt)
+    if len(request.references) > family.max_references:
+        raise InputError(
+            f"{family.name} takes at most {family.max_references} references, the source included;"
+            f" got {len(request.references)}"
+        )
+
+
+def _source(editor: Editor, request: Request, pictures: Sequence[Opened]) -> Opened | None:
+    """The picture being edited: the one that is named, or else the first reference."""
+    if request.source is not None:
+        return open_picture(request.source)
+    if not pictures:
+        return None
+    source, judge = pictures[0], editor.checkpoint.judge
+    if judge is not None and not source.handed:
+        _warn(judge(source.picture))
+    return source
+
+
+def _plugins(
+    editor: Editor, request: Request, source: Opened | None
+) -> tuple[tuple[Any, str], ...]:
+    """The plugins of the call, valid; descriptions are bound when the run starts."""
+    given = [*request.plugins]
+    if request.edit_mask is not None:
+        mask = as_mask(editor.registry, request.edit_mask, "edit_mask")
+        given.append(editor.registry.for_argument("edit_mask", mask))
+    labels = plugin_labels(given, editor.registry)
+    for plugin, label in zip(given, labels, strict=True):
+        if not is_description(plugin):
+            BoundPlugin(plugin, label).check()
+        elif hasattr(plugin, "check"):
+            with naming(f"{label}, check, before the first step"):
+                plugin.check(None if source is None else source.size)
+    return tuple(zip(given, labels, strict=True))
+
+
+def _resolve(
+    editor: Editor,
+    references: Sequence[Reference],
+    pictures: Sequence[Opened],
+    source: Opened | None,
+) -> tuple[PlannedReference, ...]:
+    strategies = [as_strategy(entry.strategy, editor.family.native) for entry in references]
+    methods = [resolve_methods(editor, strategy) for strategy in strategies]
+    planned = []
+    for number, (strategy, opened) in enumerate(zip(strategies, pictures, strict=True)):
+        frame = opened.size if source is None else source.size
+        masks = cover_masks(strategy.masks, number, frame, opened.size)
+        planned.append(PlannedReference(opened, opened, strategy, methods[number], masks=masks))
+    return tuple(planned)
+
+
+def _hidden(
+    references: Sequence[PlannedReference], timetable: Timetable
+) -> tuple[PlannedReference, ...]:
+    """The references with the masks that hold at any step, and without what those hide."""
+    found = []
+    for number, reference in enumerate(references):
+        rows = [step.rows[number] for step in timetable.steps]
+        masks = in_force(reference.masks, rows)
+        used = reference.opened.hiding(hide(reference.opened.picture, masks, rows))
+        found.append(attrs.evolve(reference, used=used, masks=masks))
+    return tuple(found)
+
+
+def resolve_methods(editor: Editor, strategy: Strategy) -> tuple[Method, ...]:
+    """Return the method of each stage of a strategy.
+
+    Raises:
+        InputError: The family, or a method itself, says that the model cannot do it.
+        UnknownNameError: A method that no live plugin registers.
+    """
+    methods = tuple(
+        editor.registry.method(stage.method) if isinstance(stage.method, str) else stage.method
+        for stage in strategy.stages
+    )
+    for entry in methods:
+        reason = editor.family.refuses.get(entry.name)
+        if reason:
+            raise InputError(f"{editor.family.name} cannot do {entry.name!r}: {reason}")
+        with naming_method(entry, "check", editor.registry):
+            check_method(entry, editor.model)
+    return methods
+
+
+def _shown(references: Sequence[PlannedReference], timetable: Timetable) -> tuple[Shown, ...]:
+    """The text encoder sees a picture that acts at any step, unless its strategy says otherwise."""
+    return tuple(
+        Shown(number + 1, reference.used.pictures)
+        for number, reference in enumerate(references)
+        if reference.strategy.vision == "always"
+        or (reference.strategy.vision == "auto" and any(timetable.strengths(number)))
+    )
+
+
+def _sized(
+    editor: Editor,
+    given: Sequence[Reference],
+    references: Sequence[PlannedReference],
+    timetable: Timetable,
+) -> tuple[PlannedReference, ...]:
+    return tuple(
+        attrs.evolve(
+            reference,
+            size=_size(editor, reference.opened, given[number].resolution),
+            gives_tokens=any(
+                getattr(method, "gives_tokens", True)
+                for stage, method in enumerate(reference.methods)
+                if any(timetable.strengths(number, stage))
+            ),
+        )
+        if any(timetable.strengths(number))
+        else reference
+        for number, reference in enumerate(references)
+    )
+
+
+def _size(editor: Editor, opened: Opened, resolution: int | str | None) -> Size:
+    """What an edit before made is taken as it is, unless the call says otherwise."""
+    if opened.handed and resolution is None:
+        return opened.size
+    return editor.family.reference_size(opened.picture, resolution)
+
+
+def _warn(message: str | None) -> None:
+    if message:
+        warnings.warn(message, RefhooksWarning, stacklevel=2)
+
+
+def _warn_of_hidden(prompts: Sequence[str], shown: Sequence[Shown]) -> None:
+    numbers = {str(entry.number) for entry in shown}
+    for prompt in prompts:
+        for number in re.findall(r"\bpicture (\d+)\b", prompt, flags=re.IGNORECASE):
+            if number not in numbers:
+                _warn(f"the prompt names Picture {number}, which the text encoder is not shown")

@@ -1,0 +1,233 @@
+"""The arguments of one edit, validated before anything is encoded."""
+
+from __future__ import annotations
+
+import numbers
+import secrets
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+
+from refhooks._base.names import listed
+from refhooks._core.planning.strategy import Reference
+from refhooks.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_SEED = 2**63 - 1
+MAX_STEPS = 1000
+MAX_STEPS_IN_ALL = 10_000
+CHECKS = ("final", "eager")
+Callback = Callable[[int, "Tensor", "Tensor"], object]
+
+
+@attrs.frozen(eq=False)
+class Request:
+    """One call of ``edit()``.
+
+    Attributes:
+        prompts: One or more.
+        negative: As many.
+        references: In the order of the call; the first is the source, if none is named.
+        source: The picture being edited, where it is not the first reference.
+        seeds: One a picture of each prompt.
+        steps: ``None``: the checkpoint's own number.
+        denoise: Above 0, up to 1.
+        edit_mask: As it was given; ``None``: the whole picture may change.
+        cfg: ``None``: the checkpoint's own scale.
+        height, width, resolution: The output's size, as it was given.
+        plugins: Objects whose run hooks take part.
+        callback: Called after each prediction.
+        eager: Check every value a hook returns.
+        record_attention: Whether the attention share is recorded.
+        paired: Whether each prompt has one of the seeds, instead of all of them.
+    """
+
+    prompts: tuple[str, ...]
+    negative: tuple[str, ...]
+    references: tuple[Reference, ...]
+    source: Any
+    seeds: tuple[int, ...]
+    steps: int | None
+    denoise: float
+    edit_mask: Any
+    cfg: float | None
+    height: int | None
+    width: int | None
+    resolution: int | None
+    plugins: tuple[object, ...]
+    callback: Callback | None
+    eager: bool
+    record_attention: bool
+    paired: bool = False
+
+    @property
+    def batch_seeds(self) -> tuple[int, ...]:
+        """The seed of each picture, prompts outermost."""
+        return self.seeds if self.paired else self.seeds * len(self.prompts)
+
+
+def make_request(
+    image: Any,
+    prompt: Any,
+    *,
+    strategy: Any = None,
+    references: Any = (),
+    negative_prompt: Any = " ",
+    cfg: Any = None,
+    steps: Any,
+    seed: Any = None,
+    height: Any,
+    width: Any,
+    resolution: Any,
+    denoise: Any = 1.0,
+    edit_mask: Any = None,
+    plugins: Any = (),
+    n: Any = 1,
+    callback: Any = None,
+    check: Literal["final", "eager"] = "final",
+    record_attention: Any = False,
+    source: Any = None,
+) -> Request:
+    """Return the validated request.
+
+    Raises:
+        InputError: An argument has the wrong type or range; the message names it.
+    """
+    prompts = _texts(prompt, "prompt")
+    if check not in CHECKS:
+        raise InputError(f"check must be one of {listed(CHECKS)}; got {check!r}")
+    if resolution is not None and (height is not None or width is not None):
+        raise InputError("give either resolution, or height and width")
+    if image is None and (edit_mask is not None or denoise != 1):
+        given = "denoise below 1" if edit_mask is None else "an edit_mask"
+        raise InputError(f"{given} needs a source picture, but image is None")
+    return Request(
+        prompts=prompts,
+        negative=_negatives(negative_prompt, len(prompts)),
+        references=_references(image, strategy, references),
+        source=source,
+        seeds=_seeds(seed, whole(n, "n", 1, 4096)),
+        steps=_optional(steps, "steps", 1, MAX_STEPS),
+        denoise=_denoise(denoise),
+        edit_mask=edit_mask,
+        cfg=_cfg(cfg),
+        height=_optional(height, "height", 1, 2**16),
+        width=_optional(width, "width", 1, 2**16),
+        resolution=_optional(resolution, "resolution", 1, 2**32),
+        plugins=_plugins(plugins),
+        callback=_callback(callback),
+        eager=check == "eager",
+        record_attention=bool(record_attention),
+    )
+
+
+def _texts(value: Any, name: str) -> tuple[str, ...]:
+    texts = (value,) if isinstance(value, str) else tuple(value) if _is_list(value) else ()
+    if not texts or not all(isinstance(text, str) and _is_unicode(text) for text in texts):
+        raise InputError(f"{name} must be a string, or a list of strings, got {value!r:.80}")
+    return texts
+
+
+def _negatives(value: Any, count: int) -> tuple[str, ...]:
+    texts = _texts(value, "negative_prompt")
+    if len(texts) == 1:
+        return texts * count
+    if len(texts) != count:
+        raise InputError(
+            f"negative_prompt must be one string, or one for each of the {count} prompts,"
+            f" got {len(texts)}"
+        )
+    return texts
+
+
+def _references(image: Any, strategy: Any, references: Any) -> tuple[Reference, ...]:
+    if not _is_list(references):
+        raise InputError(f"references must be a list, got {type(references).__name__}")
+    others = tuple(
+        entry if isinstance(entry, Reference) else Reference(entry) for entry in references
+    )
+    if isinstance(image, Reference):
+        if strategy is not None:
+            raise InputError("image is a Reference, which has a strategy of its own; leave out one")
+        return (image, *others)
+    if image is not None:
+        return (Reference(image, strategy), *others)
+    if strategy is not None or others:
+        raise InputError("a strategy or references need a source picture, but image is None")
+    return ()
+
+
+def _seeds(seed: Any, n: int) -> tuple[int, ...]:
+    if _is_list(seed):
+        seeds = tuple(whole(entry, "seed", 0, MAX_SEED) for entry in seed)
+        if not seeds or n not in (1, len(seeds)):
+            raise InputError(f"seed lists {len(seeds)} numbers, but n is {n}; leave n out")
+        return seeds
+    first = secrets.randbelow(2**31) if seed is None else whole(seed, "seed", 0, MAX_SEED - n)
+    return tuple(range(first, first + n))
+
+
+def _cfg(value: Any) -> float | None:
+    if value is None:
+        return None
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 100:
+        raise InputError(
+            f"cfg must be a number from 0 to 100 (1 and below: off), got {value!r:.80}"
+        )
+    return float(value)
+
+
+def _denoise(value: Any) -> float:
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not real or not 0.0 < value <= 1.0:
+        raise InputError(f"denoise must be a number above 0, up to 1; got {value!r:.80}")
+    return float(value)
+
+
+def steps_in_all(steps: int, denoise: float) -> int:
+    """Return how many steps the full schedule has of which the last ``steps`` are run.
+
+    Raises:
+        InputError: ``denoise`` is out of its range, or so small that there would be too many.
+    """
+    total = round(steps / _denoise(denoise))
+    if total > MAX_STEPS_IN_ALL:
+        least = steps / MAX_STEPS_IN_ALL
+        raise InputError(f"denoise {denoise:g} is too small for {steps} steps; at least {least:g}")
+    return total
+
+
+def _plugins(value: Any) -> tuple[object, ...]:
+    if not _is_list(value):
+        raise InputError(f"plugins must be a list of objects, got {type(value).__name__}")
+    return tuple(value)
+
+
+def _callback(value: Any) -> Callback | None:
+    if value is not None and not callable(value):
+        raise InputError(f"callback must be callable as (step, latents, x0), got {value!r:.80}")
+    return value  # type: ignore[no-any-return]
+
+
+def _optional(value: Any, name: str, low: int, high: int) -> int | None:
+    return None if value is None else whole(value, name, low, high)
+
+
+def whole(value: Any, name: str, low: int, high: int) -> int:
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or not low <= value <= high:
+        raise InputError(f"{name} must be a whole number from {low} to {high}, got {value!r:.80}")
+    return int(value)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def _is_unicode(text: str) -> bool:
+    """A lone surrogate is in no text; tokenizers cannot read it."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)

@@ -1,0 +1,151 @@
+"""A strategy compiled for N steps: what every reference does at every step."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from refhooks._core.contract.values import Row, Step
+
+__all__ = ["Planned", "Timetable"]
+
+
+@attrs.frozen
+class Planned:
+    """One step of a timetable.
+
+    Attributes:
+        step: Where it stands in the run.
+        rows: One row a reference, in the order of the call.
+    """
+
+    step: Step
+    rows: tuple[Row, ...]
+
+
+@attrs.frozen
+class Timetable:
+    """What every reference does at every step; what is planned is what runs.
+
+    Attributes:
+        steps: One entry a step.
+        remarks: What the methods have to say of the plan, a line each.
+    """
+
+    steps: tuple[Planned, ...]
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def sigmas(self) -> tuple[float, ...]:
+        """Noise level before each step, 1 → 0."""
+        return tuple(planned.step.sigma for planned in self.steps)
+
+    def strengths(self, reference: int, stage: int | None = None) -> tuple[float, ...]:
+        """Return a reference's strength at each step, 0 where another stage is in force."""
+        rows = [planned.rows[reference] for planned in self.steps]
+        return tuple(row.strength if stage in (None, row.stage) else 0.0 for row in rows)
+
+    def cells(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Return the heads of the table and its lines.
+
+        Step, noise level, then each reference; beside it the share of the picture in which it may
+        act, and its tokens, where they change over the steps. Where not, :meth:`notes` has them.
+        """
+        columns = [
+            ("step", [f"{planned.step.index + 1}/{planned.step.total}" for planned in self.steps]),
+            ("sigma", [f"{sigma:.3f}" for sigma in self.sigmas]),
+        ]
+        for number, rows in enumerate(self._columns(), 1):
+            columns += [
+                (f"reference {number}", [f"{it.method} {it.strength:.2f} {it.band}" for it in rows])
+            ]
+            columns += [
+                (f"{name} {number}", values)
+                for name, values in _told(rows).items()
+                if len(set(values)) > 1
+            ]
+        heads = tuple(head for head, _ in columns)
+        return heads, list(zip(*[cells for _, cells in columns], strict=True))
+
+    def notes(self) -> list[str]:
+        """Return what the table does not show, in lines.
+
+        For each reference, its area and tokens where they are the same at every step; then what the
+        methods remarked.
+        """
+        notes = []
+        for number, rows in enumerate(self._columns(), 1):
+            same = [
+                f"{name} {values[0]}"
+                for name, values in _told(rows).items()
+                if len(set(values)) == 1
+            ]
+            if same:
+                notes.append(f"reference {number}, at every step: {', '.join(same)}")
+        return [*notes, *self.remarks]
+
+    def _columns(self) -> list[tuple[Row, ...]]:
+        """The rows of each reference."""
+        return list(zip(*[planned.rows for planned in self.steps], strict=True))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the timetable as what JSON can hold; indices count from 0."""
+        return {
+            "steps": [
+                {
+                    **attrs.asdict(planned.step),
+                    "progress": planned.step.progress,
+                    "rows": [{**attrs.asdict(row), "band": row.band} for row in planned.rows],
+                }
+                for planned in self.steps
+            ],
+            "remarks": list(self.remarks),
+        }
+
+    def to_json(self) -> str:
+        """Return the timetable as JSON: one entry a step, with one row a reference."""
+        return json.dumps(self.as_dict(), indent=2, allow_nan=False)
+
+    def save_plot(self, path: str | Path) -> Path:
+        """Draw the strength of every reference over the steps, coloured by method.
+
+        Args:
+            path: Ends in .png.
+
+        Returns:
+            The path written.
+
+        Raises:
+            InputError: matplotlib is not installed, or the file cannot be written.
+        """
+        from refhooks._core.planning.timetable_plot import plot_timetable  # noqa: PLC0415  matplotlib is an extra
+
+        return plot_timetable(self, path)
+
+    def __str__(self) -> str:
+        """Return a plain-text table, one line a step, and the notes under it."""
+        heads, body = self.cells()
+        widths = [max(map(len, column)) for column in zip(heads, *body, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in [heads, *body]
+        ]
+        return "\n".join([*lines, *self.notes()])
+
+
+def _told(rows: tuple[Row, ...]) -> dict[str, list[str]]:
+    """What is known of a reference at every step, beside its method and strength."""
+    areas = [_share(row.area) for row in rows if row.area is not None]
+    tokens = ["reused" if row.reused else str(row.tokens) for row in rows if row.tokens is not None]
+    told = {"area": areas, "tokens": tokens}
+    return {name: values for name, values in told.items() if len(values) == len(rows)}
+
+
+def _share(area: float) -> str:
+    """A small area is not none."""
+    return f"{area:.2f}" if area == 0.0 or area >= 0.01 else f"{area:.1g}"

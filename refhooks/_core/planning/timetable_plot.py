@@ -1,0 +1,134 @@
+"""A timetable as a picture."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from refhooks._base.figures import new_figure, write_plot
+from refhooks._base.numbers import MAX_STRENGTH
+from refhooks._base.strength_names import ARTIFACTS_ABOVE
+from refhooks._core.plugins.registry import load_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from refhooks._core.contract.values import Row
+    from refhooks._core.planning.timetable import Timetable
+
+__all__ = ["plot_timetable"]
+
+WIDTH, HEIGHT = 8.0, 2.1  # inches; the height is that of one reference
+# Okabe and Ito's colours, which most colour-blind readers tell apart; red is left for the band.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#7F5539", "#999933", "#555555")
+FEW = 60  # up to so many steps, each has an outline of its own
+TICKS = 16
+SWITCH: dict[str, Any] = {"color": "black", "linewidth": 1.0, "linestyle": ":"}
+AREA: dict[str, Any] = {"color": "black", "linewidth": 1.2, "linestyle": "--"}
+ARTIFACTS: dict[str, Any] = {"color": "red", "alpha": 0.1, "linewidth": 0, "zorder": 0}
+
+
+def plot_timetable(timetable: Timetable, path: str | Path) -> Path:
+    """Draw the strength of every reference over the steps, coloured by method.
+
+    Raises:
+        InputError: matplotlib is not installed, or the file cannot be written.
+    """
+    return write_plot(lambda: draw_timetable(timetable), path)
+
+
+def draw_timetable(timetable: Timetable) -> Any:
+    """Return the figure that :func:`plot_timetable` writes.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    count = len(timetable.steps[0].rows)
+    figure = new_figure(WIDTH, 0.9 + HEIGHT * count)
+    panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
+    colours = _colours([row.method for planned in timetable.steps for row in planned.rows])
+    for reference, panel in enumerate(panels):
+        _draw(panel, timetable, reference, colours)
+    panels[-1].set_xlabel("step")
+    panels[-1].set_xticks(ticks(len(timetable.steps)))
+    _explain(figure, timetable, colours)
+    return figure
+
+
+def _colours(methods: Iterable[str]) -> dict[str, str]:
+    """One colour a method that appears; a registered one has the same in every plot."""
+    appear = set(methods)
+    registered = sorted(load_registry().methods)
+    everyone = [*registered, *sorted(appear.difference(registered))]
+    colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(everyone)}
+    return {name: colour for name, colour in colours.items() if name in appear}
+
+
+def _draw(panel: Any, timetable: Timetable, reference: int, colours: dict[str, str]) -> None:
+    """One bar a step, ``off`` where it is 0, and a line where the stage changes."""
+    rows = [planned.rows[reference] for planned in timetable.steps]
+    outline: dict[str, Any] = {"edgecolor": "white", "linewidth": 0.8}
+    if len(rows) > FEW:
+        outline = {"linewidth": 0.0, "antialiased": False}  # else seams make a pattern
+    panel.bar(
+        range(1, len(rows) + 1),
+        [row.strength for row in rows],
+        width=1.0,
+        color=[colours[row.method] for row in rows],
+        **outline,
+    )
+    for (method, strength), run in itertools.groupby(
+        enumerate(rows, 1), lambda numbered: (numbered[1].method, numbered[1].strength)
+    ):
+        if strength == 0.0:
+            _mark_off(panel, [step for step, _ in run], len(rows), colours[method])
+    for step, (before, row) in enumerate(itertools.pairwise(rows), 1):
+        if before.stage != row.stage:
+            panel.axvline(step + 0.5, **SWITCH)
+    if _is_confined(rows):
+        edges = [step + 0.5 for step in range(len(rows) + 1)]
+        panel.stairs([row.area for row in rows], edges, baseline=None, **AREA)
+    panel.axhline(1.0, color="black", linewidth=0.6, alpha=0.5)
+    panel.axhspan(ARTIFACTS_ABOVE, MAX_STRENGTH, **ARTIFACTS)
+    panel.set_xlim(0.5, len(rows) + 0.5)
+    panel.set_ylim(0.0, MAX_STRENGTH)
+    panel.set_yticks([0.0, 0.5, 1.0, 1.5, 2.0])
+    panel.set_ylabel("strength")
+    panel.set_title(f"reference {reference + 1}", loc="left", fontsize="medium")
+
+
+def _is_confined(rows: Iterable[Row]) -> bool:
+    """Whether a mask keeps a reference to a part of the picture at some step."""
+    return any(row.area is not None and row.area < 1.0 for row in rows)
+
+
+def _mark_off(panel: Any, steps: list[int], total: int, colour: str) -> None:
+    """A foot in the method's colour: that a step has a method at strength 0 is to be seen."""
+    middle = (steps[0] + steps[-1]) / 2
+    panel.bar(middle, 0.03, width=len(steps), color=colour, linewidth=0)
+    if len(steps) / total > 0.05:
+        panel.annotate("off", (middle, 0.08), ha="center", fontsize="small", color="dimgrey")
+
+
+def ticks(total: int) -> list[int]:
+    """Return the first step, and multiples of a round number."""
+    every = next(it for it in (1, 2, 5, 10, 20, 50, 100) if total / it <= TICKS)
+    return [1, *range(every, total + 1, every)] if every > 1 else list(range(1, total + 1))
+
+
+def _explain(figure: Any, timetable: Timetable, colours: dict[str, str]) -> None:
+    """One legend for all panels, outside of them."""
+    from matplotlib.lines import Line2D  # noqa: PLC0415  an extra
+    from matplotlib.patches import Patch  # noqa: PLC0415
+
+    handles: list[Any] = [Patch(color=colour, label=name) for name, colour in colours.items()]
+    stages = [[row.stage for row in planned.rows] for planned in timetable.steps]
+    if stages[0] != stages[-1]:
+        handles.append(Line2D([], [], label="next stage", **SWITCH))
+    if _is_confined(row for planned in timetable.steps for row in planned.rows):
+        handles.append(Line2D([], [], label="share of the picture", **AREA))
+    handles.append(Patch(label="artifacts likely", **ARTIFACTS))
+    figure.legend(
+        handles=handles, loc="outside upper right", ncols=6, fontsize="small", frameon=False
+    )

@@ -1,0 +1,48 @@
+"""Plugins without a package: a module, or an object with registration hooks, for one editor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from refhooks._core.plugins.registry import PluginRecord, Registry, _register
+from refhooks.errors import InputError
+
+__all__ = ["plugin_name", "with_plugins"]
+
+
+def plugin_name(plugin: object) -> str:
+    """Return how messages and listings name such a plugin."""
+    return getattr(plugin, "__name__", type(plugin).__name__)
+
+
+def with_plugins(registry: Registry, plugins: Sequence[object]) -> Registry:
+    """Return a registry with more plugins; the given one stays as it is.
+
+    Raises:
+        InputError: ``plugins`` is no list.
+        PluginError: One is no plugin, or registers a name that is taken.
+    """
+    if not isinstance(plugins, Sequence) or isinstance(plugins, str):
+        raise InputError(f"plugins must be a list of modules or objects, got {plugins!r:.80}")
+    if not plugins:
+        return registry
+    held = copied(registry)
+    records = []
+    for plugin in plugins:
+        name = plugin_name(plugin)
+        registers = _register(plugin, name, held)
+        records.append(PluginRecord(name, "", "", "live", registers=registers))
+    return attrs.evolve(held, records=(*held.records, *records))
+
+
+def copied(registry: Registry) -> Registry:
+    """Return a registry to which more can be added without touching this one."""
+    changes: dict[str, Any] = {
+        str(field.alias): dict(getattr(registry, field.name))
+        for field in attrs.fields(Registry)
+        if isinstance(getattr(registry, field.name), dict)
+    }
+    return attrs.evolve(registry, **changes)

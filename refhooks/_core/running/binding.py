@@ -1,0 +1,203 @@
+"""Binding what takes part in a run: each stage's method to its reference, then the plugins."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from refhooks._base.pictures import FITS
+from refhooks._core.contract.methods import BoundReference, RunInfo
+from refhooks._core.contract.source import Source
+from refhooks._core.masks.layout import Grids, confinement, warn_of_no_reach
+from refhooks._core.plugins.attribution import is_description, naming
+from refhooks._core.running.checks import Contract
+from refhooks._core.running.hooks import BoundPlugin, Hooks, close_all
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from torch import Tensor
+
+    from refhooks._core.contract.family import FamilyRun, Size
+    from refhooks._core.contract.outlook import Drift
+    from refhooks._core.contract.values import Context
+    from refhooks._core.masks.compositing import Confinement
+    from refhooks._core.planning.input_pictures import Opened
+    from refhooks._core.planning.planner import Plan
+    from refhooks._core.plugins.registry import Registry
+    from refhooks._editor import Editor
+
+    Confined = Mapping[tuple[int, int], Confinement]
+
+
+def bind_source(opened: FamilyRun, plan: Plan) -> Source | None:
+    """Return the picture being edited as the run uses it; ``None`` where there is none."""
+    source = plan.source
+    if source is None:
+        return None
+
+    @functools.cache
+    def encode() -> Tensor:
+        return source.encode(opened, plan.size)
+
+    @functools.cache
+    def pixels() -> Tensor:
+        shape = (plan.size.width, plan.size.height)
+        held = [
+            np.asarray(picture.resize(shape, Image.Resampling.LANCZOS))
+            for picture in source.pictures
+        ]
+        return torch.from_numpy(np.stack(held) / np.float32(255)).permute(0, 3, 1, 2)
+
+    return Source(frame=source.size, size=plan.size, grid=opened.grid, encode=encode, pixels=pixels)
+
+
+def bind_hooks(
+    editor: Editor,
+    opened: FamilyRun,
+    plan: Plan,
+    source: Source | None,
+    report: Callable[[Drift], None],
+    *,
+    eager: bool,
+) -> Hooks:
+    """Bind every stage's method to its reference, in the order of the call, then its plugins."""
+    confined = _confinements(opened, plan)
+    info = RunInfo(
+        family=editor.family.name,
+        blocks=editor.family.blocks,
+        sigmas=plan.timetable.sigmas,
+        noise=opened.noise,
+        grid=opened.grid,
+        methods=tuple(reference.methods for reference in plan.references),
+        model=editor.model,
+        source=source,
+        cover=functools.partial(_cover, confined),
+        branches=opened.branches,
+        heads=opened.heads,
+        head_size=opened.width // opened.heads,
+        report=report,
+    )
+    bound: list[BoundPlugin] = []
+    try:
+        for index in range(len(plan.references)):
+            for plugin in _bound(editor.registry, opened, plan, index, info, confined):
+                bound.append(plugin)  # noqa: PERF402  one by one: the next may fail to bind
+        for given, label in plan.plugins:
+            made = _bind(label, given.bind_run, info) if is_description(given) else given
+            bound.append(BoundPlugin(made, label))
+        return Hooks(bound, _contract(editor, opened, info), confined, eager=eager)
+    except BaseException:
+        close_all(bound)
+        raise
+
+
+def _contract(editor: Editor, opened: FamilyRun, info: RunInfo) -> Contract:
+    return Contract(
+        tokens=tuple(None if grid is None else math.prod(grid) for grid in opened.grids),
+        positions=opened.positions,
+        width=opened.width,
+        batch=opened.noise.shape[0],
+        heads=info.heads,
+        head_size=info.head_size,
+        dtype=opened.noise.dtype,
+        device=opened.noise.device,
+        layer=info.model.layer,
+        takes_added=editor.family.input_projection is not None,
+        takes_adapters=editor.family.takes_adapters,
+    )
+
+
+def _confinements(opened: FamilyRun, plan: Plan) -> Confined:
+    """What confines each stage of each reference that has masks; (reference, stage) is the key."""
+    frame = plan.size if plan.source is None else plan.source.size
+    found = {}
+    for slot, reference in enumerate(plan.references):
+        grids = Grids(frame, plan.size, opened.grid, opened.grids[slot], opened.noise.device)
+        for stage in range(len(reference.methods)):
+            made = confinement(slot, reference.masks, grids)
+            if made is not None:
+                found[slot, stage] = made
+    return found
+
+
+def _cover(confined: Confined, ctx: Context, reference: int) -> Tensor | None:
+    row = ctx.rows[reference]
+    found = confined.get((reference, row.stage))
+    return None if found is None else found.target(row.masks)
+
+
+def _bound(
+    registry: Registry,
+    opened: FamilyRun,
+    plan: Plan,
+    index: int,
+    info: RunInfo,
+    confined: Confined,
+) -> Iterator[BoundPlugin]:
+    """Bind the stages of one reference that act at any step."""
+    planned = plan.references[index]
+    if planned.size is None:
+        return
+    encode, encode_fitted = _encoders(opened, planned.used, planned.size, plan.size)
+    for stage, method in enumerate(planned.methods):
+        confinement = confined.get((index, stage))
+        reference = BoundReference(
+            index=index,
+            stage=stage,
+            grid=opened.grids[index],
+            strengths=plan.timetable.strengths(index, stage),
+            tokens=_tokens(plan, index, stage),
+            encode=encode,
+            encode_fitted=functools.partial(_fitted, encode_fitted, confinement),
+        )
+        if any(reference.strengths):
+            origin = registry.origin("method", method)
+            label = f"{method.name}{origin} (reference {index + 1}, stage {stage + 1})"
+            implementation = _bind(label, method.bind, reference, info)
+            if confinement is not None and not getattr(method, "gives_tokens", True):
+                steps = zip(plan.timetable.steps, reference.strengths, strict=True)
+                rows = [planned.rows[index] for planned, strength in steps if strength]
+                warn_of_no_reach(label, confinement, rows)
+            yield BoundPlugin(implementation, label, index, stage, confinement)
+
+
+def _tokens(plan: Plan, index: int, stage: int) -> int | None:
+    rows = [planned.rows[index] for planned in plan.timetable.steps]
+    counts = [row.tokens for row in rows if row.stage == stage and row.tokens is not None]
+    return max(counts, default=None)
+
+
+def _bind(label: str, bind: Callable[..., Any], *arguments: object) -> Any:
+    with naming(f"{label}, bind, before the first step"):
+        return bind(*arguments)
+
+
+def _fitted(encode: Callable[[str], Tensor], confinement: Confinement | None, fit: str) -> Tensor:
+    if confinement is not None:
+        confinement.use_fit(fit)
+    return encode(fit)
+
+
+def _encoders(opened: FamilyRun, used: Opened, own: Size, target: Size) -> Any:
+    """A picture is encoded when a method first asks, and once a run for each way to fit it.
+
+    One that has the size of both is the same, however it is fitted.
+    """
+
+    @functools.cache
+    def encode() -> Tensor:
+        return used.encode(opened, own)
+
+    @functools.cache
+    def encode_fitted(fit: str) -> Tensor:
+        return used.encode_fitted(opened, target, fit)
+
+    if used.size == own == target:
+        return encode, lambda fit: encode() if fit in FITS else encode_fitted(fit)
+    return encode, encode_fitted

@@ -1,0 +1,116 @@
+"""A new plugin's package: which files it has, and what is in them."""
+
+from __future__ import annotations
+
+import importlib.util
+import keyword
+import re
+import secrets
+import shutil
+from importlib import resources
+from string import Template
+from typing import TYPE_CHECKING
+
+from refhooks._base.files import is_file, is_folder
+from refhooks._base.names import listed
+from refhooks._core.plugins.registry import load_registry
+from refhooks.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["HOOKS", "KINDS", "new_plugin"]
+
+KINDS = ("method", "schedule", "switch", "mask", "family")
+HOOKS = ("conditioning", "step", "attention")
+USES = {
+    "method": 'refhooks edit photo.png "make it night" --method $name --strength 0.7 -o night.png',
+    "schedule": "python -c \"import refhooks; print(refhooks.schedule('$name'))\"",
+    "switch": "python -c \"import refhooks; print(refhooks.switch('$name'))\"",
+    "mask": "python -c \"import refhooks; print(refhooks.mask(shape='$name', share=0.5))\"",
+    "family": 'refhooks edit photo.png "make it night" --model OWNER/MODEL -o night.png',
+}
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+def new_plugin(
+    name: str, kind: str = "method", hook: str = "conditioning", *, folder: Path
+) -> tuple[Path, ...]:
+    """Write a complete package into a new folder of its name, and return its files.
+
+    Args:
+        name: Of the distribution, the plugin and what it registers: lower case, with hyphens.
+        kind: ``method``, ``schedule``, ``switch``, ``mask`` or ``family``.
+        hook: For a method, the run hook that it steers by.
+        folder: Where the new folder is made.
+
+    Raises:
+        InputError: The name cannot be used, the folder is there already or cannot be written, or
+            the kind or hook is none of these.
+    """
+    _check(name, kind, hook)
+    root = folder / name
+    if is_folder(root) or is_file(root):
+        raise InputError(f"{root} is there already; nothing was written")
+    module = name.replace("-", "_")
+    values = {
+        "name": name,
+        "kind": kind,
+        "module": module,
+        "cls": "".join(part.capitalize() for part in name.split("-")),
+    }
+    values["run"] = f"{values['cls']}Run"
+    values["use"] = Template(USES[kind]).substitute(values)
+    files = _files(kind, hook, module)
+    modules = [path for path in files if path.endswith(".py") and "/" not in path]
+    values["modules"] = ", ".join(f'"{path}"' for path in modules)
+    beside = folder / f".{secrets.token_hex(8)}.part"
+    try:
+        for path, template in files.items():
+            _write(beside / path, template, values)
+        beside.rename(root)
+    except OSError as error:
+        raise InputError(f"{root} cannot be written: {error}") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return tuple(root / path for path in files)
+
+
+def _files(kind: str, hook: str, module: str) -> dict[str, str]:
+    """The template of each file."""
+    family = kind == "family"
+    return {
+        "pyproject.toml": "pyproject",
+        "README.md": "readme-family" if family else "readme",
+        f"{module}.py": f"{kind}-{hook}" if kind == "method" else kind,
+        f"tests/test_{module}.py": "family-test" if family else "test",
+        **({f"{module}_tiny.py": "family-tiny"} if family else {}),
+    }
+
+
+def _check(name: str, kind: str, hook: str) -> None:
+    if kind not in KINDS:
+        raise InputError(f"kind must be one of {listed(KINDS)}; got {kind!r:.80}")
+    if hook not in HOOKS:
+        raise InputError(f"hook must be one of {listed(HOOKS)}; got {hook!r:.80}")
+    module = name.replace("-", "_")
+    if not _NAME.fullmatch(name) or len(name) > 60 or keyword.iskeyword(module):
+        raise InputError(
+            f"a plugin's name is lower case letters and digits with hyphens, such as my-method, and"
+            f" no Python keyword; got {name!r:.80}"
+        )
+    registry = load_registry()
+    taken = {record.name for record in registry.records}
+    if name in taken or registry.owner(kind, name) is not None:
+        raise InputError(f"{name!r} is the name of an installed plugin, or of a {kind} of one")
+    if importlib.util.find_spec(module) is not None:
+        raise InputError(f"there is a Python module {module!r} already; choose another name")
+
+
+def _write(path: Path, template: str, values: dict[str, str]) -> None:
+    text = (resources.files("refhooks.cli.scaffold") / f"{template}.txt").read_text(
+        encoding="utf-8"
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("x", encoding="utf-8") as file:
+        file.write(Template(text).substitute(values))
