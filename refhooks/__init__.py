@@ -57,6 +57,7 @@ from refhooks._core.contract.values import (
     Tokens,
 )
 from refhooks._core.masks.mask import Mask, MaskShape
+from refhooks._core.models.loaded import LoadedModel
 from refhooks._core.planning.factories import mask, method, plugin, schedule, switch
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
 from refhooks._core.planning.timetable import Planned, Timetable
@@ -105,6 +106,7 @@ __all__ = [
     "Issue",
     "KeyValues",
     "Layout",
+    "LoadedModel",
     "LowRank",
     "Mask",
     "MaskShape",

@@ -1,41 +1,34 @@
-"""The editor: a loaded model with its family adapter."""
+"""The front door: a loaded model that edits."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from refhooks._apps.chains.chain import as_chain
-from refhooks._core.contract.family import Checkpoint, Size
-from refhooks._core.contract.methods import ModelInfo
+from refhooks._core.contract.family import Size
+from refhooks._core.models.loaded import LoadedModel
 from refhooks._core.planning.request import make_request
-from refhooks._core.plugins.attribution import naming
-from refhooks._core.plugins.inline import with_plugins
-from refhooks._core.plugins.registry import load_registry
-from refhooks.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
-    import torch
     from PIL.Image import Image
     from torch import Tensor
 
     from refhooks._apps.chains.chain import Chain, ChainResult, Edit
     from refhooks._apps.editing.result import EditResult
     from refhooks._apps.recipes.recipe import Recipe
-    from refhooks._core.contract.family import Family
     from refhooks._core.contract.methods import Method
     from refhooks._core.contract.protocols import Schedule
     from refhooks._core.masks.mask import Mask, MaskForm, MaskShape
     from refhooks._core.planning.request import Callback
     from refhooks._core.planning.strategy import Reference, Stage, Strategy
-    from refhooks._core.plugins.registry import Registry
 
 __all__ = ["Editor"]
 
 
-class Editor:
+class Editor(LoadedModel):
     """A loaded model that edits pictures.
 
     Args:
@@ -55,60 +48,6 @@ class Editor:
         ModelError: No live plugin has an adapter for the pipeline's class.
         PluginError: One of ``plugins`` is none, or registers a name that is taken.
     """
-
-    def __init__(
-        self,
-        pipe: Any,
-        *,
-        checkpoint: Checkpoint | None = None,
-        plugins: Sequence[object] = (),
-    ) -> None:
-        self.pipe = pipe
-        self.registry = with_plugins(load_registry(), plugins)
-        self.checkpoint = checkpoint or Checkpoint()
-        self.family = _family(self.registry, pipe, self.checkpoint)
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        name_or_path: str | Path,
-        *,
-        device: str | torch.device | None = None,
-        dtype: str | torch.dtype | None = None,
-        weights: bool = True,
-        plugins: Sequence[object] = (),
-        **kwargs: Any,
-    ) -> Editor:
-        """Load a model.
-
-        Args:
-            name_or_path: A folder that ``save_pretrained`` wrote, or a repository on the Hugging
-                Face Hub such as ``Qwen/Qwen-Image-Edit-2511``.
-            device: Where to put it, such as ``cuda``; by default it stays where diffusers loads it.
-            dtype: Such as ``bfloat16``; by default that of the files.
-            weights: ``False`` reads the configuration alone, in seconds and without the memory,
-                for :func:`refhooks.plan` and :func:`refhooks.cost`; edits are refused. An embedded
-                model is loaded all the same, it is small.
-            plugins: As for :class:`Editor`.
-            **kwargs: Passed to diffusers' ``from_pretrained``; without weights, those of the Hub
-                alone (``revision``, ``token``, ``local_files_only``...).
-
-        Raises:
-            ModelError: No such model, not a diffusers pipeline, a device or dtype that is not
-                there, or a family that no live plugin knows.
-            OutOfMemoryError: The device is too small for it.
-        """
-        from refhooks._core.models.loading import load_model  # noqa: PLC0415  imports diffusers, which takes seconds
-
-        pipe, checkpoint = load_model(
-            name_or_path,
-            registry=load_registry(),
-            device=device,
-            dtype=dtype,
-            kwargs=kwargs,
-            weights=weights,
-        )
-        return cls(pipe, checkpoint=checkpoint, plugins=plugins)
 
     def edit(
         self,
@@ -305,37 +244,3 @@ class Editor:
         from refhooks._core.running.run import decode  # noqa: PLC0415  imports torch, which takes a second
 
         return decode(self, latents, Size(height, width))
-
-    @property
-    def model(self) -> ModelInfo:
-        """What methods may know of the model."""
-        return ModelInfo(
-            family=self.family.name,
-            base=self.checkpoint.base or _repository(self.pipe),
-            files=self.checkpoint.files,
-            input_projection=self.family.input_projection,
-            transformer=self.family.transformer,
-            rope_axes=self.family.rope_axes,
-            reuse_exact=self.family.reuse_exact,
-            token_bytes=self.family.token_bytes,
-        )
-
-    def __repr__(self) -> str:
-        return f"Editor({type(self.pipe).__name__}, family={self.family.name!r})"
-
-
-def _repository(pipe: Any) -> str | None:
-    """The repository that diffusers loaded a pipeline from; ``None`` for a folder."""
-    name = getattr(pipe, "name_or_path", None)
-    named = isinstance(name, str) and name.count("/") == 1 and not Path(name).exists()
-    return name if named and str(name).split("/")[0] not in {"", ".", "..", "~"} else None
-
-
-def _family(registry: Registry, pipe: Any, checkpoint: Checkpoint) -> Family:
-    classes = [cls.__name__ for cls in type(pipe).__mro__]
-    for name in classes:
-        for entry in registry.families.values():
-            if name in entry.pipelines:
-                with naming(f"family {entry.name!r}{registry.brought('family', entry.name)}, load"):
-                    return entry.load()(pipe, checkpoint)
-    raise ModelError(f"{classes[0]}: {registry.no_family()}")

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from refhooks._core.contract.family import Shown
     from refhooks._core.contract.methods import Method
     from refhooks._core.masks.mask import Mask, MaskForm, MaskShape
+    from refhooks._core.models.loaded import LoadedModel
     from refhooks._core.planning.planner import Plan, PlannedReference
     from refhooks._core.planning.request import Callback, Request
     from refhooks._core.planning.strategy import Stage, Strategy
-    from refhooks._editor import Editor
 
 __all__ = ["Job", "Options", "edit_batch"]
 
@@ -68,7 +68,7 @@ class Options(TypedDict, total=False):
 
 
 def edit_batch(
-    editor: Editor,
+    editor: LoadedModel,
     jobs: Sequence[Job],
     *,
     strategy: Strategy | Stage | Method | str | None = None,
@@ -161,7 +161,7 @@ def _request(job: Job, strategy: Any, others: Any, shared: dict[str, Any]) -> Re
     )
 
 
-def _planned(editor: Editor, number: int, request: Request) -> Plan:
+def _planned(editor: LoadedModel, number: int, request: Request) -> Plan:
     try:
         return make_plan(editor, request)
     except InputError as error:

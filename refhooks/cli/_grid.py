@@ -15,7 +15,7 @@ from refhooks._apps.advice.plots import draw_curves
 from refhooks._apps.editing.result import check_output, save_picture
 from refhooks._apps.forecast.planned import NATIVE
 from refhooks._apps.grids.fields import Axis, Field, make_axis, read_axis, read_field
-from refhooks._apps.grids.grid import Grid, fill, fingerprint, held, make_cells
+from refhooks._apps.grids.grid import Grid, fill, fingerprint, kept_picture, make_cells
 from refhooks._base.contact_sheets import make_table
 from refhooks._base.figures import check_plot, new_figure, write_plot
 from refhooks._base.pictures import load_picture
@@ -257,13 +257,13 @@ def _filled(editor: Editor, sheet: _Sheet, cells: Sequence[Cell]) -> tuple[list[
     """The pictures, and how many of them were there before."""
     model = fingerprint(editor, sheet.job.model.name)
     default = editor.family.default_steps
-    missing = [cell for cell in cells if held(sheet.folder / cell.name(model)) is None]
+    missing = [cell for cell in cells if kept_picture(sheet.folder / cell.name(model)) is None]
     there = len(cells) - len(missing)
     total = sum(cell.arguments["steps"] or default for cell in missing)
     if there:
         say("note", f"{there} of {len(cells)} pictures are in {sheet.folder} already", "cyan")
     with quiet(bars=False), steps_bar(total) as advance:
-        pictures = fill(editor, cells, model, sheet.folder, lambda *_: advance())
+        pictures = fill(editor.edit, cells, model, sheet.folder, lambda *_: advance())
     return pictures, there
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from refhooks._apps.grids.grid import held
+from refhooks._apps.grids.grid import kept_picture
 from refhooks._base.files import write_whole
 from refhooks.errors import InputError
 
@@ -90,7 +90,7 @@ class Store:
         """Return a picture that is kept; ``None`` if it is not there, or is damaged."""
         if self.folder is None:
             return self._pictures.get(key)
-        return held(self.folder / PICTURES / f"{key}.png")
+        return kept_picture(self.folder / PICTURES / f"{key}.png")
 
     def keep_picture(self, key: str, picture: Image.Image) -> None:
         """Keep a picture, without loss.

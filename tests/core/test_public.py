@@ -37,6 +37,7 @@ PUBLIC = [
     "Issue",
     "KeyValues",
     "Layout",
+    "LoadedModel",
     "LowRank",
     "Mask",
     "MaskShape",

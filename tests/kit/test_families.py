@@ -21,7 +21,7 @@ def edit():
         from refhooks._core.plugins.inline import with_plugins
 
         known = with_plugins(rh.load_registry(), [adapter()])
-        patch.setattr("refhooks._editor.load_registry", lambda: known)
+        patch.setattr("refhooks._core.models.loaded.load_registry", lambda: known)
         editor = rh.Editor(kontext.tiny(), checkpoint=held)
 
     def edit(image=None, **options):

@@ -67,7 +67,7 @@ def test_a_new_family_is_the_stock_pipeline(tmp_path, monkeypatch):
     root = tmp_path / "my-own"
     monkeypatch.syspath_prepend(root)
     held = with_plugins(rh.load_registry(), [load(root / "my_own.py", monkeypatch)])
-    monkeypatch.setattr("refhooks._editor.load_registry", lambda: held)
+    monkeypatch.setattr("refhooks._core.models.loaded.load_registry", lambda: held)
     monkeypatch.setattr(testing, "parametrize_with_checks", lambda _name: lambda function: function)
     tests = load(root / "tests/test_my_own.py", monkeypatch)
 

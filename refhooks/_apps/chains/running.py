@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from refhooks._apps.editing.result import EditResult
+    from refhooks._core.models.loaded import LoadedModel
     from refhooks._core.planning.request import Callback
-    from refhooks._editor import Editor
 
 
 class ChainRun:
@@ -37,7 +37,7 @@ class ChainRun:
 
     def __init__(
         self,
-        editor: Editor,
+        editor: LoadedModel,
         image: Any,
         chain: Chain,
         *,

@@ -14,14 +14,14 @@ from refhooks._core.plugins.registry import load_registry
 if TYPE_CHECKING:
     from refhooks._apps.chains.chain import Chain, Edit
     from refhooks._core.contract.methods import Method
+    from refhooks._core.models.loaded import LoadedModel
     from refhooks._core.planning.timetable import Timetable
-    from refhooks._editor import Editor
 
 
 def chain_timetables(
     chain: Chain,
     steps: int | None,
-    editor: Editor | None,
+    editor: LoadedModel | None,
     *,
     height: int | None,
     width: int | None,

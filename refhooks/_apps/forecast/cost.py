@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from refhooks._apps.forecast.token_use import Given
     from refhooks._core.contract.methods import Method
     from refhooks._core.contract.model_shape import ModelShape
+    from refhooks._core.models.loaded import LoadedModel
     from refhooks._core.planning.strategy import Reference, Stage, Strategy
     from refhooks._core.plugins.registry import Registry
-    from refhooks._editor import Editor
 
 __all__ = ["Cost", "cost"]
 
@@ -117,7 +117,7 @@ def cost(
     steps: int | None = None,
     *,
     shape: ModelShape | None = None,
-    editor: Editor | None = None,
+    editor: LoadedModel | None = None,
     cfg: float | None = None,
     batch: int = 1,
     height: int | None = None,
@@ -189,7 +189,7 @@ def default_shape(registry: Registry) -> ModelShape:
     raise InputError(f"no family states the size of its model; give a shape.{registry.absent()}")
 
 
-def shape_of(editor: Editor, *, height: int | None, width: int | None) -> ModelShape:
+def shape_of(editor: LoadedModel, *, height: int | None, width: int | None) -> ModelShape:
     """Return the size of an editor's model, and of pictures as it takes them.
 
     Raises:

@@ -18,9 +18,9 @@ from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from refhooks._core.contract.methods import BoundReference, Method, RunInfo
+    from refhooks._core.models.loaded import LoadedModel
     from refhooks._core.planning.timetable import Timetable
     from refhooks._core.plugins.registry import Registry
-    from refhooks._editor import Editor
 
 __all__ = ["plan"]
 
@@ -42,7 +42,7 @@ def plan(
     what: Strategy | Stage | Method | str | Sequence[Reference],
     steps: int | None = None,
     *,
-    editor: Editor | None = None,
+    editor: LoadedModel | None = None,
     height: int | None = None,
     width: int | None = None,
     resolution: int | None = None,
@@ -96,7 +96,7 @@ def _methods(reference: Reference, registry: Registry) -> list[Method]:
 
 
 def _of_edit(
-    editor: Editor,
+    editor: LoadedModel,
     references: Sequence[Reference],
     steps: int | None,
     denoise: float,
@@ -111,7 +111,7 @@ def _of_edit(
 
 
 def _of_model(
-    editor: Editor,
+    editor: LoadedModel,
     references: Sequence[Reference],
     steps: int | None,
     denoise: float,

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from refhooks._core.contract.model_shape import ModelShape
     from refhooks._core.contract.outlook import Outlook
     from refhooks._core.contract.values import Row
+    from refhooks._core.models.loaded import LoadedModel
     from refhooks._core.planning.strategy import Reference, Stage, Strategy
     from refhooks._core.planning.timetable import Timetable
     from refhooks._core.plugins.registry import Registry
-    from refhooks._editor import Editor
 
 Grid = tuple[int, int]
 
@@ -85,7 +85,7 @@ def given_of(
     return found
 
 
-def grid_of(reference: Reference, shape: ModelShape, editor: Editor | None) -> Grid:
+def grid_of(reference: Reference, shape: ModelShape, editor: LoadedModel | None) -> Grid:
     """Return the rows and columns of a reference's tokens, as far as they can be known.
 
     Raises:

@@ -23,12 +23,13 @@ from refhooks._core.planning.strategy import Reference
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from refhooks._apps.editing.result import EditResult
     from refhooks._apps.grids.fields import Axis, Field
+    from refhooks._core.models.loaded import LoadedModel
     from refhooks._core.planning.request import Callback
     from refhooks._core.plugins.registry import Registry
-    from refhooks._editor import Editor
 
 MAX_CELLS = 2000
 KEY_LENGTH = 20  # hexadecimal digits: by chance, no two of any number of cells are the same
@@ -130,7 +131,7 @@ def make_cells(
 
 
 def fill(
-    editor: Editor,
+    edit: Callable[..., EditResult],
     cells: Sequence[Cell],
     model: str,
     folder: Path,
@@ -139,7 +140,7 @@ def fill(
     """Return the picture of each cell; those that are in the folder are not made again.
 
     Args:
-        editor: It makes the others.
+        edit: ``Editor.edit``, which makes the others.
         cells: In the order in which they are made.
         model: What :func:`fingerprint` says of the editor.
         folder: Where each picture is kept as soon as it is made.
@@ -151,16 +152,16 @@ def fill(
     pictures = []
     for cell in cells:
         place = folder / cell.name(model)
-        picture = held(place)
+        picture = kept_picture(place)
         if picture is None:
-            result = editor.edit(**cell.arguments, callback=callback)
+            result = edit(**cell.arguments, callback=callback)
             result.save(place)
             picture = result.image
         pictures.append(picture)
     return pictures
 
 
-def held(place: Path) -> Image.Image | None:
+def kept_picture(place: Path) -> Image.Image | None:
     """Return a cell's picture; ``None`` if it is not there, or is damaged."""
     try:
         with Image.open(place) as picture:
@@ -175,7 +176,7 @@ def key(model: str, arguments: dict[str, Any]) -> str:
     return hashlib.sha256(repr(told).encode()).hexdigest()[:KEY_LENGTH]
 
 
-def fingerprint(editor: Editor, name: str) -> str:
+def fingerprint(editor: LoadedModel, name: str) -> str:
     """Return what depends on a model and on the code that runs it.
 
     A few values of every weight are looked at, so another checkpoint, LoRA or precision is another

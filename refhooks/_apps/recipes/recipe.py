@@ -16,7 +16,7 @@ from refhooks._core.planning.request import MAX_SEED, MAX_STEPS
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
-    from refhooks._editor import Editor
+    from refhooks._core.models.loaded import LoadedModel
 
 __all__ = ["Recipe", "RecipeFile", "RecipeModel", "RecipePicture", "RecipeReference"]
 
@@ -234,7 +234,7 @@ class Recipe:
         """Return it as JSON, in ASCII."""
         return json.dumps(self.as_dict(), indent=indent, allow_nan=False)
 
-    def differences(self, editor: Editor) -> tuple[str, ...]:
+    def differences(self, editor: LoadedModel) -> tuple[str, ...]:
         """Return what is not as it was when the picture was made: model, device, versions."""
         from refhooks._apps.recipes.recording import differences  # noqa: PLC0415  imports torch, a second
 

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from refhooks._core.models.loaded import LoadedModel
     from refhooks._core.planning.input_pictures import Opened
     from refhooks._core.planning.planner import Plan, PlannedReference
     from refhooks._core.planning.request import Request
     from refhooks._core.planning.strategy import Strategy
-    from refhooks._editor import Editor
 
 LIBRARIES = ("refhooks", "torch", "diffusers", "transformers", "numpy", "pillow")
 _REVISION = re.compile(r"snapshots[/\\]([0-9a-f]{40})")
@@ -54,7 +54,7 @@ class Materials:
 
 
 def make_recipes(
-    editor: Editor, request: Request, plan: Plan, images: Sequence[Image.Image]
+    editor: LoadedModel, request: Request, plan: Plan, images: Sequence[Image.Image]
 ) -> tuple[tuple[Recipe, ...], Materials]:
     """Return the recipe of each picture of an edit, and what they name.
 
@@ -68,7 +68,7 @@ def make_recipes(
 
 
 class _Maker:
-    def __init__(self, editor: Editor, request: Request, plan: Plan) -> None:
+    def __init__(self, editor: LoadedModel, request: Request, plan: Plan) -> None:
         self._editor = editor
         self._request = request
         self._plan = plan
@@ -203,7 +203,7 @@ class _Maker:
         return tuple(handed)
 
 
-def model_of(editor: Editor) -> RecipeModel:
+def model_of(editor: LoadedModel) -> RecipeModel:
     """Return what an editor runs, without any path of this machine."""
     pipe, transformer = editor.pipe, editor.family.transformer
     parameter = next(transformer.parameters())
@@ -222,7 +222,7 @@ def model_of(editor: Editor) -> RecipeModel:
     )
 
 
-def _model_name(editor: Editor) -> str:
+def _model_name(editor: LoadedModel) -> str:
     """An embedded model's, a repository, or the last part of a folder's path."""
     for model in editor.registry.models.values():
         if model.checkpoint is editor.checkpoint:
@@ -253,7 +253,7 @@ def versions() -> dict[str, str]:
     return dict(_versions())
 
 
-def differences(recipe: Recipe, editor: Editor) -> tuple[str, ...]:
+def differences(recipe: Recipe, editor: LoadedModel) -> tuple[str, ...]:
     """Return what is not as it was when a recipe was made."""
     now = model_of(editor)
     found = [

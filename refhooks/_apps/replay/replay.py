@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
     from refhooks._apps.editing.result import EditResult
     from refhooks._core.masks.mask import Mask
+    from refhooks._core.models.loaded import LoadedModel
     from refhooks._core.planning.request import Callback
     from refhooks._core.plugins.registry import Registry
-    from refhooks._editor import Editor
 
 SETTINGS = (
     "strength", "method", "denoise", "steps", "seed", "cfg", "height", "width", "prompt",
@@ -54,7 +54,7 @@ class _Edit:
 
 
 def replay(
-    editor: Editor,
+    editor: LoadedModel,
     recipe: Recipe | str | Path,
     references: Sequence[str | Path],
     callback: Callback | None,
@@ -127,7 +127,7 @@ def _only(result: EditResult, number: int, keep: Any) -> EditResult:
     )
 
 
-def _tell_differences(recipe: Recipe, result: EditResult, number: int, editor: Editor) -> None:
+def _tell_differences(recipe: Recipe, result: EditResult, number: int, editor: LoadedModel) -> None:
     if rgb_hash(result.images[number]) == recipe.pixels:
         return
     found = recipe.differences(editor)

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
     from refhooks._core.contract.family import Family, Size
     from refhooks._core.contract.methods import Method
+    from refhooks._core.models.loaded import LoadedModel
     from refhooks._core.planning.request import Request
     from refhooks._core.planning.strategy import Reference, Strategy
     from refhooks._core.planning.timetable import Timetable
-    from refhooks._editor import Editor
 
 
 @attrs.frozen(eq=False)
@@ -92,7 +92,7 @@ class Plan:
     plugins: tuple[tuple[Any, str], ...]
 
 
-def make_plan(editor: Editor, request: Request) -> Plan:
+def make_plan(editor: LoadedModel, request: Request) -> Plan:
     """Resolve a request.
 
     Raises:
@@ -103,7 +103,7 @@ def make_plan(editor: Editor, request: Request) -> Plan:
         return _make_plan(editor, request)
 
 
-def _make_plan(editor: Editor, request: Request) -> Plan:
+def _make_plan(editor: LoadedModel, request: Request) -> Plan:
     family = editor.family
     _check_call(family, request)
     pictures = [open_picture(reference.image) for reference in request.references]
@@ -142,7 +142,7 @@ def _make_plan(editor: Editor, request: Request) -> Plan:
     return with_outlook(editor, request, plan)
 
 
-def with_outlook(editor: Editor, request: Request, plan: Plan) -> Plan:
+def with_outlook(editor: LoadedModel, request: Request, plan: Plan) -> Plan:
     """Return a plan with what its methods foresee.
 
     Raises:
@@ -169,7 +169,7 @@ def _check_call(family: Family, request: Request) -> None:
         )
 
 
-def _source(editor: Editor, request: Request, pictures: Sequence[Opened]) -> Opened | None:
+def _source(editor: LoadedModel, request: Request, pictures: Sequence[Opened]) -> Opened | None:
     """The picture being edited: the one that is named, or else the first reference."""
     if request.source is not None:
         return open_picture(request.source)
@@ -182,7 +182,7 @@ def _source(editor: Editor, request: Request, pictures: Sequence[Opened]) -> Ope
 
 
 def _plugins(
-    editor: Editor, request: Request, source: Opened | None
+    editor: LoadedModel, request: Request, source: Opened | None
 ) -> tuple[tuple[Any, str], ...]:
     """The plugins of the call, valid; descriptions are bound when the run starts."""
     given = [*request.plugins]
@@ -200,7 +200,7 @@ def _plugins(
 
 
 def _resolve(
-    editor: Editor,
+    editor: LoadedModel,
     references: Sequence[Reference],
     pictures: Sequence[Opened],
     source: Opened | None,
@@ -228,7 +228,7 @@ def _hidden(
     return tuple(found)
 
 
-def resolve_methods(editor: Editor, strategy: Strategy) -> tuple[Method, ...]:
+def resolve_methods(editor: LoadedModel, strategy: Strategy) -> tuple[Method, ...]:
     """Return the method of each stage of a strategy.
 
     Raises:
@@ -259,7 +259,7 @@ def _shown(references: Sequence[PlannedReference], timetable: Timetable) -> tupl
 
 
 def _sized(
-    editor: Editor,
+    editor: LoadedModel,
     given: Sequence[Reference],
     references: Sequence[PlannedReference],
     timetable: Timetable,
@@ -280,7 +280,7 @@ def _sized(
     )
 
 
-def _size(editor: Editor, opened: Opened, resolution: int | str | None) -> Size:
+def _size(editor: LoadedModel, opened: Opened, resolution: int | str | None) -> Size:
     """What an edit before made is taken as it is, unless the call says otherwise."""
     if opened.handed and resolution is None:
         return opened.size

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType, TracebackType
 
     from refhooks._core.contract.methods import Method
+    from refhooks._core.models.loaded import LoadedModel
     from refhooks._core.plugins.registry import Registry
-    from refhooks._editor import Editor
 
 
 _calls: set[CodeType] = set()
@@ -84,7 +84,7 @@ def naming_method(
 
 
 @contextlib.contextmanager
-def naming_family(editor: Editor) -> Iterator[None]:
+def naming_family(editor: LoadedModel) -> Iterator[None]:
     """Name the family in what its adapter raises inside, with the call: it is on the traceback."""
     try:
         yield
@@ -101,7 +101,7 @@ def naming_family(editor: Editor) -> Iterator[None]:
 
 
 def _family_call(
-    traceback: TracebackType | None, editor: Editor
+    traceback: TracebackType | None, editor: LoadedModel
 ) -> tuple[str, Context | None] | None:
     """Which method of a family is on a traceback, and the step at which it was called, if any."""
     ctx: Context | None = None

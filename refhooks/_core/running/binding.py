@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from refhooks._core.contract.outlook import Drift
     from refhooks._core.contract.values import Context
     from refhooks._core.masks.compositing import Confinement
+    from refhooks._core.models.loaded import LoadedModel
     from refhooks._core.planning.input_pictures import Opened
     from refhooks._core.planning.planner import Plan
     from refhooks._core.plugins.registry import Registry
-    from refhooks._editor import Editor
 
     Confined = Mapping[tuple[int, int], Confinement]
 
@@ -58,7 +58,7 @@ def bind_source(opened: FamilyRun, plan: Plan) -> Source | None:
 
 
 def bind_hooks(
-    editor: Editor,
+    editor: LoadedModel,
     opened: FamilyRun,
     plan: Plan,
     source: Source | None,
@@ -97,7 +97,7 @@ def bind_hooks(
         raise
 
 
-def _contract(editor: Editor, opened: FamilyRun, info: RunInfo) -> Contract:
+def _contract(editor: LoadedModel, opened: FamilyRun, info: RunInfo) -> Contract:
     return Contract(
         tokens=tuple(None if grid is None else math.prod(grid) for grid in opened.grids),
         positions=opened.positions,

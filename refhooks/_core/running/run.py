@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from refhooks._core.contract.family import Family, FamilyRun, Size
     from refhooks._core.contract.outlook import Drift
     from refhooks._core.contract.source import Source
+    from refhooks._core.models.loaded import LoadedModel
     from refhooks._core.planning.planner import Plan
     from refhooks._core.planning.request import Callback, Request
     from refhooks._core.planning.timetable import Timetable
     from refhooks._core.running.hooks import Hooks
-    from refhooks._editor import Editor
 
 LOG = logging.getLogger("refhooks")
 _locks: weakref.WeakKeyDictionary[torch.nn.Module, threading.Lock] = weakref.WeakKeyDictionary()
@@ -96,7 +96,7 @@ class Run:
         return self._decode(latents)
 
 
-def run_edit(editor: Editor, request: Request) -> EditResult:
+def run_edit(editor: LoadedModel, request: Request) -> EditResult:
     """Run one edit.
 
     Raises:
@@ -109,7 +109,7 @@ def run_edit(editor: Editor, request: Request) -> EditResult:
         return run_plan(editor, request, make_plan(editor, request))
 
 
-def run_plan(editor: Editor, request: Request, plan: Plan) -> EditResult:
+def run_plan(editor: LoadedModel, request: Request, plan: Plan) -> EditResult:
     """Run a planned edit; raises as :func:`run_edit`."""
     if not has_weights(editor.family.transformer):
         raise InputError(
@@ -141,7 +141,7 @@ def run_plan(editor: Editor, request: Request, plan: Plan) -> EditResult:
 
 
 @contextlib.contextmanager
-def _bind(editor: Editor, request: Request, plan: Plan) -> Iterator[Run]:
+def _bind(editor: LoadedModel, request: Request, plan: Plan) -> Iterator[Run]:
     family = editor.family
     with contextlib.ExitStack() as stack:
         stack.enter_context(naming_warnings())
@@ -191,7 +191,7 @@ def _decode(family: Family, size: Size, latents: Tensor, *, eager: bool) -> Tens
 
 
 @torch.no_grad()
-def decode(editor: Editor, latents: Tensor, size: Size) -> tuple[Image, ...]:
+def decode(editor: LoadedModel, latents: Tensor, size: Size) -> tuple[Image, ...]:
     """Return the pictures that clean latents ``[B,T,C]`` hold."""
     with naming_family(editor):
         return as_pil(editor.family.decode(latents, size))
@@ -224,7 +224,7 @@ def exclusive(family: Family) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _memory_explained(editor: Editor, request: Request) -> Iterator[None]:
+def _memory_explained(editor: LoadedModel, request: Request) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:

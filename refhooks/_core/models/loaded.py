@@ -1,0 +1,135 @@
+"""A loaded model with its family adapter: what plans and runs are made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from refhooks._core.contract.family import Checkpoint
+from refhooks._core.contract.methods import ModelInfo
+from refhooks._core.plugins.attribution import naming
+from refhooks._core.plugins.inline import with_plugins
+from refhooks._core.plugins.registry import load_registry
+from refhooks.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+
+    from refhooks._core.contract.family import Family
+    from refhooks._core.plugins.registry import Registry
+
+__all__ = ["LoadedModel"]
+
+
+class LoadedModel:
+    """A loaded model with the adapter to its family, and the plugins that names mean.
+
+    :class:`refhooks.Editor` is one that edits.
+
+    Args:
+        pipe: A diffusers pipeline you already have (with LoRA, compiled, offloaded, quantised). It
+            is used as it is and left as it is.
+        checkpoint: What the checkpoint prescribes where the stock pipeline's defaults do not fit.
+        plugins: Modules, or objects, with registration hooks, besides the plugins that are
+            installed: what they register has its name in strategies of this model's edits.
+
+    Attributes:
+        pipe: The pipeline.
+        checkpoint: What the checkpoint prescribes.
+        family: The adapter to its model family.
+        registry: The plugins that methods are named from.
+
+    Raises:
+        ModelError: No live plugin has an adapter for the pipeline's class.
+        PluginError: One of ``plugins`` is none, or registers a name that is taken.
+    """
+
+    def __init__(
+        self,
+        pipe: Any,
+        *,
+        checkpoint: Checkpoint | None = None,
+        plugins: Sequence[object] = (),
+    ) -> None:
+        self.pipe = pipe
+        self.registry = with_plugins(load_registry(), plugins)
+        self.checkpoint = checkpoint or Checkpoint()
+        self.family = _family(self.registry, pipe, self.checkpoint)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path,
+        *,
+        device: str | torch.device | None = None,
+        dtype: str | torch.dtype | None = None,
+        weights: bool = True,
+        plugins: Sequence[object] = (),
+        **kwargs: Any,
+    ) -> Self:
+        """Load a model.
+
+        Args:
+            name_or_path: A folder that ``save_pretrained`` wrote, or a repository on the Hugging
+                Face Hub such as ``Qwen/Qwen-Image-Edit-2511``.
+            device: Where to put it, such as ``cuda``; by default it stays where diffusers loads it.
+            dtype: Such as ``bfloat16``; by default that of the files.
+            weights: ``False`` reads the configuration alone, in seconds and without the memory,
+                for :func:`refhooks.plan` and :func:`refhooks.cost`; edits are refused. An embedded
+                model is loaded all the same, it is small.
+            plugins: As for :class:`Editor`.
+            **kwargs: Passed to diffusers' ``from_pretrained``; without weights, those of the Hub
+                alone (``revision``, ``token``, ``local_files_only``...).
+
+        Raises:
+            ModelError: No such model, not a diffusers pipeline, a device or dtype that is not
+                there, or a family that no live plugin knows.
+            OutOfMemoryError: The device is too small for it.
+        """
+        from refhooks._core.models.loading import load_model  # noqa: PLC0415  imports diffusers, which takes seconds
+
+        pipe, checkpoint = load_model(
+            name_or_path,
+            registry=load_registry(),
+            device=device,
+            dtype=dtype,
+            kwargs=kwargs,
+            weights=weights,
+        )
+        return cls(pipe, checkpoint=checkpoint, plugins=plugins)
+
+    @property
+    def model(self) -> ModelInfo:
+        """What methods may know of the model."""
+        return ModelInfo(
+            family=self.family.name,
+            base=self.checkpoint.base or _repository(self.pipe),
+            files=self.checkpoint.files,
+            input_projection=self.family.input_projection,
+            transformer=self.family.transformer,
+            rope_axes=self.family.rope_axes,
+            reuse_exact=self.family.reuse_exact,
+            token_bytes=self.family.token_bytes,
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({type(self.pipe).__name__}, family={self.family.name!r})"
+
+
+def _repository(pipe: Any) -> str | None:
+    """The repository that diffusers loaded a pipeline from; ``None`` for a folder."""
+    name = getattr(pipe, "name_or_path", None)
+    named = isinstance(name, str) and name.count("/") == 1 and not Path(name).exists()
+    return name if named and str(name).split("/")[0] not in {"", ".", "..", "~"} else None
+
+
+def _family(registry: Registry, pipe: Any, checkpoint: Checkpoint) -> Family:
+    classes = [cls.__name__ for cls in type(pipe).__mro__]
+    for name in classes:
+        for entry in registry.families.values():
+            if name in entry.pipelines:
+                with naming(f"family {entry.name!r}{registry.brought('family', entry.name)}, load"):
+                    return entry.load()(pipe, checkpoint)
+    raise ModelError(f"{classes[0]}: {registry.no_family()}")
