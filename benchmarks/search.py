@@ -21,7 +21,7 @@ import click
 from _search import A_SEED, CHANCE, RESAMPLINGS, STEPS, TOLERANCE, Bench, Plan
 
 import refhooks as rh
-from refhooks._apps.files.strategy_file import write_table
+from refhooks._apps.files.structuring import write_table
 from refhooks._base.files import write_whole
 from refhooks._base.tables import read_table
 from refhooks_toy import EDIT_KINDS, TWO_PICTURES, WHOLE_PICTURE

@@ -18,29 +18,18 @@ from refhooks._apps.files.strategy_file import (
 )
 from refhooks._apps.forecast.cost import Cost, cost
 from refhooks._apps.forecast.planned import plan
+from refhooks._apps.recipes.parts import RecipeFile, RecipeModel, RecipePicture, RecipeReference
 from refhooks._apps.recipes.picture_files import load_recipe, strip_recipe
-from refhooks._apps.recipes.recipe import (
-    Recipe,
-    RecipeFile,
-    RecipeModel,
-    RecipePicture,
-    RecipeReference,
-)
-from refhooks._core.contract.entries import CommandEntry
-from refhooks._core.contract.family import (
-    Checkpoint,
-    EmbeddedModel,
-    Family,
-    FamilyEntry,
-    FamilyRun,
-    Guidance,
-    Shown,
-    Size,
-)
+from refhooks._apps.recipes.recipe import Recipe
+from refhooks._base.size import Size
+from refhooks._core.contract.checkpoint import Checkpoint
+from refhooks._core.contract.drift import Drift
+from refhooks._core.contract.entries import CommandEntry, EmbeddedModel, FamilyEntry
+from refhooks._core.contract.family import Family, FamilyRun, Guidance, Shown
 from refhooks._core.contract.methods import BoundReference, Method, ModelInfo, RunInfo, RunPlugin
 from refhooks._core.contract.model_shape import ModelShape
-from refhooks._core.contract.outlook import Drift, Outlook, PlannedStage
-from refhooks._core.contract.protocols import Schedule, StageStep, Switch
+from refhooks._core.contract.outlook import Outlook, PlannedStage
+from refhooks._core.contract.protocols import MaskShape, Schedule, StageStep, Switch
 from refhooks._core.contract.source import Source
 from refhooks._core.contract.values import (
     Adapter,
@@ -51,17 +40,19 @@ from refhooks._core.contract.values import (
     KeyValues,
     Layout,
     LowRank,
+    Planned,
     Row,
     Step,
     Text,
     Tokens,
 )
-from refhooks._core.masks.mask import Mask, MaskShape
+from refhooks._core.masks.mask import Mask
 from refhooks._core.models.loaded import LoadedModel
 from refhooks._core.planning.factories import mask, method, plugin, schedule, switch
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
-from refhooks._core.planning.timetable import Planned, Timetable
-from refhooks._core.plugins.registry import PluginRecord, Registry, load_registry
+from refhooks._core.planning.timetable import Timetable
+from refhooks._core.plugins.loading import load_registry
+from refhooks._core.plugins.registry import PluginRecord, Registry
 from refhooks._editor import Editor
 from refhooks.errors import (
     BusyError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from refhooks._apps.chains.chain import as_chain
-from refhooks._core.contract.family import Size
+from refhooks._base.size import Size
 from refhooks._core.models.loaded import LoadedModel
 from refhooks._core.planning.request import make_request
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from refhooks._apps.editing.result import EditResult
     from refhooks._apps.recipes.recipe import Recipe
     from refhooks._core.contract.methods import Method
-    from refhooks._core.contract.protocols import Schedule
-    from refhooks._core.masks.mask import Mask, MaskForm, MaskShape
+    from refhooks._core.contract.protocols import MaskForm, MaskShape, Schedule
+    from refhooks._core.masks.mask import Mask
     from refhooks._core.planning.request import Callback
     from refhooks._core.planning.strategy import Reference, Stage, Strategy
 
@@ -110,7 +110,7 @@ class Editor(LoadedModel):
             NotFiniteError: The result holds NaN or infinity.
             OutOfMemoryError: The device is full.
         """
-        from refhooks._core.running.run import run_edit  # noqa: PLC0415  imports torch, which takes a second
+        from refhooks._apps.editing.edit import run_edit  # noqa: PLC0415  imports torch, which takes a second
 
         request = make_request(
             image,

@@ -15,10 +15,9 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import attrs
 import torch
 
-from refhooks._core.contract.values import BASE, AttentionEdit, KeyValues, Layout
+from refhooks._core.contract.values import BASE, AttentionEdit, GroupEdit, Layout
 from refhooks.errors import PluginError
 
 if TYPE_CHECKING:
@@ -29,29 +28,6 @@ if TYPE_CHECKING:
 AT_ONCE = 2**23  # bytes of the output of a group, on a CPU
 
 __all__ = ["GroupEdit", "KeyGroup", "attend", "combine", "merged_attention", "shares"]
-
-
-@attrs.frozen(eq=False)
-class GroupEdit:
-    """All edits of one group of keys at a step, combined.
-
-    Attributes:
-        group: A slot's number, or ``base``.
-        weight: ``[1,L]`` or ``[blocks,L]``, or ``None``: 1.
-        key_scale: ``[1 or blocks,1 or D]``, or ``None``: 1.
-        separate: Whether the group has a softmax of its own.
-        store: Buffers to fill.
-        load: Buffers to read instead.
-        value_scale: As ``key_scale``, for the values.
-    """
-
-    group: int | str
-    weight: Tensor | None
-    key_scale: Tensor | None
-    separate: bool
-    store: tuple[KeyValues, ...]
-    load: KeyValues | None
-    value_scale: Tensor | None = None
 
 
 class KeyGroup(NamedTuple):

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import attrs
 
+from refhooks._apps.editing.edit import edit_planned
 from refhooks._base.names import did_you_mean, listed
-from refhooks._base.numbers import is_list
-from refhooks._core.planning.input_pictures import Opened
+from refhooks._base.numbers import is_list, whole
+from refhooks._core.planning.input_pictures import InputPicture
 from refhooks._core.planning.planner import make_plan, with_outlook
-from refhooks._core.planning.request import MAX_SEED, make_request, whole
+from refhooks._core.planning.request import MAX_SEED, make_request
 from refhooks._core.planning.strategy import Reference
-from refhooks._core.running.run import exclusive, run_plan
+from refhooks._core.running.run import exclusive
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from refhooks._apps.editing.result import EditResult
     from refhooks._core.contract.family import Shown
     from refhooks._core.contract.methods import Method
-    from refhooks._core.masks.mask import Mask, MaskForm, MaskShape
+    from refhooks._core.contract.protocols import MaskForm, MaskShape
+    from refhooks._core.masks.mask import Mask
     from refhooks._core.models.loaded import LoadedModel
-    from refhooks._core.planning.planner import Plan, PlannedReference
+    from refhooks._core.planning.edit_plan import Plan, PlannedReference
     from refhooks._core.planning.request import Callback, Request
     from refhooks._core.planning.strategy import Stage, Strategy
 
@@ -104,7 +106,7 @@ def edit_batch(
         for number, plan in enumerate(plans[1:], 2):
             _check_same(plans[0], plan, number)
         joined, merged = _joined(requests), _merged(plans)
-        return run_plan(editor, joined, with_outlook(editor, joined, merged))
+        return edit_planned(editor, joined, with_outlook(editor, joined, merged))
 
 
 def _check_options(options: Options) -> None:
@@ -203,8 +205,8 @@ def _merged(plans: Sequence[Plan]) -> Plan:
     )
 
 
-def _stacked(opened: Sequence[Opened]) -> Opened:
-    return Opened(tuple(entry.picture for entry in opened))
+def _stacked(opened: Sequence[InputPicture]) -> InputPicture:
+    return InputPicture(tuple(entry.picture for entry in opened))
 
 
 def _shown(entries: Sequence[Shown]) -> Shown:

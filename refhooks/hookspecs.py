@@ -24,12 +24,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from refhooks._core.contract.entries import CommandEntry
-    from refhooks._core.contract.family import EmbeddedModel, FamilyEntry
+    from refhooks._core.contract.entries import CommandEntry, EmbeddedModel, FamilyEntry
     from refhooks._core.contract.methods import Method, RunPlugin
-    from refhooks._core.contract.protocols import Schedule, Switch
+    from refhooks._core.contract.protocols import MaskShape, Schedule, Switch
     from refhooks._core.contract.values import AttentionEdit, Branch, Context, Inputs, Layout
-    from refhooks._core.masks.mask import MaskShape
 
 __all__ = ["HOOKSPEC_VERSION", "Registration", "RunHooks", "hookimpl", "hookspec"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from refhooks._core.running.run import Run
+    from refhooks._core.running.bound_run import Run
 
 __all__ = ["denoise"]
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from diffusers import AutoencoderKLQwenImage
 
-    from refhooks_toy._learn import Toy
     from refhooks_toy._text import Words
+    from refhooks_toy._toy import Toy
 
 PROJECTION = "concat_projection.safetensors"
 

@@ -10,40 +10,14 @@ from PIL import Image
 from torch.nn import functional
 
 from refhooks._base.pictures import fit_picture
-from refhooks._core.plugins.attribution import naming
-from refhooks._core.plugins.registry import load_registry
-from refhooks.errors import HookReturnError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from refhooks._core.contract.family import Size
-    from refhooks._core.masks.mask import MaskShape
+    from refhooks._base.size import Size
 
 BLANK = 128
 """What stands in a picture's hidden part, 0–255: mid-grey, 0 for the VAE."""
-
-
-def shape_cover(shape: MaskShape, size: Size) -> Tensor:
-    """Return what a shape covers, checked, ``[height,width]``, float32.
-
-    Raises:
-        HookReturnError: The shape gives something else.
-    """
-    origin = load_registry().origin("mask", shape)  # a shape of one editor's own has none
-    label = f"mask shape {shape.name!r}{origin}: cover(size)"
-    with naming(f"mask shape {shape.name!r}{origin} for a picture of {size}"):
-        cover = shape.cover(size)
-    if not isinstance(cover, torch.Tensor):
-        raise HookReturnError(f"{label} must return a tensor, got {type(cover).__name__}")
-    if tuple(cover.shape) != (size.height, size.width):
-        raise HookReturnError(
-            f"{label} must return [{size.height},{size.width}], got {list(cover.shape)}"
-        )
-    cover = cover.detach().to("cpu", torch.float32)
-    if not bool(((cover >= 0) & (cover <= 1)).all()):
-        raise HookReturnError(f"{label} must return values from 0 to 1")
-    return cover
 
 
 def feathered(cover: Tensor, pixels: float) -> Tensor:

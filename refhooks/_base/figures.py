@@ -58,3 +58,16 @@ def write_plot(draw: Callable[[], Any], path: str | Path) -> Path:
     place = check_plot(path)
     write_whole(as_png(draw()), place)
     return place
+
+
+# Okabe and Ito's colours, which most colour-blind readers tell apart; red is left for the band.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#7F5539", "#999933", "#555555")
+
+
+TICKS = 16
+
+
+def ticks(total: int) -> list[int]:
+    """Return the first step, and multiples of a round number."""
+    every = next(it for it in (1, 2, 5, 10, 20, 50, 100) if total / it <= TICKS)
+    return [1, *range(every, total + 1, every)] if every > 1 else list(range(1, total + 1))

@@ -6,8 +6,7 @@ import numbers
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
-from refhooks._core.contract.protocols import Schedule
-from refhooks.errors import StrategyError
+from refhooks.errors import InputError, StrategyError
 
 MAX_STRENGTH = 2.0
 
@@ -25,29 +24,8 @@ def is_list(value: Any) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
-def strengths(strength: Any, label: str, high: float) -> float | tuple[float, ...] | Schedule | str:
-    """Return a strength as a number, one a step, a schedule, or the short form of one.
-
-    Raises:
-        StrategyError: It is none of these, or a number is not in 0–``high``.
-    """
-    if isinstance(strength, Schedule) and not isinstance(strength, type):
-        return strength
-    if isinstance(strength, str) and not _reads_as_number(strength):
-        return strength
-    if not is_list(strength):
-        return number(strength, label, 0.0, high)
-    if not strength:
-        raise StrategyError(f"{label} is an empty list; give a number or one a step")
-    return tuple(
-        number(value, f"{label}[{place}]", 0.0, high) for place, value in enumerate(strength)
-    )
-
-
-def _reads_as_number(text: str) -> bool:
-    """A number in quotes is a slip; what a short form means, a plugin says when it is compiled."""
-    try:
-        float(text or "0")
-    except ValueError:
-        return False
-    return True
+def whole(value: Any, name: str, low: int, high: int) -> int:
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or not low <= value <= high:
+        raise InputError(f"{name} must be a whole number from {low} to {high}, got {value!r:.80}")
+    return int(value)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from refhooks._core.contract.family import Size
+    from refhooks._base.size import Size
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_BYTES = 256 * 2**20

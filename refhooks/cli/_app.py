@@ -104,14 +104,14 @@ def edit(**given: Any) -> None:
     IMAGE is a PNG, JPEG or WEBP file; it gives the shape of the output. Without --model the
     embedded model is used, which is small and knows drawn scenes only.
     """
-    from refhooks.cli._edit import EditOptions, run_edit  # noqa: PLC0415  imports torch
+    from refhooks.cli._edit import EditOptions, edit_command  # noqa: PLC0415  imports torch
     from refhooks.cli._masks import MaskOptions  # noqa: PLC0415
     from refhooks.cli._model import ModelOptions  # noqa: PLC0415
     from refhooks.cli._presets import fill_denoise  # noqa: PLC0415
 
     model, masks = ModelOptions.take(given), MaskOptions.take(given)
     fill_denoise(given, click.get_current_context())
-    run_edit(EditOptions(model=model, masks=masks, **given))
+    edit_command(EditOptions(model=model, masks=masks, **given))
 
 
 @main.command(cls=Command, examples=CHAIN_EXAMPLES)
@@ -237,9 +237,9 @@ def score(**given: Any) -> None:
 @option("Model", "--width", metavar="PIXELS", type=click.IntRange(1), help="Likewise.")  # fmt: skip
 def plan(**given: Any) -> None:
     """Show what the strategy or the chain in FILE does at every step, without running anything."""
-    from refhooks.cli._timetable import PlanOptions, run_plan  # noqa: PLC0415
+    from refhooks.cli._timetable import PlanOptions, plan_command  # noqa: PLC0415
 
-    run_plan(PlanOptions(**given))
+    plan_command(PlanOptions(**given))
 
 
 @main.command(cls=Command, examples=REPLAY_EXAMPLES)

@@ -17,7 +17,7 @@ from refhooks._core.masks.layout import cover_masks
 from refhooks._core.planning.factories import as_mask
 from refhooks._core.planning.input_pictures import open_picture
 from refhooks._core.planning.strategy import as_strategy
-from refhooks._core.plugins.registry import load_registry
+from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._libraries import quiet
 from refhooks.cli._masks import files_of

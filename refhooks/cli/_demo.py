@@ -11,10 +11,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from refhooks._apps.editing.result import check_output, save_picture
+from refhooks._apps.editing.result import save_picture
 from refhooks._base.contact_sheets import make_sheet
+from refhooks._base.outputs import check_output
 from refhooks._base.pictures import load_picture
-from refhooks._core.plugins.registry import load_registry
+from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import ModelPlan, open_editor
 from refhooks.cli._options import DEFAULT_MODEL, REAL_MODEL
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from refhooks._apps.editing.result import EditResult
-    from refhooks._core.contract.family import EmbeddedModel
+    from refhooks._core.contract.entries import EmbeddedModel
 
 PROMPTS = ("make it night", "turn it into a pencil sketch")  # where the model names none
 SEED = 0

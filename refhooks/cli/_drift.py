@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from refhooks._apps.editing.result import EditResult
-    from refhooks._core.contract.outlook import Drift
+    from refhooks._core.contract.drift import Drift
     from refhooks._core.plugins.registry import Registry
 
 

@@ -15,7 +15,7 @@ from refhooks._apps.forecast.planned import NATIVE
 from refhooks._base.pictures import load_picture
 from refhooks._core.planning.request import make_request
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
-from refhooks._core.plugins.registry import load_registry
+from refhooks._core.plugins.loading import load_registry
 from refhooks._editor import Editor
 from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._drift import exact_arguments, remarks_as_notes, say_drift, tell_changes
@@ -118,7 +118,7 @@ class EditJob:
         return {**given, "edit_mask": edit_mask, "plugins": self.plugins}
 
 
-def run_edit(options: EditOptions) -> None:
+def edit_command(options: EditOptions) -> None:
     """Edit and save.
 
     Raises:

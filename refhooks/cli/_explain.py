@@ -9,18 +9,18 @@ import attrs
 import click
 
 from refhooks._apps.advice.advice import advise
-from refhooks._apps.advice.baseline import Before
+from refhooks._apps.advice.baseline import Baseline
 from refhooks._apps.advice.report import Report, check_report, write_report
 from refhooks._apps.forecast.planned import NATIVE
 from refhooks._apps.recipes.picture_files import load_recipe
+from refhooks._apps.replay.replay import recorded
 from refhooks._base.pictures import load_picture
-from refhooks._core.contract.family import Size
+from refhooks._base.size import Size
 from refhooks._core.planning.compilation import compile_timetable
 from refhooks._core.planning.factories import as_mask
 from refhooks._core.planning.request import steps_in_all
 from refhooks._core.planning.strategy import as_strategy
-from refhooks._core.plugins.registry import load_registry
-from refhooks._recorded import recorded
+from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._terminal import say, tell
 from refhooks.errors import InputError, RefhooksError, RefhooksWarning
 
@@ -115,7 +115,7 @@ def _made(options: ExplainOptions, result: Image.Image, registry: Registry) -> _
                 f"{error}; name the picture that it was made from with --source"
             ) from error
         say("note", f"only the pictures are looked at: {error}", "cyan")
-    before = Before((load_picture(options.source),), size, given)
+    before = Baseline((load_picture(options.source),), size, given)
     return _Made(before.source(), before.inside(), (f"made from {options.source}",))
 
 
@@ -130,7 +130,7 @@ def _recorded(
     frame = Size(source.height, source.width)
     strategies = [as_strategy(reference.strategy, NATIVE) for reference in request.references]
     own = request.edit_mask
-    before = Before(
+    before = Baseline(
         (source,),
         size,
         named or (None if own is None else as_mask(registry, own, "the recipe's edit mask")),

@@ -12,18 +12,20 @@ from PIL import Image
 
 from refhooks._apps.advice.advice import measure
 from refhooks._apps.advice.plots import draw_curves
-from refhooks._apps.editing.result import check_output, save_picture
+from refhooks._apps.editing.result import save_picture
 from refhooks._apps.forecast.planned import NATIVE
 from refhooks._apps.grids.fields import Axis, Field, make_axis, read_axis, read_field
-from refhooks._apps.grids.grid import Grid, fill, fingerprint, kept_picture, make_cells
+from refhooks._apps.grids.fingerprint import fingerprint
+from refhooks._apps.grids.grid import Grid, fill, kept_picture, make_cells
 from refhooks._base.contact_sheets import make_table
 from refhooks._base.figures import check_plot, new_figure, write_plot
+from refhooks._base.outputs import check_output
 from refhooks._base.pictures import load_picture
 from refhooks._core.planning.compilation import compile_timetable
 from refhooks._core.planning.planner import resolve_methods
 from refhooks._core.planning.request import MAX_SEED
 from refhooks._core.planning.strategy import Reference, Strategy, as_strategy
-from refhooks._core.plugins.registry import load_registry
+from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._edit import check_edit
 from refhooks.cli._libraries import quiet

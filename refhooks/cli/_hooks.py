@@ -7,7 +7,7 @@ import json
 import attrs
 import click
 
-from refhooks._core.plugins.registry import load_registry
+from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._terminal import printable, working
 from refhooks.testing import _implementers
 

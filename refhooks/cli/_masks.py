@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._base.files import is_file
-from refhooks._core.contract.family import Size
+from refhooks._base.size import Size
 from refhooks._core.masks.mask import Mask
 from refhooks._core.planning.strategy import Reference, Strategy, as_strategy
 from refhooks.errors import InputError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-    from refhooks._core.masks.mask import MaskShape
+    from refhooks._core.contract.protocols import MaskShape
     from refhooks._core.plugins.registry import Registry
 
     Group = tuple[list["Named"], Size]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from refhooks._apps.chains.chain import places_of
-from refhooks._apps.editing.result import check_output
 from refhooks._base.files import remove
+from refhooks._base.outputs import check_output
 from refhooks.errors import InputError, RefhooksWarning
 
 if TYPE_CHECKING:

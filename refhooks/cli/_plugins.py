@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from refhooks._core.plugins.registry import load_registry
+from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._terminal import printable
 
 if TYPE_CHECKING:

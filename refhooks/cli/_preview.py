@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from refhooks._core.contract.family import Size
+    from refhooks._base.size import Size
     from refhooks._editor import Editor
 
 

@@ -11,7 +11,7 @@ import click
 
 from refhooks._apps.recipes.picture_files import load_recipe, strip_recipe
 from refhooks._apps.replay.replay import check_replay
-from refhooks._core.plugins.registry import load_registry
+from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._denoise import say_denoise
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import ModelOptions, open_editor, plan_model

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from refhooks._base.files import is_file, is_folder
 from refhooks._base.names import listed
-from refhooks._core.plugins.registry import load_registry
+from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:

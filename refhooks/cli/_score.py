@@ -13,23 +13,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from refhooks._apps.editing.result import check_output
 from refhooks._apps.grids.fields import Field, make_axis
-from refhooks._apps.grids.grid import fingerprint
+from refhooks._apps.grids.fingerprint import fingerprint
 from refhooks._base.figures import write_plot
 from refhooks._base.files import is_folder, write_whole
 from refhooks._base.names import did_you_mean, listed
+from refhooks._base.outputs import check_output
 from refhooks._base.tables import parse_json
 from refhooks._core.planning.planner import resolve_methods
 from refhooks._core.planning.strategy import Strategy
-from refhooks._core.plugins.registry import load_registry
+from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import open_editor, plan_model
 from refhooks.cli._parse import check_strength
 from refhooks.cli._places import check_apart
 from refhooks.cli._terminal import printable, say, tell, work_bar
-from refhooks.errors import InputError
+from refhooks.errors import InputError, PluginError
 from refhooks.score import (
+    Pair,
     Settings,
     draw_responses,
     draw_tradeoff,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from refhooks._core.plugins.registry import Registry
     from refhooks._editor import Editor
     from refhooks.cli._model import ModelOptions, ModelPlan
-    from refhooks.score import Cell, Pair, Progress, Score, Scorecard
+    from refhooks.score import Cell, Progress, Score, Scorecard
 
 FULL, QUICK = 25, 4  # scenes of each kind
 QUICK_METHODS, QUICK_STRENGTHS = 2, (0.0, 0.5, 1.0)
@@ -138,11 +139,21 @@ def run_score(model: ModelOptions, options: ScoreOptions) -> None:
         tell(f"wrote {place}")
 
 
+def _checked(pairs: Sequence[object], model: str) -> list[Pair]:
+    """What a plugin's model says are pairs."""
+    for pair in pairs:
+        if not isinstance(pair, Pair):
+            raise PluginError(
+                f"the model {model!r}: its pairs must be refhooks.score.Pair, got {pair!r:.80}"
+            )
+    return [pair for pair in pairs if isinstance(pair, Pair)]
+
+
 def _pairs(options: ScoreOptions, plan: ModelPlan, registry: Registry) -> tuple[Pair, ...]:
     scenes = options.scenes or (QUICK if options.quick else FULL)
     if options.pairs is not None:
-        held: Sequence[Pair] = read_manifest(options.pairs)
-        scenes = options.scenes or (QUICK if options.quick else len(held))
+        pairs: Sequence[Pair] = read_manifest(options.pairs)
+        scenes = options.scenes or (QUICK if options.quick else len(pairs))
     else:
         embedded = registry.models[plan.name].pairs if plan.embedded else None
         if embedded is None:
@@ -151,8 +162,8 @@ def _pairs(options: ScoreOptions, plan: ModelPlan, registry: Registry) -> tuple[
                 ' --pairs FILE, a line of JSON each: {"source": "a.png", "prompt": "...",'
                 ' "right": "b.png", "mask": "m.png"}; one of right and mask may be left out'
             )
-        held = embedded(scenes)
-    kinds = tuple(dict.fromkeys(pair.kind for pair in held))
+        pairs = _checked(embedded(scenes), plan.name)
+    kinds = tuple(dict.fromkeys(pair.kind for pair in pairs))
     chosen = kinds if options.kinds is None else _listed(options.kinds, "kinds")
     for kind in chosen:
         if kind not in kinds:
@@ -162,7 +173,7 @@ def _pairs(options: ScoreOptions, plan: ModelPlan, registry: Registry) -> tuple[
             )
     return tuple(
         pair for kind in kinds if kind in chosen
-        for pair in [it for it in held if it.kind == kind][:scenes]
+        for pair in [it for it in pairs if it.kind == kind][:scenes]
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from refhooks._apps.forecast.cost import cost
 from refhooks._apps.forecast.planned import plan
 from refhooks._core.masks.mask import Mask
 from refhooks._core.planning.strategy import Reference, Strategy
-from refhooks._core.plugins.registry import load_registry
+from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._masks import files_of
 from refhooks.cli._places import check_apart
@@ -61,7 +61,7 @@ class PlanOptions:
     width: int | None
 
 
-def run_plan(options: PlanOptions) -> None:
+def plan_command(options: PlanOptions) -> None:
     """Print the timetable of a strategy file, as a table or as JSON, and plot it if asked.
 
     Of a chain, print and plot that of each edit.

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import validators
 
-from refhooks._apps.grids.grid import KEY_LENGTH, described
-from refhooks._base.numbers import is_list, number
-from refhooks._core.planning.request import MAX_SEED, MAX_STEPS, whole
+from refhooks._apps.grids.fingerprint import KEY_LENGTH, described
+from refhooks._base.numbers import is_list, number, whole
+from refhooks._core.planning.request import MAX_SEED, MAX_STEPS
 from refhooks._core.planning.strategy import as_strategy
 from refhooks.errors import InputError
 

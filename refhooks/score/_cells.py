@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from refhooks._apps.files.strategy_file import FileTable, Loader, as_table, at_label
+from refhooks._apps.files.loader import FileTable, Loader
+from refhooks._apps.files.structuring import as_table, at_label
 from refhooks._base.names import listed
 from refhooks._base.tables import read_table
 from refhooks._core.planning.strategy import Stage, Strategy, method_name
-from refhooks._core.plugins.registry import load_registry
+from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import InputError, StrategyError
 from refhooks.score._cell import CONSTANT, Cell
 

@@ -9,9 +9,9 @@ import attrs
 import numpy as np
 from PIL import Image
 
-from refhooks._base.numbers import is_list
+from refhooks._base.numbers import is_list, whole
 from refhooks._base.pictures import load_picture
-from refhooks._core.planning.request import MAX_SEED, whole
+from refhooks._core.planning.request import MAX_SEED
 from refhooks.errors import InputError
 from refhooks.score._measures import changed_region
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from refhooks._base.figures import new_figure
-from refhooks._core.planning.timetable_plot import COLOURS
+from refhooks._base.figures import COLOURS, new_figure
 from refhooks.errors import InputError
 from refhooks.score._measures import interval
 

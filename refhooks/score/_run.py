@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 
 from refhooks._apps.files.writer import Writer
-from refhooks._apps.grids.grid import fingerprint
+from refhooks._apps.grids.fingerprint import fingerprint
 from refhooks._base.numbers import is_list
 from refhooks._core.planning.compilation import compile_timetable
 from refhooks._core.planning.planner import resolve_methods

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 import torch
 
-from refhooks._core.contract.family import Checkpoint
+from refhooks._core.contract.checkpoint import Checkpoint
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
 from refhooks._editor import Editor
 from refhooks.errors import RefhooksWarning
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from refhooks._apps.editing.result import EditResult
-    from refhooks._core.contract.family import Size
+    from refhooks._base.size import Size
     from refhooks._core.masks.mask import Mask
     from refhooks.testing._subject import Subject
 

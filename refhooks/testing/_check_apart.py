@@ -12,7 +12,8 @@ from torch._dynamo import config
 from torch._dynamo.exc import TorchDynamoException
 
 from refhooks._core.plugins.inline import plugin_name
-from refhooks._core.plugins.registry import GROUP, Registry, _register
+from refhooks._core.plugins.loading import GROUP, _register
+from refhooks._core.plugins.registry import Registry
 from refhooks.hookspecs import hookimpl
 from refhooks.testing._bench import STEPS, Bench
 from refhooks.testing._check_runs import CLOSE, equal

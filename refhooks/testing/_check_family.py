@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from refhooks._core.contract.family import Checkpoint, Family, Guidance, Size
+from refhooks._base.size import Size
+from refhooks._core.contract.checkpoint import Checkpoint
+from refhooks._core.contract.family import Family, Guidance
 from refhooks._core.contract.values import Context, Row, Step, Tokens
 from refhooks._core.planning.strategy import Reference, Stage
 from refhooks._editor import Editor

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from refhooks._apps.files.loader import FileTable, Loader
 from refhooks._apps.files.presets import read_preset
-from refhooks._apps.files.strategy_file import FileTable, Loader, as_table, write_table
+from refhooks._apps.files.structuring import as_table, write_table
 from refhooks._apps.files.writer import Writer
 from refhooks._apps.recipes.picture_files import load_recipe
 from refhooks._base.tables import read_table

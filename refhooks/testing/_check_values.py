@@ -9,8 +9,8 @@ import click
 import torch
 from click.testing import CliRunner
 
-from refhooks._base.coverage import shape_cover
-from refhooks._core.contract.family import Size
+from refhooks._base.size import Size
+from refhooks._core.masks.shape_cover import shape_cover
 from refhooks._core.planning.compilation import compile_timetable
 from refhooks._core.planning.strategy import Stage, Strategy
 from refhooks._editor import Editor

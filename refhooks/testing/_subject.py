@@ -8,7 +8,8 @@ import attrs
 
 from refhooks._base.names import did_you_mean, listed
 from refhooks._core.plugins.inline import plugin_name, with_plugins
-from refhooks._core.plugins.registry import load_registry, make
+from refhooks._core.plugins.loading import load_registry
+from refhooks._core.plugins.registry import make
 from refhooks.errors import PluginError, UnknownNameError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import tiny
 import torch
 
 import refhooks as rh
-from refhooks._core.planning.input_pictures import Handed
+from refhooks._core.planning.input_pictures import HandedOn
 
 AREA = 32 * 32
 SIZE = {"steps": 3, "cfg": 1.0, "seed": 7}
@@ -281,4 +281,4 @@ def test_a_chain_saves_every_picture(editor, tmp_path):
 
 def test_only_a_run_hands_on_latents():
     """A handed picture without latents is encoded again."""
-    assert Handed(tiny.picture(), None).latents is None
+    assert HandedOn(tiny.picture(), None).latents is None

@@ -46,7 +46,7 @@ def test_edit_help_examples_parse(cli, monkeypatch):
     import shlex
 
     seen = []
-    monkeypatch.setattr("refhooks.cli._edit.run_edit", seen.append)
+    monkeypatch.setattr("refhooks.cli._edit.edit_command", seen.append)
     text = cli("edit", "--help").stdout
     examples = [line.strip() for line in text.splitlines() if line.startswith("  refhooks ")]
     for example in examples:

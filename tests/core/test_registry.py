@@ -14,7 +14,7 @@ import torch
 
 import refhooks as rh
 from refhooks import hookimpl
-from refhooks._core.plugins import registry as _registry
+from refhooks._core.plugins import loading
 
 
 class Point:
@@ -52,15 +52,15 @@ def load(monkeypatch):
 
     def load(*points, allow=None, block=None):
         if points:
-            monkeypatch.setattr(_registry, "entry_points", lambda group: list(points))
+            monkeypatch.setattr(loading, "entry_points", lambda group: list(points))
         for variable, value in (("REFHOOKS_PLUGINS", allow), ("REFHOOKS_BLOCK", block)):
             if value is not None:
                 monkeypatch.setenv(variable, value)
-        _registry._load.cache_clear()
+        loading._load.cache_clear()
         return rh.load_registry()
 
     yield load
-    _registry._load.cache_clear()
+    loading._load.cache_clear()
 
 
 def states(registry):
@@ -229,10 +229,10 @@ def test_blocking_the_native_method_is_named(load, pipe):
 def test_the_order_of_installation_changes_nothing(load, pipe, edit, monkeypatch):
     """Entry points found the other way round give the same registry and the same picture."""
     references = [rh.Reference(tiny.picture(1), rh.Stage("inject", 0.5))]
-    before, found = edit(references=references), _registry.entry_points(group="refhooks")
+    before, found = edit(references=references), loading.entry_points(group="refhooks")
     first = load()
 
-    monkeypatch.setattr(_registry, "entry_points", lambda group: sorted(found, reverse=True))
+    monkeypatch.setattr(loading, "entry_points", lambda group: sorted(found, reverse=True))
     second = load()
     checkpoint = rh.Checkpoint(output=1024, reference=1024, vision=1024)
     after = rh.Editor(pipe, checkpoint=checkpoint).edit(

@@ -19,7 +19,7 @@ from PIL import Image
 from torch.testing._internal.two_tensor import TwoTensor
 
 import refhooks as rh
-from refhooks._apps.grids.grid import fingerprint, key
+from refhooks._apps.grids.fingerprint import fingerprint, key
 from refhooks._base.contact_sheets import MARGIN, make_table
 
 TWO = ["--methods", "default,inject", "--strengths", "0,1"]

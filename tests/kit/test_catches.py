@@ -10,7 +10,7 @@ from families import FAMILIES, HOOKS, SAID_OF_FAMILIES, adapter
 from unwritten import SAID_OF_FILES, UNWRITTEN
 
 from refhooks import testing
-from refhooks._core.plugins import registry as _registry
+from refhooks._core.plugins import loading
 from refhooks.testing._kit import CHECKS, tasks_of
 
 CASES = {**BROKEN, **UNWRITTEN, **FAMILIES}
@@ -64,13 +64,13 @@ def test_a_plugin_that_does_not_load_is_caught(monkeypatch):
         def load(self):
             raise ImportError("no module named nowhere")
 
-    monkeypatch.setattr(_registry, "entry_points", lambda group: [Point()])
-    _registry._load.cache_clear()
+    monkeypatch.setattr(loading, "entry_points", lambda group: [Point()])
+    loading._load.cache_clear()
     try:
         with pytest.raises(testing.CheckFailed, match="broken: ImportError: no module named"):
             testing.check_plugin("kit-broken")
     finally:
-        _registry._load.cache_clear()
+        loading._load.cache_clear()
 
 
 def test_every_check_has_a_plugin_that_fails_it():

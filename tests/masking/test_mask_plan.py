@@ -267,13 +267,13 @@ def test_content_that_fit_cuts_off_warns(edit):
 
 def test_without_masks_nothing_runs(edit, monkeypatch):
     """No value is confined where no reference has a mask, and no processor is put on."""
-    from refhooks._core.masks.compositing import Confinement
+    from refhooks._core.masks.compositing import MaskCompositor
 
     def never(*_args, **_kwargs):
         raise AssertionError
 
     for name in ("tensor", "inputs", "attention", "image", "target", "keep"):
-        monkeypatch.setattr(Confinement, name, never)
+        monkeypatch.setattr(MaskCompositor, name, never)
     edit(strategy=strategy("default"), references=[rh.Reference(
         tiny.picture(1), strategy("inject", rh.mask("100%,0,1,1", invert=True)))])  # fmt: skip
 

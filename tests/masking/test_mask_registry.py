@@ -12,7 +12,8 @@ import torch
 from confining import LEFT
 
 import refhooks as rh
-from refhooks._core.plugins.registry import Registry, _register, load_registry
+from refhooks._core.plugins.loading import _register, load_registry
+from refhooks._core.plugins.registry import Registry
 
 
 def fresh():

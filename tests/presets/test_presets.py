@@ -13,7 +13,7 @@ import tiny
 
 import refhooks as rh
 from refhooks import hookimpl
-from refhooks._core.plugins import registry as _registry
+from refhooks._core.plugins import loading
 
 ROOT = Path(__file__).parents[2]
 # The guide's tables: method, strength, denoise; "Quick Reference Guide", then "Best Combinations".
@@ -242,13 +242,13 @@ def test_a_name_that_is_taken_breaks_the_later_plugin(tmp_path, monkeypatch):
         point("a", [path]), point("b", [path]), point("c", [tmp_path / "x.toml"] * 2),
         point("d", ["x.toml"]),
     ]  # fmt: skip
-    monkeypatch.setattr(_registry, "entry_points", lambda group: points)
-    _registry._load.cache_clear()
+    monkeypatch.setattr(loading, "entry_points", lambda group: points)
+    loading._load.cache_clear()
     try:
         registry = rh.load_registry()
     finally:
         monkeypatch.undo()
-        _registry._load.cache_clear()
+        loading._load.cache_clear()
 
     assert [record.state for record in registry.records] == ["live", "broken", "broken", "broken"]
     assert registry.records[0].registers == ("preset color-change",)

@@ -11,8 +11,8 @@ from test_recipes import same
 
 import refhooks as rh
 from refhooks._apps.recipes import picture_files
-from refhooks._apps.recipes.recipe import RecipeFile
-from refhooks._apps.replay import replay
+from refhooks._apps.recipes.parts import RecipeFile
+from refhooks._apps.replay import finder
 from refhooks._apps.replay.replay import check_replay
 
 
@@ -72,8 +72,8 @@ def test_what_is_given_is_read_once_however_long_the_recipe_is(edit, folder, mon
     (folder / "photo.png").unlink()
     tiny.picture(7, (32, 24)).save("mine.png")
     read = []
-    original = replay.hash_of
-    monkeypatch.setattr(replay, "hash_of", lambda *given: read.append(given) or original(*given))
+    original = finder.hash_of
+    monkeypatch.setattr(finder, "hash_of", lambda *given: read.append(given) or original(*given))
 
     check_replay(attrs.evolve(recipe, files=tuple(many)), ["mine.png"], {}, rh.load_registry())
 

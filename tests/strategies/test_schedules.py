@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import refhooks as rh
 from refhooks import hookimpl
-from refhooks._core.plugins import registry as _registry
+from refhooks._core.plugins import loading
 
 NAN, INF = float("nan"), float("inf")
 C = (1 - math.cos(math.pi / 4)) / 2  # cosine at a quarter
@@ -276,11 +276,11 @@ def with_half(monkeypatch):
     plugin = SimpleNamespace(refhooks_schedules=hookimpl(lambda: [Half]))
     point = SimpleNamespace(name="half", value="half", load=lambda: plugin)
     point.dist = SimpleNamespace(name="half", version="1")
-    shipped = list(_registry.entry_points(group="refhooks"))
-    monkeypatch.setattr(_registry, "entry_points", lambda group: [*shipped, point])
-    _registry._load.cache_clear()
+    shipped = list(loading.entry_points(group="refhooks"))
+    monkeypatch.setattr(loading, "entry_points", lambda group: [*shipped, point])
+    loading._load.cache_clear()
     yield rh.load_registry()
-    _registry._load.cache_clear()
+    loading._load.cache_clear()
 
 
 def test_a_strangers_schedule_is_an_equal(with_half, strengths):
@@ -305,11 +305,11 @@ def test_a_number_is_short_for_one_switch_only(monkeypatch):
 
     plugin = SimpleNamespace(refhooks_switches=hookimpl(lambda: [Mine]))
     point = SimpleNamespace(name="zz", value="zz", load=lambda: plugin, dist=None)
-    shipped = list(_registry.entry_points(group="refhooks"))
-    monkeypatch.setattr(_registry, "entry_points", lambda group: [*shipped, point])
-    _registry._load.cache_clear()
+    shipped = list(loading.entry_points(group="refhooks"))
+    monkeypatch.setattr(loading, "entry_points", lambda group: [*shipped, point])
+    loading._load.cache_clear()
     registry = rh.load_registry()
-    _registry._load.cache_clear()
+    loading._load.cache_clear()
 
     assert (
         "'until=NUMBER' is already registered by plugin 'switching'" in registry.records[-1].reason
@@ -326,10 +326,10 @@ def test_a_class_that_is_none_breaks_its_plugin(monkeypatch, hook, kind, call):
     """The reason says what is missing."""
     plugin = SimpleNamespace(**{hook: hookimpl(lambda: [int])})
     point = SimpleNamespace(name="bad", value="bad", load=lambda: plugin, dist=None)
-    monkeypatch.setattr(_registry, "entry_points", lambda group: [point])
-    _registry._load.cache_clear()
+    monkeypatch.setattr(loading, "entry_points", lambda group: [point])
+    loading._load.cache_clear()
     [record] = rh.load_registry().records
-    _registry._load.cache_clear()
+    loading._load.cache_clear()
 
     assert record.state == "broken"
     assert f"is not a {kind}: it needs a name and {call}" in record.reason

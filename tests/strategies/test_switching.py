@@ -11,7 +11,7 @@ import torch
 
 import refhooks as rh
 from refhooks import hookimpl
-from refhooks._core.plugins import registry as _registry
+from refhooks._core.plugins import loading
 
 
 def stages(timetable, reference=0):
@@ -169,11 +169,11 @@ def test_without_the_plugin_a_number_is_refused(monkeypatch):
     """A stage is made without plugins; compiling it says which one is off."""
     stage = rh.Stage("default", until=0.5)
     monkeypatch.setenv("REFHOOKS_BLOCK", "switching")
-    _registry._load.cache_clear()
+    loading._load.cache_clear()
 
     with pytest.raises(rh.UnknownNameError) as caught:
         rh.plan(rh.Strategy([stage, rh.Stage("default")]), 4)
-    _registry._load.cache_clear()
+    loading._load.cache_clear()
 
     assert "until=0.5 needs a switch that a number is short for" in str(caught.value)
     assert "Not loaded: switching (blocked by REFHOOKS_BLOCK)" in str(caught.value)

@@ -10,11 +10,12 @@ from safetensors import safe_open
 
 from refhooks_toy import WEIGHTS, load_pipeline
 from refhooks_toy._export import PROJECTION
-from refhooks_toy._learn import Settings, Toy, loss_of, rate, start_from, train_transformer
+from refhooks_toy._learn import Settings, loss_of, rate, start_from, train_transformer
 from refhooks_toy._modes import MODES, TEXT, Batches
 from refhooks_toy._muon import Muon, orthogonal
 from refhooks_toy._pool import load_pool
 from refhooks_toy._text import Words
+from refhooks_toy._toy import Toy
 from refhooks_toy._training import Run
 from refhooks_toy._vae import new_vae
 from refhooks_toy._vae_training import train_vae

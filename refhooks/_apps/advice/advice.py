@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._base.strength_names import ARTIFACTS_ABOVE
-from refhooks._core.plugins.registry import load_registry
+from refhooks._core.plugins.loading import load_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from refhooks._core.contract.family import Size
+    from refhooks._base.size import Size
     from refhooks._core.masks.mask import Mask
-    from refhooks._core.planning.planner import Plan
+    from refhooks._core.planning.edit_plan import Plan
     from refhooks._core.planning.request import Request
     from refhooks._core.plugins.registry import Registry
 
-__all__ = ["Before", "remember"]
+__all__ = ["Baseline", "baseline_of"]
 
 
 @attrs.frozen(eq=False)
-class Before:
+class Baseline:
     """The source of an edit.
 
     Attributes:
@@ -54,7 +54,7 @@ class Before:
             ``[height,width]`` of the output, bool.
         """
         from refhooks._base.coverage import resized  # noqa: PLC0415  imports torch, a second
-        from refhooks._core.contract.family import Size  # noqa: PLC0415
+        from refhooks._base.size import Size  # noqa: PLC0415
 
         covers = list(self.regions)
         if self.edit_mask is not None:
@@ -69,12 +69,12 @@ class Before:
         return whole
 
 
-def remember(registry: Registry, request: Request, plan: Plan) -> Before | None:
+def baseline_of(registry: Registry, request: Request, plan: Plan) -> Baseline | None:
     """Return what the results of a run are to be compared with; ``None`` without a source."""
     if plan.source is None:
         return None
     given = request.edit_mask
-    return Before(
+    return Baseline(
         pictures=plan.source.pictures,
         size=plan.size,
         edit_mask=None if given is None else as_mask(registry, given, "edit_mask"),

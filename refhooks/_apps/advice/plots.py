@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from refhooks._base.figures import new_figure
-from refhooks._core.planning.timetable_plot import COLOURS, TICKS, ticks
+from refhooks._base.figures import COLOURS, TICKS, new_figure, ticks
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:

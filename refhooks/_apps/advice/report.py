@@ -115,7 +115,7 @@ class Report:
         parts: list[str] = []
         timetable, share = self.timetable, self.attention_share
         if timetable is not None:
-            parts += _plot("Strength over the steps", lambda: draw_timetable(timetable))
+            parts += _plot("Strength over the steps", lambda: draw_timetable(timetable.steps))
         if share is not None and share.shape[2] > 1:
             parts += _plot("Attention share", lambda: draw_attention(share))
         return parts

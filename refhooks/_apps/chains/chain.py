@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from refhooks._base.names import listed
-from refhooks._base.numbers import MAX_STRENGTH, is_list, number, strengths
-from refhooks._core.planning.request import MAX_SEED, MAX_STEPS, whole
+from refhooks._base.numbers import MAX_STRENGTH, is_list, number, whole
+from refhooks._core.contract.protocols import strengths
+from refhooks._core.planning.request import MAX_SEED, MAX_STEPS
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
 from refhooks.errors import StrategyError
 
@@ -234,7 +235,7 @@ def places_of(path: str | Path, count: int) -> tuple[Path, ...]:
     Raises:
         InputError: Another ending, or a folder that is missing or cannot be written.
     """
-    from refhooks._apps.editing.result import check_output  # noqa: PLC0415  imports PIL
+    from refhooks._base.outputs import check_output  # noqa: PLC0415  imports PIL
 
     target = check_output(path)
     before = [target.with_stem(f"{target.stem}-{number}") for number in range(1, count)]

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._apps.chains.chain import Chain, Edit
-from refhooks._apps.files.strategy_file import FileTable, Loader, as_table, at_label, write_table
+from refhooks._apps.files.loader import FileTable, Loader
+from refhooks._apps.files.structuring import as_table, at_label, write_table
 from refhooks._apps.files.writer import NotPlainError, Writer
 from refhooks._base.names import listed
 from refhooks._base.tables import read_table
 from refhooks._core.planning.factories import as_mask
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
-from refhooks._core.plugins.registry import load_registry
+from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import StrategyError
 
 if TYPE_CHECKING:

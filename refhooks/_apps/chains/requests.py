@@ -6,10 +6,11 @@ import contextlib
 import secrets
 from typing import TYPE_CHECKING, Any, Literal
 
+from refhooks._base.numbers import whole
 from refhooks._base.pictures import load_picture
 from refhooks._core.planning.compilation import strengths_over
-from refhooks._core.planning.input_pictures import Handed
-from refhooks._core.planning.request import MAX_SEED, make_request, whole
+from refhooks._core.planning.input_pictures import HandedOn
+from refhooks._core.planning.request import MAX_SEED, make_request
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
 from refhooks.errors import RefhooksError, StrategyError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from refhooks._apps.chains.chain import Chain, Edit
-    from refhooks._core.contract.family import Size
+    from refhooks._base.size import Size
     from refhooks._core.contract.methods import Method
     from refhooks._core.planning.request import Callback, Request
     from refhooks._core.plugins.registry import Registry
@@ -58,9 +59,9 @@ class Requests:
         self._native = native
         self._strengths = over_edits(registry, chain, "strength")
         self._denoise = over_edits(registry, chain, "denoise")
-        self.original = Handed(load_picture(image), None)
+        self.original = HandedOn(load_picture(image), None)
 
-    def request(self, place: int, previous: Handed, callback: Callback | None = None) -> Request:
+    def request(self, place: int, previous: HandedOn, callback: Callback | None = None) -> Request:
         """Return what an edit asks for.
 
         Args:
@@ -89,11 +90,11 @@ class Requests:
             **{**self._options, **self._size(previous), **own},
         )
 
-    def made(self, size: Size) -> Handed:
+    def made(self, size: Size) -> HandedOn:
         """Return what stands for the first edit's output, as large as it, until that is there."""
-        return Handed(self.original.picture.resize((size.width, size.height)), None)
+        return HandedOn(self.original.picture.resize((size.width, size.height)), None)
 
-    def _size(self, previous: Handed) -> dict[str, int | None]:
+    def _size(self, previous: HandedOn) -> dict[str, int | None]:
         """Every edit has the size of the first one's output."""
         if previous is self.original:
             return {}
@@ -103,7 +104,7 @@ class Requests:
             "resolution": None,
         }
 
-    def _references(self, place: int, edit: Edit, previous: Handed) -> list[Reference]:
+    def _references(self, place: int, edit: Edit, previous: HandedOn) -> list[Reference]:
         strategy = strategy_of(edit, self._strengths, place, self._native)
         original = self.original.picture
         if place == 0 or edit.reference == "original":

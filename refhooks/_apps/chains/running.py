@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from refhooks._apps.chains.chain import HANDOVERS, Chain, ChainResult
 from refhooks._apps.chains.requests import Requests, named
+from refhooks._apps.editing.edit import run_edit
 from refhooks._base.names import listed
-from refhooks._core.planning.input_pictures import Handed
+from refhooks._core.planning.input_pictures import HandedOn
 from refhooks._core.planning.planner import make_plan
-from refhooks._core.running.run import run_edit
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ class ChainRun:
             previous = self._handed(result)
         return ChainResult(tuple(results))
 
-    def _handed(self, result: EditResult) -> Handed:
+    def _handed(self, result: EditResult) -> HandedOn:
         """Latents that no longer hold the picture, since a plugin changed it, are not handed on."""
         keeps = self._handover == "latents" and not result.retouched
         name = "" if result.materials is None else result.materials.saved.get(0, "")
-        return Handed(result.image, result.latents if keeps else None, name)
+        return HandedOn(result.image, result.latents if keeps else None, name)

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import io
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
 from refhooks._base.files import write_whole
-from refhooks._base.names import listed
+from refhooks._base.outputs import EXTENSIONS, QUALITY, check_output
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from PIL import Image
     from torch import Tensor
 
     from refhooks._apps.advice.advice import Advice
-    from refhooks._apps.advice.baseline import Before
+    from refhooks._apps.advice.baseline import Baseline
     from refhooks._apps.recipes.picture_files import Insides
     from refhooks._apps.recipes.recipe import Recipe
     from refhooks._apps.recipes.recording import Materials
-    from refhooks._core.contract.outlook import Drift
+    from refhooks._core.contract.drift import Drift
     from refhooks._core.planning.timetable import Timetable
 
 __all__ = ["EditResult"]
-
-EXTENSIONS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-QUALITY = 95
 
 
 @attrs.frozen(eq=False)
@@ -62,7 +59,7 @@ class EditResult:
     attention_shares: Tensor | None = attrs.field(default=None, repr=False)
     drift: tuple[Drift, ...] = attrs.field(default=(), repr=False)
     retouched: bool = attrs.field(default=False, repr=False)
-    before: Before | None = attrs.field(default=None, repr=False)
+    before: Baseline | None = attrs.field(default=None, repr=False)
     recipes: tuple[Recipe, ...] = attrs.field(default=(), repr=False)
     materials: Materials | None = attrs.field(default=None, repr=False)
 
@@ -171,7 +168,7 @@ class EditResult:
         shares = self.attention_shares
         return self.attention_share if shares is None else shares[..., number]
 
-    def _before(self, number: int) -> Before:
+    def _before(self, number: int) -> Baseline:
         if self.before is None:
             raise InputError("the edit had no source picture, so there is nothing to compare with")
         if not 0 <= number < len(self.images):
@@ -212,28 +209,6 @@ class EditResult:
 
         held = self.recipes[number] if recipe and self.recipes else None
         return insides(held, self.materials, embed=embed)
-
-
-def check_output(path: str | Path) -> Path:
-    """Return a path that a picture can be saved at.
-
-    Raises:
-        InputError: Its ending, or its folder, does not allow it.
-    """
-    target = Path(path)
-    if target.suffix.lower() not in EXTENSIONS:
-        raise InputError(f"{target}: the ending must be one of {listed(EXTENSIONS)}")
-    try:
-        is_folder = target.is_dir()
-    except OSError as error:  # such as a name that is too long
-        raise InputError(f"{target} cannot be written: {error}") from error
-    if is_folder:
-        raise InputError(f"{target} is a directory; name a file")
-    if not target.parent.is_dir():
-        raise InputError(f"{target}: there is no folder {target.parent}; make it first")
-    if not os.access(target.parent, os.W_OK):
-        raise InputError(f"{target}: the folder {target.parent} cannot be written")
-    return target
 
 
 def save_picture(picture: Image.Image, path: Path, inside: Insides | None = None) -> None:

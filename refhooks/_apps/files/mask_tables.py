@@ -14,7 +14,7 @@ from refhooks.errors import InputError, StrategyError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from refhooks._core.masks.mask import MaskShape
+    from refhooks._core.contract.protocols import MaskShape
     from refhooks._core.plugins.registry import Registry
 
 OWN = tuple(field.name for field in attrs.fields(Mask) if field.name != "shape")

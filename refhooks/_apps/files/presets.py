@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from refhooks._apps.files.strategy_file import FileTable, Loader, as_table
+from refhooks._apps.files.loader import FileTable, Loader
+from refhooks._apps.files.structuring import as_table
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import MAX_STRENGTH, is_list, number
 from refhooks._base.tables import read_table
 from refhooks._core.planning.strategy import Stage, Strategy
-from refhooks._core.plugins.registry import load_registry
+from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import InputError, StrategyError, UnknownNameError
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from refhooks.errors import InputError, StrategyError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from refhooks._core.masks.mask import Mask, MaskShape
+    from refhooks._core.contract.protocols import MaskShape
+    from refhooks._core.masks.mask import Mask
     from refhooks._core.planning.timetable import Timetable
     from refhooks._core.plugins.registry import Registry
 

@@ -9,7 +9,7 @@ import attrs
 from refhooks._apps.chains.requests import denoise_of, named, over_edits, strategy_of
 from refhooks._apps.forecast.planned import Native, plan
 from refhooks._core.planning.strategy import Reference
-from refhooks._core.plugins.registry import load_registry
+from refhooks._core.plugins.loading import load_registry
 
 if TYPE_CHECKING:
     from refhooks._apps.chains.chain import Chain, Edit

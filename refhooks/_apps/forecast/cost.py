@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._apps.forecast.planned import plan, references_of
-from refhooks._apps.forecast.token_use import given_of, grid_of
-from refhooks._core.plugins.registry import load_registry
+from refhooks._apps.forecast.token_use import grid_of, token_use_of
+from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from refhooks._apps.forecast.token_use import Given
+    from refhooks._apps.forecast.token_use import TokenUse
     from refhooks._core.contract.methods import Method
     from refhooks._core.contract.model_shape import ModelShape
     from refhooks._core.models.loaded import LoadedModel
@@ -156,19 +156,19 @@ def cost(
         shape = attrs.evolve(shape, target=_tokens(height, width, shape))
     passes = shape.passes if cfg is None or cfg > 1.0 else 1
     grids = [grid_of(reference, shape, editor) for reference in references]
-    given = [
-        given_of(registry, place, reference, timetable, grids[place])
+    uses = [
+        token_use_of(registry, place, reference, timetable, grids[place])
         for place, reference in enumerate(references)
     ]
     own = shape.target + shape.text
     whole = own + sum(math.prod(grid) for grid in grids)
-    most = max(sum(entry.kept for entry in step) for step in zip(*given, strict=True))
+    most = max(sum(entry.cached for entry in step) for step in zip(*uses, strict=True))
     return Cost(
         shape=shape,
         passes=passes,
         batch=batch,
         steps=tuple(
-            batch * _step([entry[index] for entry in given], own, passes, shape)
+            batch * _step([entry[index] for entry in uses], own, passes, shape)
             for index in range(len(timetable.steps))
         ),
         native=batch * passes * shape.flops(whole, whole),
@@ -212,13 +212,13 @@ def shape_of(editor: LoadedModel, *, height: int | None, width: int | None) -> M
     )
 
 
-def _step(given: Sequence[Given], own: int, passes: int, shape: ModelShape) -> float:
-    tokens = own + sum(entry.tokens for entry in given)
-    keys = own + sum(entry.keys for entry in given)
+def _step(uses: Sequence[TokenUse], own: int, passes: int, shape: ModelShape) -> float:
+    tokens = own + sum(entry.computed for entry in uses)
+    keys = own + sum(entry.attended for entry in uses)
     added = [
-        shape.flops(tokens - entry.tokens + share, keys - entry.keys + share)
-        for entry in given
-        for share in entry.passes
+        shape.flops(tokens - entry.computed + share, keys - entry.attended + share)
+        for entry in uses
+        for share in entry.extra_passes
     ]
     return passes * shape.flops(tokens, keys) + math.fsum(added)
 

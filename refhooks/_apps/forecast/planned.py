@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
+from refhooks._base.numbers import whole
 from refhooks._core.contract.methods import check_method
-from refhooks._core.contract.outlook import foresee
+from refhooks._core.models.family_calls import named_family
 from refhooks._core.planning.compilation import compile_timetable
-from refhooks._core.planning.request import MAX_STEPS, make_request, steps_in_all, whole
+from refhooks._core.planning.foresight import foresee
+from refhooks._core.planning.request import MAX_STEPS, make_request, steps_in_all
 from refhooks._core.planning.strategy import Reference, Stage, Strategy, as_strategy
-from refhooks._core.plugins.attribution import naming_family, naming_method
-from refhooks._core.plugins.registry import load_registry
+from refhooks._core.plugins.labels import naming_method
+from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -120,13 +122,12 @@ def _of_model(
     """What strategies of pictures that are not given would do."""
     from refhooks._core.planning.planner import resolve_methods  # noqa: PLC0415  imports torch, a second
 
-    family = editor.family
+    family = named_family(editor.family, editor.registry)
     strategies = [as_strategy(reference.strategy, family.native) for reference in references]
     methods = [resolve_methods(editor, strategy) for strategy in strategies]
     count = family.default_steps if steps is None else whole(steps, "steps", 1, MAX_STEPS)
     total = steps_in_all(count, denoise)
-    with naming_family(editor):
-        _, sigmas, _ = family.schedule(count, family.output_size(None, **size), total)
+    _, sigmas, _ = family.schedule(count, family.output_size(None, **size), total)
     timetable = compile_timetable(strategies, sigmas, editor.registry)
     return foresee(timetable, methods, editor.registry, model=editor.model)
 

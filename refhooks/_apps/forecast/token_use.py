@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._apps.forecast.planned import Native
-from refhooks._core.contract.family import Size
-from refhooks._core.contract.outlook import PlannedStage, outlook_of
+from refhooks._base.size import Size
+from refhooks._core.contract.outlook import PlannedStage
+from refhooks._core.planning.foresight import outlook_of
 from refhooks._core.planning.strategy import as_strategy
 
 if TYPE_CHECKING:
@@ -27,25 +28,26 @@ Grid = tuple[int, int]
 
 
 @attrs.frozen
-class Given:
+class TokenUse:
     """Tokens of one reference at one step.
 
     Attributes:
-        tokens: Run through the model.
-        keys: Attended to: more than ``tokens`` where those of an earlier step are.
-        kept: Whose keys and values lie in memory for later steps.
-        passes: One entry for each forward pass that is added: tokens that are given in it.
+        computed: Run through the model.
+        attended: Whose keys are attended to: more than ``computed`` where those of an earlier step
+            are.
+        cached: Whose keys and values lie in memory for later steps.
+        extra_passes: One entry for each forward pass that is added: tokens that are given in it.
     """
 
-    tokens: float
-    keys: float
-    kept: float
-    passes: tuple[float, ...]
+    computed: float
+    attended: float
+    cached: float
+    extra_passes: tuple[float, ...]
 
 
-def given_of(
+def token_use_of(
     registry: Registry, place: int, reference: Reference, timetable: Timetable, grid: Grid
-) -> list[Given]:
+) -> list[TokenUse]:
     """Return what a reference gives at each step.
 
     Args:
@@ -66,23 +68,25 @@ def given_of(
         for number, entry in enumerate(strategy.stages)
     ]
     whole = _unmasked(strategy, place, reference, rows, grid)
-    found = []
+    uses = []
     for index, (row, tokens) in enumerate(zip(rows, whole, strict=True)):
         if row.strength == 0.0:
-            found.append(Given(0.0, 0.0, 0.0, ()))
+            uses.append(TokenUse(0.0, 0.0, 0.0, ()))
             continue
         outlook = outlooks[row.stage]
-        given = tokens * (1.0 if outlook.tokens is None else outlook.tokens[index])
+        attended = tokens * (1.0 if outlook.tokens is None else outlook.tokens[index])
         reused = index in outlook.reused
-        found.append(
-            Given(
-                tokens=0.0 if reused else given,
-                keys=given,
-                kept=given if outlook.reused else 0.0,
-                passes=tuple(tokens * share for step, share in outlook.added if step == index),
+        uses.append(
+            TokenUse(
+                computed=0.0 if reused else attended,
+                attended=attended,
+                cached=attended if outlook.reused else 0.0,
+                extra_passes=tuple(
+                    tokens * share for step, share in outlook.added if step == index
+                ),
             )
         )
-    return found
+    return uses
 
 
 def grid_of(reference: Reference, shape: ModelShape, editor: LoadedModel | None) -> Grid:
@@ -134,15 +138,15 @@ def _unmasked(
         return whole
     import torch  # noqa: PLC0415  takes a second, and only masks need it
 
-    from refhooks._core.masks.layout import Grids, confinement, cover_masks  # noqa: PLC0415
+    from refhooks._core.masks.layout import Grids, compositor_of, cover_masks  # noqa: PLC0415
     from refhooks._core.planning.input_pictures import open_picture  # noqa: PLC0415
 
     own = Size(16 * grid[0], 16 * grid[1])
     if reference.image != "":
         own = open_picture(reference.image).size
     covered = cover_masks([strategy.masks[number] for number in places], place, own, own)
-    confined = confinement(place, covered, Grids(own, own, grid, grid, torch.device("cpu")))
-    if confined is None:
+    compositor = compositor_of(place, covered, Grids(own, own, grid, grid, torch.device("cpu")))
+    if compositor is None:
         return whole
-    keeps = [confined.keep(tuple(row.masks[number] for number in places)) for row in rows]
+    keeps = [compositor.keep(tuple(row.masks[number] for number in places)) for row in rows]
     return [math.prod(grid) if keep is None else len(keep) for keep in keeps]

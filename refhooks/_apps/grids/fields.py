@@ -178,13 +178,13 @@ def _set(strategy: Strategy, field: Field, value: str, registry: Registry) -> St
     if field.name in STRATEGY_FIELDS and not field.method:
         vision: Any = value  # it is checked there
         return attrs.evolve(strategy, vision=vision)
-    place = _place(strategy, field)
+    stage = stage_index(strategy, field)
     stages = list(strategy.stages)
-    stages[place] = _staged(stages[place], field, value, registry)
+    stages[stage] = _staged(stages[stage], field, value, registry)
     return attrs.evolve(strategy, stages=tuple(stages))
 
 
-def _place(strategy: Strategy, field: Field) -> int:
+def stage_index(strategy: Strategy, field: Field) -> int:
     count = len(strategy.stages)
     if field.stage is None:
         if count > 1:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from refhooks.errors import UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from refhooks._apps.recipes.recipe import Recipe
     from refhooks._core.plugins.registry import Registry
 
 # What pip would be given is from a file that anybody may have made: plain names and versions only.
@@ -19,8 +18,12 @@ _ORIGIN = re.compile(r"([a-z0-9](?:[a-z0-9-]{0,60}[a-z0-9])?) (\d[a-z0-9.+!]{0,4
 
 
 @contextlib.contextmanager
-def needing(recipe: Recipe, registry: Registry) -> Iterator[None]:
+def needing(used: Mapping[str, str], registry: Registry) -> Iterator[None]:
     """Let an error about a name say which distributions are missing.
+
+    Args:
+        used: The plugins that took part, with distribution and version; as ``Recipe.used``.
+        registry: The plugins that are here.
 
     Raises:
         UnknownNameError: A name that nothing registers, with what brings it, if the recipe says so.
@@ -28,16 +31,16 @@ def needing(recipe: Recipe, registry: Registry) -> Iterator[None]:
     try:
         yield
     except UnknownNameError as error:
-        absent = missing(recipe, registry)
+        absent = missing(used, registry)
         if not absent:
             raise
         raise UnknownNameError(f"this edit was made with {'; and with '.join(absent)}") from error
 
 
-def missing(recipe: Recipe, registry: Registry) -> tuple[str, ...]:
+def missing(used: Mapping[str, str], registry: Registry) -> tuple[str, ...]:
     """Return each plugin that took part and is not live, with what to do."""
     found = []
-    for name, origin in recipe.used.items():
+    for name, origin in used.items():
         record = registry.record(name)
         if record is None:
             found.append(f"plugin {name!r:.80}, {_absent(origin)}")
@@ -57,11 +60,11 @@ def _absent(origin: str) -> str:
     )
 
 
-def plugin_differences(recipe: Recipe, registry: Registry) -> tuple[str, ...]:
+def plugin_differences(used: Mapping[str, str], registry: Registry) -> tuple[str, ...]:
     """Return each plugin that took part in another version, or is not live."""
     live = {record.name: record.origin for record in registry.records if record.state == "live"}
     return tuple(
         f"plugin {name}: it was {was}, and is {live.get(name) or 'not there'}"
-        for name, was in recipe.used.items()
+        for name, was in used.items()
         if live.get(name) != was
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path  # noqa: TC003  cattrs reads the annotations
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,13 @@ import attrs
 import cattrs
 from attrs import validators
 
+from refhooks._apps.recipes.parts import (
+    RecipeFile,
+    RecipeModel,
+    RecipePicture,
+    RecipeReference,
+    is_name,
+)
 from refhooks._base.tables import MAX_BYTES, parse_json
 from refhooks._core.planning.request import MAX_SEED, MAX_STEPS
 from refhooks.errors import InputError
@@ -18,7 +24,7 @@ from refhooks.errors import InputError
 if TYPE_CHECKING:
     from refhooks._core.models.loaded import LoadedModel
 
-__all__ = ["Recipe", "RecipeFile", "RecipeModel", "RecipePicture", "RecipeReference"]
+__all__ = ["Recipe"]
 
 FORMAT = 1
 MAX_REFERENCES = 64
@@ -26,27 +32,6 @@ MAX_FILES = 1024
 MAX_PICTURES = 4096
 MAX_PIXELS = 128 * 10**6
 MAX_RATIO = 64
-_HASH = re.compile(r"[0-9a-f]{64}")
-
-
-def _is_hash(_: object, field: attrs.Attribute[Any], value: str) -> None:
-    if not _HASH.fullmatch(value):
-        raise ValueError(f"{field.name} must be 64 hexadecimal digits, got {value!r:.80}")
-
-
-def is_name(value: str) -> bool:
-    """Return whether a text is the name of a file, without any folder, that can be printed."""
-    return (
-        value.isprintable()
-        and 0 < len(value.encode("utf-8", "replace")) <= 255
-        and not set(value) & set('/\\:*?"<>|')
-        and not value.startswith(".")
-    )
-
-
-def _is_name(_: object, field: attrs.Attribute[Any], value: str) -> None:
-    if value and not is_name(value):
-        raise ValueError(f"{field.name} must be a file's name without a folder, got {value!r:.80}")
 
 
 def _within(low: float, high: float) -> Any:
@@ -55,76 +40,6 @@ def _within(low: float, high: float) -> Any:
 
 def _at_most(count: int) -> Any:
     return validators.max_len(count)
-
-
-@attrs.frozen
-class RecipePicture:
-    """A picture that an edit was given.
-
-    Attributes:
-        sha256: Of its pixels: ``RGB WIDTHxHEIGHT`` and a line break, then the bytes, row by row.
-        name: Of its file, without its folder; empty for a picture in memory.
-        handed: Whether an edit before made it, in a chain.
-    """
-
-    sha256: str = attrs.field(validator=_is_hash)
-    name: str = attrs.field(default="", validator=_is_name)
-    handed: bool = False
-
-
-@attrs.frozen
-class RecipeReference:
-    """A reference of the edit.
-
-    Attributes:
-        picture: Its picture.
-        strategy: As a strategy file holds it; files of it are named by their hashes.
-        resolution: As it was given.
-    """
-
-    picture: RecipePicture
-    strategy: dict[str, Any]
-    resolution: Any = None
-
-
-@attrs.frozen
-class RecipeFile:
-    """A file that a mask, a method or a plugin was given.
-
-    Attributes:
-        sha256: Of the pixels of a picture (``RGBA``, otherwise as for references), or of the bytes.
-        name: Of the file, without its folder; empty for a picture in memory.
-        picture: Whether it is a picture.
-    """
-
-    sha256: str = attrs.field(validator=_is_hash)
-    name: str = attrs.field(default="", validator=_is_name)
-    picture: bool = True
-
-
-@attrs.frozen
-class RecipeModel:
-    """The model of the edit.
-
-    Attributes:
-        name: The repository, the embedded model, or the last part of a folder's path.
-        family: Of the adapter.
-        pipeline: Class of the pipeline.
-        revision: Commit of the repository, where the files tell it.
-        dtype: Of the transformer.
-        device: Where it ran.
-        threads: Of the processor; 0 on another device.
-        extras: What was added to it, such as LoRAs by their names.
-    """
-
-    name: str = ""
-    family: str = ""
-    pipeline: str = ""
-    revision: str = ""
-    dtype: str = ""
-    device: str = ""
-    threads: int = 0
-    extras: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -170,7 +85,7 @@ class Recipe:
     edit_mask: dict[str, Any] | None = None
     plugins: tuple[dict[str, Any], ...] = ()
     files: tuple[RecipeFile, ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
-    model: RecipeModel = RecipeModel()
+    model: RecipeModel = RecipeModel()  # noqa: RUF009  frozen
     versions: dict[str, str] = attrs.field(factory=dict)
     used: dict[str, str] = attrs.field(factory=dict)
     pixels: str = ""
@@ -236,10 +151,9 @@ class Recipe:
 
     def differences(self, editor: LoadedModel) -> tuple[str, ...]:
         """Return what is not as it was when the picture was made: model, device, versions."""
-        from refhooks._apps.recipes.recording import differences  # noqa: PLC0415  imports torch, a second
+        from refhooks._apps.recipes.provenance import differences  # noqa: PLC0415  imports torch, a second
 
-        found: tuple[str, ...] = differences(self, editor)
-        return found
+        return (*differences(self.model, self.versions, self.used, editor), *self.notes)
 
 
 _HELD = ("folder", "embedded")

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-import re
 import warnings
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import torch
 
 from refhooks._apps.files.writer import NotPlainError
-from refhooks._apps.recipes.needs import plugin_differences
-from refhooks._apps.recipes.recipe import Recipe, RecipeModel, RecipePicture, RecipeReference
+from refhooks._apps.recipes.parts import RecipePicture, RecipeReference
+from refhooks._apps.recipes.provenance import model_of, versions
+from refhooks._apps.recipes.recipe import Recipe
 from refhooks._apps.recipes.tables import RecipeWriter, known_name, name_of, rgb_hash
 from refhooks._core.contract.methods import RunPlugin
 from refhooks._core.planning.factories import as_mask
-from refhooks._core.planning.input_pictures import Handed
+from refhooks._core.planning.input_pictures import HandedOn
 from refhooks.errors import RefhooksError, RefhooksWarning
-from refhooks.hookspecs import HOOKSPEC_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,13 +24,11 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from refhooks._core.models.loaded import LoadedModel
-    from refhooks._core.planning.input_pictures import Opened
-    from refhooks._core.planning.planner import Plan, PlannedReference
+    from refhooks._core.planning.edit_plan import Plan, PlannedReference
+    from refhooks._core.planning.input_pictures import InputPicture
     from refhooks._core.planning.request import Request
     from refhooks._core.planning.strategy import Strategy
 
-LIBRARIES = ("refhooks", "torch", "diffusers", "transformers", "numpy", "pillow")
-_REVISION = re.compile(r"snapshots[/\\]([0-9a-f]{40})")
 _CHUNK = 2**20
 
 
@@ -129,10 +123,10 @@ class _Maker:
         request = self._request
         return request.source is not None and request.source is not request.references[0].image
 
-    def _source(self, source: Opened) -> RecipePicture:
+    def _source(self, source: InputPicture) -> RecipePicture:
         key, given = rgb_hash(source.picture), self._request.source
         self._materials.pictures.setdefault(key, (source.picture, False))
-        return RecipePicture(key, name_of(given), handed=isinstance(given, Handed))
+        return RecipePicture(key, name_of(given), handed=isinstance(given, HandedOn))
 
     def _alone(self, batch: Recipe, place: int) -> Recipe:
         """That of one job of a batch of jobs, each with pictures of its own."""
@@ -161,7 +155,7 @@ class _Maker:
             return RecipePicture(key, known_name(path.name))
         self._materials.pictures.setdefault(key, (picture, False))
         name = name_of(given) or name_of(picture)
-        return RecipePicture(key, name, handed=isinstance(given, Handed))
+        return RecipePicture(key, name, handed=isinstance(given, HandedOn))
 
     def _strategy(self, strategy: Strategy, number: int) -> dict[str, Any]:
         try:
@@ -198,76 +192,6 @@ class _Maker:
         handed = [
             f"reference {number} was handed on as latents by the edit before"
             for number, reference in enumerate(self._request.references, 1)
-            if isinstance(reference.image, Handed) and reference.image.latents is not None
+            if isinstance(reference.image, HandedOn) and reference.image.latents is not None
         ]
         return tuple(handed)
-
-
-def model_of(editor: LoadedModel) -> RecipeModel:
-    """Return what an editor runs, without any path of this machine."""
-    pipe, transformer = editor.pipe, editor.family.transformer
-    parameter = next(transformer.parameters())
-    place = parameter.device
-    found = _REVISION.search(str(getattr(transformer.config, "_name_or_path", "")))
-    device = place.type if place.type != "cuda" else torch.cuda.get_device_name(place)
-    return RecipeModel(
-        name=_model_name(editor),
-        family=editor.family.name,
-        pipeline=type(pipe).__name__,
-        revision=found[1] if found else "",
-        dtype=str(parameter.dtype).removeprefix("torch."),
-        device=device,
-        threads=torch.get_num_threads() if place.type == "cpu" else 0,
-        extras=_extras(transformer),
-    )
-
-
-def _model_name(editor: LoadedModel) -> str:
-    """An embedded model's, a repository, or the last part of a folder's path."""
-    for model in editor.registry.models.values():
-        if model.checkpoint is editor.checkpoint:
-            return model.name
-    folder = Path(str(getattr(editor.pipe, "name_or_path", "") or "")).name
-    return editor.model.base or known_name(folder)
-
-
-def _extras(transformer: Any) -> tuple[str, ...]:
-    extras = [f"LoRA {name}" for name in getattr(transformer, "peft_config", {}) or {}]
-    quantizer = getattr(transformer, "hf_quantizer", None)
-    return (*extras, *([] if quantizer is None else [f"quantized, {type(quantizer).__name__}"]))
-
-
-@functools.cache
-def _versions() -> tuple[tuple[str, str], ...]:
-    found = [("hookspec", "{}.{}".format(*HOOKSPEC_VERSION))]
-    for name in LIBRARIES:
-        try:
-            found.append((name, version(name)))
-        except PackageNotFoundError:
-            found.append((name, ""))
-    return tuple(found)
-
-
-def versions() -> dict[str, str]:
-    """Return the version of every library that takes part in the numbers, and of the contract."""
-    return dict(_versions())
-
-
-def differences(recipe: Recipe, editor: LoadedModel) -> tuple[str, ...]:
-    """Return what is not as it was when a recipe was made."""
-    now = model_of(editor)
-    found = [
-        f"{field.name} of the model: it was {_said(was)}, and is {_said(new)}"
-        for field in attrs.fields(RecipeModel)
-        if (was := getattr(recipe.model, field.name)) != (new := getattr(now, field.name))
-    ]
-    current = versions()
-    for name, was in recipe.versions.items():
-        if current.get(name) != was:
-            found.append(f"{name}: it was {was}, and is {current.get(name) or 'not there'}")
-    found += plugin_differences(recipe, editor.registry)
-    return (*found, *recipe.notes)
-
-
-def _said(value: Any) -> str:
-    return ", ".join(value) or "none" if isinstance(value, tuple) else str(value) or "not known"

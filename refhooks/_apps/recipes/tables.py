@@ -12,18 +12,19 @@ import numpy as np
 from PIL import Image
 
 from refhooks._apps.files.writer import Writer
-from refhooks._apps.recipes.recipe import RecipeFile, is_name
+from refhooks._apps.recipes.parts import RecipeFile, is_name
 from refhooks._base.pictures import load_picture, load_whole
-from refhooks._core.planning.input_pictures import Handed
+from refhooks._core.planning.input_pictures import HandedOn
 from refhooks._core.planning.strategy import method_name
 from refhooks.errors import InputError, RefhooksWarning, StrategyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from refhooks._core.contract.family import Size
-    from refhooks._core.masks.mask import Mask, MaskShape
-    from refhooks._core.planning.planner import Plan
+    from refhooks._base.size import Size
+    from refhooks._core.contract.protocols import MaskShape
+    from refhooks._core.masks.mask import Mask
+    from refhooks._core.planning.edit_plan import Plan
     from refhooks._core.planning.strategy import Strategy
 
 MAX_FILE = 2**32
@@ -170,6 +171,6 @@ def known_name(name: str) -> str:
 
 def name_of(given: Any) -> str:
     """Return the name of a picture's file: one that PIL opened knows it."""
-    if isinstance(given, Handed):
+    if isinstance(given, HandedOn):
         return known_name(given.name)
     return known_name(Path(str(getattr(given, "filename", "") or "")).name)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from refhooks._core.contract.checkpoint import Checkpoint
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
     import click
 
-__all__ = ["OWN_COMMANDS", "CommandEntry"]
+    from refhooks._core.contract.family import Family
+    from refhooks._core.contract.model_shape import ModelShape
+
+__all__ = ["OWN_COMMANDS", "CommandEntry", "EmbeddedModel", "FamilyEntry"]
 
 OWN_COMMANDS: Final = (
     "chain", "check", "demo", "edit", "explain", "grid", "hooks", "new", "plan", "plugins",
@@ -33,3 +40,53 @@ class CommandEntry:
     name: str
     summary: str
     load: Callable[[], click.Command]
+
+
+@attrs.frozen
+class FamilyEntry:
+    """A family as a plugin registers it, before anything of it is imported.
+
+    Attributes:
+        name: Unique name, such as ``qwen-image-edit-plus``.
+        pipelines: Names of the diffusers pipeline classes it adapts.
+        load: Imports and returns the adapter class.
+        shape: Given the configuration of a transformer, the contents of its ``config.json``,
+            returns its size; given ``None``, that of the family's full-size model at the size of
+            pictures it was made for. ``None``: nothing is known of it, so no cost can be planned.
+        tiny: Makes a small pipeline with random weights, without a network, that edits pictures of
+            32x32 pixels: what ``refhooks check`` tries the adapter on. ``None``: it cannot.
+    """
+
+    name: str
+    pipelines: tuple[str, ...]
+    load: Callable[[], type[Family]]
+    shape: Callable[[Mapping[str, Any] | None], ModelShape] | None = None
+    tiny: Callable[[], Any] | None = None
+
+
+@attrs.frozen
+class EmbeddedModel:
+    """A model that a plugin brings along, for ``Editor.from_pretrained(name)``.
+
+    Attributes:
+        name: Unique name, such as ``toy``.
+        description: One line for listings.
+        load: Loads and returns the pipeline, without a network.
+        checkpoint: What it prescribes.
+        samples: Returns the paths of pictures that it edits well, the best one first; none by
+            default. ``refhooks demo`` edits the first.
+        prompts: Prompts that it follows well on the first sample, the best one first.
+        pairs: Given how many of each kind of edit, returns pairs that it was not trained on, with
+            their right answers, for ``refhooks score``; ``None``: it has none.
+        faster: Given the pipeline, returns a context in which many edits take less time, at the
+            cost of rounding; ``refhooks score`` runs in it.
+    """
+
+    name: str
+    description: str
+    load: Callable[[], Any]
+    checkpoint: Checkpoint = Checkpoint()  # noqa: RUF009  frozen
+    samples: Callable[[], Sequence[Path]] = tuple
+    prompts: tuple[str, ...] = ()
+    pairs: Callable[[int], Sequence[object]] | None = None
+    faster: Callable[[Any], AbstractContextManager[object]] | None = None

@@ -7,124 +7,22 @@ import inspect
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
-from attrs import validators
 
+from refhooks._base.size import Size, nearest
 from refhooks._core.contract.family_run import FamilyRun
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from contextlib import AbstractContextManager
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     import torch
     from PIL.Image import Image
     from torch import Tensor
 
-    from refhooks._core.contract.model_shape import ModelShape
-    from refhooks.score import Pair
-
-__all__ = [
-    "Checkpoint",
-    "EmbeddedModel",
-    "Family",
-    "FamilyEntry",
-    "FamilyRun",
-    "Guidance",
-    "Shown",
-    "Size",
-]
+    from refhooks._core.contract.checkpoint import Checkpoint
 
 
-@attrs.frozen
-class FamilyEntry:
-    """A family as a plugin registers it, before anything of it is imported.
-
-    Attributes:
-        name: Unique name, such as ``qwen-image-edit-plus``.
-        pipelines: Names of the diffusers pipeline classes it adapts.
-        load: Imports and returns the adapter class.
-        shape: Given the configuration of a transformer, the contents of its ``config.json``,
-            returns its size; given ``None``, that of the family's full-size model at the size of
-            pictures it was made for. ``None``: nothing is known of it, so no cost can be planned.
-        tiny: Makes a small pipeline with random weights, without a network, that edits pictures of
-            32x32 pixels: what ``refhooks check`` tries the adapter on. ``None``: it cannot.
-    """
-
-    name: str
-    pipelines: tuple[str, ...]
-    load: Callable[[], type[Family]]
-    shape: Callable[[Mapping[str, Any] | None], ModelShape] | None = None
-    tiny: Callable[[], Any] | None = None
-
-
-@attrs.frozen
-class Size:
-    """Height and width in pixels."""
-
-    height: int
-    width: int
-
-    def __str__(self) -> str:
-        return f"{self.width}x{self.height}"
-
-
-_COUNT = validators.optional(validators.and_(validators.instance_of(int), validators.ge(1)))
-
-
-@attrs.frozen
-class Checkpoint:
-    """What a checkpoint prescribes where its stock pipeline's own defaults do not fit it.
-
-    Attributes:
-        output: Pixel area of the output where no size is given.
-        reference: Pixel area to which references are resized before the VAE encodes them.
-        vision: Pixel area to which pictures are resized for the text encoder.
-        cfg: Default guidance scale.
-        steps: Default number of steps.
-        judge: Given the source picture, returns a warning if the model will not know what to make
-            of it, else ``None``.
-        base: What files made for this checkpoint name as their base; by default the repository it
-            was loaded from, if it was.
-        files: Files that it brings along, by the name of the method they are for.
-    """
-
-    output: int | None = attrs.field(default=None, validator=_COUNT)
-    reference: int | None = attrs.field(default=None, validator=_COUNT)
-    vision: int | None = attrs.field(default=None, validator=_COUNT)
-    cfg: float | None = None
-    steps: int | None = attrs.field(default=None, validator=_COUNT)
-    judge: Callable[[Image], str | None] | None = None
-    base: str | None = None
-    files: Mapping[str, Path] = attrs.field(factory=dict, hash=False)
-
-
-@attrs.frozen
-class EmbeddedModel:
-    """A model that a plugin brings along, for ``Editor.from_pretrained(name)``.
-
-    Attributes:
-        name: Unique name, such as ``toy``.
-        description: One line for listings.
-        load: Loads and returns the pipeline, without a network.
-        checkpoint: What it prescribes.
-        samples: Returns the paths of pictures that it edits well, the best one first; none by
-            default. ``refhooks demo`` edits the first.
-        prompts: Prompts that it follows well on the first sample, the best one first.
-        pairs: Given how many of each kind of edit, returns pairs that it was not trained on, with
-            their right answers, for ``refhooks score``; ``None``: it has none.
-        faster: Given the pipeline, returns a context in which many edits take less time, at the
-            cost of rounding; ``refhooks score`` runs in it.
-    """
-
-    name: str
-    description: str
-    load: Callable[[], Any]
-    checkpoint: Checkpoint = Checkpoint()
-    samples: Callable[[], Sequence[Path]] = tuple
-    prompts: tuple[str, ...] = ()
-    pairs: Callable[[int], Sequence[Pair]] | None = None
-    faster: Callable[[Any], AbstractContextManager[object]] | None = None
+__all__ = ["Family", "FamilyRun", "Guidance", "Shown"]
 
 
 @attrs.frozen
@@ -341,8 +239,3 @@ class Family(abc.ABC):
                 the model no tokens: its slot stays empty and nothing depends on its size.
             shown: The pictures that the text encoder sees.
         """
-
-
-def nearest(length: float, multiple: int) -> int:
-    """Return the nearest multiple above 0."""
-    return max(multiple, round(length / multiple) * multiple)

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from refhooks._core.contract.family import Size
-    from refhooks._core.contract.values import Branch, Context, Text, Tokens
-    from refhooks.attention import GroupEdit
+    from refhooks._base.size import Size
+    from refhooks._core.contract.values import Branch, Context, GroupEdit, Text, Tokens
 
 __all__ = ["FamilyRun"]
 

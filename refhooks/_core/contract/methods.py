@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from refhooks._core.contract.outlook import Drift
+    from refhooks._core.contract.drift import Drift
     from refhooks._core.contract.source import Source
     from refhooks._core.contract.values import Branch, Context
 

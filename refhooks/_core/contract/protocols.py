@@ -1,15 +1,27 @@
-"""What schedules and switches are, and what they are asked about."""
+"""What schedules, switches and mask shapes are, and what they are asked about."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import attrs
 
+from refhooks._base.numbers import is_list, number
+from refhooks.errors import StrategyError
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from PIL.Image import Image
+    from torch import Tensor
+
+    from refhooks._base.size import Size
     from refhooks._core.contract.values import Step
 
-__all__ = ["Schedule", "StageStep", "Switch"]
+    MaskForm = str | Path | Image | Sequence[object] | Tensor
+
+__all__ = ["Covering", "MaskShape", "Schedule", "StageStep", "Switch"]
 
 
 @attrs.frozen
@@ -76,5 +88,68 @@ class Switch(Protocol):
 
         Called when the timetable is compiled, from the stage's first step on, until it is true; the
         next stage starts at that step.
+        """
+        ...
+
+
+def strengths(strength: Any, label: str, high: float) -> float | tuple[float, ...] | Schedule | str:
+    """Return a strength as a number, one a step, a schedule, or the short form of one.
+
+    Raises:
+        StrategyError: It is none of these, or a number is not in 0–``high``.
+    """
+    if isinstance(strength, Schedule) and not isinstance(strength, type):
+        return strength
+    if isinstance(strength, str) and not _reads_as_number(strength):
+        return strength
+    if not is_list(strength):
+        return number(strength, label, 0.0, high)
+    if not strength:
+        raise StrategyError(f"{label} is an empty list; give a number or one a step")
+    return tuple(
+        number(value, f"{label}[{place}]", 0.0, high) for place, value in enumerate(strength)
+    )
+
+
+def _reads_as_number(text: str) -> bool:
+    """A number in quotes is a slip; what a short form means, a plugin says when it is compiled."""
+    try:
+        float(text or "0")
+    except ValueError:
+        return False
+    return True
+
+
+class Covering(Protocol):
+    """Anything that says what it covers of a picture: a mask, or a mask shape."""
+
+    def cover(self, size: Size) -> Tensor:
+        """Return how much of each pixel is covered, ``[height,width]``, float32, 0–1."""
+        ...
+
+
+@runtime_checkable
+class MaskShape(Protocol):
+    """What part of a picture is covered: a value (``@attrs.frozen``) whose options are its fields.
+
+    A class may have ``key``, the name of the option that is enough to name it: ``mask(box=...)`` is
+    made through it; a class method ``read(value)`` that returns an instance for a bare value such
+    as a path, or ``None`` where the value is none of its forms, and ``short``, how its form is
+    written in help and messages; and ``files``, the names of the options that are paths.
+    """
+
+    name: ClassVar[str]
+
+    def cover(self, size: Size) -> Tensor:
+        """Return how much of each pixel is covered.
+
+        Args:
+            size: Of the picture that the mask is laid on, as its user knows it.
+
+        Returns:
+            ``[height,width]``, float32 on the CPU, 0 (not covered) to 1.
+
+        Raises:
+            InputError: The shape does not fit such a picture.
         """
         ...

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from refhooks._core.contract.family import Size
-    from refhooks._core.masks.mask import Mask
+    from refhooks._base.size import Size
+    from refhooks._core.contract.protocols import Covering
 
 __all__ = ["Source"]
 
@@ -45,7 +45,7 @@ class Source:
         """The pixels, ``[1 or B,3,height,width]``, float32 on the CPU, 0–1."""
         return self._pixels()
 
-    def cover(self, mask: Mask) -> Tensor:
+    def cover(self, mask: Covering) -> Tensor:
         """Return what a mask covers of each pixel of the output.
 
         Returns:

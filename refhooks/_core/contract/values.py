@@ -16,15 +16,18 @@ from refhooks._base.strength_names import band
 if TYPE_CHECKING:
     from torch import Tensor
 
+
 __all__ = [
     "Adapter",
     "AttentionEdit",
     "Branch",
     "Context",
+    "GroupEdit",
     "Inputs",
     "KeyValues",
     "Layout",
     "LowRank",
+    "Planned",
     "Row",
     "Step",
     "Text",
@@ -265,4 +268,40 @@ class AttentionEdit:
     separate: bool = False
     store: KeyValues | None = None
     load: KeyValues | None = None
+    value_scale: Tensor | None = None
+
+
+@attrs.frozen
+class Planned:
+    """One step of a timetable.
+
+    Attributes:
+        step: Where it stands in the run.
+        rows: One row a reference, in the order of the call.
+    """
+
+    step: Step
+    rows: tuple[Row, ...]
+
+
+@attrs.frozen(eq=False)
+class GroupEdit:
+    """All edits of one group of keys at a step, combined.
+
+    Attributes:
+        group: A slot's number, or ``base``.
+        weight: ``[1,L]`` or ``[blocks,L]``, or ``None``: 1.
+        key_scale: ``[1 or blocks,1 or D]``, or ``None``: 1.
+        separate: Whether the group has a softmax of its own.
+        store: Buffers to fill.
+        load: Buffers to read instead.
+        value_scale: As ``key_scale``, for the values.
+    """
+
+    group: int | str
+    weight: Tensor | None
+    key_scale: Tensor | None
+    separate: bool
+    store: tuple[KeyValues, ...]
+    load: KeyValues | None
     value_scale: Tensor | None = None

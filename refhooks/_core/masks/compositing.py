@@ -24,7 +24,7 @@ Strengths = tuple[float, ...]
 
 
 @attrs.frozen(eq=False)
-class Placed:
+class GridMask:
     """A mask on the grids of a run.
 
     Attributes:
@@ -49,7 +49,7 @@ class Placed:
     pixels: Callable[[], Tensor] | None = None
 
 
-class Confinement:
+class MaskCompositor:
     """Confines what the method of one stage returns to the masks of its reference.
 
     What is on no grid cannot be confined: changes to the prompt, to linear layers, to other
@@ -65,7 +65,7 @@ class Confinement:
         masks: Its masks that cover less than everything.
     """
 
-    def __init__(self, slot: int, masks: Sequence[Placed]) -> None:
+    def __init__(self, slot: int, masks: Sequence[GridMask]) -> None:
         self._slot = slot
         self._masks = tuple(masks)
         self._regions = [mask for mask in masks if mask.kind == "region"]
@@ -208,11 +208,11 @@ class Confinement:
             self._met = (given, keep, given[torch.isin(given, keep)])
         return self._met[2]
 
-    def _own(self, strengths: Strengths, masks: Sequence[Placed]) -> Tensor:
+    def _own(self, strengths: Strengths, masks: Sequence[GridMask]) -> Tensor:
         return _product(strengths, masks, self._covers(masks))
 
     @staticmethod
-    def _covers(masks: Sequence[Placed]) -> list[Tensor]:
+    def _covers(masks: Sequence[GridMask]) -> list[Tensor]:
         return [mask.own for mask in masks if mask.own is not None]
 
     def _cached(self, name: str, strengths: Strengths, make: Callable[[], Any]) -> Any:
@@ -230,12 +230,12 @@ def _alike(old: Tensor | None, new: Tensor | None) -> tuple[Tensor, Tensor]:
     return zero if old is None else old, zero if new is None else new
 
 
-def _hold(strengths: Strengths, masks: Sequence[Placed]) -> bool:
+def _hold(strengths: Strengths, masks: Sequence[GridMask]) -> bool:
     """Whether any of these masks holds at all at the step: else it is as if there were none."""
     return any(strengths[mask.place] > 0.0 for mask in masks)
 
 
-def _product(strengths: Strengths, masks: Sequence[Placed], covers: Sequence[Tensor]) -> Tensor:
+def _product(strengths: Strengths, masks: Sequence[GridMask], covers: Sequence[Tensor]) -> Tensor:
     """Multiply covers, each as much as its mask holds; ``masks`` are those that they are of."""
     held = [strengths[mask.place] for mask in masks]
     result = torch.ones_like(covers[0])
@@ -244,7 +244,7 @@ def _product(strengths: Strengths, masks: Sequence[Placed], covers: Sequence[Ten
     return result
 
 
-def _text_weight(strengths: Strengths, regions: Sequence[Placed]) -> float:
+def _text_weight(strengths: Strengths, regions: Sequence[GridMask]) -> float:
     result = 1.0
     for mask in regions:
         result *= 1.0 - strengths[mask.place] * (1.0 - mask.text)

@@ -6,23 +6,21 @@ import warnings
 from typing import TYPE_CHECKING
 
 import attrs
-import torch
 
 from refhooks._base.coverage import blanked, fitted, resized
-from refhooks._core.masks.compositing import Confinement, Placed
+from refhooks._core.masks.compositing import GridMask, MaskCompositor
 from refhooks.errors import InputError, RefhooksWarning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
     from PIL.Image import Image
     from torch import Tensor
 
-    from refhooks._core.contract.family import Family, Size
+    from refhooks._base.size import Size
     from refhooks._core.contract.values import Row
     from refhooks._core.masks.mask import Mask
-    from refhooks._core.planning.planner import PlannedReference
-    from refhooks._core.planning.timetable import Timetable
 
 Grid = tuple[int, int]
 
@@ -47,7 +45,7 @@ class Grids:
 
 
 @attrs.frozen(eq=False)
-class Covered:
+class MaskCover:
     """A mask and its cover on the picture that it lies on; one that covers all of it is none."""
 
     place: int
@@ -58,7 +56,7 @@ class Covered:
 
 def cover_masks(
     masks: Sequence[Mask], reference: int, frame: Size, own: Size
-) -> tuple[Covered, ...]:
+) -> tuple[MaskCover, ...]:
     """Return the masks of a reference that cover less than everything.
 
     Args:
@@ -80,16 +78,16 @@ def cover_masks(
                 " around, and strength 0 leaves the reference out"
             )
         if not bool((cover >= 1).all()):
-            covered.append(Covered(place, mask, label, cover))
+            covered.append(MaskCover(place, mask, label, cover))
     return tuple(covered)
 
 
-def in_force(masks: Sequence[Covered], rows: Sequence[Row]) -> tuple[Covered, ...]:
+def in_force(masks: Sequence[MaskCover], rows: Sequence[Row]) -> tuple[MaskCover, ...]:
     """Return the masks that hold at any step at which their reference acts, by its rows."""
     return tuple(entry for entry in masks if max(_held(entry, rows)) > 0.0)
 
 
-def hide(picture: Image, masks: Sequence[Covered], rows: Sequence[Row]) -> Image:
+def hide(picture: Image, masks: Sequence[MaskCover], rows: Sequence[Row]) -> Image:
     """Return the picture with what its content masks hide in grey.
 
     A picture is encoded once a run, so what is hidden at some steps only, or in part, stays in it.
@@ -100,24 +98,24 @@ def hide(picture: Image, masks: Sequence[Covered], rows: Sequence[Row]) -> Image
     return picture
 
 
-def _held(entry: Covered, rows: Sequence[Row]) -> list[float]:
+def _held(entry: MaskCover, rows: Sequence[Row]) -> list[float]:
     """How much of a mask holds at each step at which its reference acts, or at all if at none."""
     acting = [row for row in rows if row.strength > 0.0]
     return [row.masks[entry.place] for row in acting or rows]
 
 
-def confinement(slot: int, masks: Sequence[Covered], grids: Grids) -> Confinement | None:
-    """Return what confines the method of a stage; ``None`` if nothing does."""
-    return Confinement(slot, [_place(entry, grids) for entry in masks]) if masks else None
+def compositor_of(slot: int, masks: Sequence[MaskCover], grids: Grids) -> MaskCompositor | None:
+    """Return what keeps the method to its masks of a stage; ``None`` if nothing does."""
+    return MaskCompositor(slot, [_on_grids(entry, grids) for entry in masks]) if masks else None
 
 
-def _place(entry: Covered, grids: Grids) -> Placed:
+def _on_grids(entry: MaskCover, grids: Grids) -> GridMask:
     mask, cover, device = entry.mask, entry.cover, grids.device
     if mask.kind == "region":
         text = {"full": 1.0, "area": float(cover.mean()), "none": 0.0}[mask.text]
         target = resized(cover, *grids.target).flatten().to(device)
         shape = (grids.output.height, grids.output.width)
-        return Placed(
+        return GridMask(
             entry.place,
             "region",
             target=target,
@@ -125,7 +123,7 @@ def _place(entry: Covered, grids: Grids) -> Placed:
             pixels=lambda: resized(cover, *shape).to(device),
         )
     own = None if grids.own is None else resized(cover, *grids.own).flatten().to(device)
-    return Placed(
+    return GridMask(
         entry.place,
         "content",
         fitted=lambda fit: _fitted(entry, fit, grids),
@@ -134,7 +132,7 @@ def _place(entry: Covered, grids: Grids) -> Placed:
     )
 
 
-def _fitted(entry: Covered, fit: str, grids: Grids) -> Tensor:
+def _fitted(entry: MaskCover, fit: str, grids: Grids) -> Tensor:
     target = resized(fitted(entry.cover, grids.output, fit), *grids.target).flatten()
     if not bool((target > 0).any()):
         warnings.warn(
@@ -145,67 +143,18 @@ def _fitted(entry: Covered, fit: str, grids: Grids) -> Tensor:
     return target.to(grids.device)
 
 
-def _check_something(slot: int, confined: Confinement | None, timetable: Timetable) -> None:
-    rows = [step.rows[slot] for step in timetable.steps if step.rows[slot].strength > 0.0]
-    if confined is not None and rows and all(confined.nothing(row.masks) for row in rows):
-        raise InputError(
-            f"reference {slot + 1}: its masks multiply, and no place or part is covered by all of"
-            " them, so the reference could do nothing; let them overlap, or draw them as one mask"
-        )
-
-
-def warn_of_no_reach(label: str, confined: Confinement, rows: Sequence[Row]) -> None:
+def warn_of_no_reach(label: str, compositor: MaskCompositor, rows: Sequence[Row]) -> None:
     """Warn where a method that acts on the target alone could act nowhere, fitted as it is.
 
     Args:
         label: How the warning names the method.
-        confined: Its masks.
+        compositor: Of its masks.
         rows: Of the steps at which the method acts.
     """
-    if all(confined.share_nothing(row.masks) for row in rows):
+    if all(compositor.share_nothing(row.masks) for row in rows):
         warnings.warn(
             f"{label}: its masks multiply, and no place of the output is covered by all of them,"
             " so it does nothing; let them overlap, or draw them as one mask",
             RefhooksWarning,
             stacklevel=2,
         )
-
-
-def describe(
-    timetable: Timetable,
-    family: Family,
-    references: Sequence[PlannedReference],
-    frame: Size,
-    output: Size,
-) -> Timetable:
-    """Return the timetable with the area of each reference and the tokens that it gives.
-
-    Raises:
-        InputError: The masks of a reference leave it nothing at any step at which it acts.
-    """
-    confinements, counts = [], []
-    for slot, reference in enumerate(references):
-        own = family.grid(reference.size) if reference.size and reference.gives_tokens else None
-        grids = Grids(frame, output, family.grid(output), own, torch.device("cpu"))
-        confinements.append(confinement(slot, reference.masks, grids))
-        _check_something(slot, confinements[-1], timetable)
-        counts.append(0 if own is None else own[0] * own[1])
-
-    def described(row: Row) -> Row:
-        slot = row.reference
-        method, confined = references[slot].methods[row.stage], confinements[slot]
-        acts = row.strength > 0 and getattr(method, "gives_tokens", True)
-        keep = None if confined is None else confined.keep(row.masks)
-        tokens = counts[slot] if keep is None else len(keep)
-        area = None
-        if confined is not None and confined.has_region:
-            area = float(confined.region(row.masks).mean())
-        return attrs.evolve(row, area=area, tokens=tokens if acts else 0)
-
-    return attrs.evolve(
-        timetable,
-        steps=tuple(
-            attrs.evolve(step, rows=tuple(described(row) for row in step.rows))
-            for step in timetable.steps
-        ),
-    )

@@ -2,58 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
 from refhooks._base.names import listed
-from refhooks._base.numbers import number, strengths
+from refhooks._base.numbers import number
+from refhooks._core.contract.protocols import MaskShape, strengths
 from refhooks.errors import StrategyError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from PIL.Image import Image
     from torch import Tensor
 
-    from refhooks._core.contract.family import Size
+    from refhooks._base.size import Size
     from refhooks._core.contract.protocols import Schedule
 
-    MaskForm = str | Path | Image | Sequence[object] | Tensor
 
-__all__ = ["Mask", "MaskShape"]
+__all__ = ["Mask"]
 
 KINDS = ("region", "content")
 TEXTS = ("full", "area", "none")
 MAX_FEATHER = 4096
-
-
-@runtime_checkable
-class MaskShape(Protocol):
-    """What part of a picture is covered: a value (``@attrs.frozen``) whose options are its fields.
-
-    A class may have ``key``, the name of the option that is enough to name it: ``mask(box=...)`` is
-    made through it; a class method ``read(value)`` that returns an instance for a bare value such
-    as a path, or ``None`` where the value is none of its forms, and ``short``, how its form is
-    written in help and messages; and ``files``, the names of the options that are paths.
-    """
-
-    name: ClassVar[str]
-
-    def cover(self, size: Size) -> Tensor:
-        """Return how much of each pixel is covered.
-
-        Args:
-            size: Of the picture that the mask is laid on, as its user knows it.
-
-        Returns:
-            ``[height,width]``, float32 on the CPU, 0 (not covered) to 1.
-
-        Raises:
-            InputError: The shape does not fit such a picture.
-        """
-        ...
 
 
 def _feather(value: Any) -> float:
@@ -128,7 +97,8 @@ class Mask:
         Raises:
             InputError: The shape gives no such cover for a picture of this size.
         """
-        from refhooks._base.coverage import feathered, shape_cover  # noqa: PLC0415  imports torch, a second
+        from refhooks._base.coverage import feathered  # noqa: PLC0415  imports torch, a second
+        from refhooks._core.masks.shape_cover import shape_cover  # noqa: PLC0415  imports torch, a second
 
         cover = shape_cover(self.shape, size)
         if self.invert:

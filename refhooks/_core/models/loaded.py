@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from refhooks._core.contract.family import Checkpoint
+from refhooks._core.contract.checkpoint import Checkpoint
 from refhooks._core.contract.methods import ModelInfo
+from refhooks._core.models.family_calls import named_family
 from refhooks._core.plugins.attribution import naming
 from refhooks._core.plugins.inline import with_plugins
-from refhooks._core.plugins.registry import load_registry
+from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import ModelError
 
 if TYPE_CHECKING:
@@ -103,15 +104,16 @@ class LoadedModel:
     @property
     def model(self) -> ModelInfo:
         """What methods may know of the model."""
+        family = named_family(self.family, self.registry)
         return ModelInfo(
-            family=self.family.name,
+            family=family.name,
             base=self.checkpoint.base or _repository(self.pipe),
             files=self.checkpoint.files,
-            input_projection=self.family.input_projection,
-            transformer=self.family.transformer,
-            rope_axes=self.family.rope_axes,
-            reuse_exact=self.family.reuse_exact,
-            token_bytes=self.family.token_bytes,
+            input_projection=family.input_projection,
+            transformer=family.transformer,
+            rope_axes=family.rope_axes,
+            reuse_exact=family.reuse_exact,
+            token_bytes=family.token_bytes,
         )
 
     def __repr__(self) -> str:

@@ -22,7 +22,8 @@ from refhooks._base.names import did_you_mean, listed
 from refhooks.errors import ModelError, OutOfMemoryError
 
 if TYPE_CHECKING:
-    from refhooks._core.contract.family import Checkpoint, EmbeddedModel, FamilyEntry
+    from refhooks._core.contract.checkpoint import Checkpoint
+    from refhooks._core.contract.entries import EmbeddedModel, FamilyEntry
     from refhooks._core.plugins.registry import Registry
 
 INDEX = "model_index.json"

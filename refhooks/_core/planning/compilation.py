@@ -10,9 +10,9 @@ import attrs
 from refhooks._base.numbers import MAX_STRENGTH, number
 from refhooks._base.strength_names import ARTIFACTS_ABOVE
 from refhooks._core.contract.protocols import StageStep
-from refhooks._core.contract.values import Row, Step
+from refhooks._core.contract.values import Planned, Row, Step
 from refhooks._core.planning.strategy import method_name
-from refhooks._core.planning.timetable import Planned, Timetable
+from refhooks._core.planning.timetable import Timetable
 from refhooks._core.plugins.attribution import naming
 from refhooks.errors import InputError, RefhooksWarning, StrategyError
 

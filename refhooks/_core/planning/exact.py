@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from refhooks._core.planning.strategy import as_strategy
-from refhooks._core.plugins.attribution import naming_method
+from refhooks._core.plugins.labels import naming_method
 
 if TYPE_CHECKING:
     from refhooks._core.planning.strategy import Reference, Stage

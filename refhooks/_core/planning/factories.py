@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from refhooks._base.numbers import is_list
-from refhooks._core.masks.mask import Mask, MaskShape
-from refhooks._core.plugins.registry import Registry, load_registry
+from refhooks._core.contract.protocols import MaskShape
+from refhooks._core.masks.mask import Mask
+from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from refhooks._core.contract.methods import Method, RunPlugin
-    from refhooks._core.contract.protocols import Schedule, Switch
-    from refhooks._core.masks.mask import MaskForm
+    from refhooks._core.contract.protocols import MaskForm, Schedule, Switch
+    from refhooks._core.plugins.registry import Registry
 
 __all__ = ["mask", "method", "plugin", "schedule", "switch"]
 

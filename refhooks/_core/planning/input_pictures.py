@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._base.pictures import fit_picture, load_picture
-from refhooks._core.contract.family import Size
+from refhooks._base.size import Size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from refhooks._core.contract.family import FamilyRun
 
-__all__ = ["Handed", "Opened", "open_picture"]
+__all__ = ["HandedOn", "InputPicture", "open_picture"]
 
 
 @attrs.frozen(eq=False)
-class Handed:
+class HandedOn:
     """A picture that an edit made, with the latents that hold it.
 
     Attributes:
@@ -37,7 +37,7 @@ class Handed:
 
 
 @attrs.frozen(eq=False)
-class Opened:
+class InputPicture:
     """A picture of the call; in a batch of jobs, one a job.
 
     Attributes:
@@ -73,20 +73,20 @@ class Opened:
         fitted = [fit_picture(picture, size, fit) for picture in self.pictures]
         return _joined([opened.encode(picture, size) for picture in fitted])
 
-    def hiding(self, picture: Image) -> Opened:
+    def hiding(self, picture: Image) -> InputPicture:
         """Return the same with some of it hidden; nothing holds that yet."""
-        return self if picture is self.picture else Opened((picture,))
+        return self if picture is self.picture else InputPicture((picture,))
 
 
-def open_picture(image: Any) -> Opened:
+def open_picture(image: Any) -> InputPicture:
     """Read a picture of the call.
 
     Raises:
         InputError: It is none, or cannot be read.
     """
-    if isinstance(image, Handed):
-        return Opened((image.picture,), image.latents, handed=True)
-    return Opened((load_picture(image),))
+    if isinstance(image, HandedOn):
+        return InputPicture((image.picture,), image.latents, handed=True)
+    return InputPicture((load_picture(image),))
 
 
 def _joined(latents: Sequence[Tensor]) -> Tensor:

@@ -10,29 +10,27 @@ import attrs
 
 from refhooks._core.contract.family import Guidance, Shown
 from refhooks._core.contract.methods import check_method
-from refhooks._core.contract.outlook import foresee
-from refhooks._core.masks.layout import Covered, cover_masks, describe, hide, in_force
+from refhooks._core.masks.layout import cover_masks, hide, in_force
+from refhooks._core.models.family_calls import named_family
 from refhooks._core.planning.compilation import compile_timetable
+from refhooks._core.planning.described import describe
+from refhooks._core.planning.edit_plan import Plan, PlannedReference
 from refhooks._core.planning.factories import as_mask
-from refhooks._core.planning.input_pictures import Opened, open_picture
+from refhooks._core.planning.foresight import foresee
+from refhooks._core.planning.input_pictures import InputPicture, open_picture
 from refhooks._core.planning.request import steps_in_all
 from refhooks._core.planning.strategy import as_strategy
-from refhooks._core.plugins.attribution import (
-    is_description,
-    naming,
-    naming_family,
-    naming_method,
-    plugin_labels,
-)
-from refhooks._core.running.hooks import BoundPlugin
+from refhooks._core.plugins.attribution import naming
+from refhooks._core.plugins.labels import is_description, naming_method, plugin_labels
+from refhooks._core.plugins.validation import check_implementations
 from refhooks.errors import InputError, RefhooksWarning
+from refhooks.hookspecs import Registration, RunHooks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor
-
-    from refhooks._core.contract.family import Family, Size
+    from refhooks._base.size import Size
+    from refhooks._core.contract.family import Family
     from refhooks._core.contract.methods import Method
     from refhooks._core.models.loaded import LoadedModel
     from refhooks._core.planning.request import Request
@@ -40,75 +38,18 @@ if TYPE_CHECKING:
     from refhooks._core.planning.timetable import Timetable
 
 
-@attrs.frozen(eq=False)
-class PlannedReference:
-    """A reference of the call, resolved.
-
-    Attributes:
-        opened: Its picture.
-        used: The same with what its content masks hide in grey: what the model is given.
-        strategy: What it does over the run.
-        methods: The method of each of the strategy's stages.
-        size: At which the VAE encodes it; ``None`` if its strength is 0 at every step.
-        gives_tokens: Whether any of its methods that act gives the model tokens.
-        masks: Those that cover less than everything, at any step.
-    """
-
-    opened: Opened
-    used: Opened
-    strategy: Strategy
-    methods: tuple[Method, ...]
-    size: Size | None = None
-    gives_tokens: bool = False
-    masks: tuple[Covered, ...] = ()
-
-
-@attrs.frozen(eq=False)
-class Plan:
-    """An edit, resolved.
-
-    Attributes:
-        references: In the order of the call.
-        source: The picture being edited; ``None`` where there is none.
-        size: Of the output.
-        guidance: Scale and negative prompts.
-        from_noise: Whether the run starts from noise alone, not from the source.
-        scheduler: A private copy, ready to run.
-        timesteps: Its timesteps ``[N]``, on the device of the run.
-        timetable: What every reference does at every step.
-        shown: The pictures that the text encoder sees.
-        plugins: Those of the call, valid, and how messages name them.
-    """
-
-    references: tuple[PlannedReference, ...]
-    source: Opened | None
-    size: Size
-    guidance: Guidance
-    from_noise: bool
-    scheduler: Any
-    timesteps: Tensor
-    timetable: Timetable
-    shown: tuple[Shown, ...]
-    plugins: tuple[tuple[Any, str], ...]
-
-
-def make_plan(editor: LoadedModel, request: Request) -> Plan:
+def make_plan(loaded: LoadedModel, request: Request) -> Plan:
     """Resolve a request.
 
     Raises:
         InputError: Something of it cannot be used with this model.
         UnknownNameError: A method that no live plugin registers.
     """
-    with naming_family(editor):
-        return _make_plan(editor, request)
-
-
-def _make_plan(editor: LoadedModel, request: Request) -> Plan:
-    family = editor.family
+    family = named_family(loaded.family, loaded.registry)
     _check_call(family, request)
     pictures = [open_picture(reference.image) for reference in request.references]
-    source = _source(editor, request, pictures)
-    references = _resolve(editor, request.references, pictures, source)
+    source = _source(loaded, request, pictures)
+    references = _resolve(loaded, request.references, pictures, source)
     picture = None if source is None else source.picture
     size = family.output_size(picture, request.height, request.width, request.resolution)
     steps = request.steps or family.default_steps
@@ -116,12 +57,12 @@ def _make_plan(editor: LoadedModel, request: Request) -> Plan:
         steps, size, steps_in_all(steps, request.denoise)
     )
     timetable = compile_timetable(
-        [reference.strategy for reference in references], sigmas, editor.registry
+        [reference.strategy for reference in references], sigmas, loaded.registry
     )
     references = _hidden(references, timetable)
     shown = _shown(references, timetable)
     _warn_of_hidden(request.prompts, shown)
-    references = _sized(editor, request.references, references, timetable)
+    references = _sized(loaded, request.references, references, timetable)
     if source is not None:
         timetable = describe(timetable, family, references, source.size, size)
     plan = Plan(
@@ -137,12 +78,12 @@ def _make_plan(editor: LoadedModel, request: Request) -> Plan:
         timesteps=timesteps,
         timetable=timetable,
         shown=shown,
-        plugins=_plugins(editor, request, source),
+        plugins=_plugins(loaded, request, source),
     )
-    return with_outlook(editor, request, plan)
+    return with_outlook(loaded, request, plan)
 
 
-def with_outlook(editor: LoadedModel, request: Request, plan: Plan) -> Plan:
+def with_outlook(loaded: LoadedModel, request: Request, plan: Plan) -> Plan:
     """Return a plan with what its methods foresee.
 
     Raises:
@@ -151,8 +92,8 @@ def with_outlook(editor: LoadedModel, request: Request, plan: Plan) -> Plan:
     timetable = foresee(
         plan.timetable,
         [reference.methods for reference in plan.references],
-        editor.registry,
-        model=editor.model,
+        loaded.registry,
+        model=loaded.model,
         batch=len(request.batch_seeds),
         passes=2 if plan.guidance.scale > 1 else 1,
     )
@@ -169,30 +110,32 @@ def _check_call(family: Family, request: Request) -> None:
         )
 
 
-def _source(editor: LoadedModel, request: Request, pictures: Sequence[Opened]) -> Opened | None:
+def _source(
+    loaded: LoadedModel, request: Request, pictures: Sequence[InputPicture]
+) -> InputPicture | None:
     """The picture being edited: the one that is named, or else the first reference."""
     if request.source is not None:
         return open_picture(request.source)
     if not pictures:
         return None
-    source, judge = pictures[0], editor.checkpoint.judge
+    source, judge = pictures[0], loaded.checkpoint.judge
     if judge is not None and not source.handed:
         _warn(judge(source.picture))
     return source
 
 
 def _plugins(
-    editor: LoadedModel, request: Request, source: Opened | None
+    loaded: LoadedModel, request: Request, source: InputPicture | None
 ) -> tuple[tuple[Any, str], ...]:
     """The plugins of the call, valid; descriptions are bound when the run starts."""
     given = [*request.plugins]
     if request.edit_mask is not None:
-        mask = as_mask(editor.registry, request.edit_mask, "edit_mask")
-        given.append(editor.registry.for_argument("edit_mask", mask))
-    labels = plugin_labels(given, editor.registry)
+        mask = as_mask(loaded.registry, request.edit_mask, "edit_mask")
+        given.append(loaded.registry.for_argument("edit_mask", mask))
+    labels = plugin_labels(given, loaded.registry)
     for plugin, label in zip(given, labels, strict=True):
         if not is_description(plugin):
-            BoundPlugin(plugin, label).check()
+            check_implementations(plugin, label, RunHooks, Registration)
         elif hasattr(plugin, "check"):
             with naming(f"{label}, check, before the first step"):
                 plugin.check(None if source is None else source.size)
@@ -200,13 +143,13 @@ def _plugins(
 
 
 def _resolve(
-    editor: LoadedModel,
+    loaded: LoadedModel,
     references: Sequence[Reference],
-    pictures: Sequence[Opened],
-    source: Opened | None,
+    pictures: Sequence[InputPicture],
+    source: InputPicture | None,
 ) -> tuple[PlannedReference, ...]:
-    strategies = [as_strategy(entry.strategy, editor.family.native) for entry in references]
-    methods = [resolve_methods(editor, strategy) for strategy in strategies]
+    strategies = [as_strategy(entry.strategy, loaded.family.native) for entry in references]
+    methods = [resolve_methods(loaded, strategy) for strategy in strategies]
     planned = []
     for number, (strategy, opened) in enumerate(zip(strategies, pictures, strict=True)):
         frame = opened.size if source is None else source.size
@@ -228,7 +171,7 @@ def _hidden(
     return tuple(found)
 
 
-def resolve_methods(editor: LoadedModel, strategy: Strategy) -> tuple[Method, ...]:
+def resolve_methods(loaded: LoadedModel, strategy: Strategy) -> tuple[Method, ...]:
     """Return the method of each stage of a strategy.
 
     Raises:
@@ -236,15 +179,15 @@ def resolve_methods(editor: LoadedModel, strategy: Strategy) -> tuple[Method, ..
         UnknownNameError: A method that no live plugin registers.
     """
     methods = tuple(
-        editor.registry.method(stage.method) if isinstance(stage.method, str) else stage.method
+        loaded.registry.method(stage.method) if isinstance(stage.method, str) else stage.method
         for stage in strategy.stages
     )
     for entry in methods:
-        reason = editor.family.refuses.get(entry.name)
+        reason = loaded.family.refuses.get(entry.name)
         if reason:
-            raise InputError(f"{editor.family.name} cannot do {entry.name!r}: {reason}")
-        with naming_method(entry, "check", editor.registry):
-            check_method(entry, editor.model)
+            raise InputError(f"{loaded.family.name} cannot do {entry.name!r}: {reason}")
+        with naming_method(entry, "check", loaded.registry):
+            check_method(entry, loaded.model)
     return methods
 
 
@@ -259,7 +202,7 @@ def _shown(references: Sequence[PlannedReference], timetable: Timetable) -> tupl
 
 
 def _sized(
-    editor: LoadedModel,
+    loaded: LoadedModel,
     given: Sequence[Reference],
     references: Sequence[PlannedReference],
     timetable: Timetable,
@@ -267,7 +210,7 @@ def _sized(
     return tuple(
         attrs.evolve(
             reference,
-            size=_size(editor, reference.opened, given[number].resolution),
+            size=_size(loaded, reference.opened, given[number].resolution),
             gives_tokens=any(
                 getattr(method, "gives_tokens", True)
                 for stage, method in enumerate(reference.methods)
@@ -280,11 +223,11 @@ def _sized(
     )
 
 
-def _size(editor: LoadedModel, opened: Opened, resolution: int | str | None) -> Size:
+def _size(loaded: LoadedModel, opened: InputPicture, resolution: int | str | None) -> Size:
     """What an edit before made is taken as it is, unless the call says otherwise."""
     if opened.handed and resolution is None:
         return opened.size
-    return editor.family.reference_size(opened.picture, resolution)
+    return loaded.family.reference_size(opened.picture, resolution)
 
 
 def _warn(message: str | None) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from refhooks._base.names import listed
+from refhooks._base.numbers import whole
 from refhooks._core.planning.strategy import Reference
 from refhooks.errors import InputError
 
@@ -215,13 +216,6 @@ def _callback(value: Any) -> Callback | None:
 
 def _optional(value: Any, name: str, low: int, high: int) -> int | None:
     return None if value is None else whole(value, name, low, high)
-
-
-def whole(value: Any, name: str, low: int, high: int) -> int:
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or not low <= value <= high:
-        raise InputError(f"{name} must be a whole number from {low} to {high}, got {value!r:.80}")
-    return int(value)
 
 
 def _is_list(value: Any) -> bool:

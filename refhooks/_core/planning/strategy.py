@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from refhooks._base.numbers import MAX_STRENGTH, is_list, number, strengths
+from refhooks._base.numbers import MAX_STRENGTH, is_list, number
 from refhooks._core.contract.methods import Method
-from refhooks._core.contract.protocols import Schedule, Switch
+from refhooks._core.contract.protocols import Schedule, Switch, strengths
 from refhooks._core.masks.mask import Mask
 from refhooks.errors import StrategyError
 

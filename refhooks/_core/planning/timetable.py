@@ -10,22 +10,9 @@ import attrs
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from refhooks._core.contract.values import Row, Step
+    from refhooks._core.contract.values import Planned, Row
 
-__all__ = ["Planned", "Timetable"]
-
-
-@attrs.frozen
-class Planned:
-    """One step of a timetable.
-
-    Attributes:
-        step: Where it stands in the run.
-        rows: One row a reference, in the order of the call.
-    """
-
-    step: Step
-    rows: tuple[Row, ...]
+__all__ = ["Timetable"]
 
 
 @attrs.frozen
@@ -125,7 +112,7 @@ class Timetable:
         """
         from refhooks._core.planning.timetable_plot import plot_timetable  # noqa: PLC0415  matplotlib is an extra
 
-        return plot_timetable(self, path)
+        return plot_timetable(self.steps, path)
 
     def __str__(self) -> str:
         """Return a plain-text table, one line a step, and the notes under it."""

@@ -5,54 +5,50 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from refhooks._base.figures import new_figure, write_plot
+from refhooks._base.figures import COLOURS, new_figure, ticks, write_plot
 from refhooks._base.numbers import MAX_STRENGTH
 from refhooks._base.strength_names import ARTIFACTS_ABOVE
-from refhooks._core.plugins.registry import load_registry
+from refhooks._core.plugins.loading import load_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from refhooks._core.contract.values import Row
-    from refhooks._core.planning.timetable import Timetable
+    from refhooks._core.contract.values import Planned, Row
 
 __all__ = ["plot_timetable"]
 
 WIDTH, HEIGHT = 8.0, 2.1  # inches; the height is that of one reference
-# Okabe and Ito's colours, which most colour-blind readers tell apart; red is left for the band.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#7F5539", "#999933", "#555555")
 FEW = 60  # up to so many steps, each has an outline of its own
-TICKS = 16
 SWITCH: dict[str, Any] = {"color": "black", "linewidth": 1.0, "linestyle": ":"}
 AREA: dict[str, Any] = {"color": "black", "linewidth": 1.2, "linestyle": "--"}
 ARTIFACTS: dict[str, Any] = {"color": "red", "alpha": 0.1, "linewidth": 0, "zorder": 0}
 
 
-def plot_timetable(timetable: Timetable, path: str | Path) -> Path:
+def plot_timetable(steps: Sequence[Planned], path: str | Path) -> Path:
     """Draw the strength of every reference over the steps, coloured by method.
 
     Raises:
         InputError: matplotlib is not installed, or the file cannot be written.
     """
-    return write_plot(lambda: draw_timetable(timetable), path)
+    return write_plot(lambda: draw_timetable(steps), path)
 
 
-def draw_timetable(timetable: Timetable) -> Any:
+def draw_timetable(steps: Sequence[Planned]) -> Any:
     """Return the figure that :func:`plot_timetable` writes.
 
     Raises:
         InputError: matplotlib is not installed.
     """
-    count = len(timetable.steps[0].rows)
+    count = len(steps[0].rows)
     figure = new_figure(WIDTH, 0.9 + HEIGHT * count)
     panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
-    colours = _colours([row.method for planned in timetable.steps for row in planned.rows])
+    colours = _colours([row.method for planned in steps for row in planned.rows])
     for reference, panel in enumerate(panels):
-        _draw(panel, timetable, reference, colours)
+        _draw(panel, steps, reference, colours)
     panels[-1].set_xlabel("step")
-    panels[-1].set_xticks(ticks(len(timetable.steps)))
-    _explain(figure, timetable, colours)
+    panels[-1].set_xticks(ticks(len(steps)))
+    _explain(figure, steps, colours)
     return figure
 
 
@@ -65,9 +61,9 @@ def _colours(methods: Iterable[str]) -> dict[str, str]:
     return {name: colour for name, colour in colours.items() if name in appear}
 
 
-def _draw(panel: Any, timetable: Timetable, reference: int, colours: dict[str, str]) -> None:
+def _draw(panel: Any, steps: Sequence[Planned], reference: int, colours: dict[str, str]) -> None:
     """One bar a step, ``off`` where it is 0, and a line where the stage changes."""
-    rows = [planned.rows[reference] for planned in timetable.steps]
+    rows = [planned.rows[reference] for planned in steps]
     outline: dict[str, Any] = {"edgecolor": "white", "linewidth": 0.8}
     if len(rows) > FEW:
         outline = {"linewidth": 0.0, "antialiased": False}  # else seams make a pattern
@@ -111,22 +107,16 @@ def _mark_off(panel: Any, steps: list[int], total: int, colour: str) -> None:
         panel.annotate("off", (middle, 0.08), ha="center", fontsize="small", color="dimgrey")
 
 
-def ticks(total: int) -> list[int]:
-    """Return the first step, and multiples of a round number."""
-    every = next(it for it in (1, 2, 5, 10, 20, 50, 100) if total / it <= TICKS)
-    return [1, *range(every, total + 1, every)] if every > 1 else list(range(1, total + 1))
-
-
-def _explain(figure: Any, timetable: Timetable, colours: dict[str, str]) -> None:
+def _explain(figure: Any, steps: Sequence[Planned], colours: dict[str, str]) -> None:
     """One legend for all panels, outside of them."""
     from matplotlib.lines import Line2D  # noqa: PLC0415  an extra
     from matplotlib.patches import Patch  # noqa: PLC0415
 
     handles: list[Any] = [Patch(color=colour, label=name) for name, colour in colours.items()]
-    stages = [[row.stage for row in planned.rows] for planned in timetable.steps]
+    stages = [[row.stage for row in planned.rows] for planned in steps]
     if stages[0] != stages[-1]:
         handles.append(Line2D([], [], label="next stage", **SWITCH))
-    if _is_confined(row for planned in timetable.steps for row in planned.rows):
+    if _is_confined(row for planned in steps for row in planned.rows):
         handles.append(Line2D([], [], label="share of the picture", **AREA))
     handles.append(Patch(label="artifacts likely", **ARTIFACTS))
     figure.legend(

@@ -16,11 +16,9 @@ from refhooks.hookspecs import Registration, RunHooks
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from refhooks._core.contract.entries import CommandEntry
-    from refhooks._core.contract.family import EmbeddedModel, FamilyEntry
+    from refhooks._core.contract.entries import CommandEntry, EmbeddedModel, FamilyEntry
     from refhooks._core.contract.methods import Method, RunPlugin
-    from refhooks._core.contract.protocols import Schedule, Switch
-    from refhooks._core.masks.mask import MaskShape
+    from refhooks._core.contract.protocols import MaskShape, Schedule, Switch
 
 PROJECT = "refhooks"
 Manager = pluggy.PluginManager

@@ -7,7 +7,8 @@ from typing import Any
 
 import attrs
 
-from refhooks._core.plugins.registry import PluginRecord, Registry, _register
+from refhooks._core.plugins.loading import _register
+from refhooks._core.plugins.registry import PluginRecord, Registry
 from refhooks.errors import InputError
 
 __all__ = ["plugin_name", "with_plugins"]

@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-import functools
-import os
-import traceback
-from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from refhooks._base.names import did_you_mean, listed
-from refhooks._core.contract.entries import OWN_COMMANDS
-from refhooks._core.plugins.calls import RegistrationCalls
 from refhooks._core.plugins.record import (
-    ALLOW,
-    BLOCK,
     PluginRecord,
-    distribution,
-    refused,
-    split,
-    warn_of_unknown,
 )
 from refhooks._core.plugins.short_forms import read_by
-from refhooks.errors import InputError, PluginError, RefhooksError, UnknownNameError
+from refhooks.errors import InputError, PluginError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
-    from refhooks._core.contract.entries import CommandEntry
-    from refhooks._core.contract.family import EmbeddedModel, FamilyEntry
+    from refhooks._core.contract.entries import CommandEntry, EmbeddedModel, FamilyEntry
     from refhooks._core.contract.methods import Method, RunPlugin
-    from refhooks._core.contract.protocols import Schedule, Switch
-    from refhooks._core.masks.mask import MaskShape
+    from refhooks._core.contract.protocols import MaskShape, Schedule, Switch
 
-GROUP = "refhooks"
 _STEERING = {
     "method": "methods", "plugin": "plugins", "schedule": "schedules", "switch": "switches",
     "mask": "masks",
 }  # fmt: skip
 
-__all__ = ["PluginRecord", "Registry", "load_registry"]
+__all__ = ["PluginRecord", "Registry"]
 
 
 @attrs.frozen
@@ -279,105 +264,3 @@ def make(cls: type[Any], label: str, options: dict[str, Any]) -> Any:
     except (TypeError, ValueError) as error:
         reason = error.args[0] if error.args else error
         raise InputError(f"{label}: {reason}") from error
-
-
-def load_registry() -> Registry:
-    """Return the registry for the current environment, loaded once for each setting of it.
-
-    ``REFHOOKS_PLUGINS`` (only these) and ``REFHOOKS_BLOCK`` (not these) hold names separated by
-    commas, of entry points or distributions; they act before anything is imported.
-    """
-    return _load(os.environ.get(ALLOW), os.environ.get(BLOCK))
-
-
-@functools.cache
-def _load(allow: str | None, block: str | None) -> Registry:
-    points = sorted(entry_points(group=GROUP), key=_order)
-    allowed, blocked = split(allow), split(block)
-    warn_of_unknown(points, {ALLOW: allowed, BLOCK: blocked})
-    owners = {("command", name): GROUP for name in OWN_COMMANDS}
-    registry = Registry(records=(), methods={}, families={}, models={}, owners=owners)
-    records = [
-        _load_one(point, registry, refused(point, allow, allowed, blocked)) for point in points
-    ]
-    return attrs.evolve(registry, records=tuple(records))
-
-
-def _order(point: EntryPoint) -> tuple[bool, str, str]:
-    """Those that ship come first: what is installed beside them takes no name away from them."""
-    return distribution(point) != GROUP, point.name, point.value
-
-
-def _load_one(point: EntryPoint, registry: Registry, why_not: str) -> PluginRecord:
-    record = PluginRecord(
-        name=point.name,
-        distribution=distribution(point),
-        version=(point.dist.version or "") if point.dist else "",
-        state="blocked" if why_not else "live",
-        reason=why_not,
-    )
-    if why_not:
-        return record
-    try:
-        registers = _register(point.load(), point.name, registry)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  the others live
-        reason = f"{type(error).__name__}: {error}{_line_of(error)}"
-        return attrs.evolve(record, state="broken", reason=reason)
-    return attrs.evolve(record, registers=registers)
-
-
-def _line_of(error: BaseException) -> str:
-    """Where in a plugin's code it was raised; nothing where the message says it already."""
-    if isinstance(error, RefhooksError | SyntaxError):
-        return ""
-    frames = [
-        (Path(frame.filename).name, frame.lineno)
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename != __file__ and "importlib" not in frame.filename
-    ]
-    return f" ({frames[-1][0]}, line {frames[-1][1]})" if frames else ""
-
-
-def _register(plugin: object, name: str, registry: Registry) -> tuple[str, ...]:
-    """Register what a plugin brings, under its name, and return what that is.
-
-    Raises:
-        PluginError: It is no plugin, or a name is taken; nothing is registered then.
-    """
-    calls = RegistrationCalls(plugin, f"plugin {name!r}")
-    methods = _checked("method", calls.methods(), "bind(reference, run)")
-    schedules = _checked("schedule", calls.schedules(), "strength(step)")
-    switches = _checked("switch", calls.switches(), "ended(step)")
-    masks = _checked("mask shape", calls.masks(), "cover(size)")
-    plugins = _checked("run plugin", calls.plugins(), "bind_run(run)")
-    families, models = calls.families(), calls.models()
-    presets = calls.presets()
-    kinds: dict[str, tuple[Sequence[Any], dict[str, Any]]] = {
-        "method": (methods, registry.methods),
-        "family": (families, registry.families),
-        "model": (models, registry.models),
-        "schedule": (schedules, registry.schedules),
-        "switch": (switches, registry.switches),
-        "mask": (masks, registry.masks),
-        "plugin": (plugins, registry.plugins),
-        "command": (calls.commands(), registry.commands),
-    }
-    new = [(kind, entry.name) for kind, (entries, _) in kinds.items() for entry in entries]
-    new += [("preset", path.stem) for path in presets]
-    adapted = [("adapter to", cls) for entry in families for cls in entry.pipelines]
-    short = [("short form", "until=NUMBER") for cls in switches if hasattr(cls, "number")]
-    short += [("option of masks", cls.key) for cls in masks if hasattr(cls, "key")]
-    short += [("argument", cls.argument) for cls in plugins if hasattr(cls, "argument")]
-    registry.claim(name, [*new, *adapted, *short])
-    for entries, registered in kinds.values():
-        registered.update({entry.name: entry for entry in entries})
-    registry.presets.update({path.stem: path for path in presets})
-    return tuple(f"{kind} {entry}" for kind, entry in new)
-
-
-def _checked(kind: str, classes: Sequence[type[Any]], call: str) -> Sequence[type[Any]]:
-    for cls in classes:
-        named = isinstance(getattr(cls, "name", None), str)
-        if not named or not hasattr(cls, call.partition("(")[0]):
-            raise PluginError(f"{cls!r} is not a {kind}: it needs a name and {call}")
-    return classes

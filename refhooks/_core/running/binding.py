@@ -13,8 +13,10 @@ from PIL import Image
 from refhooks._base.pictures import FITS
 from refhooks._core.contract.methods import BoundReference, RunInfo
 from refhooks._core.contract.source import Source
-from refhooks._core.masks.layout import Grids, confinement, warn_of_no_reach
-from refhooks._core.plugins.attribution import is_description, naming
+from refhooks._core.masks.layout import Grids, compositor_of, warn_of_no_reach
+from refhooks._core.models.family_calls import named_family
+from refhooks._core.plugins.attribution import naming
+from refhooks._core.plugins.labels import is_description
 from refhooks._core.running.checks import Contract
 from refhooks._core.running.hooks import BoundPlugin, Hooks, close_all
 
@@ -23,16 +25,17 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from refhooks._core.contract.family import FamilyRun, Size
-    from refhooks._core.contract.outlook import Drift
+    from refhooks._base.size import Size
+    from refhooks._core.contract.drift import Drift
+    from refhooks._core.contract.family import Family, FamilyRun
     from refhooks._core.contract.values import Context
-    from refhooks._core.masks.compositing import Confinement
+    from refhooks._core.masks.compositing import MaskCompositor
     from refhooks._core.models.loaded import LoadedModel
-    from refhooks._core.planning.input_pictures import Opened
-    from refhooks._core.planning.planner import Plan
+    from refhooks._core.planning.edit_plan import Plan
+    from refhooks._core.planning.input_pictures import InputPicture
     from refhooks._core.plugins.registry import Registry
 
-    Confined = Mapping[tuple[int, int], Confinement]
+    Compositors = Mapping[tuple[int, int], MaskCompositor]
 
 
 def bind_source(opened: FamilyRun, plan: Plan) -> Source | None:
@@ -58,7 +61,7 @@ def bind_source(opened: FamilyRun, plan: Plan) -> Source | None:
 
 
 def bind_hooks(
-    editor: LoadedModel,
+    loaded: LoadedModel,
     opened: FamilyRun,
     plan: Plan,
     source: Source | None,
@@ -67,17 +70,18 @@ def bind_hooks(
     eager: bool,
 ) -> Hooks:
     """Bind every stage's method to its reference, in the order of the call, then its plugins."""
-    confined = _confinements(opened, plan)
+    family = named_family(loaded.family, loaded.registry)
+    compositors = _compositors(opened, plan)
     info = RunInfo(
-        family=editor.family.name,
-        blocks=editor.family.blocks,
+        family=family.name,
+        blocks=family.blocks,
         sigmas=plan.timetable.sigmas,
         noise=opened.noise,
         grid=opened.grid,
         methods=tuple(reference.methods for reference in plan.references),
-        model=editor.model,
+        model=loaded.model,
         source=source,
-        cover=functools.partial(_cover, confined),
+        cover=functools.partial(_cover, compositors),
         branches=opened.branches,
         heads=opened.heads,
         head_size=opened.width // opened.heads,
@@ -86,18 +90,18 @@ def bind_hooks(
     bound: list[BoundPlugin] = []
     try:
         for index in range(len(plan.references)):
-            for plugin in _bound(editor.registry, opened, plan, index, info, confined):
+            for plugin in _bound(loaded.registry, opened, plan, index, info, compositors):
                 bound.append(plugin)  # noqa: PERF402  one by one: the next may fail to bind
         for given, label in plan.plugins:
             made = _bind(label, given.bind_run, info) if is_description(given) else given
             bound.append(BoundPlugin(made, label))
-        return Hooks(bound, _contract(editor, opened, info), confined, eager=eager)
+        return Hooks(bound, _contract(family, opened, info), compositors, eager=eager)
     except BaseException:
         close_all(bound)
         raise
 
 
-def _contract(editor: LoadedModel, opened: FamilyRun, info: RunInfo) -> Contract:
+def _contract(family: Family, opened: FamilyRun, info: RunInfo) -> Contract:
     return Contract(
         tokens=tuple(None if grid is None else math.prod(grid) for grid in opened.grids),
         positions=opened.positions,
@@ -108,27 +112,27 @@ def _contract(editor: LoadedModel, opened: FamilyRun, info: RunInfo) -> Contract
         dtype=opened.noise.dtype,
         device=opened.noise.device,
         layer=info.model.layer,
-        takes_added=editor.family.input_projection is not None,
-        takes_adapters=editor.family.takes_adapters,
+        takes_added=family.input_projection is not None,
+        takes_adapters=family.takes_adapters,
     )
 
 
-def _confinements(opened: FamilyRun, plan: Plan) -> Confined:
+def _compositors(opened: FamilyRun, plan: Plan) -> Compositors:
     """What confines each stage of each reference that has masks; (reference, stage) is the key."""
     frame = plan.size if plan.source is None else plan.source.size
     found = {}
     for slot, reference in enumerate(plan.references):
         grids = Grids(frame, plan.size, opened.grid, opened.grids[slot], opened.noise.device)
         for stage in range(len(reference.methods)):
-            made = confinement(slot, reference.masks, grids)
-            if made is not None:
-                found[slot, stage] = made
+            compositor = compositor_of(slot, reference.masks, grids)
+            if compositor is not None:
+                found[slot, stage] = compositor
     return found
 
 
-def _cover(confined: Confined, ctx: Context, reference: int) -> Tensor | None:
+def _cover(compositors: Compositors, ctx: Context, reference: int) -> Tensor | None:
     row = ctx.rows[reference]
-    found = confined.get((reference, row.stage))
+    found = compositors.get((reference, row.stage))
     return None if found is None else found.target(row.masks)
 
 
@@ -138,7 +142,7 @@ def _bound(
     plan: Plan,
     index: int,
     info: RunInfo,
-    confined: Confined,
+    compositors: Compositors,
 ) -> Iterator[BoundPlugin]:
     """Bind the stages of one reference that act at any step."""
     planned = plan.references[index]
@@ -146,7 +150,7 @@ def _bound(
         return
     encode, encode_fitted = _encoders(opened, planned.used, planned.size, plan.size)
     for stage, method in enumerate(planned.methods):
-        confinement = confined.get((index, stage))
+        compositor = compositors.get((index, stage))
         reference = BoundReference(
             index=index,
             stage=stage,
@@ -154,17 +158,17 @@ def _bound(
             strengths=plan.timetable.strengths(index, stage),
             tokens=_tokens(plan, index, stage),
             encode=encode,
-            encode_fitted=functools.partial(_fitted, encode_fitted, confinement),
+            encode_fitted=functools.partial(_fitted, encode_fitted, compositor),
         )
         if any(reference.strengths):
             origin = registry.origin("method", method)
             label = f"{method.name}{origin} (reference {index + 1}, stage {stage + 1})"
             implementation = _bind(label, method.bind, reference, info)
-            if confinement is not None and not getattr(method, "gives_tokens", True):
+            if compositor is not None and not getattr(method, "gives_tokens", True):
                 steps = zip(plan.timetable.steps, reference.strengths, strict=True)
                 rows = [planned.rows[index] for planned, strength in steps if strength]
-                warn_of_no_reach(label, confinement, rows)
-            yield BoundPlugin(implementation, label, index, stage, confinement)
+                warn_of_no_reach(label, compositor, rows)
+            yield BoundPlugin(implementation, label, index, stage, compositor)
 
 
 def _tokens(plan: Plan, index: int, stage: int) -> int | None:
@@ -178,13 +182,13 @@ def _bind(label: str, bind: Callable[..., Any], *arguments: object) -> Any:
         return bind(*arguments)
 
 
-def _fitted(encode: Callable[[str], Tensor], confinement: Confinement | None, fit: str) -> Tensor:
-    if confinement is not None:
-        confinement.use_fit(fit)
+def _fitted(encode: Callable[[str], Tensor], compositor: MaskCompositor | None, fit: str) -> Tensor:
+    if compositor is not None:
+        compositor.use_fit(fit)
     return encode(fit)
 
 
-def _encoders(opened: FamilyRun, used: Opened, own: Size, target: Size) -> Any:
+def _encoders(opened: FamilyRun, used: InputPicture, own: Size, target: Size) -> Any:
     """A picture is encoded when a method first asks, and once a run for each way to fit it.
 
     One that has the size of both is the same, however it is fitted.

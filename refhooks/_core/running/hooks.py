@@ -24,11 +24,17 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from refhooks._core.contract.values import AttentionEdit, Branch, Context, Inputs, Layout
-    from refhooks._core.masks.compositing import Confinement
+    from refhooks._core.contract.values import (
+        AttentionEdit,
+        Branch,
+        Context,
+        GroupEdit,
+        Inputs,
+        Layout,
+    )
+    from refhooks._core.masks.compositing import MaskCompositor
     from refhooks._core.plugins.calls import Manager
     from refhooks._core.running.trace import Trace
-    from refhooks.attention import GroupEdit
 
 
 @attrs.frozen(eq=False)
@@ -40,14 +46,14 @@ class BoundPlugin:
         label: How errors name it, such as ``inject (reference 1, stage 1)``.
         reference: 0-based reference whose row gates it, or ``None``: called at every step.
         stage: 0-based stage of that reference in which it is called.
-        confinement: What confines its returns to the reference's masks, if it has any.
+        compositor: What confines its returns to the reference's masks, if it has any.
     """
 
     implementation: object
     label: str
     reference: int | None = None
     stage: int = 0
-    confinement: Confinement | None = None
+    compositor: MaskCompositor | None = None
 
     def check(self) -> None:
         """Refuse an object whose hooks are not those of a run.
@@ -63,9 +69,9 @@ class BoundPlugin:
 
     def confined(self, ctx: Context, old: Inputs, new: Inputs) -> Inputs:
         """Return what the plugin made of inputs, confined to the masks of its reference."""
-        if self.confinement is None:
+        if self.compositor is None:
             return new
-        return self.confinement.inputs(self.masks(ctx), old, new)
+        return self.compositor.inputs(self.masks(ctx), old, new)
 
     def acts(self, ctx: Context) -> bool:
         """Return whether the plugin's hooks are called at this step."""
@@ -128,7 +134,7 @@ class Hooks:
     Args:
         plugins: What takes part, in call order.
         contract: What the values of this run must fit.
-        confined: What confines the stages of the references that have masks, by reference and
+        compositors: What confines the stages of the references that have masks, by reference and
             stage; it also keeps a filled slot of such a reference to its region.
         eager: Check every returned tensor for NaN and infinity, and name the plugin.
 
@@ -140,17 +146,17 @@ class Hooks:
         self,
         plugins: Sequence[BoundPlugin],
         contract: checks.Contract,
-        confined: Mapping[tuple[int, int], Confinement],
+        compositors: Mapping[tuple[int, int], MaskCompositor],
         *,
         eager: bool = False,
     ) -> None:
         self._contract = contract
-        self._confined = confined
+        self._compositors = compositors
         self._regions = sorted(
             {
                 slot
-                for (slot, _), held in confined.items()
-                if held.has_region and contract.tokens[slot] is not None
+                for (slot, _), compositor in compositors.items()
+                if compositor.has_region and contract.tokens[slot] is not None
             }
         )
         self._eager = eager
@@ -227,8 +233,8 @@ class Hooks:
                     edits += found
         for slot in self._regions:
             row = ctx.rows[slot]
-            held = self._confined[slot, row.stage]
-            edit = held.attention(row.masks, layout, loaded=slot in loaded)
+            compositor = self._compositors[slot, row.stage]
+            edit = compositor.attention(row.masks, layout, loaded=slot in loaded)
             edits += [] if edit is None else [edit]
         return combine(edits, layout) if edits else ()
 
@@ -263,9 +269,9 @@ class Hooks:
                 if new is not None:
                     label = call.place(ctx)
                     new = checks.like(new, images, "images", label, eager=True)
-                    confinement = call.plugin.confinement
-                    if confinement is not None:
-                        new = confinement.image(call.plugin.masks(ctx), images, new)
+                    compositor = call.plugin.compositor
+                    if compositor is not None:
+                        new = compositor.image(call.plugin.masks(ctx), images, new)
                     images = new
         return images
 
@@ -276,10 +282,10 @@ class Hooks:
             return old
         label = call.place(ctx)
         new = checks.like(new, old, name, label, eager=self._eager)
-        confinement = call.plugin.confinement
-        if confinement is None:
+        compositor = call.plugin.compositor
+        if compositor is None:
             return new
-        return confinement.tensor(call.plugin.masks(ctx), old, new)
+        return compositor.tensor(call.plugin.masks(ctx), old, new)
 
 
 class _Holder:

@@ -1,0 +1,106 @@
+"""What ran: the model and the libraries, and what has changed since."""
+
+from __future__ import annotations
+
+import functools
+import re
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import torch
+
+from refhooks._apps.recipes.needs import plugin_differences
+from refhooks._apps.recipes.parts import RecipeModel
+from refhooks._apps.recipes.tables import known_name
+from refhooks.hookspecs import HOOKSPEC_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from refhooks._core.models.loaded import LoadedModel
+
+
+LIBRARIES = ("refhooks", "torch", "diffusers", "transformers", "numpy", "pillow")
+
+
+_REVISION = re.compile(r"snapshots[/\\]([0-9a-f]{40})")
+
+
+def model_of(editor: LoadedModel) -> RecipeModel:
+    """Return what an editor runs, without any path of this machine."""
+    pipe, transformer = editor.pipe, editor.family.transformer
+    parameter = next(transformer.parameters())
+    place = parameter.device
+    found = _REVISION.search(str(getattr(transformer.config, "_name_or_path", "")))
+    device = place.type if place.type != "cuda" else torch.cuda.get_device_name(place)
+    return RecipeModel(
+        name=_model_name(editor),
+        family=editor.family.name,
+        pipeline=type(pipe).__name__,
+        revision=found[1] if found else "",
+        dtype=str(parameter.dtype).removeprefix("torch."),
+        device=device,
+        threads=torch.get_num_threads() if place.type == "cpu" else 0,
+        extras=_extras(transformer),
+    )
+
+
+def _model_name(editor: LoadedModel) -> str:
+    """An embedded model's, a repository, or the last part of a folder's path."""
+    for model in editor.registry.models.values():
+        if model.checkpoint is editor.checkpoint:
+            return model.name
+    folder = Path(str(getattr(editor.pipe, "name_or_path", "") or "")).name
+    return editor.model.base or known_name(folder)
+
+
+def _extras(transformer: Any) -> tuple[str, ...]:
+    extras = [f"LoRA {name}" for name in getattr(transformer, "peft_config", {}) or {}]
+    quantizer = getattr(transformer, "hf_quantizer", None)
+    return (*extras, *([] if quantizer is None else [f"quantized, {type(quantizer).__name__}"]))
+
+
+@functools.cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    found = [("hookspec", "{}.{}".format(*HOOKSPEC_VERSION))]
+    for name in LIBRARIES:
+        try:
+            found.append((name, version(name)))
+        except PackageNotFoundError:
+            found.append((name, ""))
+    return tuple(found)
+
+
+def versions() -> dict[str, str]:
+    """Return the version of every library that takes part in the numbers, and of the contract."""
+    return dict(_versions())
+
+
+def differences(
+    model: RecipeModel, libraries: Mapping[str, str], used: Mapping[str, str], editor: LoadedModel
+) -> tuple[str, ...]:
+    """Return what is not as it was.
+
+    Args:
+        model: What was run.
+        libraries: The versions that took part, as :func:`versions` gives them.
+        used: The plugins that took part, with distribution and version.
+        editor: What would run now.
+    """
+    now = model_of(editor)
+    changes = [
+        f"{field.name} of the model: it was {_said(was)}, and is {_said(new)}"
+        for field in attrs.fields(RecipeModel)
+        if (was := getattr(model, field.name)) != (new := getattr(now, field.name))
+    ]
+    current = versions()
+    for name, was in libraries.items():
+        if current.get(name) != was:
+            changes.append(f"{name}: it was {was}, and is {current.get(name) or 'not there'}")
+    return (*changes, *plugin_differences(used, editor.registry))
+
+
+def _said(value: Any) -> str:
+    return ", ".join(value) or "none" if isinstance(value, tuple) else str(value) or "not known"

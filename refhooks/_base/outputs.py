@@ -1,0 +1,36 @@
+"""Where a picture can be saved."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from refhooks._base.names import listed
+from refhooks.errors import InputError
+
+EXTENSIONS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+
+
+QUALITY = 95
+
+
+def check_output(path: str | Path) -> Path:
+    """Return a path that a picture can be saved at.
+
+    Raises:
+        InputError: Its ending, or its folder, does not allow it.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in EXTENSIONS:
+        raise InputError(f"{target}: the ending must be one of {listed(EXTENSIONS)}")
+    try:
+        is_folder = target.is_dir()
+    except OSError as error:  # such as a name that is too long
+        raise InputError(f"{target} cannot be written: {error}") from error
+    if is_folder:
+        raise InputError(f"{target} is a directory; name a file")
+    if not target.parent.is_dir():
+        raise InputError(f"{target}: there is no folder {target.parent}; make it first")
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"{target}: the folder {target.parent} cannot be written")
+    return target

@@ -1,0 +1,70 @@
+"""An edit, resolved: what is known before anything is encoded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from refhooks._base.size import Size
+    from refhooks._core.contract.family import Guidance, Shown
+    from refhooks._core.contract.methods import Method
+    from refhooks._core.masks.layout import MaskCover
+    from refhooks._core.planning.input_pictures import InputPicture
+    from refhooks._core.planning.strategy import Strategy
+    from refhooks._core.planning.timetable import Timetable
+
+
+@attrs.frozen(eq=False)
+class PlannedReference:
+    """A reference of the call, resolved.
+
+    Attributes:
+        opened: Its picture.
+        used: The same with what its content masks hide in grey: what the model is given.
+        strategy: What it does over the run.
+        methods: The method of each of the strategy's stages.
+        size: At which the VAE encodes it; ``None`` if its strength is 0 at every step.
+        gives_tokens: Whether any of its methods that act gives the model tokens.
+        masks: Those that cover less than everything, at any step.
+    """
+
+    opened: InputPicture
+    used: InputPicture
+    strategy: Strategy
+    methods: tuple[Method, ...]
+    size: Size | None = None
+    gives_tokens: bool = False
+    masks: tuple[MaskCover, ...] = ()
+
+
+@attrs.frozen(eq=False)
+class Plan:
+    """An edit, resolved.
+
+    Attributes:
+        references: In the order of the call.
+        source: The picture being edited; ``None`` where there is none.
+        size: Of the output.
+        guidance: Scale and negative prompts.
+        from_noise: Whether the run starts from noise alone, not from the source.
+        scheduler: A private copy, ready to run.
+        timesteps: Its timesteps ``[N]``, on the device of the run.
+        timetable: What every reference does at every step.
+        shown: The pictures that the text encoder sees.
+        plugins: Those of the call, valid, and how messages name them.
+    """
+
+    references: tuple[PlannedReference, ...]
+    source: InputPicture | None
+    size: Size
+    guidance: Guidance
+    from_noise: bool
+    scheduler: Any
+    timesteps: Tensor
+    timetable: Timetable
+    shown: tuple[Shown, ...]
+    plugins: tuple[tuple[Any, str], ...]

@@ -1,0 +1,77 @@
+"""A bound run: what the loop is given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from refhooks._core.contract.values import Context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor
+
+    from refhooks._core.contract.drift import Drift
+    from refhooks._core.contract.family import FamilyRun
+    from refhooks._core.models.family_calls import Moment
+    from refhooks._core.planning.request import Callback
+    from refhooks._core.planning.timetable import Timetable
+    from refhooks._core.running.hooks import Hooks
+
+
+@attrs.frozen(eq=False)
+class Run:
+    """A bound run: what the loop needs, and nothing that outlives it.
+
+    Attributes:
+        family: The family's state of this run.
+        start: The latents before the first step, ``[B,T,C]``.
+        hooks: The chains of the bound plugins.
+        drifts: What was measured so far of reused keys and values.
+        scheduler: A private copy.
+        timetable: The plan.
+        timesteps: The scheduler's timesteps ``[N]``, on the device of the run.
+        name: Name of the family.
+        blocks: Number of transformer blocks.
+    """
+
+    family: FamilyRun
+    start: Tensor
+    hooks: Hooks
+    drifts: list[Drift]
+    scheduler: Any
+    timetable: Timetable
+    timesteps: Tensor
+    name: str
+    blocks: int
+    _moment: Moment
+    _decode: Callable[[Tensor], Tensor]
+    _bar: Any
+    _callback: Callback | None
+
+    def contexts(self) -> Iterator[Context]:
+        """Yield the context of each step of the timetable."""
+        for planned, t in zip(self.timetable.steps, self.timesteps, strict=True):
+            ctx = Context(
+                step=planned.step, t=t, family=self.name, blocks=self.blocks, rows=planned.rows
+            )
+            self._moment.ctx = ctx
+            yield ctx
+        self._moment.ctx = None
+
+    def report(self, ctx: Context, latents: Tensor, velocity: Tensor) -> None:
+        """Tell the user of a step: its number, ``x_t`` and the predicted ``x0``."""
+        if self._callback is not None:
+            x0 = latents - ctx.step.sigma * velocity
+            self._callback(ctx.step.index, latents, x0)
+        self._bar.update()
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return the pictures ``[B,3,height,width]``, 0–1, of final latents.
+
+        Raises:
+            NotFiniteError: They hold NaN or infinity.
+        """
+        return self._decode(latents)
