@@ -8,10 +8,11 @@ import attrs
 
 from refhooks._apps.editing.edit import edit_planned
 from refhooks._base.names import did_you_mean, listed
-from refhooks._base.numbers import is_list, whole
+from refhooks._base.numbers import is_list
+from refhooks._core.planning.bounds import MAX_SEED, read_seed
 from refhooks._core.planning.input_pictures import InputPicture
 from refhooks._core.planning.planner import make_plan, with_outlook
-from refhooks._core.planning.request import MAX_SEED, make_request
+from refhooks._core.planning.request import make_request
 from refhooks._core.planning.strategy import Reference
 from refhooks._core.running.run import exclusive
 from refhooks.errors import InputError
@@ -158,7 +159,7 @@ def _request(job: Job, strategy: Any, others: Any, shared: dict[str, Any]) -> Re
         job.prompt,
         strategy=strategy,
         references=[Reference(image, others) for image in job.references],
-        seed=whole(job.seed, "seed", 0, MAX_SEED - 1),
+        seed=read_seed(job.seed, high=MAX_SEED - 1),
         **shared,
     )
 

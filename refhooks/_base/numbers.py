@@ -8,8 +8,6 @@ from typing import Any, TypeGuard
 
 from refhooks.errors import InputError, StrategyError
 
-MAX_STRENGTH = 2.0
-
 
 def number(value: Any, label: str, low: float, high: float) -> float:
     """Return a real number in ``low``–``high`` as a float; bools are no numbers here."""

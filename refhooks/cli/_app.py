@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from refhooks._core.planning.bounds import MAX_STEPS
 from refhooks.cli._command import App, Command
 from refhooks.cli._options import (
     chain_options,
@@ -205,7 +206,7 @@ def score(**given: Any) -> None:
     "Plan",
     "--steps",
     metavar="N",
-    type=click.IntRange(1, 1000),
+    type=click.IntRange(1, MAX_STEPS),
     help="Denoising steps; may be left out with --model, which has a number of its own.",
 )
 @option(

@@ -21,9 +21,9 @@ from refhooks._base.contact_sheets import make_table
 from refhooks._base.figures import check_plot, new_figure, write_plot
 from refhooks._base.outputs import check_output
 from refhooks._base.pictures import load_picture
+from refhooks._core.planning.bounds import MAX_SEED
 from refhooks._core.planning.compilation import compile_timetable
 from refhooks._core.planning.planner import resolve_methods
-from refhooks._core.planning.request import MAX_SEED
 from refhooks._core.planning.strategy import Reference, Strategy, as_strategy
 from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._denoise import check_denoise, say_denoise

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from refhooks._apps.chains.chain import HANDOVERS
+from refhooks._core.planning.bounds import MAX_STEPS
 from refhooks.cli._command import Option
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ mask_options = _together(
 )  # fmt: skip
 
 _steps = option(
-    "Sampling", "--steps", metavar="N", type=click.IntRange(1, 1000),
+    "Sampling", "--steps", metavar="N", type=click.IntRange(1, MAX_STEPS),
     help="Denoising steps; by default the model's own number.",
 )  # fmt: skip
 _cfg = option(

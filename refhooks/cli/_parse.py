@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from refhooks._base.files import is_file
-from refhooks._base.numbers import MAX_STRENGTH
+from refhooks._core.planning.bounds import MAX_STRENGTH
 from refhooks._core.planning.strategy import Reference, Stage
 from refhooks.errors import InputError, StrategyError, UnknownNameError
 

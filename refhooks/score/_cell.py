@@ -10,8 +10,15 @@ import attrs
 from attrs import validators
 
 from refhooks._apps.grids.fingerprint import KEY_LENGTH, described
-from refhooks._base.numbers import is_list, number, whole
-from refhooks._core.planning.request import MAX_SEED, MAX_STEPS
+from refhooks._base.numbers import is_list, whole
+from refhooks._core.planning.bounds import (
+    MAX_SEED,
+    read_cfg,
+    read_denoise,
+    read_seed,
+    read_steps,
+    read_strength,
+)
 from refhooks._core.planning.strategy import as_strategy
 from refhooks.errors import InputError
 
@@ -31,22 +38,19 @@ def _name(_cell: object, _field: object, value: Any) -> None:
 
 
 def _denoise(value: Any) -> float:
-    denoise = number(value, "a cell's denoise", 0.0, 1.0)
-    if denoise == 0.0:
-        raise InputError("a cell's denoise must be above 0")
-    return denoise
+    return read_denoise(value, "a cell's")
 
 
 def _steps(value: Any) -> int | None:
-    return None if value is None else whole(value, "steps", 1, MAX_STEPS)
+    return None if value is None else read_steps(value)
 
 
 def _cfg(value: Any) -> float | None:
-    return None if value is None else number(value, "cfg", 0.0, 100.0)
+    return None if value is None else read_cfg(value)
 
 
 def _seed(value: Any) -> int:
-    return whole(value, "seed", 0, MAX_SEED // 2)
+    return read_seed(value, high=MAX_SEED // 2)
 
 
 def _batch(value: Any) -> int:
@@ -54,7 +58,7 @@ def _batch(value: Any) -> int:
 
 
 def _strength(value: Any) -> float | None:
-    return None if value is None else number(value, "a cell's strength", 0.0, 2.0)
+    return None if value is None else read_strength(value, "a cell's")
 
 
 def _kinds(value: Any) -> tuple[str, ...] | None:

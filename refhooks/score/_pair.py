@@ -9,9 +9,9 @@ import attrs
 import numpy as np
 from PIL import Image
 
-from refhooks._base.numbers import is_list, whole
+from refhooks._base.numbers import is_list
 from refhooks._base.pictures import load_picture
-from refhooks._core.planning.request import MAX_SEED
+from refhooks._core.planning.bounds import MAX_SEED, read_seed
 from refhooks.errors import InputError
 from refhooks.score._measures import changed_region
 
@@ -28,7 +28,7 @@ MAX_PROMPT = 10_000  # characters
 
 
 def _seed(value: Any) -> int:
-    return whole(value, "a pair's seed", 0, MAX_SEED // 2)
+    return read_seed(value, "a pair's", MAX_SEED // 2)
 
 
 def _references(value: Any) -> tuple[Picture, ...]:

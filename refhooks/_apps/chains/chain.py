@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from refhooks._base.names import listed
-from refhooks._base.numbers import MAX_STRENGTH, is_list, number, whole
+from refhooks._base.numbers import is_list
 from refhooks._core.contract.protocols import strengths
-from refhooks._core.planning.request import MAX_SEED, MAX_STEPS
+from refhooks._core.planning.bounds import (
+    MAX_DENOISE,
+    MAX_STRENGTH,
+    read_cfg,
+    read_denoise,
+    read_seed,
+    read_steps,
+)
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
 from refhooks.errors import StrategyError
 
@@ -30,24 +37,19 @@ HANDOVERS = ("latents", "pixels")
 
 
 def _steps(value: Any) -> int | None:
-    return None if value is None else whole(value, "an edit's steps", 1, MAX_STEPS)
+    return None if value is None else read_steps(value, "an edit's")
 
 
 def _seed(value: Any) -> int | None:
-    return None if value is None else whole(value, "an edit's seed", 0, MAX_SEED)
+    return None if value is None else read_seed(value, "an edit's")
 
 
 def _denoise(value: Any) -> float | None:
-    if value is None:
-        return None
-    held = number(value, "an edit's denoise", 0.0, 1.0)
-    if held == 0.0:
-        raise StrategyError("an edit's denoise must be above 0, up to 1; got 0")
-    return held
+    return None if value is None else read_denoise(value, "an edit's")
 
 
 def _cfg(value: Any) -> float | None:
-    return None if value is None else number(value, "an edit's cfg", 0.0, 100.0)
+    return None if value is None else read_cfg(value, "an edit's")
 
 
 def _steering(value: Strategy | Stage | Method | str | None) -> Strategy | Method | str | None:
@@ -141,7 +143,7 @@ def _chain_strength(value: Any) -> float | tuple[float, ...] | Schedule | str | 
 
 
 def _chain_denoise(value: Any) -> float | tuple[float, ...] | Schedule | str | None:
-    return None if value is None else strengths(value, "a chain's denoise", 1.0)
+    return None if value is None else strengths(value, "a chain's denoise", MAX_DENOISE)
 
 
 @attrs.frozen

@@ -6,11 +6,11 @@ import contextlib
 import secrets
 from typing import TYPE_CHECKING, Any, Literal
 
-from refhooks._base.numbers import whole
 from refhooks._base.pictures import load_picture
+from refhooks._core.planning.bounds import MAX_DENOISE, MAX_SEED, MAX_STRENGTH, read_seed
 from refhooks._core.planning.compilation import strengths_over
 from refhooks._core.planning.input_pictures import HandedOn
-from refhooks._core.planning.request import MAX_SEED, make_request
+from refhooks._core.planning.request import make_request
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
 from refhooks.errors import RefhooksError, StrategyError
 
@@ -53,7 +53,7 @@ class Requests:
         native: str,
     ) -> None:
         drawn = secrets.randbelow(2**31) if seed is None else seed
-        self._first_seed = whole(drawn, "seed", 0, MAX_SEED - len(chain.edits))
+        self._first_seed = read_seed(drawn, high=MAX_SEED - len(chain.edits))
         self._chain = chain
         self._options = options
         self._native = native
@@ -127,7 +127,7 @@ def over_edits(
     given = getattr(chain, name)
     if given is None:
         return ()
-    high = 2.0 if name == "strength" else 1.0
+    high = MAX_STRENGTH if name == "strength" else MAX_DENOISE
     return strengths_over(given, len(chain.edits), registry, f"the chain's {name}", high)
 
 

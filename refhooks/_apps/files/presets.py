@@ -11,8 +11,9 @@ import attrs
 from refhooks._apps.files.loader import FileTable, Loader
 from refhooks._apps.files.structuring import as_table
 from refhooks._base.names import did_you_mean, listed
-from refhooks._base.numbers import MAX_STRENGTH, is_list, number
+from refhooks._base.numbers import is_list, number
 from refhooks._base.tables import read_table
+from refhooks._core.planning.bounds import MAX_DENOISE, MAX_STRENGTH, read_denoise
 from refhooks._core.planning.strategy import Stage, Strategy
 from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import InputError, StrategyError, UnknownNameError
@@ -188,7 +189,7 @@ def read_preset(path: Path, registry: Registry, origin: str) -> Preset:
         source=_line(table.source, f"{label}: source"),
         needs=_line(table.needs, f"{label}: needs"),
         strength_range=_strengths(ranges.strength, strategy, f"{label}: range, strength"),
-        denoise_range=_range(ranges.denoise, denoise, f"{label}: range, denoise", 1.0),
+        denoise_range=_range(ranges.denoise, denoise, f"{label}: range, denoise", MAX_DENOISE),
         measured=table.measured,
         origin=origin,
     )
@@ -201,12 +202,7 @@ def _line(value: Any, label: str) -> str:
 
 
 def _denoise(value: Any, label: str) -> float | None:
-    if value is None:
-        return None
-    held = number(value, f"{label}: denoise", 0.0, 1.0)
-    if held == 0.0:
-        raise StrategyError(f"{label}: denoise must be above 0, got 0")
-    return held
+    return None if value is None else read_denoise(value, f"{label}:")
 
 
 def _strengths(value: Any, strategy: Strategy, label: str) -> tuple[float, float] | None:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from refhooks._base.numbers import whole
 from refhooks._core.contract.methods import check_method
 from refhooks._core.models.family_calls import named_family
+from refhooks._core.planning.bounds import read_steps
 from refhooks._core.planning.compilation import compile_timetable
 from refhooks._core.planning.foresight import foresee
-from refhooks._core.planning.request import MAX_STEPS, make_request, steps_in_all
+from refhooks._core.planning.request import make_request, steps_in_all
 from refhooks._core.planning.strategy import Reference, Stage, Strategy, as_strategy
 from refhooks._core.plugins.labels import naming_method
 from refhooks._core.plugins.loading import load_registry
@@ -79,7 +79,7 @@ def plan(
     methods = [_methods(reference, registry) for reference in references]
     if steps is None:
         raise InputError("steps is missing; only a model has a number of its own")
-    count = whole(steps, "steps", 1, MAX_STEPS)
+    count = read_steps(steps)
     total = steps_in_all(count, denoise)
     sigmas = [(count - index) / total for index in range(count)]
     return foresee(compile_timetable(strategies, sigmas, registry), methods, registry)
@@ -125,7 +125,7 @@ def _of_model(
     family = named_family(editor.family, editor.registry)
     strategies = [as_strategy(reference.strategy, family.native) for reference in references]
     methods = [resolve_methods(editor, strategy) for strategy in strategies]
-    count = family.default_steps if steps is None else whole(steps, "steps", 1, MAX_STEPS)
+    count = family.default_steps if steps is None else read_steps(steps)
     total = steps_in_all(count, denoise)
     _, sigmas, _ = family.schedule(count, family.output_size(None, **size), total)
     timetable = compile_timetable(strategies, sigmas, editor.registry)

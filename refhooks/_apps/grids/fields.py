@@ -10,7 +10,7 @@ import attrs
 
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import is_list
-from refhooks._core.planning.request import MAX_SEED, MAX_STEPS
+from refhooks._core.planning.bounds import MAX_CFG, MAX_SEED, MAX_STEPS
 from refhooks._core.planning.strategy import Reference, Stage, Strategy, as_strategy, method_name
 from refhooks.errors import InputError
 
@@ -168,7 +168,7 @@ def _run_value(name: str, value: str) -> float | int:
     except ValueError as error:
         kind = "a whole number" if whole else "a number"
         raise InputError(f"{name} must be {kind}, got {value!r:.80}") from error
-    low, high = {"steps": (1, MAX_STEPS), "seed": (0, MAX_SEED - 1)}.get(name, (0, 100))
+    low, high = {"steps": (1, MAX_STEPS), "seed": (0, MAX_SEED - 1)}.get(name, (0, MAX_CFG))
     if not low <= number <= high:
         raise InputError(f"{name} must be from {low} to {high}, got {value}")
     return number

@@ -18,7 +18,7 @@ from refhooks._apps.recipes.parts import (
     is_name,
 )
 from refhooks._base.tables import MAX_BYTES, parse_json
-from refhooks._core.planning.request import MAX_SEED, MAX_STEPS
+from refhooks._core.planning.bounds import MAX_CFG, MAX_DENOISE, MAX_SEED, MAX_STEPS
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ class Recipe:
     picture: int
     references: tuple[RecipeReference, ...] = attrs.field(validator=_at_most(MAX_REFERENCES))
     steps: int = attrs.field(validator=_within(1, MAX_STEPS))
-    denoise: float = attrs.field(validator=_within(0, 1))
-    cfg: float = attrs.field(validator=_within(0, 100))
+    denoise: float = attrs.field(validator=_within(0, MAX_DENOISE))
+    cfg: float = attrs.field(validator=_within(0, MAX_CFG))
     height: int = attrs.field(validator=_within(1, 2**16))
     width: int = attrs.field(validator=_within(1, 2**16))
     source: RecipePicture | None = None

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from refhooks._base.numbers import MAX_STRENGTH, number
+from refhooks._base.numbers import number
 from refhooks._base.strength_names import ARTIFACTS_ABOVE
 from refhooks._core.contract.protocols import StageStep
 from refhooks._core.contract.values import Planned, Row, Step
+from refhooks._core.planning.bounds import MAX_STRENGTH, read_strength
 from refhooks._core.planning.strategy import method_name
 from refhooks._core.planning.timetable import Timetable
 from refhooks._core.plugins.attribution import naming
@@ -166,8 +167,8 @@ def _scheduled(schedule: Schedule, step: StageStep, label: str, origin: str) -> 
         raise StrategyError(f"{label}: schedule {schedule.name!r}: {error}") from error
     if type(value) is float and 0.0 <= value <= MAX_STRENGTH:
         return value
-    where = f"{label}: schedule {schedule.name!r}{origin} at {_at(step)}: strength"
-    return number(value, where, 0.0, MAX_STRENGTH)
+    where = f"{label}: schedule {schedule.name!r}{origin} at {_at(step)}:"
+    return read_strength(value, where)
 
 
 def _at(step: StageStep) -> str:

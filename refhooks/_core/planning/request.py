@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 import secrets
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,14 +10,13 @@ import attrs
 
 from refhooks._base.names import listed
 from refhooks._base.numbers import whole
+from refhooks._core.planning.bounds import MAX_SEED, read_cfg, read_denoise, read_seed, read_steps
 from refhooks._core.planning.strategy import Reference
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-MAX_SEED = 2**63 - 1
-MAX_STEPS = 1000
 MAX_STEPS_IN_ALL = 10_000
 CHECKS = ("final", "eager")
 Callback = Callable[[int, "Tensor", "Tensor"], object]
@@ -111,10 +109,10 @@ def make_request(
         references=_references(image, strategy, references),
         source=source,
         seeds=_seeds(seed, whole(n, "n", 1, 4096)),
-        steps=_optional(steps, "steps", 1, MAX_STEPS),
-        denoise=_denoise(denoise),
+        steps=None if steps is None else read_steps(steps),
+        denoise=read_denoise(denoise),
         edit_mask=edit_mask,
-        cfg=_cfg(cfg),
+        cfg=None if cfg is None else read_cfg(cfg),
         height=_optional(height, "height", 1, 2**16),
         width=_optional(width, "width", 1, 2**16),
         resolution=_optional(resolution, "resolution", 1, 2**32),
@@ -163,30 +161,12 @@ def _references(image: Any, strategy: Any, references: Any) -> tuple[Reference, 
 
 def _seeds(seed: Any, n: int) -> tuple[int, ...]:
     if _is_list(seed):
-        seeds = tuple(whole(entry, "seed", 0, MAX_SEED) for entry in seed)
+        seeds = tuple(read_seed(entry) for entry in seed)
         if not seeds or n not in (1, len(seeds)):
             raise InputError(f"seed lists {len(seeds)} numbers, but n is {n}; leave n out")
         return seeds
-    first = secrets.randbelow(2**31) if seed is None else whole(seed, "seed", 0, MAX_SEED - n)
+    first = secrets.randbelow(2**31) if seed is None else read_seed(seed, high=MAX_SEED - n)
     return tuple(range(first, first + n))
-
-
-def _cfg(value: Any) -> float | None:
-    if value is None:
-        return None
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not number or not 0 <= value <= 100:
-        raise InputError(
-            f"cfg must be a number from 0 to 100 (1 and below: off), got {value!r:.80}"
-        )
-    return float(value)
-
-
-def _denoise(value: Any) -> float:
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not 0.0 < value <= 1.0:
-        raise InputError(f"denoise must be a number above 0, up to 1; got {value!r:.80}")
-    return float(value)
 
 
 def steps_in_all(steps: int, denoise: float) -> int:
@@ -195,7 +175,7 @@ def steps_in_all(steps: int, denoise: float) -> int:
     Raises:
         InputError: ``denoise`` is out of its range, or so small that there would be too many.
     """
-    total = round(steps / _denoise(denoise))
+    total = round(steps / read_denoise(denoise))
     if total > MAX_STEPS_IN_ALL:
         least = steps / MAX_STEPS_IN_ALL
         raise InputError(f"denoise {denoise:g} is too small for {steps} steps; at least {least:g}")

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from refhooks._base.numbers import MAX_STRENGTH, is_list, number
+from refhooks._base.numbers import is_list, number
 from refhooks._core.contract.methods import Method
 from refhooks._core.contract.protocols import Schedule, Switch, strengths
 from refhooks._core.masks.mask import Mask
+from refhooks._core.planning.bounds import MAX_STRENGTH
 from refhooks.errors import StrategyError
 
 if TYPE_CHECKING:

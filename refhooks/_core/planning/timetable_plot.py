@@ -6,8 +6,8 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from refhooks._base.figures import COLOURS, new_figure, ticks, write_plot
-from refhooks._base.numbers import MAX_STRENGTH
 from refhooks._base.strength_names import ARTIFACTS_ABOVE
+from refhooks._core.planning.bounds import MAX_STRENGTH
 from refhooks._core.plugins.loading import load_registry
 
 if TYPE_CHECKING:
