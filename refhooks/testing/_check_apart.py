@@ -12,7 +12,7 @@ from torch._dynamo import config
 from torch._dynamo.exc import TorchDynamoException
 
 from refhooks._core.plugins.inline import plugin_name
-from refhooks._core.plugins.loading import GROUP, _register
+from refhooks._core.plugins.loading import GROUP, register_plugin
 from refhooks._core.plugins.registry import Registry
 from refhooks.hookspecs import hookimpl
 from refhooks.testing._bench import STEPS, Bench
@@ -56,7 +56,7 @@ def install_order(bench: Bench) -> None:
     for order in (sorted(found), sorted(found, reverse=True)):
         registry = Registry(records=(), methods={}, families={}, models={})
         for name in order:
-            _register(found[name], name, registry)
+            register_plugin(found[name], name, registry)
         registered = getattr(registry, KINDS[bench.subject.kind])[bench.subject.name]
         subject = attrs.evolve(bench.subject, registry=registry, registered=registered)
         equal(bench.plain, Bench(subject).edit().latents, "it depends on the order of installation")

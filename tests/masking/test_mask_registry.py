@@ -12,7 +12,7 @@ import torch
 from confining import LEFT
 
 import refhooks as rh
-from refhooks._core.plugins.loading import _register, load_registry
+from refhooks._core.plugins.loading import load_registry, register_plugin
 from refhooks._core.plugins.registry import Registry
 
 
@@ -45,12 +45,12 @@ def shaped(name, **attributes):
 def test_registering_a_shape(attributes, message):
     """A name or an option that is taken is refused, and who has it is named."""
     registry = fresh()
-    _register(shaped("box", key="box"), "first", registry)
+    register_plugin(shaped("box", key="box"), "first", registry)
     if message is None:
-        assert _register(shaped(**attributes), "second", registry) == ("mask other",)
+        assert register_plugin(shaped(**attributes), "second", registry) == ("mask other",)
         return
     with pytest.raises(rh.PluginError, match=message):
-        _register(shaped(**attributes), "second", registry)
+        register_plugin(shaped(**attributes), "second", registry)
     assert list(registry.masks) == ["box"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from refhooks._core.plugins.loading import _register
+from refhooks._core.plugins.loading import register_plugin
 from refhooks._core.plugins.registry import PluginRecord, Registry
 from refhooks.errors import InputError
 
@@ -34,7 +34,7 @@ def with_plugins(registry: Registry, plugins: Sequence[object]) -> Registry:
     records = []
     for plugin in plugins:
         name = plugin_name(plugin)
-        registers = _register(plugin, name, held)
+        registers = register_plugin(plugin, name, held)
         records.append(PluginRecord(name, "", "", "live", registers=registers))
     return attrs.evolve(held, records=(*held.records, *records))
 

@@ -70,7 +70,7 @@ def _load_one(point: EntryPoint, registry: Registry, why_not: str) -> PluginReco
     if why_not:
         return record
     try:
-        registers = _register(point.load(), point.name, registry)
+        registers = register_plugin(point.load(), point.name, registry)
     except (Exception, SystemExit) as error:  # noqa: BLE001  the others live
         reason = f"{type(error).__name__}: {error}{_line_of(error)}"
         return attrs.evolve(record, state="broken", reason=reason)
@@ -89,7 +89,7 @@ def _line_of(error: BaseException) -> str:
     return f" ({frames[-1][0]}, line {frames[-1][1]})" if frames else ""
 
 
-def _register(plugin: object, name: str, registry: Registry) -> tuple[str, ...]:
+def register_plugin(plugin: object, name: str, registry: Registry) -> tuple[str, ...]:
     """Register what a plugin brings, under its name, and return what that is.
 
     Raises:
