@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from refhooks._apps.chains.chain import as_chain
+from refhooks._base.once import keeping
 from refhooks._base.size import Size
 from refhooks._core.models.loaded import LoadedModel
 from refhooks._core.planning.request import make_request
@@ -197,8 +198,9 @@ class Editor(LoadedModel):
             "check": check,
         }
         chain = as_chain(edits, strength, denoise)
-        run = ChainRun(self, image, chain, seed=seed, options=options, handover=handover)
-        return run.run(callback, on_result)
+        with keeping():
+            run = ChainRun(self, image, chain, seed=seed, options=options, handover=handover)
+            return run.run(callback, on_result)
 
     def replay(
         self,

@@ -9,6 +9,7 @@ import attrs
 from refhooks._apps.editing.edit import edit_planned
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import is_list
+from refhooks._base.once import keeping
 from refhooks._core.planning.bounds import MAX_SEED, read_seed
 from refhooks._core.planning.input_pictures import InputPicture
 from refhooks._core.planning.planner import make_plan, with_outlook
@@ -70,6 +71,7 @@ class Options(TypedDict, total=False):
     record_attention: bool
 
 
+@keeping()
 def edit_batch(
     editor: LoadedModel,
     jobs: Sequence[Job],

@@ -7,10 +7,12 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from refhooks._base.names import listed
+from refhooks._base.once import once
 from refhooks.errors import InputError, RefhooksWarning
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def load_whole(source: str | Path | Image.Image) -> Image.Image:
     Raises:
         InputError: As for :func:`load_picture`.
     """
-    return _load(source, _whole)
+    return _load(source, _as_whole)
 
 
 def load_alpha(source: str | Path | Image.Image) -> Image.Image:
@@ -74,16 +76,32 @@ def load_alpha(source: str | Path | Image.Image) -> Image.Image:
     return _load(source, _alpha)
 
 
+@attrs.frozen(eq=False)
+class _Shown:
+    """All that a picture shows, and what a caller may have to say of it.
+
+    Attributes:
+        whole: Upright, RGB, or RGBA if any of it can be transparent.
+        mode: Of the file.
+        frames: How many pictures it holds.
+    """
+
+    whole: Image.Image
+    mode: str
+    frames: int
+
+
 def _load(
-    source: str | Path | Image.Image, convert: Callable[[Image.Image, str], Image.Image]
+    source: str | Path | Image.Image, convert: Callable[[_Shown, str], Image.Image]
 ) -> Image.Image:
     if not isinstance(source, str | Path | Image.Image):
         raise InputError(f"a picture must be a path or a PIL image, got {type(source).__name__}")
     label = "the picture" if isinstance(source, Image.Image) else str(source)
     try:
         if isinstance(source, Image.Image):
-            return convert(source, label)
-        return _read(Path(source), convert)
+            return convert(_shown(source, label), label)
+        shown = _read(Path(source))
+        picture = convert(shown, label)
     except InputError:
         raise
     except UnidentifiedImageError as error:
@@ -92,16 +110,28 @@ def _load(
         ) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{label} cannot be read as a picture: {error}") from error
+    picture = picture.copy() if picture is shown.whole else picture
+    vars(picture)["filename"] = label  # as Pillow does: recipes name pictures by their files
+    return picture
 
 
-def _read(path: Path, convert: Callable[[Image.Image, str], Image.Image]) -> Image.Image:
+def _read(path: Path) -> _Shown:
+    """Decode a file, once as long as it stays as it is; what it shows is not to be changed."""
     _check_file(path)
+    status = path.stat()
+    key = ("picture", str(path.absolute()), status.st_ino, status.st_mtime_ns, status.st_size)
+    return once(key, lambda: _decode(path), size=_bytes)
+
+
+def _decode(path: Path) -> _Shown:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         with Image.open(path, formats=FORMATS) as opened:
-            picture = convert(opened, str(path))
-    vars(picture)["filename"] = str(path)  # as Pillow does: recipes name pictures by their files
-    return picture
+            return _shown(opened, str(path))
+
+
+def _bytes(shown: _Shown) -> int:
+    return shown.whole.width * shown.whole.height * len(shown.whole.getbands())
 
 
 def _check_file(path: Path) -> None:
@@ -124,25 +154,33 @@ def _check_size(picture: Image.Image, label: str) -> None:
         raise InputError(f"{label} is {width}x{height}; a side may be {MAX_RATIO} times the other")
 
 
-def _alpha(picture: Image.Image, label: str) -> Image.Image:
-    whole = _whole(picture, label)
-    if whole.mode == "RGB":
-        raise InputError(f"{label} has no alpha channel; its mode is {picture.mode}")
-    return whole.getchannel("A")
+def _alpha(shown: _Shown, label: str) -> Image.Image:
+    if shown.whole.mode == "RGB":
+        raise InputError(f"{label} has no alpha channel; its mode is {shown.mode}")
+    return shown.whole.getchannel("A")
 
 
-def _as_rgb(picture: Image.Image, label: str) -> Image.Image:
-    if getattr(picture, "n_frames", 1) > 1:
+def _as_whole(shown: _Shown, _label: str) -> Image.Image:
+    return shown.whole
+
+
+def _as_rgb(shown: _Shown, label: str) -> Image.Image:
+    if shown.frames > 1:
         warnings.warn(
             f"{label} is animated or holds several pictures; only the first is used",
             RefhooksWarning,
             stacklevel=3,
         )
-    whole = _whole(picture, label)
+    whole = shown.whole
     if whole.mode == "RGB":
         return whole
     white = Image.new("RGBA", whole.size, "white")
     return Image.alpha_composite(white, whole).convert("RGB")
+
+
+def _shown(picture: Image.Image, label: str) -> _Shown:
+    frames = getattr(picture, "n_frames", 1)
+    return _Shown(_whole(picture, label), picture.mode, frames)
 
 
 def _whole(picture: Image.Image, label: str) -> Image.Image:

@@ -13,6 +13,7 @@ from refhooks._apps.chains.chain_file import load_chain
 from refhooks._apps.chains.requests import Requests, named
 from refhooks._apps.forecast.planned import NATIVE
 from refhooks._base.files import is_file
+from refhooks._base.once import keeping
 from refhooks._core.masks.layout import cover_masks
 from refhooks._core.planning.factories import as_mask
 from refhooks._core.planning.input_pictures import open_picture
@@ -69,6 +70,7 @@ class _Job:
     places: tuple[Path, ...]
 
 
+@keeping()
 def run_chain(options: ChainOptions) -> None:
     """Edit, and save each picture as soon as it is made.
 

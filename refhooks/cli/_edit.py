@@ -12,6 +12,7 @@ import attrs
 
 from refhooks._apps.files.strategy_file import load_file
 from refhooks._apps.forecast.planned import NATIVE
+from refhooks._base.once import keeping
 from refhooks._base.pictures import load_picture
 from refhooks._core.planning.request import make_request
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
@@ -118,6 +119,7 @@ class EditJob:
         return {**given, "edit_mask": edit_mask, "plugins": self.plugins}
 
 
+@keeping()
 def edit_command(options: EditOptions) -> None:
     """Edit and save.
 

@@ -14,6 +14,7 @@ from refhooks._apps.advice.report import Report, check_report, write_report
 from refhooks._apps.forecast.planned import NATIVE
 from refhooks._apps.recipes.picture_files import load_recipe
 from refhooks._apps.replay.replay import recorded
+from refhooks._base.once import keeping
 from refhooks._base.pictures import load_picture
 from refhooks._base.size import Size
 from refhooks._core.planning.compilation import compile_timetable
@@ -66,6 +67,7 @@ class _Made:
     timetable: Timetable | None = None
 
 
+@keeping()
 def run_explain(options: ExplainOptions) -> None:
     """Print the advice on a saved picture and, if asked for, write a report.
 

@@ -19,6 +19,7 @@ from refhooks._apps.grids.fingerprint import fingerprint
 from refhooks._apps.grids.grid import Grid, fill, kept_picture, make_cells
 from refhooks._base.contact_sheets import make_table
 from refhooks._base.figures import check_plot, new_figure, write_plot
+from refhooks._base.once import keeping
 from refhooks._base.outputs import check_output
 from refhooks._base.pictures import load_picture
 from refhooks._core.planning.bounds import MAX_SEED
@@ -152,6 +153,7 @@ class _Sheet:
         return make_cells(self.grid, common, native, registry)
 
 
+@keeping()
 def run_grid(edit: EditOptions, options: GridOptions) -> None:
     """Make the pictures that are missing, then the sheet.
 

@@ -11,6 +11,7 @@ import click
 
 from refhooks._apps.recipes.picture_files import load_recipe, strip_recipe
 from refhooks._apps.replay.replay import check_replay
+from refhooks._base.once import keeping
 from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._denoise import say_denoise
 from refhooks.cli._libraries import quiet
@@ -42,6 +43,7 @@ class ReplayOptions:
     embed: bool
 
 
+@keeping()
 def run_replay(options: ReplayOptions) -> None:
     """Make a picture again, and say whether it is the same.
 

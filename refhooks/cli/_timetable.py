@@ -18,6 +18,7 @@ from refhooks._apps.files.strategy_file import load_file
 from refhooks._apps.forecast.chain_plan import chain_timetables
 from refhooks._apps.forecast.cost import cost
 from refhooks._apps.forecast.planned import plan
+from refhooks._base.once import keeping
 from refhooks._core.masks.mask import Mask
 from refhooks._core.planning.strategy import Reference, Strategy
 from refhooks._core.plugins.loading import load_registry
@@ -61,6 +62,7 @@ class PlanOptions:
     width: int | None
 
 
+@keeping()
 def plan_command(options: PlanOptions) -> None:
     """Print the timetable of a strategy file, as a table or as JSON, and plot it if asked.
 

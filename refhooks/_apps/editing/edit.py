@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from refhooks._apps.advice.baseline import baseline_of
 from refhooks._apps.editing.result import EditResult
 from refhooks._apps.recipes.recording import make_recipes
+from refhooks._base.once import keeping
 from refhooks._core.planning.planner import make_plan
 from refhooks._core.running.run import exclusive, run_plan
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["edit_planned", "run_edit"]
 
 
+@keeping()
 def run_edit(loaded: LoadedModel, request: Request) -> EditResult:
     """Run one edit.
 

@@ -10,6 +10,7 @@ import attrs
 
 from refhooks._apps.forecast.planned import plan, references_of
 from refhooks._apps.forecast.token_use import grid_of, token_use_of
+from refhooks._base.once import keeping
 from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import InputError
 
@@ -112,6 +113,7 @@ class Cost:
         return lines if len(lines) > 1 else []
 
 
+@keeping()
 def cost(
     what: Strategy | Stage | Method | str | Sequence[Reference],
     steps: int | None = None,

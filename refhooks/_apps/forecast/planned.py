@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
+from refhooks._base.once import keeping
 from refhooks._core.contract.methods import check_method
 from refhooks._core.models.family_calls import named_family
 from refhooks._core.planning.bounds import read_steps
@@ -40,6 +41,7 @@ class Native:
         raise NotImplementedError
 
 
+@keeping()
 def plan(
     what: Strategy | Stage | Method | str | Sequence[Reference],
     steps: int | None = None,

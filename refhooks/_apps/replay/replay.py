@@ -18,6 +18,7 @@ from refhooks._apps.replay.finder import Finder, Folder, warn
 from refhooks._apps.replay.tables import Tables
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import is_list
+from refhooks._base.once import keeping
 from refhooks._base.pictures import load_picture
 from refhooks._core.planning.input_pictures import HandedOn
 from refhooks._core.planning.planner import make_plan
@@ -51,6 +52,7 @@ class _Edit:
     plugins: tuple[object, ...]
 
 
+@keeping()
 def replay(
     editor: LoadedModel,
     recipe: Recipe | str | Path,

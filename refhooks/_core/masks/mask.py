@@ -8,6 +8,7 @@ import attrs
 
 from refhooks._base.names import listed
 from refhooks._base.numbers import number
+from refhooks._base.once import once
 from refhooks._core.contract.protocols import MaskShape, strengths
 from refhooks.errors import StrategyError
 
@@ -94,9 +95,19 @@ class Mask:
     def cover(self, size: Size) -> Tensor:
         """Return how much of each pixel counts as covered, ``[height,width]``, 0–1.
 
+        It is drawn once in a command or a call, and is not to be changed.
+
         Raises:
             InputError: The shape gives no such cover for a picture of this size.
         """
+        return once(
+            ("mask", id(self), size),
+            lambda: self._drawn(size),
+            size=lambda _: 4 * size.height * size.width,
+            holding=self,
+        )
+
+    def _drawn(self, size: Size) -> Tensor:
         from refhooks._base.coverage import feathered  # noqa: PLC0415  imports torch, a second
         from refhooks._core.masks.shape_cover import shape_cover  # noqa: PLC0415  imports torch, a second
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from refhooks._base.once import once
 from refhooks._core.plugins.attribution import naming
 from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import HookReturnError
@@ -18,11 +19,18 @@ if TYPE_CHECKING:
 
 
 def shape_cover(shape: MaskShape, size: Size) -> Tensor:
-    """Return what a shape covers, checked, ``[height,width]``, float32.
+    """Return what a shape covers, checked, ``[height,width]``, float32; it is not to be changed.
+
+    A shape is a value, so it is asked once in a command or a call.
 
     Raises:
         HookReturnError: The shape gives something else.
     """
+    key = ("cover", id(shape), size)
+    return once(key, lambda: _checked(shape, size), size=_bytes, holding=shape)
+
+
+def _checked(shape: MaskShape, size: Size) -> Tensor:
     origin = load_registry().origin("mask", shape)  # a shape of one editor's own has none
     label = f"mask shape {shape.name!r}{origin}: cover(size)"
     with naming(f"mask shape {shape.name!r}{origin} for a picture of {size}"):
@@ -37,3 +45,7 @@ def shape_cover(shape: MaskShape, size: Size) -> Tensor:
     if not bool(((cover >= 0) & (cover <= 1)).all()):
         raise HookReturnError(f"{label} must return values from 0 to 1")
     return cover
+
+
+def _bytes(cover: Tensor) -> int:
+    return cover.numel() * cover.element_size()

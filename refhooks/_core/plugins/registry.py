@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._base.names import did_you_mean, listed
+from refhooks._base.once import once
 from refhooks._core.plugins.record import (
     PluginRecord,
 )
@@ -89,6 +90,10 @@ class Registry:
         Raises:
             InputError: No registered schedule has such a form, several have, or its values are bad.
         """
+        key = ("schedule", id(self), text)
+        return once(key, lambda: self._schedule_from(text), size=lambda _: 0, holding=self)
+
+    def _schedule_from(self, text: str) -> Schedule:
         found = read_by("schedule", "parse", self.schedules, text, f"strength {text!r:.80}: ")
         if len(found) != 1:
             forms = [
