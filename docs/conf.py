@@ -24,6 +24,7 @@ NAVIGATION = {
     ],
     "Reference": ["api/index"],
     "For plugin authors": ["writing-plugins", "hooks", "example-plugin/README", "compatibility"],
+    "For contributors": ["layout"],
     "Evidence": ["evidence", "score", "forms", "denoise", "leaks"],
 }  # fmt: skip
 TITLES = {
@@ -32,6 +33,7 @@ TITLES = {
     "docs/example-plugin/README": "A complete package",
 }
 ELSEWHERE = {
+    "For contributors": ["findings/README"],
     "Evidence": ["plugins/refhooks_toy/weights/MODEL_CARD", "CHANGELOG"],
 }
 
@@ -43,7 +45,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = HOME
 include_patterns = [
     "README.md", "CHANGELOG.md", "docs/*.md", "docs/api/*.rst", "docs/example-plugin/README.md",
-    "plugins/refhooks_toy/weights/MODEL_CARD.md",
+    "plugins/refhooks_toy/weights/MODEL_CARD.md", "findings/README.md",
 ]  # fmt: skip
 exclude_patterns = [".*", "build", "dist", "demo"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
