@@ -40,12 +40,29 @@ def pipe():
     return tiny.build("plus", "middle")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def editor(pipe):
-    """An editor on the shared pipeline, at 64x64."""
-    return rh.Editor(
-        pipe, checkpoint=rh.Checkpoint(output=tiny.AREA, reference=tiny.AREA, vision=tiny.AREA)
-    )
+    """An editor on the shared pipeline, at 32x32: 16 tokens, each 8 pixels wide."""
+    area = SIDE**2
+    return rh.Editor(pipe, checkpoint=rh.Checkpoint(output=area, reference=area, vision=area))
+
+
+@pytest.fixture(scope="session")
+def edit(editor):
+    """``edit()`` of one picture in three steps, unless the call says otherwise."""
+
+    def edit(image=None, prompt="make it blue", **kwargs):
+        return editor.edit(
+            image or tiny.picture(), prompt, **{"steps": 3, "seed": 1, "cfg": 2.0, **kwargs}
+        )
+
+    return edit
+
+
+@pytest.fixture(scope="session")
+def clean(edit):
+    """Latents of an edit without plugins."""
+    return edit().latents
 
 
 @pytest.fixture

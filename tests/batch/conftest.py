@@ -10,14 +10,7 @@ import torch
 import refhooks as rh
 from refhooks.batch import Job, edit_batch
 
-AREA = 32 * 32
 PROMPTS = ("make it blue", "explain the texture of the background, please", "night")
-
-
-@pytest.fixture(scope="session")
-def editor(pipe):
-    """An editor on the shared pipeline, at 32x32."""
-    return rh.Editor(pipe, checkpoint=rh.Checkpoint(output=AREA, reference=AREA, vision=AREA))
 
 
 @pytest.fixture

@@ -13,11 +13,10 @@ import pytest
 import tiny
 import torch
 from PIL import Image, ImageChops
+from places import TESTS
 
 import refhooks as rh
 from refhooks.cli._parse import parse_reference
-
-TESTS = Path(__file__).parents[1]
 
 
 def same(one, other):

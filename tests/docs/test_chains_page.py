@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import runpy
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from places import BENCHMARKS, DOCS
 
 
 def test_the_drift_is_generated():
     """Run benchmarks/drift.py; with ``--page-only`` if only its words have changed."""
-    made = runpy.run_path(str(ROOT / "benchmarks" / "drift.py"))
-    figures = json.loads((ROOT / "benchmarks" / "results" / "drift.json").read_text())
-    text = (ROOT / "docs" / "chains.md").read_text()
+    made = runpy.run_path(str(BENCHMARKS / "drift.py"))
+    figures = json.loads((BENCHMARKS / "results" / "drift.json").read_text())
+    text = (DOCS / "chains.md").read_text()
 
     assert made["with_drift"](text, figures) == text
 
 
 def test_what_the_drift_says_follows_its_figures():
     """Better, worse, or not to be told: by the interval of the paired difference."""
-    made = runpy.run_path(str(ROOT / "benchmarks" / "drift.py"))
+    made = runpy.run_path(str(BENCHMARKS / "drift.py"))
 
     def said(latents, pixels):
         chains = [

@@ -7,10 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from places import DOCS
 
 import refhooks as rh
 
-PAGE = (Path(__file__).parents[2] / "docs" / "cookbook.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "cookbook.md").read_text(encoding="utf-8")
 PAIRS = re.findall(
     r"^```python\n(.*?)^```\n\n```toml\n# (\S+)\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL
 )

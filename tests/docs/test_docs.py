@@ -13,12 +13,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image, ImageDraw
+from places import BENCHMARKS, DOCS, ROOT
 
 import refhooks as rh
 from refhooks.cli import main
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 SAMPLES = {"photo.png": "meadow", "style.png": "beach", "star.png": "star"}
 
 
@@ -124,27 +124,27 @@ def test_every_link_and_picture_is_there(page):
 
 def test_every_method_and_schedule_has_its_picture():
     """Run docs/make_images.py after adding one."""
-    made = runpy.run_path(str(ROOT / "docs" / "make_images.py"))
+    made = runpy.run_path(str(DOCS / "make_images.py"))
     registry = rh.load_registry()
 
     assert {entry.name for entry in made["METHODS"].values()} == set(registry.methods)
     assert {schedule.name for schedule, _ in made["SCHEDULES"]} == set(registry.schedules)
     for name in registry.methods:
-        assert (ROOT / "docs" / "images" / f"method-{name}.png").is_file()
-        assert f"images/method-{name}.png" in (ROOT / "docs" / "methods.md").read_text()
+        assert (DOCS / "images" / f"method-{name}.png").is_file()
+        assert f"images/method-{name}.png" in (DOCS / "methods.md").read_text()
 
 
 def test_the_page_of_forms_is_generated():
     """Run benchmarks/forms.py; with ``--page-only`` if only its words have changed."""
-    made = runpy.run_path(str(ROOT / "benchmarks" / "forms.py"))
-    figures = json.loads((ROOT / "benchmarks" / "results" / "forms.json").read_text())
+    made = runpy.run_path(str(BENCHMARKS / "forms.py"))
+    figures = json.loads((BENCHMARKS / "results" / "forms.json").read_text())
 
-    assert made["page"](figures) == (ROOT / "docs" / "forms.md").read_text()
+    assert made["page"](figures) == (DOCS / "forms.md").read_text()
 
 
 def test_the_plugin_table_is_generated():
     """Run docs/write_readme_table.py after adding a plugin."""
-    made = runpy.run_path(str(ROOT / "docs" / "write_readme_table.py"))
+    made = runpy.run_path(str(DOCS / "write_readme_table.py"))
     text = (ROOT / "README.md").read_text()
 
     assert made["with_table"](text) == text
@@ -152,7 +152,7 @@ def test_the_plugin_table_is_generated():
 
 def test_the_page_of_hooks_is_generated():
     """Run docs/write_hooks_page.py after changing a spec, or who implements it."""
-    made = runpy.run_path(str(ROOT / "docs" / "write_hooks_page.py"))
-    text = (ROOT / "docs" / "hooks.md").read_text()
+    made = runpy.run_path(str(DOCS / "write_hooks_page.py"))
+    text = (DOCS / "hooks.md").read_text()
 
     assert made["with_specs"](text) == text

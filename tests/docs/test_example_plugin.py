@@ -6,11 +6,11 @@ import os
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
+from places import DOCS
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "example-plugin"
+EXAMPLE = DOCS / "example-plugin"
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
+from places import DOCS
 
 from refhooks._core.plugins.validation import hook_arguments
 from refhooks.hookspecs import Registration, RunHooks
 
-PAGE = (Path(__file__).parents[2] / "docs" / "hooks.md").read_text()
+PAGE = (DOCS / "hooks.md").read_text()
 HOOKS = [*hook_arguments(Registration), *hook_arguments(RunHooks)]
 
 

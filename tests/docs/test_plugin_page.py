@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import runpy
-from pathlib import Path
 
 import pytest
-
-DOCS = Path(__file__).parents[2] / "docs"
+from places import DOCS
 
 
 @pytest.fixture(scope="module")

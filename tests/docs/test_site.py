@@ -6,14 +6,13 @@ import runpy
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
+from places import DOCS, ROOT
 
 
 @pytest.fixture(scope="module")
 def settings():
     """What docs/conf.py says, which needs no Sphinx."""
-    return runpy.run_path(str(ROOT / "docs" / "conf.py"))
+    return runpy.run_path(str(DOCS / "conf.py"))
 
 
 def test_every_page_is_in_the_navigation_once(settings):
@@ -21,7 +20,7 @@ def test_every_page_is_in_the_navigation_once(settings):
     named = [name for names in settings["pages"]().values() for name in names]
 
     assert sorted(set(named)) == sorted(named)
-    assert {f"docs/{page.stem}" for page in (ROOT / "docs").glob("*.md")} <= set(named)
+    assert {f"docs/{page.stem}" for page in DOCS.glob("*.md")} <= set(named)
     for name in named:
         assert any((ROOT / name).parent.glob(f"{Path(name).name}.*")), name
 

@@ -7,17 +7,9 @@ import pytest
 import tiny
 from PIL import Image
 
-import refhooks as rh
 from refhooks.score import Pair, Scene, Score, Scorecard, Settings
 
-AREA = 32 * 32
 SIDE = 32
-
-
-@pytest.fixture(scope="session")
-def editor(pipe):
-    """An editor on the shared pipeline, at 32x32."""
-    return rh.Editor(pipe, checkpoint=rh.Checkpoint(output=AREA, reference=AREA, vision=AREA))
 
 
 def square(number):

@@ -1,1 +1,0 @@
-"""A package, so that its conftest is no other folder's."""
