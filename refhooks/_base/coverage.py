@@ -51,10 +51,10 @@ def _widened(values: Tensor, reach: int) -> Tensor:
     done = 0
     while done < reach:
         step = min(reach - done, 2 * done + 1)
-        held = values.clone()
-        torch.maximum(held[step:], values[:-step], out=held[step:])
-        torch.maximum(held[:-step], values[step:], out=held[:-step])
-        values, done = held, done + step
+        wider = values.clone()
+        torch.maximum(wider[step:], values[:-step], out=wider[step:])
+        torch.maximum(wider[:-step], values[step:], out=wider[:-step])
+        values, done = wider, done + step
     return values
 
 

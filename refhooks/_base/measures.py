@@ -78,9 +78,9 @@ def edge_overlap(before: Image, after: Image) -> float:
     count, others = float(one.sum()), float(other.sum())
     if count == 0.0 or others == 0.0:
         return float(count == others)
-    found = float((one * _widened(other)).sum()) / count
+    kept = float((one * _widened(other)).sum()) / count
     known = float((other * _widened(one)).sum()) / others
-    return 0.0 if found + known == 0.0 else 2 * found * known / (found + known)
+    return 0.0 if kept + known == 0.0 else 2 * kept * known / (kept + known)
 
 
 def _pixels(picture: Image) -> Tensor:
@@ -114,8 +114,8 @@ def _edges(luma: Tensor) -> Tensor:
     kernels = torch.stack([across, across.T]).unsqueeze(1)  # [2,1,3,3]
     strength = torch.linalg.vector_norm(functional.conv2d(wide, kernels), dim=1, keepdim=True)
     bound = EDGE * max(float(strength.max()), FAINTEST)
-    found: Tensor = strength >= bound
-    return found.to(luma)
+    edges: Tensor = strength >= bound
+    return edges.to(luma)
 
 
 def _widened(edges: Tensor) -> Tensor:

@@ -57,15 +57,15 @@ def parse_json(data: bytes, label: str) -> dict[str, Any]:
         StrategyError: It is no UTF-8, no JSON, no table, nested too deep, or holds NaN or infinity.
     """
     try:
-        held = json.loads(data.decode("utf-8"), object_pairs_hook=_without_duplicates)
+        table = json.loads(data.decode("utf-8"), object_pairs_hook=_without_duplicates)
     except RecursionError as error:
         raise _too_deep(label) from error
     except ValueError as error:
         raise StrategyError(f"{label} is not valid JSON: {error}") from error
-    if not isinstance(held, dict):
-        raise StrategyError(f"{label} must hold a table, got {held!r:.80}")
-    _check_values(held, label)
-    return held
+    if not isinstance(table, dict):
+        raise StrategyError(f"{label} must hold a table, got {table!r:.80}")
+    _check_values(table, label)
+    return table
 
 
 def read_capped(path: Path, most: int, wrong: type[InputError], advice: str = "") -> bytes:

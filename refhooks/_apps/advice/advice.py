@@ -136,14 +136,15 @@ class Advice:
 
     def lines(self) -> list[str]:
         """Return what was measured, a line each."""
-        held = self.measured
-        clearly = f"{percent(held.changed)} of the pixels, by {of_255(CLEAR)} or more"
+        measured = self.measured
+        clearly = f"{percent(measured.changed)} of the pixels, by {of_255(CLEAR)} or more"
         lines = [
-            f"changed: {clearly}; those that changed at all, by {of_255(held.change)}",
-            f"structure: SSIM {held.similarity:.2f}, edges in place {held.edges:.2f}",
+            f"changed: {clearly}; those that changed at all, by {of_255(measured.change)}",
+            f"structure: SSIM {measured.similarity:.2f}, edges in place {measured.edges:.2f}",
         ]
-        if held.inside is not None and held.outside is not None:
-            shares = f"{percent(held.inside)} of the pixels inside, {percent(held.outside)} outside"
+        if measured.inside is not None and measured.outside is not None:
+            inside, outside = percent(measured.inside), percent(measured.outside)
+            shares = f"{inside} of the pixels inside, {outside} outside"
             lines.insert(1, f"masks: changed are {shares}")
         for number, steering in enumerate(self.references or (), 1):
             lines.append(f"reference {number}: {_told(steering)}")
@@ -159,9 +160,9 @@ class Advice:
 
     def __str__(self) -> str:
         """Return what was measured, the issues, and what could not be judged, as plain text."""
-        found = [str(issue) for issue in self.issues]
-        none = [] if found else ["none of the guide's common issues was found"]
-        return "\n".join([*self.lines(), *found, *none, *self.unjudged])
+        issues = [str(issue) for issue in self.issues]
+        none = [] if issues else ["none of the guide's common issues was found"]
+        return "\n".join([*self.lines(), *issues, *none, *self.unjudged])
 
 
 def advise(
@@ -241,20 +242,20 @@ class _Case:
     from_source: bool
 
     def issues(self) -> Iterator[Issue]:
-        held = self.measured
-        changed = held.changed if held.inside is None else held.inside
-        where = "" if held.inside is None else " inside the masks"
-        faint = held.change < FAINT_BELOW
+        measured = self.measured
+        changed = measured.changed if measured.inside is None else measured.inside
+        where = "" if measured.inside is None else " inside the masks"
+        faint = measured.change < FAINT_BELOW
         clearly = f"{percent(changed)} of the pixels{where} changed clearly"
         faintly = (
-            f"those that changed at all, by {of_255(held.change)} (below {of_255(FAINT_BELOW)})"
+            f"those that changed at all, by {of_255(measured.change)} (below {of_255(FAINT_BELOW)})"
         )
         if faint and changed < NOTHING_BELOW:
             yield self._nothing(f"{clearly} (below {percent(NOTHING_BELOW)}); {faintly}")
-        if held.similarity < SIMILARITY_BELOW and held.edges < EDGES_BELOW:
+        if measured.similarity < SIMILARITY_BELOW and measured.edges < EDGES_BELOW:
             yield self._lost(
-                f"SSIM {held.similarity:.2f} (below {SIMILARITY_BELOW}) and edges in place"
-                f" {held.edges:.2f} (below {EDGES_BELOW})"
+                f"SSIM {measured.similarity:.2f} (below {SIMILARITY_BELOW}) and edges in place"
+                f" {measured.edges:.2f} (below {EDGES_BELOW})"
             )
         for steering in self.references or ():
             if steering.above:

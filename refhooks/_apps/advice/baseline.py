@@ -62,9 +62,9 @@ class Baseline:
             covers = [self.edit_mask.cover(Size(picture.height, picture.width))]
         if not covers:
             return None
-        held = [resized(cover, self.size.height, self.size.width) > 0.0 for cover in covers]
-        whole = held[0]
-        for cover in held[1:]:
+        areas = [resized(cover, self.size.height, self.size.width) > 0.0 for cover in covers]
+        whole = areas[0]
+        for cover in areas[1:]:
             whole = whole | cover
         return whole
 
@@ -73,11 +73,11 @@ def baseline_of(registry: Registry, request: Request, plan: Plan) -> Baseline | 
     """Return what the results of a run are to be compared with; ``None`` without a source."""
     if plan.source is None:
         return None
-    given = request.edit_mask
+    edit_mask = request.edit_mask
     return Baseline(
         pictures=plan.source.pictures,
         size=plan.size,
-        edit_mask=None if given is None else as_mask(registry, given, "edit_mask"),
+        edit_mask=None if edit_mask is None else as_mask(registry, edit_mask, "edit_mask"),
         regions=tuple(
             entry.cover
             for reference in plan.references

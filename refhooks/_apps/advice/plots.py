@@ -95,8 +95,8 @@ def draw_curves(curves: Mapping[str, Sequence[tuple[float, Measured]]], label: s
             colour = COLOURS[place % len(COLOURS)]
             dots = [(number, getattr(measured, measure)) for number, measured in points]
             numbers = sorted({number for number, _ in dots})
-            held = [[value for at, value in dots if at == number] for number in numbers]
-            means = [sum(values) / len(values) for values in held]
+            grouped = [[value for at, value in dots if at == number] for number in numbers]
+            means = [sum(values) / len(values) for values in grouped]
             panel.plot(*zip(*dots, strict=True), "o", color=colour, markersize=3, alpha=0.5)
             panel.plot(numbers, means, color=colour, label=name)
         panel.set_title(title, loc="left", fontsize="medium")

@@ -178,8 +178,8 @@ def as_chain(edits: Chain | Sequence[Edit], strength: Any = None, denoise: Any =
     """
     if not isinstance(edits, Chain):
         return Chain(edits, strength=strength, denoise=denoise)
-    for name, given in (("strength", strength), ("denoise", denoise)):
-        if given is not None and getattr(edits, name) is not None:
+    for name, override in (("strength", strength), ("denoise", denoise)):
+        if override is not None and getattr(edits, name) is not None:
             raise StrategyError(f"the chain has a {name} of its own; leave out one")
     changes = {"strength": strength, "denoise": denoise}
     return attrs.evolve(edits, **{key: v for key, v in changes.items() if v is not None})
@@ -220,8 +220,8 @@ class ChainResult:
         """
         places = places_of(path, len(self.results))
         pairs = zip(self.results, places, strict=True)
-        made = zip(self.results, places, strict=True)
-        names = {it.recipe.pixels: at.name for it, at in made if it.recipe is not None}
+        placed = zip(self.results, places, strict=True)
+        names = {it.recipe.pixels: at.name for it, at in placed if it.recipe is not None}
         kept = list(pairs) if every else [(self.results[-1], places[-1])]
         return tuple(place for result, at in kept for place in renamed(result, names).save(at))
 

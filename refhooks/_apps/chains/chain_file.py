@@ -130,11 +130,11 @@ class _Loader(Loader):
         ]
         with at_label(str(self.path)):
             over = {"strength": table.strength, "denoise": table.denoise}
-            given = {
+            settings = {
                 name: self._made(value, "schedule", self.registry.schedule)
                 for name, value in over.items()
             }
-            chain = Chain(edits, **given)
+            chain = Chain(edits, **settings)
             for value in (chain.strength, chain.denoise):
                 if isinstance(value, str):
                     self.registry.schedule_from(value)
@@ -176,10 +176,10 @@ class _Loader(Loader):
             file = FileTable(vision=table.vision, stage=table.stage, mask=table.mask)
             return self.strategy(file, label)
         if table.method is None:
-            given = [name for name in ("strength", "mask") if getattr(table, name) is not None]
-            given += ["vision"] if table.vision != "auto" else []
-            if given:
-                raise StrategyError(f"{where}: {listed(given)} needs a method, or [[stage]] tables")
+            keys = [name for name in ("strength", "mask") if getattr(table, name) is not None]
+            keys += ["vision"] if table.vision != "auto" else []
+            if keys:
+                raise StrategyError(f"{where}: {listed(keys)} needs a method, or [[stage]] tables")
             return None
         if (table.strength, table.vision, table.mask) == (None, "auto", None):
             return self._method(table.method, where)
@@ -189,13 +189,13 @@ class _Loader(Loader):
         with at_label(where):
             return Strategy(stage, vision=table.vision, masks=masks)
 
-    def _method(self, given: Any, where: str) -> Method | str:
+    def _method(self, written: Any, where: str) -> Method | str:
         """A method without a strength has that of the chain, or 1."""
         with at_label(where):
-            made = self._made(given, "method", self.registry.method)
-            if isinstance(made, str):
-                self.registry.method(made)
-            stage = Stage(made)
+            method = self._made(written, "method", self.registry.method)
+            if isinstance(method, str):
+                self.registry.method(method)
+            stage = Stage(method)
         return stage.method
 
     def _original(self, data: Any, label: str) -> Strategy | Method | str | None:
@@ -220,16 +220,16 @@ class _Loader(Loader):
         with at_label(where):
             return Reference(self.path.parent / table.image, strategy, resolution=table.resolution)
 
-    def _edit_mask(self, given: Any, label: str) -> Mask | Path | str | None:
+    def _edit_mask(self, written: Any, label: str) -> Mask | Path | str | None:
         """A mask, a box as it was written, or a path in the folder of the file."""
-        if given is None:
+        if written is None:
             return None
-        made = self.mask(given, label) if isinstance(given, dict) else given
+        parsed = self.mask(written, label) if isinstance(written, dict) else written
         with at_label(self._label(label)):
-            mask = as_mask(self.registry, made, EDIT_MASK)
-        if not isinstance(given, str):
+            mask = as_mask(self.registry, parsed, EDIT_MASK)
+        if not isinstance(written, str):
             return mask
-        return self.path.parent / given if getattr(mask.shape, "files", ()) else given
+        return self.path.parent / written if getattr(mask.shape, "files", ()) else written
 
 
 @attrs.frozen
@@ -275,17 +275,17 @@ class _Writer(Writer):
         ]
         return {**table, **({"picture": pictures} if pictures else {})}
 
-    def _steering(self, given: Any, label: str) -> dict[str, Any]:
-        if given is None:
+    def _steering(self, steering: Any, label: str) -> dict[str, Any]:
+        if steering is None:
             return {}
-        if not isinstance(given, Strategy):
+        if not isinstance(steering, Strategy):
             with at_label(label):
-                stage = Stage(given)
-                if isinstance(given, str):
-                    self.registry.method(given)
+                stage = Stage(steering)
+                if isinstance(steering, str):
+                    self.registry.method(steering)
             return {"method": self._stage(stage, 0, 0, label)["method"]}
-        table = self._strategy(given, 0, f"{label}, ")
-        if len(given.stages) > 1 or given.stages[0].until is not None:
+        table = self._strategy(steering, 0, f"{label}, ")
+        if len(steering.stages) > 1 or steering.stages[0].until is not None:
             return table
         [only] = table.pop("stage")
         return {"method": only["method"], "strength": only.get("strength", 1.0), **table}
@@ -298,12 +298,12 @@ class _Writer(Writer):
             table["resolution"] = reference.resolution
         return {**table, **self._steering(reference.strategy, label)}
 
-    def _edit_mask(self, given: Any, label: str) -> Any:
+    def _edit_mask(self, written: Any, label: str) -> Any:
         with at_label(label):
-            mask = as_mask(self.registry, given, EDIT_MASK)
-        if not isinstance(given, str | Path):
+            mask = as_mask(self.registry, written, EDIT_MASK)
+        if not isinstance(written, str | Path):
             return self._mask(mask, 0, 0, label)
-        return self._relative(Path(given)) if getattr(mask.shape, "files", ()) else str(given)
+        return self._relative(Path(written)) if getattr(mask.shape, "files", ()) else str(written)
 
     def _rows(self, reference: int, reason: str) -> list[Any]:
         """A chain has no timetable of its own to take values from."""

@@ -124,11 +124,11 @@ def over_edits(
         StrategyError: A list is not as long as the chain, or a value is out of its range.
         UnknownNameError: A short form that no live plugin knows.
     """
-    given = getattr(chain, name)
-    if given is None:
+    setting = getattr(chain, name)
+    if setting is None:
         return ()
     high = MAX_STRENGTH if name == "strength" else MAX_DENOISE
-    return strengths_over(given, len(chain.edits), registry, f"the chain's {name}", high)
+    return strengths_over(setting, len(chain.edits), registry, f"the chain's {name}", high)
 
 
 def strategy_of(edit: Edit, strengths: tuple[float, ...], place: int, native: str | Method) -> Any:

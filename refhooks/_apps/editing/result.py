@@ -198,8 +198,8 @@ class EditResult:
         numbered = [target.with_stem(f"{target.stem}-{n}") for n in range(1, len(self.images) + 1)]
         paths = [target] if len(self.images) == 1 else numbered
         inside = [self._insides(number, recipe=recipe, embed=embed) for number in range(len(paths))]
-        for picture, place, held in zip(self.images, paths, inside, strict=True):
-            save_picture(picture, place, held)
+        for picture, place, carried in zip(self.images, paths, inside, strict=True):
+            save_picture(picture, place, carried)
         if self.materials is not None:
             self.materials.saved.update(enumerate(place.name for place in paths))
         return tuple(paths)
@@ -207,8 +207,8 @@ class EditResult:
     def _insides(self, number: int, *, recipe: bool, embed: bool) -> Insides:
         from refhooks._apps.recipes.picture_files import insides  # noqa: PLC0415  only what is saved needs it
 
-        held = self.recipes[number] if recipe and self.recipes else None
-        return insides(held, self.materials, embed=embed)
+        picture_recipe = self.recipes[number] if recipe and self.recipes else None
+        return insides(picture_recipe, self.materials, embed=embed)
 
 
 def save_picture(picture: Image.Image, path: Path, inside: Insides | None = None) -> None:
@@ -218,14 +218,14 @@ def save_picture(picture: Image.Image, path: Path, inside: Insides | None = None
         InputError: The disk is full or refuses the file, or the format cannot hold the picture.
     """
     kind = EXTENSIONS[path.suffix.lower()]
-    held = io.BytesIO()
+    buffer = io.BytesIO()
     try:
         if inside is None:
-            picture.save(held, format=kind, quality=QUALITY)
+            picture.save(buffer, format=kind, quality=QUALITY)
         else:
-            held.write(inside.encode(picture, kind, QUALITY))
+            buffer.write(inside.encode(picture, kind, QUALITY))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be written: {error}") from error
-    write_whole(held.getvalue(), path)
+    write_whole(buffer.getvalue(), path)
     if inside is not None:
         inside.beside(path, kind)

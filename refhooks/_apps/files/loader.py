@@ -92,8 +92,8 @@ class Loader:
         with at_label(self._label(label)):
             if not isinstance(data, dict):
                 raise StrategyError(f"must be a table with the key 'plugin', got {data!r:.80}")
-            made: RunPlugin = self._made(data, "plugin", self.registry.plugin)
-            return made
+            plugin: RunPlugin = self._made(data, "plugin", self.registry.plugin)
+            return plugin
 
     def _masks(self, tables: Any, place: str) -> list[Mask]:
         if tables is None:

@@ -59,8 +59,8 @@ def _shape_class(
 ) -> type[MaskShape] | None:
     if name is not None:
         return registry.masks.get(name)
-    found = [cls for key, cls in _by_key(registry).items() if key in options]
-    return found[0] if len(found) == 1 else None
+    classes = [cls for key, cls in _by_key(registry).items() if key in options]
+    return classes[0] if len(classes) == 1 else None
 
 
 def _check_keys(options: dict[str, Any], cls: type[MaskShape] | None, registry: Registry) -> None:

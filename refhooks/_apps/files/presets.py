@@ -116,14 +116,14 @@ def all_presets() -> tuple[dict[str, Preset], dict[str, str]]:
     Raises:
         InputError: ``REFHOOKS_PRESETS`` names no folder.
     """
-    found: dict[str, Preset] = {}
+    presets: dict[str, Preset] = {}
     bad: dict[str, str] = {}
     for name in dict.fromkeys([*own_presets(), *load_registry().presets]):
         try:
-            found[name] = preset(name)
+            presets[name] = preset(name)
         except (InputError, UnknownNameError) as error:
             bad[name] = str(error)
-    return found, bad
+    return presets, bad
 
 
 def own_presets() -> dict[str, Path]:
@@ -138,13 +138,13 @@ def own_presets() -> dict[str, Path]:
         files = sorted(folder.iterdir()) if named or folder.is_dir() else []
     except OSError as error:
         raise InputError(f"{FOLDER}: {folder} cannot be read: {error.strerror}") from error
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for file in files:
         if file.suffix.lower() in ENDINGS and not file.name.startswith("."):
-            if file.stem in found:
-                raise InputError(f"{found[file.stem]} and {file} are one preset; rename a file")
-            found[file.stem] = file
-    return found
+            if file.stem in paths:
+                raise InputError(f"{paths[file.stem]} and {file} are one preset; rename a file")
+            paths[file.stem] = file
+    return paths
 
 
 def _folder() -> Path:
@@ -227,7 +227,7 @@ def _range(value: Any, chosen: float | None, label: str, high: float) -> tuple[f
     return lowest, highest
 
 
-def changed(held: Preset, method: str | None, strength: Any, registry: Registry) -> Strategy:
+def changed(base: Preset, method: str | None, strength: Any, registry: Registry) -> Strategy:
     """Return a preset's strategy with another method or strength, where it has one stage.
 
     Raises:
@@ -235,11 +235,11 @@ def changed(held: Preset, method: str | None, strength: Any, registry: Registry)
         UnknownNameError: No live plugin registers the method.
     """
     if method is None and strength is None:
-        return held.strategy
-    first, *others = held.strategy.stages
+        return base.strategy
+    first, *others = base.strategy.stages
     if others:
         raise InputError(
-            f"preset {held.name!r} has {len(others) + 1} stages with methods and strengths of their"
+            f"preset {base.name!r} has {len(others) + 1} stages with methods and strengths of their"
             " own; leave --method and --strength out"
         )
     if method is not None:
@@ -249,4 +249,4 @@ def changed(held: Preset, method: str | None, strength: Any, registry: Registry)
         first.strength if strength is None else strength,
         until=first.until,
     )
-    return attrs.evolve(held.strategy, stages=(stage,))
+    return attrs.evolve(base.strategy, stages=(stage,))

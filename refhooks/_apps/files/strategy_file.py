@@ -53,12 +53,12 @@ def load_strategy(path: str | Path) -> Strategy:
             file, the stage or mask, and the key.
         UnknownNameError: A method, schedule, switch or mask shape that no live plugin registers.
     """
-    held = _steering(Path(path))
-    if not isinstance(held, Strategy):
+    steering = _steering(Path(path))
+    if not isinstance(steering, Strategy):
         raise StrategyError(
             f"{path} lists references with pictures of their own; read it with load_references"
         )
-    return held
+    return steering
 
 
 def load_references(path: str | Path) -> tuple[Reference, ...]:
@@ -74,13 +74,13 @@ def load_references(path: str | Path) -> tuple[Reference, ...]:
         StrategyError: As :func:`load_strategy` says.
         UnknownNameError: As :func:`load_strategy` says.
     """
-    held = _steering(Path(path))
-    if isinstance(held, Strategy):
+    steering = _steering(Path(path))
+    if isinstance(steering, Strategy):
         raise StrategyError(
             f"{path} has no [[reference]]: it is the strategy of one picture given elsewhere; read"
             " it with load_strategy"
         )
-    return held
+    return steering
 
 
 def load_plugins(path: str | Path) -> tuple[RunPlugin, ...]:
@@ -112,10 +112,10 @@ def load_file(path: str | Path) -> StrategyFile:
 
 def _steering(path: Path) -> Strategy | tuple[Reference, ...]:
     """What a file says of references."""
-    held = load_file(path)
-    if held.plugins:
+    contents = load_file(path)
+    if contents.plugins:
         LOG.info("%s names run plugins as well: edit(plugins=refhooks.load_plugins(...))", path)
-    return held.what
+    return contents.what
 
 
 def dump_strategy(

@@ -89,8 +89,8 @@ class Writer:
             table["resolution"] = reference.resolution
         if reference.strategy is None:
             return table
-        given = reference.strategy
-        strategy = given if isinstance(given, Strategy) else Strategy(given)
+        steering = reference.strategy
+        strategy = steering if isinstance(steering, Strategy) else Strategy(steering)
         return {**table, **self._strategy(strategy, place, f"{label}, ")}
 
     def _relative(self, image: Path) -> str:
@@ -213,15 +213,15 @@ class Writer:
 
 def _options(value: Any) -> dict[str, Any]:
     """Return the options that are not their defaults."""
-    given = {}
+    options = {}
     for field in attrs.fields(type(value)):
         default = field.default
         if isinstance(default, attrs.Factory) and not default.takes_self:  # type: ignore[arg-type]
             default = default.factory()
         option = getattr(value, field.name)
         if field.init and (default is attrs.NOTHING or option != default):
-            given[field.alias] = option
-    return given
+            options[field.alias] = option
+    return options
 
 
 def _plain(value: Any) -> Any:

@@ -91,8 +91,8 @@ def _methods(reference: Reference, registry: Registry) -> list[Method]:
     """The methods of a reference's stages, checked; none for what a model does in its own way."""
     if reference.strategy is None:
         return []
-    given = [stage.method for stage in as_strategy(reference.strategy, NATIVE).stages]
-    methods = [registry.method(entry) if isinstance(entry, str) else entry for entry in given]
+    chosen = [stage.method for stage in as_strategy(reference.strategy, NATIVE).stages]
+    methods = [registry.method(entry) if isinstance(entry, str) else entry for entry in chosen]
     for method in methods:
         with naming_method(method, "check", registry):
             check_method(method, None)

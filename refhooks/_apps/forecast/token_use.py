@@ -122,10 +122,10 @@ def _outlook(registry: Registry, stage: Stage, planned: PlannedStage) -> Outlook
     method: Any = stage.method
     if isinstance(method, str):
         method = Native() if method == Native.name else registry.method(method)
-    found = outlook_of(method, planned, registry)
+    outlook = outlook_of(method, planned, registry)
     if not getattr(method, "gives_tokens", True):
-        return attrs.evolve(found, tokens=(0.0,) * len(planned.rows))
-    return found
+        return attrs.evolve(outlook, tokens=(0.0,) * len(planned.rows))
+    return outlook
 
 
 def _unmasked(

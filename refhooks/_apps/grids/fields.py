@@ -142,23 +142,23 @@ def with_values(
         InputError: A value is none of its field's, or there is no such stage.
         UnknownNameError: A method that no live plugin registers.
     """
-    made = dict(arguments)
-    source = made["image"] if isinstance(made["image"], Reference) else None
-    strategy = as_strategy(made["strategy"] if source is None else source.strategy, native)
+    changed = dict(arguments)
+    source = changed["image"] if isinstance(changed["image"], Reference) else None
+    strategy = as_strategy(changed["strategy"] if source is None else source.strategy, native)
     steered = False
     for field, value in sorted(values, key=lambda pair: pair[0].order):
         try:
             if field.name in RUN_FIELDS and not field.method:
-                made[field.name] = _run_value(field.name, value)
+                changed[field.name] = _run_value(field.name, value)
             else:
                 strategy, steered = _set(strategy, field, value, registry), True
         except InputError as error:
             raise type(error)(f"{field.text}={value}: {error}") from error
     if steered and source is not None:
-        made["image"] = attrs.evolve(source, strategy=strategy)
+        changed["image"] = attrs.evolve(source, strategy=strategy)
     elif steered:
-        made["strategy"] = strategy
-    return made
+        changed["strategy"] = strategy
+    return changed
 
 
 def _run_value(name: str, value: str) -> float | int:
@@ -211,10 +211,10 @@ def _method(stage: Stage, field: Field, value: str, registry: Registry) -> Any:
     name = method_name(stage.method)
     if name != field.method:
         raise InputError(f"the method is {name!r} there, so options of {field.method!r} do nothing")
-    held: Any = stage.method
-    fields = () if isinstance(held, str) else attrs.fields(type(held))
-    given = {option.alias: getattr(held, option.name) for option in fields if option.init}
-    return registry.method(name, {**given, field.name: _plain(value)})
+    method: Any = stage.method
+    fields = () if isinstance(method, str) else attrs.fields(type(method))
+    options = {option.alias: getattr(method, option.name) for option in fields if option.init}
+    return registry.method(name, {**options, field.name: _plain(value)})
 
 
 def _strength(value: str, registry: Registry) -> float | str:

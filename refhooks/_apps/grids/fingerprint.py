@@ -55,7 +55,7 @@ def fingerprint(editor: LoadedModel, name: str) -> str:
         version("refhooks"),
         editor.family.name,
         str(editor.pipe.device),
-        {field: _told(held) for field, held in prescribed.items() if not callable(held)},
+        {field: _told(setting) for field, setting in prescribed.items() if not callable(setting)},
         sorted(map(repr, editor.pipe.scheduler.config.items())),
         [(record.name, record.version) for record in editor.registry.records],
     ]
@@ -73,11 +73,11 @@ def fingerprint(editor: LoadedModel, name: str) -> str:
     return digest.hexdigest()
 
 
-def _told(held: Any) -> Any:
+def _told(setting: Any) -> Any:
     """Of files that a checkpoint brings along, what is in them."""
-    if isinstance(held, Mapping):
-        return {name: _file(value) for name, value in sorted(held.items())}
-    return held
+    if isinstance(setting, Mapping):
+        return {name: _file(value) for name, value in sorted(setting.items())}
+    return setting
 
 
 def _adapters(module: Any) -> list[Any]:
@@ -107,9 +107,9 @@ def _offloaded(part: Any, name: str) -> Any:
     """Where accelerate keeps a weight while its module does not run; ``None``: nowhere."""
     hook = getattr(part, "_hf_hook", None)
     for each in getattr(hook, "hooks", (hook,)):
-        held = getattr(each, "weights_map", None)
-        if held is not None and name in held:
-            return held[name]
+        weights = getattr(each, "weights_map", None)
+        if weights is not None and name in weights:
+            return weights[name]
     return None
 
 
@@ -120,8 +120,8 @@ def described(value: Any, name: str = "") -> Any:
         rest = [value.strategy, value.resolution] if isinstance(value, Reference) else []
         return ["picture", _pixels(image), described(rest)]
     if isinstance(value, torch.Tensor | np.ndarray | Image.Image):
-        held = np.asarray(value)
-        return [str(held.dtype), held.shape, hashlib.sha256(held.tobytes()).hexdigest()]
+        array = np.asarray(value)
+        return [str(array.dtype), array.shape, hashlib.sha256(array.tobytes()).hexdigest()]
     if isinstance(value, list | tuple):
         return [described(entry) for entry in value]
     if not attrs.has(type(value)):

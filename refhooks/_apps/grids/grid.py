@@ -112,8 +112,8 @@ def make_cells(
             values.append((grid.rows.field, row))
         if grid.columns is not None and column is not None:
             values.append((grid.columns.field, column))
-        made = with_values({**arguments, "seed": seed}, values, native, registry)
-        return Cell(row, column, made["seed"], made)
+        cell_arguments = with_values({**arguments, "seed": seed}, values, native, registry)
+        return Cell(row, column, cell_arguments["seed"], cell_arguments)
 
     return [[cell(row, column, seed) for column in grid.heads] for row, seed in grid.lines]
 

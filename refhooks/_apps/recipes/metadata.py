@@ -85,7 +85,10 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
 def into_png(data: bytes, text: str, embedded: Mapping[str, bytes]) -> bytes:
     """Return a PNG file with a recipe, and pictures by their hashes, put inside."""
     chunks = [png_chunk(TEXT, KEY + b"\0\0\0\0\0" + text.encode())]
-    chunks += [png_chunk(EMBEDDED, bytes.fromhex(key) + held) for key, held in embedded.items()]
+    chunks += [
+        png_chunk(EMBEDDED, bytes.fromhex(key) + picture_bytes)
+        for key, picture_bytes in embedded.items()
+    ]
     after = len(PNG) + 25  # IHDR comes first, and is of one size
     return data[:after] + b"".join(chunks) + data[after:]
 

@@ -39,14 +39,14 @@ def needing(used: Mapping[str, str], registry: Registry) -> Iterator[None]:
 
 def missing(used: Mapping[str, str], registry: Registry) -> tuple[str, ...]:
     """Return each plugin that took part and is not live, with what to do."""
-    found = []
+    absent = []
     for name, origin in used.items():
         record = registry.record(name)
         if record is None:
-            found.append(f"plugin {name!r:.80}, {_absent(origin)}")
+            absent.append(f"plugin {name!r:.80}, {_absent(origin)}")
         elif record.state != "live":
-            found.append(f"plugin {name!r:.80}, which is not loaded here: {record.reason}")
-    return tuple(found)
+            absent.append(f"plugin {name!r:.80}, which is not loaded here: {record.reason}")
+    return tuple(absent)
 
 
 def _absent(origin: str) -> str:

@@ -64,11 +64,11 @@ class Insides:
         fits = self.text is not None and self.fits(kind)
         if fits and kind != "PNG":
             options["xmp"] = metadata.xmp(str(self.text))
-        made = io.BytesIO()
-        picture.save(made, **options)
+        buffer = io.BytesIO()
+        picture.save(buffer, **options)
         if fits and kind == "PNG":
-            return metadata.into_png(made.getvalue(), str(self.text), self.embedded)
-        return made.getvalue()
+            return metadata.into_png(buffer.getvalue(), str(self.text), self.embedded)
+        return buffer.getvalue()
 
     def beside(self, path: Path, kind: str) -> None:
         """Write what the file did not take beside it, and remove what an earlier one left there."""
@@ -76,7 +76,10 @@ class Insides:
         if self.fits(kind):
             remove(place)
             return
-        embedded = {key: base64.b64encode(held).decode() for key, held in self.embedded.items()}
+        embedded = {
+            key: base64.b64encode(picture_bytes).decode()
+            for key, picture_bytes in self.embedded.items()
+        }
         data = {"recipe": json.loads(str(self.text)), "embedded": embedded}
         try:
             write_whole(json.dumps(data).encode("ascii"), place)
@@ -119,12 +122,12 @@ def _as_png(source: Path | Image, is_mask: bool, key: str) -> bytes:
     from refhooks._base.pictures import load_picture, load_whole  # noqa: PLC0415
 
     picture = load_whole(source) if is_mask else load_picture(source)
-    found = mask_hash(picture) if is_mask else rgb_hash(picture)
-    if found != key:
+    pixel_hash = mask_hash(picture) if is_mask else rgb_hash(picture)
+    if pixel_hash != key:
         raise InputError(f"{source} has changed since the edit, so it cannot be put inside")
-    made = io.BytesIO()
-    Image.frombytes(picture.mode, picture.size, picture.tobytes()).save(made, format="PNG")
-    return made.getvalue()
+    buffer = io.BytesIO()
+    Image.frombytes(picture.mode, picture.size, picture.tobytes()).save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def load_recipe(picture: str | Path) -> Recipe:
@@ -176,9 +179,9 @@ def _from_sidecar(path: Path) -> Recipe:
         raise InputError(f"{path} must hold a recipe and what is embedded, and nothing else")
     recipe = parse_recipe(json.dumps(data["recipe"]).encode(), str(path))
     embedded = {}
-    for key, held in data["embedded"].items():
+    for key, encoded in data["embedded"].items():
         try:
-            embedded[key] = base64.b64decode(held, validate=True)
+            embedded[key] = base64.b64decode(encoded, validate=True)
         except (binascii.Error, TypeError, ValueError) as error:
             raise InputError(f"{path}: what is embedded is no base64") from error
     return _placed(recipe, path, embedded)

@@ -33,13 +33,13 @@ def model_of(editor: LoadedModel) -> RecipeModel:
     pipe, transformer = editor.pipe, editor.family.transformer
     parameter = next(transformer.parameters())
     place = parameter.device
-    found = _REVISION.search(str(getattr(transformer.config, "_name_or_path", "")))
+    revision = _REVISION.search(str(getattr(transformer.config, "_name_or_path", "")))
     device = place.type if place.type != "cuda" else torch.cuda.get_device_name(place)
     return RecipeModel(
         name=_model_name(editor),
         family=editor.family.name,
         pipeline=type(pipe).__name__,
-        revision=found[1] if found else "",
+        revision=revision[1] if revision else "",
         dtype=str(parameter.dtype).removeprefix("torch."),
         device=device,
         threads=torch.get_num_threads() if place.type == "cpu" else 0,
@@ -64,13 +64,13 @@ def _extras(transformer: Any) -> tuple[str, ...]:
 
 @functools.cache
 def _versions() -> tuple[tuple[str, str], ...]:
-    found = [("hookspec", "{}.{}".format(*HOOKSPEC_VERSION))]
+    pairs = [("hookspec", "{}.{}".format(*HOOKSPEC_VERSION))]
     for name in LIBRARIES:
         try:
-            found.append((name, version(name)))
+            pairs.append((name, version(name)))
         except PackageNotFoundError:
-            found.append((name, ""))
-    return tuple(found)
+            pairs.append((name, ""))
+    return tuple(pairs)
 
 
 def versions() -> dict[str, str]:

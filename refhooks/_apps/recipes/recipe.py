@@ -124,8 +124,8 @@ class Recipe:
     @property
     def pictures(self) -> tuple[RecipePicture, ...]:
         """Every picture that the edit was given, the source last if it is none of the others."""
-        given = tuple(reference.picture for reference in self.references)
-        return given if self.source is None else (*given, self.source)
+        pictures = tuple(reference.picture for reference in self.references)
+        return pictures if self.source is None else (*pictures, self.source)
 
     def naming(self, names: dict[str, str]) -> Recipe:
         """Return the same with names, by hash, for pictures that have none."""
@@ -142,8 +142,8 @@ class Recipe:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as what JSON can hold, the seed and prompt of this picture first."""
-        held = {key: value for key, value in _plain.unstructure(self).items() if key not in _HELD}
-        return {"prompt": self.prompt, "seed": self.seed, **held}
+        table = {key: value for key, value in _plain.unstructure(self).items() if key not in _HELD}
+        return {"prompt": self.prompt, "seed": self.seed, **table}
 
     def to_json(self, indent: int | None = None) -> str:
         """Return it as JSON, in ASCII."""
@@ -215,10 +215,10 @@ def parse_recipe(text: bytes, label: str) -> Recipe:
         )
     own = {key: value for key, value in data.items() if key not in {"prompt", "seed"}}
     try:
-        made = _structured(own)
+        recipe = _structured(own)
     except _UNFIT as error:
         reason = error.args[0] if error.args else type(error).__name__
         raise InputError(f"{label}: that is no recipe: {reason!s:.300}") from error
-    if (data.get("prompt"), data.get("seed")) != (made.prompt, made.seed):
+    if (data.get("prompt"), data.get("seed")) != (recipe.prompt, recipe.seed):
         raise InputError(f"{label}: that is no recipe: its prompt or seed is not its picture's")
-    return made
+    return recipe

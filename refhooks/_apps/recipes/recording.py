@@ -72,23 +72,23 @@ class _Maker:
 
     def recipes(self, images: Sequence[Image.Image]) -> tuple[tuple[Recipe, ...], Materials]:
         batch = self._batch()
-        found = []
+        recipes = []
         for place, image in enumerate(images):
             own = self._alone(batch, place) if self._request.paired else batch
             number = 0 if self._request.paired else place
-            found.append(attrs.evolve(own, picture=number, pixels=rgb_hash(image)))
+            recipes.append(attrs.evolve(own, picture=number, pixels=rgb_hash(image)))
         self._materials.pictures.update(self._writer.pictures)
-        return tuple(found), self._materials
+        return tuple(recipes), self._materials
 
     def _batch(self) -> Recipe:
         request, plan = self._request, self._plan
         references = tuple(
             RecipeReference(
-                self._picture(given.image, planned, 0),
+                self._picture(reference.image, planned, 0),
                 self._strategy(planned.strategy, number),
-                given.resolution,
+                reference.resolution,
             )
-            for number, (given, planned) in enumerate(
+            for number, (reference, planned) in enumerate(
                 zip(request.references, plan.references, strict=True)
             )
         )
@@ -124,9 +124,9 @@ class _Maker:
         return request.source is not None and request.source is not request.references[0].image
 
     def _source(self, source: InputPicture) -> RecipePicture:
-        key, given = rgb_hash(source.picture), self._request.source
+        key, named = rgb_hash(source.picture), self._request.source
         self._materials.pictures.setdefault(key, (source.picture, False))
-        return RecipePicture(key, name_of(given), handed=isinstance(given, HandedOn))
+        return RecipePicture(key, name_of(named), handed=isinstance(named, HandedOn))
 
     def _alone(self, batch: Recipe, place: int) -> Recipe:
         """That of one job of a batch of jobs, each with pictures of its own."""
@@ -145,17 +145,17 @@ class _Maker:
             notes=(*batch.notes, "it ran in a batch with other edits, and runs alone"),
         )
 
-    def _picture(self, given: Any, planned: PlannedReference, place: int) -> RecipePicture:
+    def _picture(self, image: Any, planned: PlannedReference, place: int) -> RecipePicture:
         pictures = planned.opened.pictures
         picture = pictures[min(place, len(pictures) - 1)]
         key = rgb_hash(picture)
-        if isinstance(given, str | Path):
-            path = Path(given).absolute()
+        if isinstance(image, str | Path):
+            path = Path(image).absolute()
             self._materials.pictures[key] = (path, False)
             return RecipePicture(key, known_name(path.name))
         self._materials.pictures.setdefault(key, (picture, False))
-        name = name_of(given) or name_of(picture)
-        return RecipePicture(key, name, handed=isinstance(given, HandedOn))
+        name = name_of(image) or name_of(picture)
+        return RecipePicture(key, name, handed=isinstance(image, HandedOn))
 
     def _strategy(self, strategy: Strategy, number: int) -> dict[str, Any]:
         try:
@@ -176,17 +176,17 @@ class _Maker:
             return None
 
     def _plugins(self) -> tuple[dict[str, Any], ...]:
-        found = []
+        tables = []
         for plugin in self._request.plugins:
             label = f"plugin {type(plugin).__name__} of the call"
             if not isinstance(plugin, RunPlugin):
                 self._lost.append(f"{label} is an object of the caller's own, not a registered one")
                 continue
             try:
-                found.append(self._writer.plugin(plugin, label))
+                tables.append(self._writer.plugin(plugin, label))
             except (RefhooksError, NotPlainError) as error:
                 self._lost.append(str(error))
-        return tuple(found)
+        return tuple(tables)
 
     def _notes(self) -> tuple[str, ...]:
         handed = [

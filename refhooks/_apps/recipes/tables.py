@@ -41,9 +41,9 @@ def mask_hash(picture: Path | Image.Image) -> str:
 
 
 def _pixels(picture: Image.Image, mode: str) -> str:
-    made = hashlib.sha256(f"{mode} {picture.width}x{picture.height}\n".encode())
-    made.update(picture.tobytes())
-    return made.hexdigest()
+    digest = hashlib.sha256(f"{mode} {picture.width}x{picture.height}\n".encode())
+    digest.update(picture.tobytes())
+    return digest.hexdigest()
 
 
 def file_hash(path: Path) -> str:
@@ -110,8 +110,8 @@ class RecipeWriter(Writer):
         self._use_short(mask.strength)
         source, references = self.plan.source, self.plan.references
         content = mask.kind == "content" or source is None
-        held = references[reference].opened if content else source
-        self._sizes.append(None if held is None else held.size)
+        masked = references[reference].opened if content else source
+        self._sizes.append(None if masked is None else masked.size)
         try:
             return super()._mask(mask, reference, place, label)
         finally:
@@ -135,23 +135,23 @@ class RecipeWriter(Writer):
         for option in getattr(value, "files", ()):
             if options.get(option) is not None:
                 options[option] = self._file(options[option], picture=kind == "mask shape")
-        for option, held in options.items():
-            if isinstance(held, str | Path) and Path(held).is_absolute():
+        for option, chosen in options.items():
+            if isinstance(chosen, str | Path) and Path(chosen).is_absolute():
                 raise StrategyError(f"{label}: {option} is a path, which no recipe holds")
         return options
 
     def _relative(self, image: Path) -> str:
         return str(image)
 
-    def _file(self, given: Any, *, picture: bool) -> str:
+    def _file(self, file: Any, *, picture: bool) -> str:
         """Note a file, and return the hash that stands for it."""
-        path = Path(given).absolute() if isinstance(given, str | Path) else None
-        held = given if path is None else path
-        key = mask_hash(held) if picture else file_hash(Path(given))
-        name = name_of(given) if path is None else known_name(path.name)
+        path = Path(file).absolute() if isinstance(file, str | Path) else None
+        source = file if path is None else path
+        key = mask_hash(source) if picture else file_hash(Path(file))
+        name = name_of(file) if path is None else known_name(path.name)
         self.files[key] = RecipeFile(key, name, picture)
         if picture:
-            self.pictures[key] = (held, True)
+            self.pictures[key] = (source, True)
         return key
 
 
@@ -169,8 +169,8 @@ def known_name(name: str) -> str:
     return name if is_name(name) else ""
 
 
-def name_of(given: Any) -> str:
+def name_of(picture: Any) -> str:
     """Return the name of a picture's file: one that PIL opened knows it."""
-    if isinstance(given, HandedOn):
-        return known_name(given.name)
-    return known_name(Path(str(getattr(given, "filename", "") or "")).name)
+    if isinstance(picture, HandedOn):
+        return known_name(picture.name)
+    return known_name(Path(str(getattr(picture, "filename", "") or "")).name)

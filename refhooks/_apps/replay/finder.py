@@ -28,9 +28,9 @@ class Folder:
     @functools.cached_property
     def path(self) -> Path:
         """Where it is."""
-        made = Path(tempfile.mkdtemp(prefix="refhooks-"))
-        weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
-        return made
+        folder = Path(tempfile.mkdtemp(prefix="refhooks-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return folder
 
 
 class Finder:
@@ -40,10 +40,10 @@ class Finder:
     place of the first picture that is found nowhere, and is told.
     """
 
-    def __init__(self, recipe: Recipe, folder: Folder, given: Sequence[Path]) -> None:
+    def __init__(self, recipe: Recipe, folder: Folder, paths: Sequence[Path]) -> None:
         self._recipe = recipe
         self._folder = folder
-        self._given = dict.fromkeys(given)
+        self._given = dict.fromkeys(paths)
         self._hashes: dict[tuple[Path, str], str] = {}
         self._others = [path for path in self._given if not self._is_any(path)]
         self.resolved: set[str] = set()
@@ -56,9 +56,9 @@ class Finder:
         Raises:
             InputError: It is nowhere, or what is put inside is not it.
         """
-        found = self._lookup(entry.sha256, entry.name, "reference")
-        if found is not None:
-            return found
+        path = self._lookup(entry.sha256, entry.name, "reference")
+        if path is not None:
+            return path
         if self._others:
             other = self._others.pop(0)
             self.notes.append(f"{label} is {other}, not the recorded {_said(entry.name)}")
@@ -70,11 +70,11 @@ class Finder:
     def file(self, entry: RecipeFile) -> Path:
         """Return the path of a file that a mask, a method or a plugin reads; raises likewise."""
         kind = "mask" if entry.picture else "file"
-        found = self._lookup(entry.sha256, entry.name, kind)
-        if found is None:
+        path = self._lookup(entry.sha256, entry.name, kind)
+        if path is None:
             raise _missing(entry.name, "a mask" if entry.picture else "a file")
-        self.resolved.add(str(found))
-        return found
+        self.resolved.add(str(path))
+        return path
 
     def check_used(self) -> None:
         """Refuse a file that was given and is for nothing."""

@@ -61,21 +61,21 @@ def replay(
     settings: Mapping[str, Any],
 ) -> EditResult:
     """Run a recipe again; see :meth:`refhooks.Editor.replay`."""
-    held = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    replayed = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     folder = Folder()
-    found = Finder(held, folder, [Path(path) for path in references])
-    request = _checked(held, found, settings, editor.registry, callback)
-    for note in found.notes:
+    finder = Finder(replayed, folder, [Path(path) for path in references])
+    request = _checked(replayed, finder, settings, editor.registry, callback)
+    for note in finder.notes:
         warn(note)
     with exclusive(editor.family):
-        with needing(held.used, editor.registry):
+        with needing(replayed.used, editor.registry):
             plan = make_plan(editor, request)
         result = edit_planned(editor, request, plan)
-    number = 0 if settings else held.picture
-    if not settings and not found.notes:
-        _tell_differences(held, result, number, editor)
+    number = 0 if settings else replayed.picture
+    if not settings and not finder.notes:
+        _tell_differences(replayed, result, number, editor)
     else:  # another picture is meant, so there is none to compare it with
-        for line in plugin_differences(held.used, editor.registry):
+        for line in plugin_differences(replayed.used, editor.registry):
             warn(line)
     return _only(result, number, folder)
 
@@ -91,9 +91,9 @@ def check_replay(
     Returns:
         The files that the replay will read.
     """
-    found = Finder(recipe, Folder(), [Path(path) for path in references])
-    _checked(recipe, found, settings, registry, None)
-    return tuple(found.read)
+    finder = Finder(recipe, Folder(), [Path(path) for path in references])
+    _checked(recipe, finder, settings, registry, None)
+    return tuple(finder.read)
 
 
 @contextlib.contextmanager
@@ -105,13 +105,13 @@ def recorded(
     Raises:
         RefhooksError: As :meth:`refhooks.Editor.replay` says.
     """
-    found = Finder(recipe, Folder(), [Path(path) for path in references])
-    yield _checked(recipe, found, {}, registry, None)
+    finder = Finder(recipe, Folder(), [Path(path) for path in references])
+    yield _checked(recipe, finder, {}, registry, None)
 
 
 def _checked(
     recipe: Recipe,
-    found: Finder,
+    finder: Finder,
     settings: Mapping[str, Any],
     registry: Registry,
     callback: Callback | None,
@@ -120,7 +120,7 @@ def _checked(
         raise InputError(f"this edit cannot be replayed: {'; '.join(recipe.lost)}")
     _check_settings(settings)
     with needing(recipe.used, registry):
-        return _request(_edit(recipe, found, registry), settings, callback)
+        return _request(_edit(recipe, finder, registry), settings, callback)
 
 
 def _only(result: EditResult, number: int, keep: Any) -> EditResult:
@@ -143,10 +143,10 @@ def _only(result: EditResult, number: int, keep: Any) -> EditResult:
 def _tell_differences(recipe: Recipe, result: EditResult, number: int, editor: LoadedModel) -> None:
     if rgb_hash(result.images[number]) == recipe.pixels:
         return
-    found = recipe.differences(editor)
+    differences = recipe.differences(editor)
     warn(
         "this is not the recorded picture to the bit. What differs:"
-        f" {'; '.join(found) or 'nothing that a recipe knows of'}"
+        f" {'; '.join(differences) or 'nothing that a recipe knows of'}"
     )
 
 
@@ -161,12 +161,12 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
             raise InputError(f"a replay makes one picture: {name} must be one, got {value!r:.80}")
 
 
-def _edit(recipe: Recipe, found: Finder, registry: Registry) -> _Edit:
+def _edit(recipe: Recipe, finder: Finder, registry: Registry) -> _Edit:
     """Return what a recipe says, as values; whatever is wrong with it is found here."""
-    tables = Tables(recipe, found, registry)
+    tables = Tables(recipe, finder, registry)
     references = tuple(
         Reference(
-            _opened(found.picture(entry.picture, f"reference {number}"), entry.picture),
+            _opened(finder.picture(entry.picture, f"reference {number}"), entry.picture),
             tables.strategy(entry.strategy, f"reference {number}"),
             resolution=entry.resolution,
         )
@@ -174,8 +174,8 @@ def _edit(recipe: Recipe, found: Finder, registry: Registry) -> _Edit:
     )
     source = None
     if recipe.source is not None:
-        source = _opened(found.picture(recipe.source, "the source"), recipe.source)
-    found.check_used()
+        source = _opened(finder.picture(recipe.source, "the source"), recipe.source)
+    finder.check_used()
     return _Edit(
         recipe,
         references,
@@ -195,7 +195,7 @@ def _request(edit: _Edit, settings: Mapping[str, Any], callback: Callback | None
     recipe = edit.recipe
     alone = bool(settings)
     number = recipe.picture // len(recipe.seeds)
-    given = {name: settings[name] for name in settings if name not in {"strength", "method"}}
+    overrides = {name: settings[name] for name in settings if name not in {"strength", "method"}}
     first, *others = edit.references or (None,)
     values: dict[str, Any] = {
         "prompt": recipe.prompt if alone else list(recipe.prompts),
@@ -206,7 +206,7 @@ def _request(edit: _Edit, settings: Mapping[str, Any], callback: Callback | None
         "cfg": recipe.cfg,
         "height": recipe.height,
         "width": recipe.width,
-        **given,
+        **overrides,
     }
     if "strength" in settings or "method" in settings:
         first = _changed(first, settings.get("method"), settings.get("strength"))

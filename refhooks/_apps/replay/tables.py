@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 class Tables:
     """Reads the tables of a recipe; a file that it does not list is refused."""
 
-    def __init__(self, recipe: Recipe, found: Finder, registry: Registry) -> None:
+    def __init__(self, recipe: Recipe, finder: Finder, registry: Registry) -> None:
         self._files = {file.sha256: file for file in recipe.files}
-        self._found = found
+        self._found = finder
         self._registry = registry
         self._loader = Loader(registry, Path("recipe"))
 
     def strategy(self, table: dict[str, Any], label: str) -> Strategy:
-        held: FileTable = as_table(FileTable, self._with_masks(table), label)
-        stages = held.stage if isinstance(held.stage, list) else []
-        resolved = attrs.evolve(held, stage=[self._stage(stage) for stage in stages])
+        file_table: FileTable = as_table(FileTable, self._with_masks(table), label)
+        stages = file_table.stage if isinstance(file_table.stage, list) else []
+        resolved = attrs.evolve(file_table, stage=[self._stage(stage) for stage in stages])
         return self._loader.strategy(resolved, label)
 
     def mask(self, table: dict[str, Any]) -> Mask:
