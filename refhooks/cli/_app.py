@@ -99,7 +99,7 @@ def main() -> None:
     "Output", "--no-recipe", is_flag=True,
     help="Write the picture alone, without what it was made from (refhooks recipe, replay).",
 )  # fmt: skip
-def edit(**given: Any) -> None:
+def edit(**options: Any) -> None:
     """Edit the picture IMAGE as PROMPT says.
 
     IMAGE is a PNG, JPEG or WEBP file; it gives the shape of the output. Without --model the
@@ -110,9 +110,9 @@ def edit(**given: Any) -> None:
     from refhooks.cli._model import ModelOptions  # noqa: PLC0415
     from refhooks.cli._presets import fill_denoise  # noqa: PLC0415
 
-    model, masks = ModelOptions.take(given), MaskOptions.take(given)
-    fill_denoise(given, click.get_current_context())
-    edit_command(EditOptions(model=model, masks=masks, **given))
+    model, masks = ModelOptions.take(options), MaskOptions.take(options)
+    fill_denoise(options, click.get_current_context())
+    edit_command(EditOptions(model=model, masks=masks, **options))
 
 
 @main.command(cls=Command, examples=CHAIN_EXAMPLES)
@@ -125,7 +125,7 @@ def edit(**given: Any) -> None:
     help="Where the last picture goes: .png, .jpg or .webp. Those before go to OUT-1 and so on,"
     " each as soon as it is made.",
 )  # fmt: skip
-def chain(**given: Any) -> None:
+def chain(**options: Any) -> None:
     """Edit the picture IMAGE several times, each edit on what the one before made.
 
     FILE is a chain, a .toml or .json file with [[edit]]; without one, each -p is an edit.
@@ -133,8 +133,8 @@ def chain(**given: Any) -> None:
     from refhooks.cli._chain import ChainOptions, run_chain  # noqa: PLC0415  imports torch
     from refhooks.cli._model import ModelOptions  # noqa: PLC0415
 
-    model = ModelOptions.take(given)
-    run_chain(ChainOptions(model=model, **given))
+    model = ModelOptions.take(options)
+    run_chain(ChainOptions(model=model, **options))
 
 
 @main.command(cls=Command, examples=GRID_EXAMPLES)
@@ -145,7 +145,7 @@ def chain(**given: Any) -> None:
 @mask_options
 @grid_options
 @output_option
-def grid(**given: Any) -> None:
+def grid(**options: Any) -> None:
     """Edit IMAGE as PROMPT says with two fields varied, as one labelled sheet.
 
     The same command again makes only the pictures that are missing.
@@ -156,11 +156,11 @@ def grid(**given: Any) -> None:
     from refhooks.cli._model import ModelOptions  # noqa: PLC0415
     from refhooks.cli._presets import fill_denoise  # noqa: PLC0415
 
-    model, masks = ModelOptions.take(given), MaskOptions.take(given)
-    what = GridOptions.take(given)
-    fill_denoise(given, click.get_current_context())
-    given |= {"seed": what.first_seed, "count": 1, "preview_every": None}
-    run_grid(EditOptions(model=model, masks=masks, **given), what)
+    model, masks = ModelOptions.take(options), MaskOptions.take(options)
+    what = GridOptions.take(options)
+    fill_denoise(options, click.get_current_context())
+    options |= {"seed": what.first_seed, "count": 1, "preview_every": None}
+    run_grid(EditOptions(model=model, masks=masks, **options), what)
 
 
 @main.command(cls=Command, examples=EXPLAIN_EXAMPLES)
@@ -178,17 +178,17 @@ def grid(**given: Any) -> None:
     "Explain", "--html", metavar="FILE",
     help="Write a report with the pictures and plots in it, as one .html file.",
 )  # fmt: skip
-def explain(**given: Any) -> None:
+def explain(**options: Any) -> None:
     """Say what an edit changed and kept in PICTURE, and what to try if it went wrong."""
     from refhooks.cli._explain import ExplainOptions, run_explain  # noqa: PLC0415  imports torch
 
-    run_explain(ExplainOptions(**given))
+    run_explain(ExplainOptions(**options))
 
 
 @main.command(cls=Command, examples=SCORE_EXAMPLES)
 @model_options
 @score_options
-def score(**given: Any) -> None:
+def score(**options: Any) -> None:
     """Measure methods, strengths and schedules on edits whose right answers are known.
 
     The same command again goes on where it was interrupted.
@@ -196,8 +196,8 @@ def score(**given: Any) -> None:
     from refhooks.cli._model import ModelOptions  # noqa: PLC0415  imports torch
     from refhooks.cli._score import ScoreOptions, run_score  # noqa: PLC0415
 
-    model = ModelOptions.take(given)
-    run_score(model, ScoreOptions(**given))
+    model = ModelOptions.take(options)
+    run_score(model, ScoreOptions(**options))
 
 
 @main.command(cls=Command, examples=PLAN_EXAMPLES)
@@ -236,11 +236,11 @@ def score(**given: Any) -> None:
     help="Of the output: noise levels may depend on its size.",
 )
 @option("Model", "--width", metavar="PIXELS", type=click.IntRange(1), help="Likewise.")  # fmt: skip
-def plan(**given: Any) -> None:
+def plan(**options: Any) -> None:
     """Show what the strategy or the chain in FILE does at every step, without running anything."""
     from refhooks.cli._timetable import PlanOptions, plan_command  # noqa: PLC0415
 
-    plan_command(PlanOptions(**given))
+    plan_command(PlanOptions(**options))
 
 
 @main.command(cls=Command, examples=REPLAY_EXAMPLES)
@@ -264,12 +264,12 @@ def plan(**given: Any) -> None:
     "Output", "--embed", is_flag=True,
     help="Put references and masks inside of a PNG, so that it replays from itself alone.",
 )  # fmt: skip
-def replay(**given: Any) -> None:
+def replay(**options: Any) -> None:
     """Make PICTURE again from the recipe that it carries, and say whether it is the same."""
     from refhooks.cli._model import ModelOptions  # noqa: PLC0415  imports torch
     from refhooks.cli._replay import ReplayOptions, run_replay  # noqa: PLC0415
 
-    run_replay(ReplayOptions(model=ModelOptions.take(given), **given))
+    run_replay(ReplayOptions(model=ModelOptions.take(options), **options))
 
 
 @main.command(cls=Command)

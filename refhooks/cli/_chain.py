@@ -106,14 +106,14 @@ def _check(options: ChainOptions, registry: Registry) -> _Job:
         registry=registry,
         native=NATIVE,
     )
-    made, files = [], [Path(options.image)]
+    checked, files = [], [Path(options.image)]
     for place in range(len(chain.edits)):
         with named(place, len(chain.edits)):
             request = requests.request(place, requests.original)
             files += _check_request(request, registry, sized=place == 0)
-            made.append(request)
-    places = check_chain_places(options.output, len(made), files)
-    return _Job(options, chain, plan_model(options.model, registry), tuple(made), places)
+            checked.append(request)
+    places = check_chain_places(options.output, len(checked), files)
+    return _Job(options, chain, plan_model(options.model, registry), tuple(checked), places)
 
 
 def _chain(options: ChainOptions, registry: Registry) -> Chain:
@@ -126,9 +126,9 @@ def _chain(options: ChainOptions, registry: Registry) -> Chain:
     if options.file is not None:
         chain = load_chain(options.file)
     over = {
-        name: _over(given, f"--{name}", registry)
+        name: _over(text, f"--{name}", registry)
         for name in ("strength", "denoise")
-        if (given := getattr(options, name)) is not None
+        if (text := getattr(options, name)) is not None
     }
     return as_chain(chain, **over)
 

@@ -114,8 +114,8 @@ def _tell_next(photo: Path, folder: Path, prompts: Sequence[str]) -> None:
 def _program() -> list[str]:
     """How this program is called from here: by its name only if that finds this very one."""
     beside = Path(sys.executable).with_name("refhooks")
-    found = shutil.which("refhooks")
-    if found is not None and Path(found).parent == beside.parent:
+    on_path = shutil.which("refhooks")
+    if on_path is not None and Path(on_path).parent == beside.parent:
         return ["refhooks"]
     if beside.is_file():
         return [_short(beside)]

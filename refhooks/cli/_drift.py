@@ -42,13 +42,13 @@ def remarks_as_notes() -> Iterator[None]:
 
 def say_drift(drift: Sequence[Drift]) -> None:
     """Say how far each reference's keys and values had moved at its refreshes."""
-    for number, held in itertools.groupby(
+    for number, group in itertools.groupby(
         sorted(drift, key=lambda entry: entry.reference), key=lambda entry: entry.reference
     ):
-        entries = list(held)
+        entries = list(group)
         means = [entry.mean for entry in entries]
         steps = sorted({entry.step + 1 for entry in entries})
-        block, worst = max((entry.worst_block for entry in entries), key=lambda found: found[1])
+        block, worst = max((entry.worst_block for entry in entries), key=lambda pair: pair[1])
         amount = (
             f"{min(means):.3g}"
             if min(means) == max(means)
@@ -72,9 +72,9 @@ def exact_arguments(
         InputError: Nothing is reused anyway.
     """
     first = image if isinstance(image, Reference) else Reference(image, strategy)
-    given = [first, *references]
-    exact = [exactly(reference, registry) for reference in given]
-    if all(one is other for one, other in zip(exact, given, strict=True)):
+    originals = [first, *references]
+    exact = [exactly(reference, registry) for reference in originals]
+    if all(one is other for one, other in zip(exact, originals, strict=True)):
         raise InputError(
             "--measure-drift runs the edit a second time without reuse to compare the two, but no"
             " method of this edit reuses anything; leave it out"

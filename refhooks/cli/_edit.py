@@ -115,8 +115,8 @@ class EditJob:
     def arguments(self) -> dict[str, Any]:
         """Return the other arguments of ``Editor.edit``."""
         edit_mask = None if self.masks.edit is None else self.masks.edit.mask
-        given = self.options.arguments(self.references)
-        return {**given, "edit_mask": edit_mask, "plugins": self.plugins}
+        shared = self.options.arguments(self.references)
+        return {**shared, "edit_mask": edit_mask, "plugins": self.plugins}
 
 
 @keeping()
@@ -186,13 +186,13 @@ def _from_file(
         raise InputError(
             "--strategy holds methods and strengths; leave --method and --strength out"
         )
-    held = load_file(options.strategy_file)
-    if isinstance(held.what, Strategy):
-        return Reference(options.image, held.what), (), held.plugins
-    first, *others = held.what
+    contents = load_file(options.strategy_file)
+    if isinstance(contents.what, Strategy):
+        return Reference(options.image, contents.what), (), contents.plugins
+    first, *others = contents.what
     if Path(str(first.image)).absolute() != Path(options.image).absolute():
         say("note", f"{options.image} takes the place of {first.image} in the strategy", "cyan")
-    return attrs.evolve(first, image=options.image), tuple(others), held.plugins
+    return attrs.evolve(first, image=options.image), tuple(others), contents.plugins
 
 
 def _check_arguments(job: EditJob) -> None:

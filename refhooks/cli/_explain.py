@@ -77,8 +77,8 @@ def run_explain(options: ExplainOptions) -> None:
     if options.html is not None:
         check_report(options.html)
     result = load_picture(options.picture)
-    made = _made(options, result, load_registry())
-    advice = advise(made.source, result, inside=made.inside, timetable=made.timetable)
+    origin = _made(options, result, load_registry())
+    advice = advise(origin.source, result, inside=origin.inside, timetable=origin.timetable)
     if options.as_json:
         click.echo(advice.to_json())
     else:
@@ -87,11 +87,11 @@ def run_explain(options: ExplainOptions) -> None:
     if options.html is not None:
         report = Report(
             title=options.picture,
-            facts=made.facts,
-            source=made.source,
+            facts=origin.facts,
+            source=origin.source,
             result=result,
             advice=advice,
-            timetable=made.timetable,
+            timetable=origin.timetable,
         )
         write_report(report, options.html)
         if not options.as_json:
@@ -101,23 +101,23 @@ def run_explain(options: ExplainOptions) -> None:
 def _made(options: ExplainOptions, result: Image.Image, registry: Registry) -> _Made:
     """What the recipe says or, where it cannot be used, the source that was named."""
     size = Size(result.height, result.width)
-    given = (
+    edit_mask = (
         None if options.edit_mask is None else as_mask(registry, options.edit_mask, "--edit-mask")
     )
-    if given is not None:
-        given.cover(size)  # what is wrong with it is no fault of the recipe's
+    if edit_mask is not None:
+        edit_mask.cover(size)  # what is wrong with it is no fault of the recipe's
     try:
         recipe = load_recipe(options.picture)
         named = [] if options.source is None else [options.source]
         with recorded(recipe, named, registry) as request:
-            return _recorded(request, recipe, size, registry, given)
+            return _recorded(request, recipe, size, registry, edit_mask)
     except RefhooksError as error:
         if options.source is None:
             raise InputError(
                 f"{error}; name the picture that it was made from with --source"
             ) from error
         say("note", f"only the pictures are looked at: {error}", "cyan")
-    before = Baseline((load_picture(options.source),), size, given)
+    before = Baseline((load_picture(options.source),), size, edit_mask)
     return _Made(before.source(), before.inside(), (f"made from {options.source}",))
 
 
@@ -125,10 +125,10 @@ def _recorded(
     request: Request, recipe: Recipe, size: Size, registry: Registry, named: Mask | None
 ) -> _Made:
     """What the recipe says; a mask that was named replaces its own."""
-    given = request.source or (request.references[0].image if request.references else None)
-    if given is None:
+    original = request.source or (request.references[0].image if request.references else None)
+    if original is None:
         raise InputError("it was made from the prompt alone, so there is nothing to compare with")
-    source = load_picture(given)
+    source = load_picture(original)
     frame = Size(source.height, source.width)
     strategies = [as_strategy(reference.strategy, NATIVE) for reference in request.references]
     own = request.edit_mask

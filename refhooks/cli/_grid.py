@@ -61,9 +61,9 @@ class GridOptions:
     plot: str | None
 
     @classmethod
-    def take(cls, given: dict[str, Any]) -> GridOptions:
+    def take(cls, options: dict[str, Any]) -> GridOptions:
         """Take these options out of all that a command was given."""
-        return cls(**{field.name: given.pop(field.name) for field in attrs.fields(cls)})
+        return cls(**{field.name: options.pop(field.name) for field in attrs.fields(cls)})
 
     @property
     def first_seed(self) -> int:
@@ -106,11 +106,11 @@ class GridOptions:
         return not any((self.methods, self.strengths, self.rows, self.columns))
 
     def _axis(self, name: str, short: str, field: str, registry: Registry) -> Axis | None:
-        given, shorter = getattr(self, name), getattr(self, short)
-        if given is not None and shorter is not None:
+        longer, shorter = getattr(self, name), getattr(self, short)
+        if longer is not None and shorter is not None:
             raise InputError(f"--{short} is short for --{name} {field}=...; leave one out")
-        if given is not None:
-            return read_axis(given, f"--{name}", registry)
+        if longer is not None:
+            return read_axis(longer, f"--{name}", registry)
         return None if shorter is None else _short(field, shorter, f"--{short}", registry)
 
 
@@ -226,8 +226,8 @@ def _check_cell(cell: Cell, registry: Registry) -> None:
 
 def _strategy(cell: Cell, native: str) -> Strategy:
     image = cell.arguments["image"]
-    given = image.strategy if isinstance(image, Reference) else cell.arguments["strategy"]
-    return as_strategy(given, native)
+    steering = image.strategy if isinstance(image, Reference) else cell.arguments["strategy"]
+    return as_strategy(steering, native)
 
 
 def _check_methods(editor: Editor, cell: Cell) -> None:
@@ -278,7 +278,7 @@ def _write(sheet: _Sheet, rows: Sequence[Sequence[Image.Image]], editor: Editor)
         "\n".join([*_named(grid.rows, value), *([f"seed {seed}"] if several else [])])
         for value, seed in grid.lines
     ]
-    made = make_table(
+    table = make_table(
         rows,
         labels,
         ["".join(_named(grid.columns, value)) for value in grid.heads],
@@ -287,7 +287,7 @@ def _write(sheet: _Sheet, rows: Sequence[Sequence[Image.Image]], editor: Editor)
         corner=load_picture(options.image),
         tile=sheet.options.tile,
     )
-    save_picture(made, sheet.job.target)
+    save_picture(table, sheet.job.target)
 
 
 def _named(axis: Axis | None, value: str | None) -> list[str]:

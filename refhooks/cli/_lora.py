@@ -74,7 +74,9 @@ def add_loras(pipe: Any, loras: Sequence[Lora]) -> None:
     names = [f"lora{number}" for number in range(1, len(loras) + 1)]
     for name, lora in zip(names, loras, strict=True):
         _add(pipe, name, lora.path)
-        if name not in {entry for found in pipe.get_list_adapters().values() for entry in found}:
+        if name not in {
+            entry for adapters in pipe.get_list_adapters().values() for entry in adapters
+        }:
             raise ModelError(f"--lora {lora.path}: nothing in it fits {model}")
     pipe.set_adapters(names, adapter_weights=[lora.scale for lora in loras])
 

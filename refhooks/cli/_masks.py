@@ -47,9 +47,9 @@ class MaskOptions:
     invert_masks: bool
 
     @classmethod
-    def take(cls, given: dict[str, Any]) -> MaskOptions:
+    def take(cls, options: dict[str, Any]) -> MaskOptions:
         """Take these options out of all that a command was given."""
-        return cls(**{field.name: given.pop(field.name) for field in attrs.fields(cls)})
+        return cls(**{field.name: options.pop(field.name) for field in attrs.fields(cls)})
 
     def read(self, registry: Registry) -> Masks:
         """Return the masks that were named.
@@ -142,9 +142,9 @@ class Masks:
     def _groups(self, references: Sequence[Reference], sizes: Sequence[Size]) -> Iterator[Group]:
         """The masks of each reference that act only where all of them cover."""
         for place, reference in enumerate(references):
-            given = reference.strategy
+            steering = reference.strategy
             label = f"--strategy: reference {place + 1}, mask"
-            masks = given.masks if isinstance(given, Strategy) else ()
+            masks = steering.masks if isinstance(steering, Strategy) else ()
             named = [Named(f"{label} {number}", mask) for number, mask in enumerate(masks, 1)]
             named += self.own if place == 0 else ()
             yield [it for it in named if it.mask.kind == "region"], sizes[0]

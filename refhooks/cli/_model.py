@@ -35,9 +35,9 @@ class ModelOptions:
     loras: tuple[str, ...]
 
     @classmethod
-    def take(cls, given: dict[str, Any]) -> ModelOptions:
+    def take(cls, options: dict[str, Any]) -> ModelOptions:
         """Take these options out of all that a command was given."""
-        return cls(**{field.name: given.pop(field.name) for field in attrs.fields(cls)})
+        return cls(**{field.name: options.pop(field.name) for field in attrs.fields(cls)})
 
 
 @attrs.frozen(kw_only=True)
@@ -132,8 +132,8 @@ def _device(options: ModelOptions, *, embedded: bool) -> str | None:
     if options.device is not None or (embedded and options.offload == "none"):
         device = options.device
     else:
-        found = torch.accelerator.current_accelerator(check_available=True)
-        device = None if found is None else str(found)
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        device = None if accelerator is None else str(accelerator)
     if options.offload != "none" and (device is None or device.startswith("cpu")):
         raise ModelError(
             f"--offload {options.offload} moves the model to an accelerator and back, and"

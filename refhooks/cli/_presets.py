@@ -32,53 +32,53 @@ def list_presets(name: str | None, *, as_json: bool) -> None:
     Raises:
         RefhooksError: There is no such preset, or its file cannot be read.
     """
-    found, bad = all_presets() if name is None else ({name: preset(name)}, {})
+    presets, bad = all_presets() if name is None else ({name: preset(name)}, {})
     if as_json:
-        entries = [_as_dict(entry) for entry in found.values()]
+        entries = [_as_dict(entry) for entry in presets.values()]
         click.echo(json.dumps(entries if name is None else entries[0], indent=2))
     elif name is None:
-        _print(list(found.values()))
+        _print(list(presets.values()))
     else:
-        _print_one(found[name])
+        _print_one(presets[name])
     for broken, reason in bad.items():
         say("warning", f"preset {broken!r} cannot be used: {reason}", "yellow")
 
 
-def _as_dict(held: Preset) -> dict[str, Any]:
+def _as_dict(shown: Preset) -> dict[str, Any]:
     return {
-        "name": held.name,
-        "description": held.description,
-        "methods": _methods(held),
-        "strength": _strength(held),
-        "strength_range": held.strength_range,
-        "denoise": held.denoise,
-        "denoise_range": held.denoise_range,
-        "measured": held.measured,
-        "needs": held.needs,
-        "source": held.source,
-        "origin": held.origin,
+        "name": shown.name,
+        "description": shown.description,
+        "methods": _methods(shown),
+        "strength": _strength(shown),
+        "strength_range": shown.strength_range,
+        "denoise": shown.denoise,
+        "denoise_range": shown.denoise_range,
+        "measured": shown.measured,
+        "needs": shown.needs,
+        "source": shown.source,
+        "origin": shown.origin,
     }
 
 
-def _methods(held: Preset) -> list[str]:
-    return [method_name(stage.method) for stage in held.strategy.stages]
+def _methods(shown: Preset) -> list[str]:
+    return [method_name(stage.method) for stage in shown.strategy.stages]
 
 
-def _strength(held: Preset) -> float | str:
+def _strength(shown: Preset) -> float | str:
     """The number that the only stage has; anything else is told in short."""
-    stages = held.strategy.stages
+    stages = shown.strategy.stages
     if len(stages) > 1:
         return f"{len(stages)} stages"
     strength = stages[0].strength
     return strength if isinstance(strength, float | str) else "over the steps"
 
 
-def _valued(value: float | str | None, held: tuple[float, float] | None) -> str:
+def _valued(value: float | str | None, limits: tuple[float, float] | None) -> str:
     """A chosen value, and the range that it was chosen from."""
     if value is None:
         return "–"
     chosen = value if isinstance(value, str) else f"{value:g}"
-    return chosen if held is None else f"{chosen} ({held[0]:g} to {held[1]:g})"
+    return chosen if limits is None else f"{chosen} ({limits[0]:g} to {limits[1]:g})"
 
 
 def _print(presets: Sequence[Preset]) -> None:
@@ -88,35 +88,35 @@ def _print(presets: Sequence[Preset]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for head in ("name", "method", "strength", "denoise", "measured", "from", "what it is for"):
         table.add_column(head, no_wrap=head in {"name", "strength", "denoise"})
-    for held in presets:
+    for shown in presets:
         cells = [
-            held.name,
-            ", ".join(_methods(held)),
-            _valued(_strength(held), held.strength_range),
-            _valued(held.denoise, held.denoise_range),
-            "yes" if held.measured else "no",
-            held.origin,
-            held.description,
+            shown.name,
+            ", ".join(_methods(shown)),
+            _valued(_strength(shown), shown.strength_range),
+            _valued(shown.denoise, shown.denoise_range),
+            "yes" if shown.measured else "no",
+            shown.origin,
+            shown.description,
         ]
         table.add_row(*[Text(printable(cell)) for cell in cells])
     console.print(table)
-    needing = [held.name for held in presets if held.needs]
+    needing = [shown.name for shown in presets if shown.needs]
     if needing:
         say("note", f"some need something; refhooks presets NAME tells: {listed(needing)}", "cyan")
 
 
-def _print_one(held: Preset) -> None:
+def _print_one(shown: Preset) -> None:
     told = {
-        "for": held.description,
-        "from": held.origin,
-        "source": held.source,
-        "method": ", ".join(_methods(held)),
-        "strength": _valued(_strength(held), held.strength_range),
-        "denoise": _valued(held.denoise, held.denoise_range),
-        "measured": "yes" if held.measured else "no: the numbers are the source's, or its middles",
-        "needs": held.needs,
+        "for": shown.description,
+        "from": shown.origin,
+        "source": shown.source,
+        "method": ", ".join(_methods(shown)),
+        "strength": _valued(_strength(shown), shown.strength_range),
+        "denoise": _valued(shown.denoise, shown.denoise_range),
+        "measured": "yes" if shown.measured else "no: the numbers are the source's, or its middles",
+        "needs": shown.needs,
     }
-    tell(held.name)
+    tell(shown.name)
     for key, value in told.items():
         if value:
             tell(f"  {key + ':':<10} {value}")
@@ -135,14 +135,14 @@ def with_preset(
     return changed(preset(name), method, strength, registry)
 
 
-def fill_denoise(given: dict[str, Any], context: click.Context) -> None:
+def fill_denoise(options: dict[str, Any], context: click.Context) -> None:
     """Put a preset's denoise where none was given.
 
     Raises:
         RefhooksError: There is no such preset, or its file cannot be read.
     """
     asked = context.get_parameter_source("denoise") is click.core.ParameterSource.COMMANDLINE
-    if given["preset"] is not None and not asked:
-        held = preset(given["preset"])
-        if held.denoise is not None:
-            given["denoise"] = held.denoise
+    if options["preset"] is not None and not asked:
+        chosen = preset(options["preset"])
+        if chosen.denoise is not None:
+            options["denoise"] = chosen.denoise

@@ -76,14 +76,14 @@ def run_replay(options: ReplayOptions) -> None:
 
 
 def _settings(texts: Sequence[str], registry: Registry) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         name = name.strip().replace("-", "_")
-        if not equals or name in found:
+        if not equals or name in settings:
             raise InputError(f"--set {text}: once for each name, as --set strength=0.7")
-        found[name] = _value(name, value, f"--set {text}", registry)
-    return found
+        settings[name] = _value(name, value, f"--set {text}", registry)
+    return settings
 
 
 def _value(name: str, value: str, label: str, registry: Registry) -> Any:

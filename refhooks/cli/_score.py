@@ -84,11 +84,11 @@ class ScoreOptions:
             InputError: Two of them do.
         """
         axes = ("methods", "strengths", "denoise")
-        given = [f"--{name}" for name in axes if getattr(self, name) is not None]
-        given += [f"--{name}" for name in ("quick", "strengths-only")
+        flags = [f"--{name}" for name in axes if getattr(self, name) is not None]
+        flags += [f"--{name}" for name in ("quick", "strengths-only")
                   if getattr(self, name.replace("-", "_"))]  # fmt: skip
-        if self.cells is not None and given:
-            raise InputError(f"--cells says all that is run; leave out {listed(given)}")
+        if self.cells is not None and flags:
+            raise InputError(f"--cells says all that is run; leave out {listed(flags)}")
         for name in axes[1:]:
             self.numbers(name, ())
 
@@ -252,17 +252,19 @@ def _check_folder(folder: Path, about: dict[str, Any]) -> None:
     place = folder / ABOUT
     if place.exists():
         try:
-            held = parse_json(place.read_bytes(), str(place))
+            earlier = parse_json(place.read_bytes(), str(place))
         except OSError as error:
             raise InputError(f"{place} cannot be read: {error}") from error
-        other = [name for name in about if held.get(name) != about[name]]
+        other = [name for name in about if earlier.get(name) != about[name]]
         if other and other[0] == "fingerprint":
             raise InputError(
                 f"{folder} holds results of other weights, or of other versions of plugins; name"
                 " another folder with -o, or delete it"
             )
         if other:
-            told = [f"{it} {held.get(it)}, not {about[it]}" for it in other if it != "fingerprint"]
+            told = [
+                f"{it} {earlier.get(it)}, not {about[it]}" for it in other if it != "fingerprint"
+            ]
             raise InputError(
                 f"{folder} holds results with {listed(told)}; name another folder with -o, or"
                 " delete it"
@@ -344,9 +346,10 @@ def _print(card: Scorecard) -> None:
         table.add_column(name, no_wrap=True)
     best = {cell.name for cell, _, _ in front(tradeoff(card))}
     for cell in card.cells:
-        found = [card.interval(cell.name, name) for name in measures]
+        intervals = [card.interval(cell.name, name) for name in measures]
         figures = [
-            "–" if it is None else f"{it.mean:.2f} [{it.low:.2f}, {it.high:.2f}]" for it in found
+            "–" if it is None else f"{it.mean:.2f} [{it.low:.2f}, {it.high:.2f}]"
+            for it in intervals
         ]
         name = printable(f"{cell.name}{_only(card, cell)}{' *' if cell.name in best else ''}")
         table.add_row(Text(name), *figures)

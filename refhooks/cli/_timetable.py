@@ -87,8 +87,8 @@ def plan_command(options: PlanOptions) -> None:
     costs = _cost(what, options, editor, denoise) if options.with_cost else None
     if options.as_json:
         told = {} if costs is None else {"cost": costs.as_dict()}
-        found = {"model": options.model, **timetable.as_dict(), **told}
-        click.echo(json.dumps(found, indent=2))
+        document = {"model": options.model, **timetable.as_dict(), **told}
+        click.echo(json.dumps(document, indent=2))
     else:
         _print(timetable)
         for line in [] if costs is None else str(costs).split("\n"):
@@ -103,11 +103,11 @@ def plan_command(options: PlanOptions) -> None:
 
 
 def _read(file: str) -> Strategy | tuple[Reference, ...]:
-    held = load_file(file)
-    if held.plugins:
-        names = ", ".join(plugin.name for plugin in held.plugins)
+    contents = load_file(file)
+    if contents.plugins:
+        names = ", ".join(plugin.name for plugin in contents.plugins)
         say("note", f"run plugins take no part in a plan: {names}", "cyan")
-    return held.what
+    return contents.what
 
 
 def _cost(
@@ -116,7 +116,7 @@ def _cost(
     editor: Editor | None,
     denoise: float,
 ) -> Cost:
-    found = cost(
+    costs = cost(
         what,
         options.steps,
         editor=editor,
@@ -124,8 +124,8 @@ def _cost(
         width=options.width,
         denoise=denoise,
     )
-    name = found.shape.name if options.model is None else options.model
-    return attrs.evolve(found, shape=attrs.evolve(found.shape, name=name))
+    name = costs.shape.name if options.model is None else options.model
+    return attrs.evolve(costs, shape=attrs.evolve(costs.shape, name=name))
 
 
 def _run_chain_plan(options: PlanOptions) -> None:
@@ -164,9 +164,9 @@ def _check_plot(options: PlanOptions, references: Sequence[Any], masks: Sequence
     """Refuse to draw over what the file names."""
     if options.plot is None:
         return
-    given = [it if isinstance(it, Reference) else Reference(it) for it in references]
-    files = [it.image for it in given if isinstance(it.image, str | Path) and it.image]
-    strategies = [it.strategy for it in given if isinstance(it.strategy, Strategy)]
+    entries = [it if isinstance(it, Reference) else Reference(it) for it in references]
+    files = [it.image for it in entries if isinstance(it.image, str | Path) and it.image]
+    strategies = [it.strategy for it in entries if isinstance(it.strategy, Strategy)]
     shapes = [mask.shape for strategy in strategies for mask in strategy.masks]
     shapes += [mask.shape for mask in masks if isinstance(mask, Mask)]
     files += [mask for mask in masks if isinstance(mask, str | Path)]

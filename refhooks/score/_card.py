@@ -108,14 +108,14 @@ class Scorecard:
     @property
     def measures(self) -> tuple[str, ...]:
         """The measures of which there is any value."""
-        found = dict.fromkeys([*MEASURES, *(name for cell in self.cells for name in cell.values)])
-        held = {
+        known = dict.fromkeys([*MEASURES, *(name for cell in self.cells for name in cell.values)])
+        measured = {
             name
             for cell in self.cells
             for name, row in cell.values.items()
             if any(value is not None for value in row)
         }
-        return tuple(name for name in found if name in held)
+        return tuple(name for name in known if name in measured)
 
     def cell(self, name: str) -> Score:
         """Return a cell.
@@ -150,11 +150,11 @@ class Scorecard:
                 f" {listed(dict.fromkeys(known))}"
             )
         chosen = self._kinds(kinds)
-        held = row.get(measure, (None,) * len(self.scenes))
+        column = row.get(measure, (None,) * len(self.scenes))
         return np.array(
             [
                 np.nan if value is None else value
-                for value, scene in zip(held, self.scenes, strict=True)
+                for value, scene in zip(column, self.scenes, strict=True)
                 if scene.kind in chosen
             ],
             dtype=np.float64,
@@ -207,17 +207,17 @@ class Scorecard:
         Raises:
             InputError: The file cannot be written.
         """
-        held = {"format": FORMAT, "version": VERSION, **attrs.asdict(self)}
-        for cell, table in zip(self.cells, held["cells"], strict=True):
+        card = {"format": FORMAT, "version": VERSION, **attrs.asdict(self)}
+        for cell, table in zip(self.cells, card["cells"], strict=True):
             table["intervals"] = {
                 kind: {
-                    measure: attrs.asdict(found)
+                    measure: attrs.asdict(estimate)
                     for measure in self.measures
-                    if (found := self.interval(cell.name, measure, only)) is not None
+                    if (estimate := self.interval(cell.name, measure, only)) is not None
                 }
                 for kind, only in [(ALL, None), *((kind, kind) for kind in self.kinds)]
             }
-        text = json.dumps(held, ensure_ascii=False, allow_nan=False) + "\n"
+        text = json.dumps(card, ensure_ascii=False, allow_nan=False) + "\n"
         write_whole(text.encode(), Path(path))
         return Path(path)
 
@@ -236,10 +236,10 @@ class Scorecard:
         if len(data) > MAX_BYTES:
             raise InputError(f"{path} is larger than {MAX_BYTES // 2**20} MiB")
         try:
-            held = parse_json(data, str(path))
-            if (held.get("format"), held.get("version")) != (FORMAT, VERSION):
+            table = parse_json(data, str(path))
+            if (table.get("format"), table.get("version")) != (FORMAT, VERSION):
                 raise InputError(f"{path} is no scorecard of refhooks, or of another version")
-            return cattrs.structure(held, cls)
+            return cattrs.structure(table, cls)
         except StrategyError as error:
             raise InputError(str(error)) from error
         except (cattrs.BaseValidationError, TypeError, ValueError, KeyError) as error:
@@ -262,11 +262,11 @@ class Scorecard:
         for cell in self.cells:
             told = [getattr(cell, label) for label in labels]
             for kind, only in [(ALL, None), *((kind, kind) for kind in self.kinds)]:
-                found = [self.interval(cell.name, name, only) for name in self.measures]
-                if not any(found):
+                intervals = [self.interval(cell.name, name, only) for name in self.measures]
+                if not any(intervals):
                     continue
                 figures = [
-                    "" if it is None else getattr(it, part) for it in found for part in parts
+                    "" if it is None else getattr(it, part) for it in intervals for part in parts
                 ]
                 rows.writerow(["" if it is None else it for it in (*told, kind, *figures)])
         write_whole(text.getvalue().encode(), Path(path))
@@ -277,12 +277,12 @@ class Scorecard:
     ) -> list[tuple[float, Interval]]:
         """Return a measure over strength, of a method's cells of constant strength at denoise 1."""
         points = [
-            (cell.strength, found)
+            (cell.strength, estimate)
             for cell in self.cells
             if cell.method == method
             and cell.strength is not None
             and (cell.schedule, cell.denoise) == (CONSTANT, 1.0)
-            and (found := self.interval(cell.name, measure, kinds)) is not None
+            and (estimate := self.interval(cell.name, measure, kinds)) is not None
         ]
         return sorted(points, key=lambda point: point[0])
 

@@ -147,7 +147,7 @@ class Cell:
         Args:
             native: The method that ``None`` means.
         """
-        ways = [as_strategy(given, native) for given in (self.strategy, self.others)]
+        ways = [as_strategy(steering, native) for steering in (self.strategy, self.others)]
         rest = [self.denoise, self.plugins, self.steps, self.cfg, self.seed, self.attention]
         said = repr([described(ways), described(rest)])
         return digest([said, secrets.token_hex() if ADDRESS in said else ""])

@@ -78,22 +78,22 @@ def _pair(line: bytes, label: str, folder: Path) -> Pair:
             f"{label}: unknown field {unknown[0]!r:.80}.{did_you_mean(unknown[0], KEYS)}"
             f" Fields: {listed(KEYS)}"
         )
-    given = _Line(**data)
+    row = _Line(**data)
     for field in ("source", "prompt"):
-        if not isinstance(getattr(given, field), str) or not getattr(given, field).strip():
-            raise InputError(f"{label}: {field} must be a text, got {getattr(given, field)!r:.80}")
-    references = given.references
+        if not isinstance(getattr(row, field), str) or not getattr(row, field).strip():
+            raise InputError(f"{label}: {field} must be a text, got {getattr(row, field)!r:.80}")
+    references = row.references
     if not isinstance(references, list | tuple) or len(references) > MAX_REFERENCES:
         raise InputError(
             f"{label}: references must be a list of at most {MAX_REFERENCES} pictures, got"
             f" {references!r:.80}"
         )
-    source = _place(given.source, f"{label}: source", folder)
+    source = _place(row.source, f"{label}: source", folder)
     others = [_place(it, f"{label}: references", folder) for it in references]
-    right = None if given.right is None else _place(given.right, f"{label}: right", folder)
-    mask = _mask(given.mask, f"{label}: mask", folder, source)
+    right = None if row.right is None else _place(row.right, f"{label}: right", folder)
+    mask = _mask(row.mask, f"{label}: mask", folder, source)
     try:
-        return Pair(source, given.prompt, kind=given.kind, seed=given.seed, references=others,
+        return Pair(source, row.prompt, kind=row.kind, seed=row.seed, references=others,
                     right=right, mask=mask, name=label)  # fmt: skip
     except InputError as error:
         raise InputError(f"{label}: {error}") from error

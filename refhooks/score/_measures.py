@@ -105,9 +105,9 @@ def edges_kept(out: Pictures, right: Pictures) -> Array:
     For edits of the whole picture, where nothing lies outside: 1 if all edges are where the right
     answer has them, and no others; two pictures without any edge have all of them.
     """
-    found, wanted = _edges(out), _edges(right)
-    both = (found & wanted).sum(axis=(1, 2))
-    total = found.sum(axis=(1, 2)) + wanted.sum(axis=(1, 2))
+    actual, wanted = _edges(out), _edges(right)
+    both = (actual & wanted).sum(axis=(1, 2))
+    total = actual.sum(axis=(1, 2)) + wanted.sum(axis=(1, 2))
     score: Array = np.where(total == 0, 1.0, 2 * both / np.maximum(total, 1))
     return score
 

@@ -98,15 +98,16 @@ class Pair:
                 " the source's size"
             )
         if self.mask is not None and self.mask.shape != (size[1], size[0]):
-            given = _named((self.mask.shape[1], self.mask.shape[0]))
+            mask_size = _named((self.mask.shape[1], self.mask.shape[0]))
             raise InputError(
-                f"the mask is {given}, its source {_named(size)}; it must have the source's size"
+                f"the mask is {mask_size}, its source {_named(size)}; it must have the source's"
+                " size"
             )
         if right is not None and self.mask is None and not _region(pictures[0], right).any():
             raise InputError("the right answer does not differ from its source")
         parts = [*pictures, right, self.mask]
-        held = [None if part is None else _hash(np.asarray(part)) for part in parts]
-        told = repr((held, self.prompt, self.kind, self.seed))
+        hashes = [None if part is None else _hash(np.asarray(part)) for part in parts]
+        told = repr((hashes, self.prompt, self.kind, self.seed))
         object.__setattr__(self, "sizes", tuple(picture.size for picture in pictures))
         object.__setattr__(self, "key", hashlib.sha256(told.encode()).hexdigest()[:20])
 

@@ -63,10 +63,10 @@ def draw_responses(card: Scorecard, kinds: str | Sequence[str] | None = None) ->
     for panel, (measure, lines) in zip(panels, curves.items(), strict=True):
         for method, points in lines.items():
             strengths = [strength for strength, _ in points]
-            found = [it for _, it in points]
-            panel.plot(strengths, [it.mean for it in found], "o-", color=colours[method],
+            bands = [it for _, it in points]
+            panel.plot(strengths, [it.mean for it in bands], "o-", color=colours[method],
                        markersize=3, label=method)  # fmt: skip
-            panel.fill_between(strengths, [it.low for it in found], [it.high for it in found],
+            panel.fill_between(strengths, [it.low for it in bands], [it.high for it in bands],
                                color=colours[method], alpha=0.18, linewidth=0)  # fmt: skip
         low, high = panel.get_ylim()
         panel.set_ylim(min(low, 0.0), max(high, 1.0) if measure in SHARES else high)

@@ -148,7 +148,9 @@ class _Run:
             measures=measures,
             store=store,
             base=digest([fingerprint(editor, ""), named]),
-            measured=digest([(name, _source(given)) for name, given in sorted(measures.items())]),
+            measured=digest(
+                [(name, _source(function)) for name, function in sorted(measures.items())]
+            ),
             groups=tuple(grouped(pairs, settings.batch)),
             whole=tuple(region is None or bool(region.all()) for region in regions),
         )
@@ -228,7 +230,7 @@ class _Run:
             row = measure(shot)
             if shares is not None:
                 row["attention"] = float(shares[:, :, 1, number].mean())  # the source is group 1
-            row |= {name: _number(given(shot), name) for name, given in self.measures.items()}
+            row |= {name: _number(function(shot), name) for name, function in self.measures.items()}
             rows.append(row)
         self.store.keep(
             self._key(work, group), {name: [row[name] for row in rows] for name in rows[0]}
@@ -252,8 +254,8 @@ class _Run:
         names = (*MEASURES, *self.measures)
         values: dict[str, list[float | None]] = {name: [None] * len(self.pairs) for name in names}
         for group in work.groups:
-            held = self.store.batch(self._key(work, group)) or {}
-            for name, row in held.items():
+            batch = self.store.batch(self._key(work, group)) or {}
+            for name, row in batch.items():
                 for place, value in zip(group, row, strict=True):
                     values[name][place] = value
         cell = work.cell
@@ -271,17 +273,17 @@ class _Run:
         )
 
 
-def _source(given: Measure) -> str:
+def _source(function: Measure) -> str:
     """The text of a function, so that what an earlier form of it gave is not taken for this.
 
     One that holds more than its text says is another each time, unless its ``key`` says it.
     """
-    own = getattr(given, "key", None)
-    bound = [getattr(given, name, None) for name in ("__defaults__", "__kwdefaults__")]
-    closed = [cell.cell_contents for cell in getattr(given, "__closure__", None) or ()]
+    own = getattr(function, "key", None)
+    bound = [getattr(function, name, None) for name in ("__defaults__", "__kwdefaults__")]
+    closed = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
     said = own if isinstance(own, str) else repr([bound, closed])
     try:
-        text = inspect.getsource(given)
+        text = inspect.getsource(function)
     except (OSError, TypeError):
         return own if isinstance(own, str) else secrets.token_hex()
     return text + said + (secrets.token_hex() if ADDRESS in said else "")
@@ -300,10 +302,10 @@ def _number(value: Any, name: str) -> float | None:
 
 
 def _check_lists(pairs: Any, cells: Any) -> None:
-    for given, kind, name in ((pairs, Pair, "pairs"), (cells, Cell, "cells")):
-        if not is_list(given) or not given or not all(isinstance(it, kind) for it in given):
+    for entries, kind, name in ((pairs, Pair, "pairs"), (cells, Cell, "cells")):
+        if not is_list(entries) or not entries or not all(isinstance(it, kind) for it in entries):
             raise InputError(
-                f"{name} must be a list of at least one {kind.__name__}, got {given!r:.80}"
+                f"{name} must be a list of at least one {kind.__name__}, got {entries!r:.80}"
             )
     names = [cell.name for cell in cells]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -316,8 +318,8 @@ def _check_cell(editor: Editor, cell: Cell) -> None:
     steps = cell.steps or 0
     sigmas = [(steps - index) / steps for index in range(steps)]
     try:
-        for given in (cell.strategy, cell.others):
-            strategy = as_strategy(given, editor.family.native)
+        for steering in (cell.strategy, cell.others):
+            strategy = as_strategy(steering, editor.family.native)
             resolve_methods(editor, strategy)
             with silenced():
                 compile_timetable([strategy], sigmas, editor.registry)
