@@ -99,8 +99,10 @@ class MaskCompositor:
             covers += self._fitted
         if not _hold(strengths, masks):
             return None
-        made: Tensor = self._cached("target", strengths, lambda: _product(strengths, masks, covers))
-        return made[None, :, None]
+        cover: Tensor = self._cached(
+            "target", strengths, lambda: _product(strengths, masks, covers)
+        )
+        return cover[None, :, None]
 
     def share_nothing(self, strengths: Strengths) -> bool:
         """Whether masks that each cover some of the target cover none of it together."""
@@ -114,10 +116,10 @@ class MaskCompositor:
 
     def region(self, strengths: Strengths) -> Tensor:
         """Return the cover of the region masks alone, ``[T]``."""
-        made: Tensor = self._cached(
+        cover: Tensor = self._cached(
             "region", strengths, lambda: _product(strengths, self._regions, self._targets)
         )
-        return made
+        return cover
 
     def tensor(self, strengths: Strengths, old: Tensor, new: Tensor) -> Tensor:
         """Return ``new`` where the masks cover, and ``old``, to the bit, where they do not."""
@@ -160,12 +162,12 @@ class MaskCompositor:
         def weight() -> Tensor:
             region = self.region(strengths)
             others = math.prod(1.0 - strengths[mask.place] for mask in self._regions)
-            made = torch.full((1, layout.length), others, device=region.device)
-            made[:, layout.text] = _text_weight(strengths, self._regions)
-            made[:, layout.target] = region
+            weights = torch.full((1, layout.length), others, device=region.device)
+            weights[:, layout.text] = _text_weight(strengths, self._regions)
+            weights[:, layout.target] = region
             if own is not None:
-                made[:, own] = 1.0
-            return made
+                weights[:, own] = 1.0
+            return weights
 
         return AttentionEdit(self._slot, weight=self._cached(f"weight {layout}", strengths, weight))
 
@@ -176,10 +178,10 @@ class MaskCompositor:
         """
         if not _hold(strengths, self._dropping):
             return None
-        made: Tensor | None = self._cached(
+        indices: Tensor | None = self._cached(
             "keep", strengths, lambda: _kept(self._own(strengths, self._dropping))
         )
-        return made
+        return indices
 
     def nothing(self, strengths: Strengths) -> bool:
         """Whether the masks leave the reference nothing: no place to act, or none of it to use."""
@@ -202,10 +204,10 @@ class MaskCompositor:
             keep = self._both(tokens.keep, keep)
         return attrs.evolve(tokens, keep=keep) if len(keep) else None
 
-    def _both(self, given: Tensor, keep: Tensor) -> Tensor:
+    def _both(self, indices: Tensor, keep: Tensor) -> Tensor:
         """The indices in both; found once for what a method gives again at the next step."""
-        if self._met is None or self._met[0] is not given or self._met[1] is not keep:
-            self._met = (given, keep, given[torch.isin(given, keep)])
+        if self._met is None or self._met[0] is not indices or self._met[1] is not keep:
+            self._met = (indices, keep, indices[torch.isin(indices, keep)])
         return self._met[2]
 
     def _own(self, strengths: Strengths, masks: Sequence[GridMask]) -> Tensor:
@@ -224,9 +226,9 @@ class MaskCompositor:
 
 def _alike(old: Tensor | None, new: Tensor | None) -> tuple[Tensor, Tensor]:
     """Two tensors, of which one may be missing: nothing is added then."""
-    held = old if new is None else new
-    assert held is not None  # noqa: S101  they differ
-    zero = torch.zeros_like(held)
+    present = old if new is None else new
+    assert present is not None  # noqa: S101  they differ
+    zero = torch.zeros_like(present)
     return zero if old is None else old, zero if new is None else new
 
 
@@ -237,9 +239,9 @@ def _hold(strengths: Strengths, masks: Sequence[GridMask]) -> bool:
 
 def _product(strengths: Strengths, masks: Sequence[GridMask], covers: Sequence[Tensor]) -> Tensor:
     """Multiply covers, each as much as its mask holds; ``masks`` are those that they are of."""
-    held = [strengths[mask.place] for mask in masks]
+    amounts = [strengths[mask.place] for mask in masks]
     result = torch.ones_like(covers[0])
-    for strength, cover in zip(held, covers, strict=True):
+    for strength, cover in zip(amounts, covers, strict=True):
         result = result * (1.0 - strength * (1.0 - cover))
     return result
 

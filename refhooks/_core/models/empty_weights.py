@@ -44,7 +44,7 @@ def weightless_modules(
     import transformers  # noqa: PLC0415
 
     libraries = {"diffusers": diffusers, "transformers": transformers}  # nothing else is imported
-    found = {}
+    models = {}
     for part, source in index.items():
         if isinstance(source, list) and len(source) == 2 and source[0] in libraries:
             kind = getattr(libraries[source[0]], str(source[1]), None)
@@ -53,9 +53,9 @@ def weightless_modules(
             except _BROKEN as error:
                 raise ModelError(f"{name}: {part}/config.json cannot be used: {error}") from error
             if model is not None:
-                found[part] = _hollow(model, dtype)
+                models[part] = _hollow(model, dtype)
                 _built.add(model)
-    return found
+    return models
 
 
 def _build(kind: Any, name: str, part: str, options: Mapping[str, Any]) -> Any:

@@ -85,8 +85,12 @@ def _without_weights(name: str, index: Any, kwargs: dict[str, Any]) -> dict[str,
         raise ModelError(f"without weights a model takes no {listed(unused)}")
     options = _of_hub(kwargs)
     dtype = kwargs.get("dtype", kwargs.get("torch_dtype"))
-    held = dtype if isinstance(dtype, torch.dtype) else torch.float32
-    return {**options, "dtype": held, **weightless_modules(name, index, held, options)}
+    torch_dtype = dtype if isinstance(dtype, torch.dtype) else torch.float32
+    return {
+        **options,
+        "dtype": torch_dtype,
+        **weightless_modules(name, index, torch_dtype, options),
+    }
 
 
 def _load_embedded(
@@ -132,14 +136,14 @@ def check_dtype(dtype: str | torch.dtype) -> torch.dtype:
     Raises:
         ModelError: It is none that models run in.
     """
-    found = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
-    if found is None or found not in DTYPES.values():
+    torch_dtype = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
+    if torch_dtype is None or torch_dtype not in DTYPES.values():
         names = [name for name in DTYPES if "float" in name]
         raise ModelError(
             f"dtype must be one of {listed(names)}; got {dtype!r}."
             f"{did_you_mean(str(dtype), DTYPES)}"
         )
-    return found
+    return torch_dtype
 
 
 def _find(name: str, index: Any, registry: Registry) -> tuple[FamilyEntry, Any]:
@@ -160,9 +164,9 @@ def _file_dtype(name: str, index: dict[str, Any], kwargs: dict[str, Any]) -> tor
     for part, source in index.items():
         if isinstance(source, list) and source[:1] == ["transformers"]:
             config = _read_json(name, f"{part}/config.json", kwargs)
-            found = config.get("dtype", config.get("torch_dtype")) if config else None
-            if found in DTYPES:
-                return DTYPES[found]
+            dtype_name = config.get("dtype", config.get("torch_dtype")) if config else None
+            if dtype_name in DTYPES:
+                return DTYPES[dtype_name]
     return torch.float32
 
 

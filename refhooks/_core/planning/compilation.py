@@ -66,7 +66,7 @@ def _column(
     if len(rows) < len(steps):
         raise _ended_early(strategy.stages[-1], reference, steps[len(rows)])
     masks = _mask_strengths(strategy, reference, steps, registry)
-    return [attrs.evolve(row, masks=held) for row, held in zip(rows, masks, strict=True)]
+    return [attrs.evolve(row, masks=strengths) for row, strengths in zip(rows, masks, strict=True)]
 
 
 def _mask_strengths(
@@ -77,8 +77,8 @@ def _mask_strengths(
     columns = []
     for place, mask in enumerate(strategy.masks):
         label = f"reference {reference + 1}, mask {place + 1} ({mask.kind} {mask.shape.name!r})"
-        given = _given(mask.strength, whole, registry, label, span="run")
-        columns.append([number(held, f"{label}: strength", 0.0, 1.0) for held in given])
+        strengths = _given(mask.strength, whole, registry, label, span="run")
+        columns.append([number(strength, f"{label}: strength", 0.0, 1.0) for strength in strengths])
     return [tuple(column[step.index] for column in columns) for step in steps]
 
 
@@ -136,27 +136,28 @@ def _strengths(
 
 
 def _given(
-    given: float | tuple[float, ...] | Schedule | str,
+    strength: float | tuple[float, ...] | Schedule | str,
     steps: Sequence[StageStep],
     registry: Registry,
     label: str,
     span: str = "stage",
 ) -> tuple[float, ...]:
-    if isinstance(given, float):
-        return (given,) * len(steps)
-    if isinstance(given, str):
+    if isinstance(strength, float):
+        return (strength,) * len(steps)
+    if isinstance(strength, str):
         try:
-            given = registry.schedule_from(given)
+            strength = registry.schedule_from(strength)
         except InputError as error:
             raise StrategyError(f"{label}: {error}") from error
-    if not isinstance(given, tuple):
-        origin = registry.origin("schedule", given)
-        return tuple(_scheduled(given, step, label, origin) for step in steps)
-    if len(given) != len(steps):
+    if not isinstance(strength, tuple):
+        origin = registry.origin("schedule", strength)
+        return tuple(_scheduled(strength, step, label, origin) for step in steps)
+    if len(strength) != len(steps):
         raise StrategyError(
-            f"{label}: strength lists {len(given)} numbers, but the {span} has {len(steps)} steps"
+            f"{label}: strength lists {len(strength)} numbers, but the {span} has"
+            f" {len(steps)} steps"
         )
-    return given
+    return strength
 
 
 def _scheduled(schedule: Schedule, step: StageStep, label: str, origin: str) -> float:
@@ -176,7 +177,7 @@ def _at(step: StageStep) -> str:
 
 
 def strengths_over(
-    given: float | tuple[float, ...] | Schedule | str,
+    strength: float | tuple[float, ...] | Schedule | str,
     count: int,
     registry: Registry,
     label: str,
@@ -189,8 +190,12 @@ def strengths_over(
             ``high``.
         UnknownNameError: A short form that no live plugin knows.
     """
-    if isinstance(given, tuple) and len(given) != count:
-        raise StrategyError(f"{label} lists {len(given)} numbers, but the chain has {count} edits")
+    if isinstance(strength, tuple) and len(strength) != count:
+        raise StrategyError(
+            f"{label} lists {len(strength)} numbers, but the chain has {count} edits"
+        )
     steps = [Step(index=place, total=count, sigma=1.0 - place / count) for place in range(count)]
-    held = _given(given, [StageStep(step.index, count, step) for step in steps], registry, label)
-    return tuple(number(value, label, 0.0, high) for value in held)
+    strengths = _given(
+        strength, [StageStep(step.index, count, step) for step in steps], registry, label
+    )
+    return tuple(number(value, label, 0.0, high) for value in strengths)

@@ -127,7 +127,7 @@ def as_mask(registry: Registry, what: Any, label: str) -> Mask:
     Raises:
         InputError: It is none, or a content mask.
     """
-    made = what if isinstance(what, Mask) else Mask(as_shape(registry, what))
-    if made.kind != "region":
-        raise InputError(f"{label} must be a region mask, got a {made.kind} mask")
-    return made
+    candidate = what if isinstance(what, Mask) else Mask(as_shape(registry, what))
+    if candidate.kind != "region":
+        raise InputError(f"{label} must be a region mask, got a {candidate.kind} mask")
+    return candidate

@@ -61,20 +61,20 @@ def outlook_of(method: Method, planned: PlannedStage, registry: Registry) -> Out
     if ask is None or not planned.acting:
         return Outlook()
     with naming_method(method, "outlook", registry):
-        found = ask(planned)
+        outlook = ask(planned)
     label = f"reference {planned.reference + 1}, stage {planned.stage + 1} (method {method.name!r})"
-    if not isinstance(found, Outlook):
-        raise PluginError(f"{label}: outlook must return a refhooks.Outlook, got {found!r:.80}")
-    shares = [*(found.tokens or ()), *(share for _, share in found.added)]
+    if not isinstance(outlook, Outlook):
+        raise PluginError(f"{label}: outlook must return a refhooks.Outlook, got {outlook!r:.80}")
+    shares = [*(outlook.tokens or ()), *(share for _, share in outlook.added)]
     steps = len(planned.rows)
-    if (found.tokens is not None and len(found.tokens) != steps) or not all(
+    if (outlook.tokens is not None and len(outlook.tokens) != steps) or not all(
         0.0 <= share <= 1.0 for share in shares
     ):
         raise PluginError(
             f"{label}: an outlook's tokens must be one share from 0 to 1 for each of the {steps}"
-            f" steps, and those of passes shares too; got {found!r:.200}"
+            f" steps, and those of passes shares too; got {outlook!r:.200}"
         )
-    return found
+    return outlook
 
 
 def _marked(planned: Planned, reused: set[tuple[int, int]]) -> Planned:

@@ -128,18 +128,18 @@ def _plugins(
     loaded: LoadedModel, request: Request, source: InputPicture | None
 ) -> tuple[tuple[Any, str], ...]:
     """The plugins of the call, valid; descriptions are bound when the run starts."""
-    given = [*request.plugins]
+    plugins = [*request.plugins]
     if request.edit_mask is not None:
         mask = as_mask(loaded.registry, request.edit_mask, "edit_mask")
-        given.append(loaded.registry.for_argument("edit_mask", mask))
-    labels = plugin_labels(given, loaded.registry)
-    for plugin, label in zip(given, labels, strict=True):
+        plugins.append(loaded.registry.for_argument("edit_mask", mask))
+    labels = plugin_labels(plugins, loaded.registry)
+    for plugin, label in zip(plugins, labels, strict=True):
         if not is_description(plugin):
             check_implementations(plugin, label, RunHooks, Registration)
         elif hasattr(plugin, "check"):
             with naming(f"{label}, check, before the first step"):
                 plugin.check(None if source is None else source.size)
-    return tuple(zip(given, labels, strict=True))
+    return tuple(zip(plugins, labels, strict=True))
 
 
 def _resolve(
@@ -162,13 +162,13 @@ def _hidden(
     references: Sequence[PlannedReference], timetable: Timetable
 ) -> tuple[PlannedReference, ...]:
     """The references with the masks that hold at any step, and without what those hide."""
-    found = []
+    hidden = []
     for number, reference in enumerate(references):
         rows = [step.rows[number] for step in timetable.steps]
         masks = in_force(reference.masks, rows)
         used = reference.opened.hiding(hide(reference.opened.picture, masks, rows))
-        found.append(attrs.evolve(reference, used=used, masks=masks))
-    return tuple(found)
+        hidden.append(attrs.evolve(reference, used=used, masks=masks))
+    return tuple(hidden)
 
 
 def resolve_methods(loaded: LoadedModel, strategy: Strategy) -> tuple[Method, ...]:
@@ -203,14 +203,14 @@ def _shown(references: Sequence[PlannedReference], timetable: Timetable) -> tupl
 
 def _sized(
     loaded: LoadedModel,
-    given: Sequence[Reference],
+    requested: Sequence[Reference],
     references: Sequence[PlannedReference],
     timetable: Timetable,
 ) -> tuple[PlannedReference, ...]:
     return tuple(
         attrs.evolve(
             reference,
-            size=_size(loaded, reference.opened, given[number].resolution),
+            size=_size(loaded, reference.opened, requested[number].resolution),
             gives_tokens=any(
                 getattr(method, "gives_tokens", True)
                 for stage, method in enumerate(reference.methods)

@@ -101,8 +101,8 @@ def make_request(
     if resolution is not None and (height is not None or width is not None):
         raise InputError("give either resolution, or height and width")
     if image is None and (edit_mask is not None or denoise != 1):
-        given = "denoise below 1" if edit_mask is None else "an edit_mask"
-        raise InputError(f"{given} needs a source picture, but image is None")
+        argument = "denoise below 1" if edit_mask is None else "an edit_mask"
+        raise InputError(f"{argument} needs a source picture, but image is None")
     return Request(
         prompts=prompts,
         negative=_negatives(negative_prompt, len(prompts)),

@@ -85,5 +85,5 @@ class RegistrationCalls:
 
     def _collect(self, hook: str) -> list[Any]:
         with naming(f"{self._label}, {hook}"):
-            found = caller(self._manager, hook)()
-        return [entry for entries in found for entry in entries]
+            collected = caller(self._manager, hook)()
+        return [entry for entries in collected for entry in entries]

@@ -30,13 +30,13 @@ def with_plugins(registry: Registry, plugins: Sequence[object]) -> Registry:
         raise InputError(f"plugins must be a list of modules or objects, got {plugins!r:.80}")
     if not plugins:
         return registry
-    held = copied(registry)
+    extended = copied(registry)
     records = []
     for plugin in plugins:
         name = plugin_name(plugin)
-        registers = register_plugin(plugin, name, held)
+        registers = register_plugin(plugin, name, extended)
         records.append(PluginRecord(name, "", "", "live", registers=registers))
-    return attrs.evolve(held, records=(*held.records, *records))
+    return attrs.evolve(extended, records=(*extended.records, *records))
 
 
 def copied(registry: Registry) -> Registry:

@@ -66,23 +66,23 @@ class Registry:
             UnknownNameError: No live plugin registers the name.
             InputError: The method has no such option, or refuses its value.
         """
-        made: Method = self._make("method", name, self.methods, options)
-        return made
+        method: Method = self._make("method", name, self.methods, options)
+        return method
 
     def schedule(self, name: str, options: dict[str, Any] | None = None) -> Schedule:
         """Return a registered schedule with its options; raises as :meth:`method`."""
-        made: Schedule = self._make("schedule", name, self.schedules, options)
-        return made
+        schedule: Schedule = self._make("schedule", name, self.schedules, options)
+        return schedule
 
     def switch(self, name: str, options: dict[str, Any] | None = None) -> Switch:
         """Return a registered switch with its options; raises as :meth:`method`."""
-        made: Switch = self._make("switch", name, self.switches, options)
-        return made
+        switch: Switch = self._make("switch", name, self.switches, options)
+        return switch
 
     def plugin(self, name: str, options: dict[str, Any] | None = None) -> RunPlugin:
         """Return a registered run plugin with its options; raises as :meth:`method`."""
-        made: RunPlugin = self._make("plugin", name, self.plugins, options)
-        return made
+        plugin: RunPlugin = self._make("plugin", name, self.plugins, options)
+        return plugin
 
     def schedule_from(self, text: str) -> Schedule:
         """Return the schedule that a short form such as ``0.4:1.0`` means.
@@ -94,19 +94,19 @@ class Registry:
         return once(key, lambda: self._schedule_from(text), size=lambda _: 0, holding=self)
 
     def _schedule_from(self, text: str) -> Schedule:
-        found = read_by("schedule", "parse", self.schedules, text, f"strength {text!r:.80}: ")
-        if len(found) != 1:
+        readings = read_by("schedule", "parse", self.schedules, text, f"strength {text!r:.80}: ")
+        if len(readings) != 1:
             forms = [
                 cls.short for _, cls in sorted(self.schedules.items()) if hasattr(cls, "short")
             ]
             reason = (
-                f"could mean any of the schedules {listed(found)}; write it in full"
-                if found
+                f"could mean any of the schedules {listed(readings)}; write it in full"
+                if readings
                 else f"is no number, and no schedule is written so. Forms: {listed(forms)}."
                 f"{self.absent()}"
             )
             raise InputError(f"strength {text!r:.80} {reason}")
-        schedule: Schedule = next(iter(found.values()))
+        schedule: Schedule = next(iter(readings.values()))
         return schedule
 
     def switch_at(self, number: float) -> Switch:
@@ -137,14 +137,14 @@ class Registry:
         """
         if name is None:
             keys = {cls.key: name for name, cls in self.masks.items() if hasattr(cls, "key")}
-            found = [keys[key] for key in options if key in keys]
-            if len(found) != 1:
+            names = [keys[key] for key in options if key in keys]
+            if len(names) != 1:
                 near = [did_you_mean(key, keys) for key in options]
                 raise InputError(
                     f"a mask needs one of {listed(sorted(keys))}, which say what is covered;"
                     f" got {listed(sorted(options)) or 'none'}.{''.join(near)}{self.absent()}"
                 )
-            name = found[0]
+            name = names[0]
         shape: MaskShape = self._make("mask shape", name, self.masks, options)
         return shape
 
@@ -154,16 +154,16 @@ class Registry:
         Raises:
             InputError: No registered shape reads it, several do, or its values are bad.
         """
-        found = read_by("mask shape", "read", self.masks, value, "")
-        if len(found) != 1:
+        readings = read_by("mask shape", "read", self.masks, value, "")
+        if len(readings) != 1:
             forms = [cls.short for _, cls in sorted(self.masks.items()) if hasattr(cls, "short")]
             reason = (
-                f"could be any of the mask shapes {listed(found)}; name its options"
-                if found
+                f"could be any of the mask shapes {listed(readings)}; name its options"
+                if readings
                 else f"is no mask. Forms: {listed(forms)}.{self.absent()}"
             )
             raise InputError(f"{value!r:.80} {reason}")
-        shape: MaskShape = next(iter(found.values()))
+        shape: MaskShape = next(iter(readings.values()))
         return shape
 
     def for_argument(self, argument: str, value: Any) -> RunPlugin:
@@ -174,8 +174,8 @@ class Registry:
         """
         for name, cls in self.plugins.items():
             if getattr(cls, "argument", None) == argument:
-                made: RunPlugin = self._make("plugin", name, self.plugins, {"value": value})
-                return made
+                plugin: RunPlugin = self._make("plugin", name, self.plugins, {"value": value})
+                return plugin
         raise UnknownNameError(
             f"{argument} needs a plugin that stands for it; none is registered.{self.absent()}"
         )

@@ -19,17 +19,17 @@ def read_by(
     Raises:
         InputError: None made anything, and one of them refuses the value or fails.
     """
-    made: dict[str, Any] = {}
+    readings: dict[str, Any] = {}
     refused: dict[str, Exception] = {}
     for name, cls in sorted(classes.items()):
         try:
-            found = getattr(cls, function)(value) if hasattr(cls, function) else None
+            reading = getattr(cls, function)(value) if hasattr(cls, function) else None
         except Exception as error:  # noqa: BLE001  the others are asked as well
             refused[name] = error
             continue
-        if found is not None:
-            made[name] = found
-    if refused and not made:
+        if reading is not None:
+            readings[name] = reading
+    if refused and not readings:
         reasons = "; ".join(f"{kind} {name!r}: {reason}" for name, reason in refused.items())
         raise InputError(f"{label}{reasons}") from next(iter(refused.values()))
     for name, failure in refused.items():
@@ -39,4 +39,4 @@ def read_by(
             RefhooksWarning,
             stacklevel=4,
         )
-    return made
+    return readings

@@ -51,11 +51,11 @@ def bind_source(opened: FamilyRun, plan: Plan) -> Source | None:
     @functools.cache
     def pixels() -> Tensor:
         shape = (plan.size.width, plan.size.height)
-        held = [
+        arrays = [
             np.asarray(picture.resize(shape, Image.Resampling.LANCZOS))
             for picture in source.pictures
         ]
-        return torch.from_numpy(np.stack(held) / np.float32(255)).permute(0, 3, 1, 2)
+        return torch.from_numpy(np.stack(arrays) / np.float32(255)).permute(0, 3, 1, 2)
 
     return Source(frame=source.size, size=plan.size, grid=opened.grid, encode=encode, pixels=pixels)
 
@@ -92,9 +92,13 @@ def bind_hooks(
         for index in range(len(plan.references)):
             for plugin in _bound(loaded.registry, opened, plan, index, info, compositors):
                 bound.append(plugin)  # noqa: PERF402  one by one: the next may fail to bind
-        for given, label in plan.plugins:
-            made = _bind(label, given.bind_run, info) if is_description(given) else given
-            bound.append(BoundPlugin(made, label))
+        for run_plugin, label in plan.plugins:
+            implementer = (
+                _bind(label, run_plugin.bind_run, info)
+                if is_description(run_plugin)
+                else run_plugin
+            )
+            bound.append(BoundPlugin(implementer, label))
         return Hooks(bound, _contract(family, opened, info), compositors, eager=eager)
     except BaseException:
         close_all(bound)
@@ -120,20 +124,20 @@ def _contract(family: Family, opened: FamilyRun, info: RunInfo) -> Contract:
 def _compositors(opened: FamilyRun, plan: Plan) -> Compositors:
     """What confines each stage of each reference that has masks; (reference, stage) is the key."""
     frame = plan.size if plan.source is None else plan.source.size
-    found = {}
+    compositors = {}
     for slot, reference in enumerate(plan.references):
         grids = Grids(frame, plan.size, opened.grid, opened.grids[slot], opened.noise.device)
         for stage in range(len(reference.methods)):
             compositor = compositor_of(slot, reference.masks, grids)
             if compositor is not None:
-                found[slot, stage] = compositor
-    return found
+                compositors[slot, stage] = compositor
+    return compositors
 
 
 def _cover(compositors: Compositors, ctx: Context, reference: int) -> Tensor | None:
     row = ctx.rows[reference]
-    found = compositors.get((reference, row.stage))
-    return None if found is None else found.target(row.masks)
+    compositor = compositors.get((reference, row.stage))
+    return None if compositor is None else compositor.target(row.masks)
 
 
 def _bound(

@@ -52,7 +52,7 @@ def _low_rank(entry: Any, target: Tensor, contract: Contract, label: str, *, eag
             f"{label}: {entry.layer} needs down [rank,{layer.in_features}] and up"
             f" [{layer.out_features},rank], got {list(down.shape)} and {list(up.shape)}"
         )
-    for name, held in (("down", down), ("up", up)):
-        same_kind(held, target, f"{entry.layer}, {name}", label)
+    for name, factor in (("down", down), ("up", up)):
+        same_kind(factor, target, f"{entry.layer}, {name}", label)
         if eager:
-            finite(held, f"{entry.layer}, {name}", label)
+            finite(factor, f"{entry.layer}, {name}", label)

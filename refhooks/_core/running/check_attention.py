@@ -111,36 +111,36 @@ def _buffers(buffers: Any, length: int | None, blocks: int, contract: Contract, 
     if not isinstance(buffers, KeyValues):
         raise HookReturnError(f"{label} must be refhooks.KeyValues, got {kind(buffers)}")
     for name, value in (("keys", buffers.keys), ("values", buffers.values)):
-        held = tensor(value, name, label)
-        count = held.shape[2] if length is None and held.ndim == 5 else length
+        buffer = tensor(value, name, label)
+        count = buffer.shape[2] if length is None and buffer.ndim == 5 else length
         expected = (blocks, contract.batch, count, contract.heads, contract.head_size)
-        given = (tuple(held.shape), held.dtype, held.device)
-        if given != (expected, contract.dtype, contract.device):
+        actual = (tuple(buffer.shape), buffer.dtype, buffer.device)
+        if actual != (expected, contract.dtype, contract.device):
             raise HookReturnError(
                 f"{label}.{name} must be [blocks,B,R,H,D] = {list(expected)}, {contract.dtype} on"
-                f" {contract.device}, got {list(held.shape)}, {held.dtype} on {held.device}"
+                f" {contract.device}, got {list(buffer.shape)}, {buffer.dtype} on {buffer.device}"
             )
     if buffers.drift is not None:
         _drift(buffers, blocks, contract, label)
 
 
 def _drift(buffers: KeyValues, blocks: int, contract: Contract, label: str) -> None:
-    held = tensor(buffers.drift, "drift", label)
+    drift = tensor(buffers.drift, "drift", label)
     expected = (blocks, contract.batch, 2)
-    given = (tuple(held.shape), held.dtype, held.device)
-    if given != (expected, torch.float32, contract.device):
+    actual = (tuple(drift.shape), drift.dtype, drift.device)
+    if actual != (expected, torch.float32, contract.device):
         raise HookReturnError(
             f"{label}.drift must be [blocks,B,2] = {list(expected)}, torch.float32 on"
-            f" {contract.device}, got {list(held.shape)}, {held.dtype} on {held.device}"
+            f" {contract.device}, got {list(drift.shape)}, {drift.dtype} on {drift.device}"
         )
 
 
 def _number(value: Any, name: str, contract: Contract, label: str) -> None:
-    held = tensor(value, name, label)
-    if not held.is_floating_point():
-        raise HookReturnError(f"{label}: {name} must be floating point, got {held.dtype}")
-    if held.device != contract.device:
-        raise HookReturnError(f"{label}: {name} must be on {contract.device}, got {held.device}")
+    factor = tensor(value, name, label)
+    if not factor.is_floating_point():
+        raise HookReturnError(f"{label}: {name} must be floating point, got {factor.dtype}")
+    if factor.device != contract.device:
+        raise HookReturnError(f"{label}: {name} must be on {contract.device}, got {factor.device}")
 
 
 def _values(edit: AttentionEdit, label: str) -> None:

@@ -60,15 +60,15 @@ def like(new: Any, old: Tensor, name: str, label: str, *, eager: bool) -> Tensor
         HookReturnError: Not a tensor, or another shape, dtype or device.
         NotFiniteError: ``eager`` and the tensor holds NaN or infinity.
     """
-    held = tensor(new, name, label)
-    if held.shape != old.shape:
+    replacement = tensor(new, name, label)
+    if replacement.shape != old.shape:
         raise HookReturnError(
-            f"{label}: {name} must keep the shape {list(old.shape)}, got {list(held.shape)}"
+            f"{label}: {name} must keep the shape {list(old.shape)}, got {list(replacement.shape)}"
         )
-    same_kind(held, old, name, label)
+    same_kind(replacement, old, name, label)
     if eager:
-        finite(held, name, label)
-    return held
+        finite(replacement, name, label)
+    return replacement
 
 
 def predicted(predictions: Mapping[str, Tensor], ctx: Context) -> None:
@@ -210,13 +210,15 @@ def _text(text: Any, old: Inputs, label: str, *, eager: bool) -> None:
 
 
 def _added(added: Any, target: Tensor, width: int, label: str, *, eager: bool) -> None:
-    held = tensor(added, "added", label)
+    addition = tensor(added, "added", label)
     expected = (*target.shape[:2], width)
-    if tuple(held.shape) != expected:
-        raise HookReturnError(f"{label}: added must be {list(expected)}, got {list(held.shape)}")
-    same_kind(held, target, "added", label)
+    if tuple(addition.shape) != expected:
+        raise HookReturnError(
+            f"{label}: added must be {list(expected)}, got {list(addition.shape)}"
+        )
+    same_kind(addition, target, "added", label)
     if eager:
-        finite(held, "added", label)
+        finite(addition, "added", label)
 
 
 def tensor(value: Any, name: str, label: str) -> Tensor:

@@ -226,11 +226,11 @@ class Hooks:
                 new = call(ctx, {"ctx": ctx, "branch": branch, "layout": layout})
                 if new is not None:
                     label = call.place(ctx)
-                    found = attention(
+                    checked = attention(
                         new, layout, ctx.blocks, self._contract, label, eager=self._eager
                     )
-                    load_once(found, loaded, label)
-                    edits += found
+                    load_once(checked, loaded, label)
+                    edits += checked
         for slot in self._regions:
             row = ctx.rows[slot]
             compositor = self._compositors[slot, row.stage]
@@ -316,9 +316,11 @@ def _holders(plugins: Sequence[BoundPlugin]) -> list[_Holder]:
 def _chain(manager: Manager, hook: str, holders: Sequence[_Holder]) -> tuple[_Call, ...]:
     """``tryfirst`` ones, then in the order of the holders, then ``trylast`` ones."""
     order = {id(holder): place for place, holder in enumerate(holders)}
-    found = sorted(
+    implementations = sorted(
         caller(manager, hook).get_hookimpls(),
         key=lambda one: (one.trylast - one.tryfirst, order[id(one.plugin)]),
     )
     trace = tracing()
-    return tuple(_Call(one.function, one.argnames, hook, one.plugin.plugin, trace) for one in found)
+    return tuple(
+        _Call(one.function, one.argnames, hook, one.plugin.plugin, trace) for one in implementations
+    )
