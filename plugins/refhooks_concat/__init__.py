@@ -95,8 +95,8 @@ class Concat:
         if self.tied:
             layer = _projection.input_layer(run.model)
             return _Bound(reference.index, _projection.without_bias(layer, latents), None)
-        held = _projection.load_projection(self._file(run.model), run.model, like=latents)
-        return _Bound(reference.index, held.project(latents), held)
+        projection = _projection.load_projection(self._file(run.model), run.model, like=latents)
+        return _Bound(reference.index, projection.project(latents), projection)
 
     def _file(self, model: ModelInfo) -> str:
         brought = model.files.get(self.name)
@@ -124,10 +124,10 @@ class Concat:
 
 
 class _Bound:
-    def __init__(self, slot: int, projected: Tensor, held: Projection | None) -> None:
+    def __init__(self, slot: int, projected: Tensor, projection: Projection | None) -> None:
         self._slot = slot
         self._projected = projected  # [1,T,width]
-        self._held = held  # the next reference with this file finds it loaded
+        self._held = projection  # the next reference with this file finds it loaded
 
     @hookimpl
     def refhooks_conditioning(self, ctx: Context, inputs: Inputs) -> Inputs:

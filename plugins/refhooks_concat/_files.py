@@ -62,7 +62,7 @@ def write_projection(path: Path, learner: Learner, origin: Origin, steps: int) -
         "projection": json.dumps({"shape": shape, "channels": "packed latents"}),
         "note": f"step {steps}",
     }
-    _write(path, {name: held.detach() for name, held in learner.parameters.items()}, said)
+    _write(path, {name: parameter.detach() for name, parameter in learner.parameters.items()}, said)
 
 
 def resume_place(path: Path) -> Path:
@@ -80,9 +80,9 @@ def write_resume(path: Path, learner: Learner, kind: str, steps: int) -> None:
         steps: That were taken.
     """
     named = learner.parameters
-    tensors = {name: held.detach() for name, held in named.items()}
-    for name, held in named.items():
-        state = learner.optimizer.state.get(held, {})  # none where nothing depends on a layer
+    tensors = {name: parameter.detach() for name, parameter in named.items()}
+    for name, parameter in named.items():
+        state = learner.optimizer.state.get(parameter, {})  # none where nothing depends on a layer
         tensors |= {f"{moment} {name}": state[moment] for moment in _MOMENTS if state}
     _write(resume_place(path), tensors, {"kind": kind, "steps": str(steps)})
 
@@ -114,20 +114,20 @@ def resume(path: Path, learner: Learner, kind: str) -> int:
 
 @torch.no_grad()
 def _restore(learner: Learner, tensors: Mapping[str, Tensor]) -> None:
-    for name, held in learner.parameters.items():
-        held.copy_(tensors[name])
+    for name, parameter in learner.parameters.items():
+        parameter.copy_(tensors[name])
         if f"step {name}" not in tensors:
             continue
         state: dict[str, Any] = {moment: tensors[f"{moment} {name}"] for moment in _MOMENTS}
         for moment in _MOMENTS[1:]:
-            state[moment] = state[moment].to(held)
-        learner.optimizer.state[held] = state
+            state[moment] = state[moment].to(parameter)
+        learner.optimizer.state[parameter] = state
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], said: Mapping[str, str]) -> None:
     """Beside, then renamed: a kill never leaves half of a file."""
     fresh = path.with_name(path.name + ".new")
-    plain = {name: held.detach().float().cpu().contiguous() for name, held in tensors.items()}
+    plain = {name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}
     try:
         save_file(plain, fresh, dict(said))
         fresh.replace(path)

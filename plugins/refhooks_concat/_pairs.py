@@ -69,16 +69,16 @@ def load_fitted(path: Path, size: Size | None) -> Image:
 
 def _pair(folder: Path, line: str, label: str) -> Pair:
     try:
-        held = json.loads(line)
+        table = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{label} is not JSON: {error}") from error
-    right = isinstance(held, dict) and set(held) == set(KEYS)
-    if not right or not all(isinstance(value, str) and value for value in held.values()):
+    right = isinstance(table, dict) and set(table) == set(KEYS)
+    if not right or not all(isinstance(value, str) and value for value in table.values()):
         raise InputError(f"{label} must be like {_example()}, got {line!r:.80}")
     return Pair(
-        source=_inside(folder, held["source"], label),
-        prompt=held["prompt"],
-        target=_inside(folder, held["target"], label),
+        source=_inside(folder, table["source"], label),
+        prompt=table["prompt"],
+        target=_inside(folder, table["target"], label),
     )
 
 

@@ -104,13 +104,13 @@ def check_fit(header: Header, model: ModelInfo) -> None:
         )
     for name, sizes in header.layers.items():
         try:
-            found = model.layer(name)
+            adapted = model.layer(name)
         except InputError as error:
             raise InputError(f"{label}, LoRA: {error}") from error
-        if sizes != (found.in_features, found.out_features):
+        if sizes != (adapted.in_features, adapted.out_features):
             raise InputError(
                 f"{label}, LoRA: {name} is {sizes[0]} to {sizes[1]}; the model's is"
-                f" {found.in_features} to {found.out_features}"
+                f" {adapted.in_features} to {adapted.out_features}"
             )
 
 
@@ -126,10 +126,10 @@ def load_projection(path: str, model: ModelInfo, *, like: Tensor) -> Projection:
         place = header.path.resolve()
         stat = place.stat()
         key = (place, stat.st_mtime_ns, stat.st_size, like.dtype, like.device)
-        found = _loaded.get(key)
-        if found is None:
-            found = _loaded[key] = _load(file, header, like)
-    return found
+        projection = _loaded.get(key)
+        if projection is None:
+            projection = _loaded[key] = _load(file, header, like)
+    return projection
 
 
 def input_layer(model: ModelInfo) -> Any:
@@ -148,8 +148,8 @@ def without_bias(layer: Any, latents: Tensor) -> Tensor:
     """Return ``W·latents`` of a linear layer, which may be offloaded, quantised or have a LoRA."""
     place = layer.weight.device  # "meta" where the layer's own hooks fetch weights and inputs
     there = latents if place.type == "meta" else latents.to(place)
-    made: Tensor = layer(there) - layer(torch.zeros_like(there[:, :1]))
-    return made.to(latents.device)
+    product: Tensor = layer(there) - layer(torch.zeros_like(there[:, :1]))
+    return product.to(latents.device)
 
 
 @contextlib.contextmanager
@@ -205,13 +205,13 @@ def _layers(shapes: Mapping[str, Shape], label: str) -> dict[str, tuple[int, int
     """Return the sizes in and out of each layer of a LoRA in the format of diffusers."""
     parts: dict[str, dict[str, Shape]] = {}
     for key, shape in shapes.items():
-        found = _LORA.fullmatch(key)
-        if found is None:
+        match = _LORA.fullmatch(key)
+        if match is None:
             raise InputError(f"{label} holds {key}, which is neither a projection nor a LoRA's")
-        parts.setdefault(found["layer"], {})[found["part"]] = shape
+        parts.setdefault(match["layer"], {})[match["part"]] = shape
     layers = {}
-    for name, held in parts.items():
-        down, up, alpha = (held.get(part) for part in _PARTS)
+    for name, part_shapes in parts.items():
+        down, up, alpha = (part_shapes.get(part) for part in _PARTS)
         if down is None or up is None or len(down) != 2 or len(up) != 2 or down[0] != up[1]:
             raise InputError(
                 f"{label}: the LoRA of {name} needs lora_A [rank,in] and lora_B [out,rank], got"
@@ -225,10 +225,10 @@ def _layers(shapes: Mapping[str, Shape], label: str) -> dict[str, tuple[int, int
 
 def _load(file: Any, header: Header, like: Tensor) -> Projection:
     def read(key: str) -> Tensor:
-        held: Tensor = file.get_tensor(key).to(like)
-        if not torch.isfinite(held).all():
+        tensor: Tensor = file.get_tensor(key).to(like)
+        if not torch.isfinite(tensor).all():
             raise InputError(f"projection {header.path}: {key} holds NaN or infinity")
-        return held
+        return tensor
 
     keys = set(file.keys())
     entries = []

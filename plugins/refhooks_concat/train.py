@@ -163,7 +163,7 @@ class _Refused(click.ClickException):
 @click.option("--base", help="Name of the checkpoint, where the model is a folder.")
 @click.option("--device", help="By default the accelerator, if there is one.")
 @click.option("--dtype", type=click.Choice(DTYPES), help="Of the frozen model.")
-def main(model: str, device: str | None, dtype: str | None, **given: Any) -> None:
+def main(model: str, device: str | None, dtype: str | None, **options: Any) -> None:
     """Train a projection for the method concat, for MODEL, from the pairs in PAIRS_DIR.
 
     MODEL is a folder, a repository or an embedded model. PAIRS_DIR holds pictures and pairs.jsonl,
@@ -171,13 +171,13 @@ def main(model: str, device: str | None, dtype: str | None, **given: Any) -> Non
 
     Started again with the same options, it goes on where it stopped.
     """
-    job = Job(**{field.name: given.pop(field.name) for field in attrs.fields(Job)})
-    found = torch.accelerator.current_accelerator(check_available=True)
-    device = device or (None if found is None else str(found))
+    job = Job(**{field.name: options.pop(field.name) for field in attrs.fields(Job)})
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    device = device or (None if accelerator is None else str(accelerator))
     try:
         read_pairs(job.pairs)  # before a large model is loaded
         check_writable(job.output)
-        train(Editor.from_pretrained(model, device=device, dtype=dtype), job, Settings(**given))
+        train(Editor.from_pretrained(model, device=device, dtype=dtype), job, Settings(**options))
     except RefhooksError as error:
         raise _Refused(str(error)) from error
     click.echo(f"wrote {job.output}")

@@ -20,13 +20,13 @@ def interval(reuse: str) -> float:
     """
     if reuse in ("never", "once"):
         return 0.0 if reuse == "never" else math.inf
-    found = _EVERY.fullmatch(reuse) if isinstance(reuse, str) else None
-    if found is None:
+    match = _EVERY.fullmatch(reuse) if isinstance(reuse, str) else None
+    if match is None:
         raise ValueError(
             "reuse must be 'never', 'once' or 'every N' with a whole number of steps from 1 to"
             f" 9999, such as 'every 4'; got {reuse!r}"
         )
-    return float(found[1])
+    return float(match[1])
 
 
 class Refreshes:

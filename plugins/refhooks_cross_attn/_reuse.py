@@ -65,7 +65,7 @@ class Reuse:
         self._measure = measure and math.isfinite(every)
         self._slot = reference.index
         self._report: Callable[[Drift], None] = run.report
-        self._last = max(step for step, held in enumerate(reference.strengths) if held > 0)
+        self._last = max(step for step, strength in enumerate(reference.strengths) if strength > 0)
         self._shape = (run.blocks, run.noise.shape[0], run.heads, run.head_size)
         self._dtype, self._device = run.noise.dtype, run.noise.device
         self._kept: dict[str, _Kept] = {}
@@ -83,12 +83,12 @@ class Reuse:
         self, ctx: Context, branch: Branch, layout: Layout, edit: AttentionEdit | None
     ) -> AttentionEdit | None:
         """Return an edit with what is stored or loaded beside it."""
-        made = AttentionEdit(self._slot) if edit is None else edit
+        base = AttentionEdit(self._slot) if edit is None else edit
         kept = self._kept.get(branch.name)
         if self.loads(ctx, branch) and kept is not None:
             if ctx.step.index == self._last:  # the pass itself holds them as long as it needs them
                 del self._kept[branch.name]
-            return attrs.evolve(made, load=kept.buffers)
+            return attrs.evolve(base, load=kept.buffers)
         own, masks = layout.slots[self._slot], ctx.rows[self._slot].masks
         ending = ctx.step.index == self._last
         measured = self._measure and kept is not None and kept.masks == masks
@@ -98,12 +98,12 @@ class Reuse:
         store = self._store(ctx.step.index, branch.name, own.stop - own.start, masks)
         if ending:
             del self._kept[branch.name]
-        return attrs.evolve(made, store=store)
+        return attrs.evolve(base, store=store)
 
     def close(self) -> None:
         """Give the memory back, also where an exception's traceback still holds the tensors."""
         self._kept.clear()
-        for tensor in (made() for made in self._made):
+        for tensor in (reference() for reference in self._made):
             if tensor is not None:
                 tensor.untyped_storage().resize_(0)
 
@@ -118,14 +118,14 @@ class Reuse:
 
     def _shorten(self, limit: float) -> None:
         """The branch and picture that moved most decide; drift is taken to grow with the steps."""
-        found = [
+        rates = [
             kept.drift.mean(dim=(0, 2)).max() / (kept.stored - kept.since)
             for kept in self._kept.values()
             if kept.drift is not None
         ]
-        if not found:
+        if not rates:
             return
-        worst = float(torch.stack(found).max())
+        worst = float(torch.stack(rates).max())
         if worst > 0.0:
             self._refreshes.shorten(limit / worst)
 

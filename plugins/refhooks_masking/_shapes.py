@@ -112,17 +112,17 @@ class _Length:
 
 def _length(value: Any, label: str) -> _Length:
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
-        found = _Length(float(value), percent=False)
+        length = _Length(float(value), percent=False)
     else:
         match = _LENGTH.fullmatch(value) if isinstance(value, str) else None
         if match is None:
             raise ValueError(
                 f"{label} must be pixels or percent, as 120 or '25%'; got {value!r:.80}"
             )
-        found = _Length(float(match[1]), percent=bool(match[2]))
-    if not abs(found.value) <= 2**24:
+        length = _Length(float(match[1]), percent=bool(match[2]))
+    if not abs(length.value) <= 2**24:
         raise ValueError(f"{label} is out of range: {value!r:.80}")
-    return found
+    return length
 
 
 def _lengths(value: Any) -> tuple[str | float, ...]:
@@ -292,8 +292,8 @@ def _tensor(array: Any) -> Tensor:
     try:
         if isinstance(array, torch.Tensor):
             return array.detach().cpu()
-        held = np.array(array)  # a copy: views may be read-only, or turned around
-        return torch.from_numpy(held.astype(held.dtype.newbyteorder("="), copy=False))
+        copied = np.array(array)  # a copy: views may be read-only, or turned around
+        return torch.from_numpy(copied.astype(copied.dtype.newbyteorder("="), copy=False))
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"a mask's array cannot be read: {error}") from error
 

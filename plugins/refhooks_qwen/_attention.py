@@ -88,9 +88,9 @@ class Processors:
     def recorded(self, references: int) -> Tensor:
         """Return the shares of the last forward pass, ``[blocks,1+references,B]``."""
         place = self._ours[0].share.device
-        found = torch.stack([one.share.to(place) for one in self._ours])  # [blocks,groups,B]
-        table = found.new_zeros(found.shape[0], 1 + references, found.shape[2])
-        table[:, [group.place for group in self._ours[0].groups]] = found
+        stacked = torch.stack([one.share.to(place) for one in self._ours])  # [blocks,groups,B]
+        table = stacked.new_zeros(stacked.shape[0], 1 + references, stacked.shape[2])
+        table[:, [group.place for group in self._ours[0].groups]] = stacked
         return table
 
     def remove(self) -> None:
@@ -263,14 +263,14 @@ def _key_groups(
 ) -> list[KeyGroup]:
     """Cut keys and values ``[B,L,H,D]`` into groups, and apply what changes them."""
     lengths = [group.extent.shape[0] for group in groups]
-    made, start = [], 0
+    key_groups, start = [], 0
     for group, length, own_keys, own_values in zip(
         groups, lengths, keys.split(lengths, dim=1), values.split(lengths, dim=1), strict=True
     ):
         own = slice(start, start + length)
         start += length
-        made.append(_key_group(group, own_keys, own_values, own, text_mask))
-    return made
+        key_groups.append(_key_group(group, own_keys, own_values, own, text_mask))
+    return key_groups
 
 
 def _key_group(
@@ -278,7 +278,7 @@ def _key_group(
 ) -> KeyGroup:
     place = keys.device  # the blocks of a model may be spread over several
     if group.load is not None:
-        keys, values = (held.to(place) for held in group.load)
+        keys, values = (loaded.to(place) for loaded in group.load)
     for stored_keys, stored_values, drift in group.store:
         if drift is not None:
             moved = (_moved(stored_keys, keys), _moved(stored_values, values))

@@ -31,12 +31,12 @@ class Joiner:
         parts = [target, *[tokens.latents for tokens in slots]]
         if any(part.is_inference() for part in parts):  # such tensors have no versions
             return _cat(target, slots)
-        held = [*parts, *[tokens.keep for tokens in slots]]
+        sources = [*parts, *[tokens.keep for tokens in slots]]
         versions = [part._version for part in parts]
-        if self._joined is None or versions != self._versions or not _same(held, self._held):
+        if self._joined is None or versions != self._versions or not _same(sources, self._held):
             self.clear()
             self._joined = _cat(target, slots)
-            self._held, self._versions = held, versions
+            self._held, self._versions = sources, versions
         return self._joined
 
     def clear(self) -> None:

@@ -148,7 +148,7 @@ class ModelHooks:
             if len(self._frequencies) >= _LAYOUTS:
                 self._frequencies.clear()
             grids = [self._grid, *[(1, 1) if grid is None else grid for grid in self._grids]]
-            found = _positions.frequencies(
+            frequencies = _positions.frequencies(
                 self._transformer.pos_embed,
                 grids,
                 filled,
@@ -156,7 +156,7 @@ class ModelHooks:
                 length,
                 inputs.target.device,
             )
-            self._frequencies[key] = (kept, found)
+            self._frequencies[key] = (kept, frequencies)
         return self._frequencies[key][1]
 
     def _use_added(self, added: Tensor | None) -> None:

@@ -61,13 +61,13 @@ def frequencies(
 
 
 def _kept(keep: Tensor, slot: int, count: int) -> Tensor:
-    found = keep.cpu()
-    if int(found.min()) < 0 or int(found.max()) >= count:
+    indices = keep.cpu()
+    if int(indices.min()) < 0 or int(indices.max()) >= count:
         raise HookReturnError(
             f"slot {slot}.keep must name tokens from 0 to {count - 1},"
-            f" got {int(found.min())} to {int(found.max())}"
+            f" got {int(indices.min())} to {int(indices.max())}"
         )
-    return found
+    return indices
 
 
 def _placed(positions: str, slot: int, grids: Sequence[Grid]) -> Tensor:

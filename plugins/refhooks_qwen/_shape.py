@@ -18,14 +18,14 @@ TIMESTEP = 256  # channels of the sinusoidal timestep embedding
 
 def shape(config: Mapping[str, Any] | None) -> ModelShape:
     """Return the size; ``None`` stands for the released checkpoints of Qwen-Image-Edit, at 1 MP."""
-    found = {name: (config or {}).get(name) or default for name, default in FULL.items()}
-    heads, head = found["num_attention_heads"], found["attention_head_dim"]
+    settings = {name: (config or {}).get(name) or default for name, default in FULL.items()}
+    heads, head = settings["num_attention_heads"], settings["attention_head_dim"]
     return ModelShape(
         name="Qwen-Image-Edit at full size and 1 MP" if config is None else "this transformer",
-        blocks=found["num_layers"],
+        blocks=settings["num_layers"],
         heads=heads,
         head=head,
-        parameters=_parameters(found, heads * head),
+        parameters=_parameters(settings, heads * head),
         passes=2,  # the pipelines guide by default: with the prompt, and with the negative one
     )
 

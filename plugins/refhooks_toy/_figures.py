@@ -88,8 +88,8 @@ class Figures:
     def save(self, path: Path) -> None:
         """Write them as JSON, with the bars for those who only read it."""
         bars = [{**attrs.asdict(bar), "met": bar.met} for bar in self.bars]
-        held = {**attrs.asdict(self), "bars": bars}
-        path.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
+        table = {**attrs.asdict(self), "bars": bars}
+        path.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> Figures:

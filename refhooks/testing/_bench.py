@@ -46,9 +46,9 @@ def tiny_editor(pipe: Any = None) -> Editor:
     Args:
         pipe: Another pipeline to use; ``None``: one that all callers share.
     """
-    held = _pipeline(0, torch.float32) if pipe is None else pipe
+    pipeline = _pipeline(0, torch.float32) if pipe is None else pipe
     area = SIDE * SIDE
-    return Editor(held, checkpoint=Checkpoint(output=area, reference=area, vision=area))
+    return Editor(pipeline, checkpoint=Checkpoint(output=area, reference=area, vision=area))
 
 
 def editor_of(subject: Subject, pipe: Any = None) -> Editor:
@@ -87,7 +87,7 @@ class Bench:
     def edit(
         self,
         *,
-        made: Any = None,
+        instance: Any = None,
         editor: Editor | None = None,
         pictures: Sequence[int | Image] = (0,),
         at: int = 0,
@@ -101,7 +101,7 @@ class Bench:
         """Edit a random picture with the subject.
 
         Args:
-            made: The subject to use; ``None``: a new one.
+            instance: The subject to use; ``None``: a new one.
             editor: ``None``: the first one.
             pictures: The references, or seeds of random ones, the source first.
             at: Which of them the subject steers with, if it is a method.
@@ -113,14 +113,14 @@ class Bench:
             **options: Those of ``Editor.edit``.
         """
         editor = editor or self.editor()
-        made = self.subject.made() if made is None else made
+        instance = self.subject.made() if instance is None else instance
         native = Stage(editor.family.native, others)
         strategies = [Strategy([native]) for _ in pictures]
         if self.subject.kind == "method":
-            stage = Stage(made, strength if isinstance(strength, float) else tuple(strength))
+            stage = Stage(instance, strength if isinstance(strength, float) else tuple(strength))
             strategies[at] = Strategy([stage], masks=tuple(masks), vision=vision)  # type: ignore[arg-type]
         else:
-            plugins = [made, *plugins]
+            plugins = [instance, *plugins]
         references = [
             Reference(picture_of(one) if isinstance(one, int) else one, strategy)
             for one, strategy in zip(pictures, strategies, strict=True)
@@ -154,9 +154,9 @@ class LeftHalf:
 
     def cover(self, size: Size) -> Tensor:
         """Return 1 in the left half and 0 in the right one, ``[height,width]``."""
-        made = torch.zeros(size.height, size.width)
-        made[:, : size.width // 2] = 1.0
-        return made
+        half = torch.zeros(size.height, size.width)
+        half[:, : size.width // 2] = 1.0
+        return half
 
 
 @contextlib.contextmanager

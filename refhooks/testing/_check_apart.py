@@ -52,11 +52,11 @@ def no_global_state(bench: Bench) -> None:
 
 def install_order(bench: Bench) -> None:
     """In whichever order plugins are installed, it does the same."""
-    found = _plugins(bench.subject)
-    for order in (sorted(found), sorted(found, reverse=True)):
+    plugins = _plugins(bench.subject)
+    for order in (sorted(plugins), sorted(plugins, reverse=True)):
         registry = Registry(records=(), methods={}, families={}, models={})
         for name in order:
-            register_plugin(found[name], name, registry)
+            register_plugin(plugins[name], name, registry)
         registered = getattr(registry, KINDS[bench.subject.kind])[bench.subject.name]
         subject = attrs.evolve(bench.subject, registry=registry, registered=registered)
         equal(bench.plain, Bench(subject).edit().latents, "it depends on the order of installation")
@@ -64,25 +64,27 @@ def install_order(bench: Bench) -> None:
 
 def _plugins(subject: Subject) -> dict[str, object]:
     live = {record.name for record in subject.registry.records if record.state == "live"}
-    found = {point.name: point.load() for point in entry_points(group=GROUP) if point.name in live}
+    plugins = {
+        point.name: point.load() for point in entry_points(group=GROUP) if point.name in live
+    }
     if subject.source is not None:
-        found[plugin_name(subject.source)] = subject.source
-    return found
+        plugins[plugin_name(subject.source)] = subject.source
+    return plugins
 
 
 def two_editors(bench: Bench) -> None:
     """A run inside another one, on another model, leaves it alone."""
     expected, inner = bench.edit(pictures=[1]).latents, []
-    made = bench.subject.made()
+    instance = bench.subject.made()
 
     class Between:
         @hookimpl(trylast=True)
         def refhooks_conditioning(self, ctx: Any) -> None:
             if ctx.step.index == 0:
-                result = bench.edit(made=made, editor=bench.editor(1), pictures=[1])
+                result = bench.edit(instance=instance, editor=bench.editor(1), pictures=[1])
                 inner.append(result.latents)
 
-    outer = bench.edit(made=made, plugins=[Between()]).latents
+    outer = bench.edit(instance=instance, plugins=[Between()]).latents
     equal(expected, inner[0], "a run of a second editor, started inside one, gives other latents")
     equal(bench.plain, outer, "a run in which a second editor runs gives other latents")
 
@@ -137,12 +139,12 @@ def compiles(bench: Bench) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own
             pipe.transformer.compile_repeated_blocks(fullgraph=True, backend="eager")
-            found = _compiled(bench, bench.on(pipe))
+            compiled = _compiled(bench, bench.on(pipe))
     except TorchDynamoException as error:
         raise CheckFailed(_reason(error)) from error
     finally:
         torch.compiler.reset()
-    for ours, theirs in zip(found, expected, strict=True):
+    for ours, theirs in zip(compiled, expected, strict=True):
         if not torch.allclose(ours, theirs, atol=CLOSE):
             raise CheckFailed("compiled blocks give other latents")
 

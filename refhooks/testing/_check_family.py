@@ -84,9 +84,9 @@ def _editor(subject: Subject) -> Editor:
             )
         make = _stock(known[0])
     area = SIDE * SIDE
-    held = Checkpoint(output=area, reference=area, vision=area)
+    checkpoint = Checkpoint(output=area, reference=area, vision=area)
     plugins = () if subject.source is None else (subject.source,)
-    editor = Editor(_pipeline(make), checkpoint=held, plugins=plugins)
+    editor = Editor(_pipeline(make), checkpoint=checkpoint, plugins=plugins)
     if editor.family.name != subject.name:
         raise CheckFailed(f"its tiny pipeline is one of the family {editor.family.name!r}")
     return editor

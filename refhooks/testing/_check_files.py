@@ -48,14 +48,14 @@ def recipe(subject: Subject) -> None:
     if not strategy.masks:  # a picture in memory is in no strategy file; a recipe draws it
         _check_files(subject, strategy)
     with tempfile.TemporaryDirectory() as folder, quiet():
-        source, made = Path(folder, "source.png"), Path(folder, "made.png")
+        source, output = Path(folder, "source.png"), Path(folder, "made.png")
         picture_of(0).save(source)
         result = editor.edit(Reference(source, strategy), "make it blue", **options)
         if result.recipe is None or result.recipe.lost:
             lost = "" if result.recipe is None else "; ".join(result.recipe.lost)
             raise CheckFailed(f"an edit with it cannot be made again from its recipe: {lost}")
-        result.save(made, embed=True)
-        again = editor.replay(load_recipe(made))
+        result.save(output, embed=True)
+        again = editor.replay(load_recipe(output))
         equal(result.latents, again.latents, "its recipe makes something else")
 
 
@@ -70,14 +70,14 @@ def _given(subject: Subject) -> dict[str, Any]:
 
 
 def _strategy(subject: Subject, native: str) -> Strategy:
-    made = subject.made()
+    instance = subject.made()
     if subject.kind == "method":
-        return Strategy([Stage(made, STRENGTH)])
+        return Strategy([Stage(instance, STRENGTH)])
     if subject.kind == "schedule":
-        return Strategy([Stage(native, made)])
+        return Strategy([Stage(native, instance)])
     if subject.kind == "switch":
-        return Strategy([Stage(native, STRENGTH, until=made), Stage(native)])
-    return Strategy([Stage(native)], masks=[Mask(made)] if subject.kind == "mask" else [])
+        return Strategy([Stage(native, STRENGTH, until=instance), Stage(native)])
+    return Strategy([Stage(native)], masks=[Mask(instance)] if subject.kind == "mask" else [])
 
 
 def _check_files(subject: Subject, strategy: Strategy) -> None:
@@ -107,15 +107,15 @@ def _planned(subject: Subject, strategy: Strategy) -> Timetable:
 
 def preset(subject: Subject) -> None:
     """Its file can be read and says what it is for; it edits, unless it needs something more."""
-    held = read_preset(subject.registered, subject.registry, f"plugin {subject.plugin.name}")
-    if not held.description:
+    loaded = read_preset(subject.registered, subject.registry, f"plugin {subject.plugin.name}")
+    if not loaded.description:
         raise CheckFailed("its file has no description, one line on what it is for")
-    if held.needs:
+    if loaded.needs:
         return
     editor: Editor = editor_of(subject)
     with quiet():
         latents = editor.edit(
-            picture_of(0), "make it blue", steps=4, seed=1, cfg=1.0, **held.arguments()
+            picture_of(0), "make it blue", steps=4, seed=1, cfg=1.0, **loaded.arguments()
         ).latents
     if not torch.isfinite(latents).all():
         raise CheckFailed("with it, the latents hold NaN or infinity")

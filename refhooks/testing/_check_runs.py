@@ -127,7 +127,7 @@ def _near(one: Tensor, other: Tensor, what: str) -> None:
 
 def no_mutation(bench: Bench) -> None:
     """It changes nothing in place of what it is given."""
-    bench.edit(made=spied(bench.subject, Untouched()), cfg=3.0, pictures=[0, 1])
+    bench.edit(instance=spied(bench.subject, Untouched()), cfg=3.0, pictures=[0, 1])
 
 
 def deterministic(bench: Bench) -> None:
@@ -179,7 +179,7 @@ def masks(bench: Bench) -> None:
     inside = torch.zeros(4, 4, dtype=torch.bool)  # tokens of the target
     inside[:, :2] = True
     spy = Confined(inside.flatten())
-    bench.edit(made=spied(bench.subject, spy), masks=[Mask(LeftHalf())])
+    bench.edit(instance=spied(bench.subject, spy), masks=[Mask(LeftHalf())])
     content = [Mask(LeftHalf(), kind="content")]
     known = [bench.edit(pictures=[one], masks=content).latents for one in left_alike()]
     equal(known[0], known[1], "it knows the part of the picture that a content mask hides")

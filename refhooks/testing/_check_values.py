@@ -41,9 +41,9 @@ def steps(subject: Subject) -> None:
 
 
 def _timetable(subject: Subject, sigmas: Sequence[float]) -> Timetable:
-    made = subject.made()
-    stages = [Stage("any", made)] if subject.kind == "schedule" else [
-        Stage("any", until=made), Stage("other"),
+    instance = subject.made()
+    stages = [Stage("any", instance)] if subject.kind == "schedule" else [
+        Stage("any", until=instance), Stage("other"),
     ]  # fmt: skip
     with quiet():
         return compile_timetable([Strategy(stages)], sigmas, subject.registry)
@@ -84,12 +84,14 @@ def _use(subject: Subject) -> None:
 
 def command(subject: Subject) -> None:
     """It can be imported, and its help can be read."""
-    made = subject.registered.load()
-    if not isinstance(made, click.Command):
-        raise CheckFailed(f"load() returns no click.Command: {made!r:.80}")
-    found = CliRunner().invoke(made, ["--help"])
-    if found.exit_code != 0:
-        raise CheckFailed(f"--help ends with {found.exit_code}: {found.output.strip()[-200:]}")
+    program = subject.registered.load()
+    if not isinstance(program, click.Command):
+        raise CheckFailed(f"load() returns no click.Command: {program!r:.80}")
+    help_run = CliRunner().invoke(program, ["--help"])
+    if help_run.exit_code != 0:
+        raise CheckFailed(
+            f"--help ends with {help_run.exit_code}: {help_run.output.strip()[-200:]}"
+        )
 
 
 def model(subject: Subject) -> None:
@@ -99,11 +101,11 @@ def model(subject: Subject) -> None:
     pipe.set_progress_bar_config(disable=True)
     editor = Editor(pipe, checkpoint=entry.checkpoint)
     prompt = next(iter(entry.prompts), "make it blue")
-    made = []
+    latents = []
     for sample in [*entry.samples()[:1], *entry.samples()]:
         with quiet():
-            made.append(editor.edit(sample, prompt, steps=2, seed=0).latents)
-        if not torch.isfinite(made[-1]).all():
+            latents.append(editor.edit(sample, prompt, steps=2, seed=0).latents)
+        if not torch.isfinite(latents[-1]).all():
             raise CheckFailed(f"{sample.name}: the latents hold NaN or infinity")
-    if made and not same(made[0], made[1]):
+    if latents and not same(latents[0], latents[1]):
         raise CheckFailed(f"{entry.samples()[0].name}: its latents differ each time")

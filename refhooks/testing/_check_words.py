@@ -35,22 +35,22 @@ NONSENSE: tuple[object, ...] = (object(), None, "nonsense", -1, float("nan"), []
 def signature(subject: Subject) -> None:
     """It is a frozen value, and is called as the core calls it."""
     name, arguments = CALLS[subject.kind]
-    made, again = subject.made(), subject.made()
+    instance, again = subject.made(), subject.made()
     try:
-        inspect.signature(getattr(made, name)).bind(*arguments)
+        inspect.signature(getattr(instance, name)).bind(*arguments)
     except TypeError as error:
         raise CheckFailed(
             f"{name} must be callable as {name}({', '.join(arguments)}): {error}"
         ) from error
-    _check_frozen(subject, made)
-    if subject.kind in ("method", "schedule", "switch") and made != again:
+    _check_frozen(subject, instance)
+    if subject.kind in ("method", "schedule", "switch") and instance != again:
         raise CheckFailed("two with equal options are not equal; put @attrs.frozen above the class")
 
 
-def _check_frozen(subject: Subject, made: Any) -> None:
+def _check_frozen(subject: Subject, instance: Any) -> None:
     for option in _options(subject.registered) or ["name"]:
         try:
-            setattr(made, option, getattr(made, option))
+            setattr(instance, option, getattr(instance, option))
         except (AttributeError, TypeError):
             continue
         raise CheckFailed(f"{option} can be set, so it is no value; put @attrs.frozen above it")
@@ -80,7 +80,7 @@ def bind_arguments(bench: Bench, **options: Any) -> Sequence[Any]:
             raise _Enough(arguments)
 
     try:
-        bench.edit(made=spied(bench.subject, Stop()), **options)
+        bench.edit(instance=spied(bench.subject, Stop()), **options)
     except _Enough as enough:
         return enough.arguments
     raise CheckFailed(f"{CALLS[bench.subject.kind][0]} is never called")

@@ -64,8 +64,10 @@ def list_hooks(registry: Registry) -> tuple[HookEntry, ...]:
     entries = []
     for specs in (Registration, RunHooks):
         for name in hook_arguments(specs):
-            found = _registering(name, registry) if specs is Registration else bound[name]
-            entries.append(HookEntry(name, signature(specs, name), fires(specs, name), found))
+            implementers = _registering(name, registry) if specs is Registration else bound[name]
+            entries.append(
+                HookEntry(name, signature(specs, name), fires(specs, name), implementers)
+            )
     return tuple(entries)
 
 
@@ -94,9 +96,9 @@ def _registering(hook: str, registry: Registry) -> tuple[str, ...]:
 
 
 def _run_hooks(registry: Registry) -> dict[str, tuple[str, ...]]:
-    found: dict[str, dict[str, int]] = {name: {} for name in hook_arguments(RunHooks)}
+    places: dict[str, dict[str, int]] = {name: {} for name in hook_arguments(RunHooks)}
     for name, bound in _bound(registry):
-        for hook, names in found.items():
+        for hook, names in places.items():
             mark = getattr(getattr(bound, hook, None), MARK, None)
             if mark is not None:
                 names.setdefault(name, bool(mark.get("trylast")) - bool(mark.get("tryfirst")))
@@ -105,7 +107,7 @@ def _run_hooks(registry: Registry) -> dict[str, tuple[str, ...]]:
         hook: tuple(
             name + words[place] for name, place in sorted(names.items(), key=lambda one: one[1])
         )
-        for hook, names in found.items()
+        for hook, names in places.items()
     }
 
 

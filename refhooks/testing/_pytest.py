@@ -22,7 +22,7 @@ from refhooks.testing._kit import check_expected, tasks_of
 def parametrized(plugin: str | object, expected: Mapping[str, str]) -> Callable[[Any], Any]:
     """Return the decorator, with one parameter a check."""
     check_expected(expected)
-    found = [
+    parameters = [
         pytest.param(
             task,
             id=str(task),
@@ -32,5 +32,5 @@ def parametrized(plugin: str | object, expected: Mapping[str, str]) -> Callable[
         )
         for task in tasks_of(plugin)
     ]
-    decorator: Callable[[Any], Any] = pytest.mark.parametrize("check", found)
+    decorator: Callable[[Any], Any] = pytest.mark.parametrize("check", parameters)
     return decorator

@@ -63,9 +63,9 @@ class Report:
         """One line a subject, then one a result that did not pass."""
         lines = []
         for subject in dict.fromkeys(result.subject for result in self.results):
-            found = [result for result in self.results if result.subject == subject]
-            lines.append(f"{subject}: {_counts(found)}")
-            lines += [_line(result) for result in found if result.outcome != "passed"]
+            outcomes = [result for result in self.results if result.subject == subject]
+            lines.append(f"{subject}: {_counts(outcomes)}")
+            lines += [_line(result) for result in outcomes if result.outcome != "passed"]
         lines += [
             f"{self.plugin}: {check} was expected to fail, and passes: take it out"
             for check in self.stale

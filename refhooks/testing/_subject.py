@@ -103,11 +103,11 @@ def subjects_of(plugin: str | object) -> tuple[Subject, ...]:
     record = records[name]
     if record.state != "live":
         return (Subject("entry point", name, record, registry, None, {}),)
-    found = [
+    subjects = [
         subject for entry in record.registers for subject in _subjects(record, entry, registry)
     ]
     source = None if isinstance(plugin, str) else plugin
-    return tuple(attrs.evolve(subject, source=source) for subject in found)
+    return tuple(attrs.evolve(subject, source=source) for subject in subjects)
 
 
 def _subjects(record: PluginRecord, entry: str, registry: Registry) -> list[Subject]:

@@ -83,9 +83,9 @@ def tokenizer() -> Any:
     inner.train_from_iterator([template.replace("{}", ""), "Picture 1: Picture 2: "], trainer)
     model = json.loads(inner.to_str())["model"]
     merges = [tuple(merge) for merge in model["merges"]]
-    made = Qwen2Tokenizer(vocab=model["vocab"], merges=merges, model_max_length=1024)
-    made.add_special_tokens({"additional_special_tokens": list(SPECIAL[1:])})
-    return made
+    trained = Qwen2Tokenizer(vocab=model["vocab"], merges=merges, model_max_length=1024)
+    trained.add_special_tokens({"additional_special_tokens": list(SPECIAL[1:])})
+    return trained
 
 
 def text_encoder() -> Any:

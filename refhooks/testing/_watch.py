@@ -139,22 +139,26 @@ def same(one: Tensor, other: Tensor) -> bool:
 
 def on_model(pipe: Any) -> list[tuple[str, Any]]:
     """Return every object that a run could replace or leave behind on a pipeline, with its name."""
-    found = [("the scheduler", pipe.scheduler)]
-    found += [(f"the scheduler's {name}", value) for name, value in vars(pipe.scheduler).items()]
+    objects = [("the scheduler", pipe.scheduler)]
+    objects += [(f"the scheduler's {name}", value) for name, value in vars(pipe.scheduler).items()]
     parts = {
-        part: held for part, held in pipe.components.items() if isinstance(held, torch.nn.Module)
+        part: component
+        for part, component in pipe.components.items()
+        if isinstance(component, torch.nn.Module)
     }
     for part, whole in parts.items():
         for name, module in whole.named_modules():
             where = f"{part}.{name}" if name else part
-            found += [(where, module), (f"{where}.processor", getattr(module, "processor", None))]
-            found += [(f"{where}.forward", vars(module).get("forward"))]
+            objects += [(where, module), (f"{where}.processor", getattr(module, "processor", None))]
+            objects += [(f"{where}.forward", vars(module).get("forward"))]
             hooks = (module._forward_hooks, module._forward_pre_hooks)  # noqa: SLF001  no public way
-            found += [(f"a hook on {where}", hook) for held in hooks for hook in held.values()]
+            objects += [
+                (f"a hook on {where}", hook) for registered in hooks for hook in registered.values()
+            ]
             parameters = module._parameters.items()  # noqa: SLF001  also those that are None
-            found += [(f"{where}.{name}", value) for name, value in parameters]
-            found += [(f"{where}.{name}", _version(value)) for name, value in parameters]
-    return found
+            objects += [(f"{where}.{name}", value) for name, value in parameters]
+            objects += [(f"{where}.{name}", _version(value)) for name, value in parameters]
+    return objects
 
 
 def _version(parameter: Tensor | None) -> int | None:
