@@ -30,7 +30,7 @@ __all__ = ["Editor"]
 
 
 class Editor(LoadedModel):
-    """A loaded model that edits pictures.
+    """A :class:`LoadedModel` that edits pictures; :meth:`LoadedModel.from_pretrained` makes one.
 
     Args:
         pipe: A diffusers pipeline you already have (with LoRA, compiled, offloaded, quantised). It

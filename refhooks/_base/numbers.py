@@ -23,6 +23,11 @@ def is_list(value: Any) -> TypeGuard[Sequence[Any]]:
 
 
 def whole(value: Any, name: str, low: int, high: int) -> int:
+    """Return a whole number in ``low``–``high``; bools are no numbers here.
+
+    Raises:
+        InputError: It is none; the message calls it ``name``.
+    """
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not whole or not low <= value <= high:
         raise InputError(f"{name} must be a whole number from {low} to {high}, got {value!r:.80}")

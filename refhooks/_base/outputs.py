@@ -9,8 +9,6 @@ from refhooks._base.names import listed
 from refhooks.errors import InputError
 
 EXTENSIONS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-
-
 QUALITY = 95
 
 

@@ -60,16 +60,29 @@ class WholeTable(FileTable):
 
 @attrs.frozen
 class Loader:
+    """Makes values of the tables of a file.
+
+    Attributes:
+        registry: What names mean.
+        path: Of the file, for messages.
+
+    Raises:
+        StrategyError: A table cannot be used; the message names it.
+        UnknownNameError: It names what no live plugin registers.
+    """
+
     registry: Registry
     path: Path
 
     def references(self, tables: Any) -> tuple[Reference, ...]:
+        """Return the references that tables describe."""
         return tuple(
             self._reference(entry, f"reference {number}")
             for number, entry in enumerate(self._list(tables, "reference", ""), 1)
         )
 
     def strategy(self, table: FileTable | ReferenceTable, label: str) -> Strategy:
+        """Return the strategy that a table describes, which messages call ``label``."""
         place = f"{label}, " if label else ""
         stages = [
             self._stage(entry, f"{place}stage {number}")

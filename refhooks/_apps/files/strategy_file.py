@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["dump_strategy", "load_plugins", "load_references", "load_strategy"]
 
-
 LOG = logging.getLogger("refhooks")
 
 

@@ -69,6 +69,12 @@ def _where_options_go(data: dict[str, Any], key: str) -> str:
 
 @contextlib.contextmanager
 def at_label(label: str) -> Iterator[None]:
+    """Put a label before the message of what is refused inside.
+
+    Raises:
+        StrategyError: Something was refused.
+        UnknownNameError: Something named what no live plugin registers.
+    """
     try:
         yield
     except UnknownNameError as error:

@@ -185,6 +185,11 @@ def _set(strategy: Strategy, field: Field, value: str, registry: Registry) -> St
 
 
 def stage_index(strategy: Strategy, field: Field) -> int:
+    """Return which stage of a strategy a field means, from 0.
+
+    Raises:
+        InputError: There is no such stage, or several and the field says none.
+    """
     count = len(strategy.stages)
     if field.stage is None:
         if count > 1:

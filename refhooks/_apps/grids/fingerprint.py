@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 
 KEY_LENGTH = 20  # hexadecimal digits: by chance, no two of any number of cells are the same
-
-
 GLANCE = 8  # values of each weight that are looked at
 
 

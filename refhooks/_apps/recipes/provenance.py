@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 
 LIBRARIES = ("refhooks", "torch", "diffusers", "transformers", "numpy", "pillow")
-
-
 _REVISION = re.compile(r"snapshots[/\\]([0-9a-f]{40})")
 
 

@@ -128,4 +128,5 @@ def _said(name: str) -> str:
 
 
 def warn(message: str) -> None:
+    """Warn at the line that asked for the replay."""
     warnings.warn(message, RefhooksWarning, stacklevel=4)

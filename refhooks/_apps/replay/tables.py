@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 
 class Tables:
-    """Reads the tables of a recipe; a file that it does not list is refused."""
+    """Reads the tables of a recipe; a file that it does not list is refused.
+
+    Raises:
+        InputError: A table cannot be used, or a file is found nowhere.
+        UnknownNameError: It names what no live plugin registers.
+    """
 
     def __init__(self, recipe: Recipe, finder: Finder, registry: Registry) -> None:
         self._files = {file.sha256: file for file in recipe.files}
@@ -29,15 +34,18 @@ class Tables:
         self._loader = Loader(registry, Path("recipe"))
 
     def strategy(self, table: dict[str, Any], label: str) -> Strategy:
+        """Return the strategy of a reference, which messages call ``label``."""
         file_table: FileTable = as_table(FileTable, self._with_masks(table), label)
         stages = file_table.stage if isinstance(file_table.stage, list) else []
         resolved = attrs.evolve(file_table, stage=[self._stage(stage) for stage in stages])
         return self._loader.strategy(resolved, label)
 
     def mask(self, table: dict[str, Any]) -> Mask:
+        """Return the edit mask."""
         return self._loader.mask(self._mask(table), "edit_mask")
 
     def plugin(self, table: dict[str, Any]) -> object:
+        """Return a run plugin with its options."""
         options = dict(table)
         name = options.pop("plugin", None)
         if not isinstance(name, str):

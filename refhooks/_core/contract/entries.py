@@ -1,4 +1,4 @@
-"""Commands that plugins bring."""
+"""What plugins register besides classes: commands, families and embedded models."""
 
 from __future__ import annotations
 

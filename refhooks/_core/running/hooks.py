@@ -131,6 +131,9 @@ def _close(close: Callable[[], object], label: str) -> None:
 class Hooks:
     """Runs the chains of one edit: one method a hook, each checked and attributed.
 
+    The plugin manager is a validator here: objects are registered, which checks their hooks, the
+    implementations are read back and put in order, and they are unregistered again.
+
     Args:
         plugins: What takes part, in call order.
         contract: What the values of this run must fit.
