@@ -46,8 +46,10 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
+# In two processes, each file in one of them, in the order of tests/conftest.py.
+# `$(BIN)/python -m pytest` runs the same tests in one process.
 unit: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("refhooks needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'

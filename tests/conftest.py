@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import os
 import sys
 from pathlib import Path
 
 import pytest
-import torch
-from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit, pipeline_qwenimage_edit_plus
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-import tiny
 
 import refhooks as rh
 
-torch.set_num_threads(1)  # tiny tensors: a second thread costs more than it brings
+# Read where torch is imported: tiny tensors, for which a second thread costs more than it brings,
+# here and in the processes that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+# What imports torch is imported in the fixtures: the process that only hands out files to workers
+# reads this file as well.
 
 SIDE = 32  # of the pictures that tests edit, in pixels
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files of long tests, so that none is left when all else is done."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def pytest_collection_finish():
+    """Let the garbage collector pass over what is there by now: modules, and thousands of tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
 def small_stock(monkeypatch):
     """Shrink the areas to which the stock pipelines resize pictures."""
+    import tiny
+    from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit, pipeline_qwenimage_edit_plus
+
     original = pipeline_qwenimage_edit.calculate_dimensions
     monkeypatch.setattr(
         pipeline_qwenimage_edit,
@@ -37,6 +54,8 @@ def small_stock(monkeypatch):
 @pytest.fixture(scope="session")
 def pipe():
     """A tiny random QwenImageEditPlusPipeline, shared: refhooks leaves it as it is."""
+    import tiny
+
     return tiny.build("plus", "middle")
 
 
@@ -50,6 +69,7 @@ def editor(pipe):
 @pytest.fixture(scope="session")
 def edit(editor):
     """``edit()`` of one picture in three steps, unless the call says otherwise."""
+    import tiny
 
     def edit(image=None, prompt="make it blue", **kwargs):
         return editor.edit(
@@ -59,7 +79,7 @@ def edit(editor):
     return edit
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def clean(edit):
     """Latents of an edit without plugins."""
     return edit().latents

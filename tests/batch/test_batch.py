@@ -12,6 +12,8 @@ from PIL import Image
 import refhooks as rh
 from refhooks.batch import edit_batch
 
+pytestmark = pytest.mark.long
+
 LEFT = "0,0,50%,100%"
 FORMS = {
     "default": "default",

@@ -9,8 +9,6 @@ from click.testing import CliRunner
 import refhooks as rh
 from refhooks.cli import main
 
-AREA = 32 * 32
-
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):

@@ -18,6 +18,8 @@ from places import BENCHMARKS, DOCS, ROOT
 import refhooks as rh
 from refhooks.cli import main
 
+pytestmark = pytest.mark.long
+
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 SAMPLES = {"photo.png": "meadow", "style.png": "beach", "star.png": "star"}
 

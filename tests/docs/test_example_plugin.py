@@ -10,6 +10,8 @@ import tomllib
 import pytest
 from places import DOCS
 
+pytestmark = pytest.mark.long
+
 EXAMPLE = DOCS / "example-plugin"
 
 

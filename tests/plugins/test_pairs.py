@@ -12,6 +12,8 @@ import torch
 import refhooks as rh
 from refhooks import hookimpl
 
+pytestmark = pytest.mark.long
+
 METHODS = {
     "default": rh.Stage("default", 0.3),
     "guidance": rh.Stage("guidance", 0.3),

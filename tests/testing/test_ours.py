@@ -7,6 +7,8 @@ import pytest
 import refhooks as rh
 from refhooks.testing import parametrize_with_checks
 
+pytestmark = pytest.mark.long
+
 OURS = [record.name for record in rh.load_registry().records if record.distribution == "refhooks"]
 
 

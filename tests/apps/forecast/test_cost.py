@@ -176,6 +176,13 @@ def test_the_number_of_weights_is_that_of_the_real_class(full, blocks):
     assert round(full.parameters / 1e9, 1) == 20.4
 
 
+@pytest.fixture
+def editor(pipe):
+    """An editor at 64x64, whose wide reference has another number of tokens."""
+    area = tiny.AREA
+    return rh.Editor(pipe, checkpoint=rh.Checkpoint(output=area, reference=area, vision=area))
+
+
 def test_an_editors_model_and_pictures(editor):
     """Its blocks and weights; tokens of its own sizes, and of a picture's own shape."""
     wide = tiny.picture(size=(64, 32))

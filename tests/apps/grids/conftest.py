@@ -5,12 +5,19 @@ from __future__ import annotations
 import functools
 
 import pytest
+import tiny
 from click.testing import CliRunner
 
 import refhooks as rh
 from refhooks.cli import main
 
-AREA = 32 * 32
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty working folder with a picture in it."""
+    monkeypatch.chdir(tmp_path)
+    tiny.picture(1, (32, 24)).save("photo.png")
+    return tmp_path
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from refhooks_concat._learn import Learner, Settings
 from refhooks_concat._pairs import read_pairs
 from refhooks_concat.train import Job, train
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def pairs(tmp_path):

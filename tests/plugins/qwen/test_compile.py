@@ -20,6 +20,7 @@ COMPILER = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")
 SECOND = rh.Reference(tiny.picture(1, (32, 32)), strategy=rh.Stage("cross_attn", 0.7))
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.filterwarnings("ignore:.*lru_cache.*:UserWarning"),
     pytest.mark.filterwarnings("ignore:.*complex operators.*:UserWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:torch"),

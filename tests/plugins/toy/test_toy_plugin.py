@@ -23,6 +23,8 @@ from refhooks_toy import (
 from refhooks_toy._judge import judge
 from refhooks_toy._samples import PROMPTS, SCENES, write_samples
 
+pytestmark = pytest.mark.long
+
 
 def test_exported_names() -> None:
     """The public names of the package are these, and all exist."""

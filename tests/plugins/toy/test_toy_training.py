@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from safetensors import safe_open
 
-from refhooks_toy import WEIGHTS, load_pipeline
+from refhooks_toy import WEIGHTS, _vae_training, load_pipeline
 from refhooks_toy._export import PROJECTION
 from refhooks_toy._learn import Settings, loss_of, rate, start_from, train_transformer
 from refhooks_toy._modes import MODES, TEXT, Batches
@@ -27,13 +29,18 @@ if TYPE_CHECKING:
 
     from refhooks_toy._pool import Pool
 
+pytestmark = pytest.mark.long
+
+PAIRS = 12
+POOL = "pool.safetensors"
+
 
 def settings(steps: int) -> Settings:
     """Settings of a run small enough for a test."""
     return Settings(
         steps=steps,
         batch=5,
-        pairs=48,
+        pairs=PAIRS,
         heads=1,
         layers=1,
         seed=0,
@@ -49,11 +56,19 @@ def words(untrained: QwenImageEditPlusPipeline) -> Words:
 
 
 @pytest.fixture(scope="module")
-def pool(words: Words, tmp_path_factory: pytest.TempPathFactory) -> Pool:
-    """Encode a few edits."""
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train four steps in one go; what takes time is to encode edits, so others take its pool."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
     torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("pool") / "pool.safetensors"
-    return load_pool(path, 48, new_vae(), words, say=print, compiled=False)
+    new_vae().save_pretrained(folder / "vae")
+    train_transformer(folder, settings(4))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pool(uninterrupted: Path, words: Words) -> Pool:
+    """A few encoded edits."""
+    return load_pool(uninterrupted / POOL, PAIRS, new_vae(), words, say=print, compiled=False)
 
 
 def test_orthogonal_brings_singular_values_close_to_one() -> None:
@@ -141,33 +156,38 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert list(again) == [5, 6, 7, 8, 9]
 
 
-def test_resuming_gives_the_uninterrupted_run(tmp_path: Path) -> None:
+def test_resuming_gives_the_uninterrupted_run(uninterrupted: Path, tmp_path: Path) -> None:
     """Two steps, a stop, two more: the weights of four steps in one go."""
-    weights = []
-    for folder, stops in ((tmp_path / "one", (4,)), (tmp_path / "two", (2, 4))):
-        folder.mkdir()
-        torch.manual_seed(0)
-        new_vae().save_pretrained(folder / "vae")
-        for stop in stops:
-            train_transformer(folder, settings(4), stop=stop)
-        weights.append(load_pipeline(folder=folder / "export").transformer.state_dict())
-    for name, weight in weights[0].items():
-        torch.testing.assert_close(weights[1][name], weight, msg=name)
+    shutil.copytree(uninterrupted / "vae", tmp_path / "vae")
+    shutil.copy(uninterrupted / POOL, tmp_path)
+
+    for stop in (2, 4):
+        train_transformer(tmp_path, settings(4), stop=stop)
+
+    weights, expected = (
+        load_pipeline(folder=folder / "export").transformer.state_dict()
+        for folder in (tmp_path, uninterrupted)
+    )
+    for name, weight in expected.items():
+        torch.testing.assert_close(weights[name], weight, msg=name)
 
 
-def test_an_export_holds_the_projection_with_its_family(tmp_path: Path) -> None:
+def test_an_export_holds_the_projection_with_its_family(uninterrupted: Path) -> None:
     """The projection file names what it was trained for, and fits the transformer."""
-    new_vae().save_pretrained(tmp_path / "vae")
-    train_transformer(tmp_path, settings(1))
-    with safe_open(tmp_path / "export" / PROJECTION, "pt") as file:
+    with safe_open(uninterrupted / "export" / PROJECTION, "pt") as file:
         assert file.metadata()["family"] == "qwen-image-edit-plus"
         assert file.get_tensor("projection.weight").shape == (32, 64)
 
 
-def test_the_autoencoder_trains_and_resumes(tmp_path: Path) -> None:
+def test_the_autoencoder_trains_and_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A few steps lower its loss, and leave a loadable autoencoder with its latents' scale."""
-    train_vae(tmp_path, steps=2, batch=2, compiled=False, seed=0)
-    train_vae(tmp_path, steps=3, batch=2, compiled=False, seed=0)
+    for name, count in (("psnr", 8), ("measure_latents", 128)):  # of 64 and 512 pictures
+        fewer = functools.partial(getattr(_vae_training, name), count=count)
+        monkeypatch.setattr(_vae_training, name, fewer)
+    train_vae(tmp_path, steps=2, batch=1, compiled=False, seed=0)
+    train_vae(tmp_path, steps=3, batch=1, compiled=False, seed=0)
     from diffusers import AutoencoderKLQwenImage
 
     vae = AutoencoderKLQwenImage.from_pretrained(tmp_path / "vae")

@@ -16,6 +16,8 @@ from diffusers.hooks import (
 
 import refhooks as rh
 
+pytestmark = pytest.mark.long
+
 STEPS = 6
 ALWAYS = 1e9  # a threshold below which every step after the first is
 CACHES = {

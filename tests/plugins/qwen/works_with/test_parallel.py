@@ -13,10 +13,13 @@ import pytest
 import torch
 from places import TESTS
 
-pytestmark = pytest.mark.skipif(
-    not torch.distributed.is_available() or not torch.distributed.is_gloo_available(),
-    reason="this build of torch has no gloo",
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        not torch.distributed.is_available() or not torch.distributed.is_gloo_available(),
+        reason="this build of torch has no gloo",
+    ),
+]
 EQUAL = ["no strategy", "default at 1", "default", "inject", "concat", "content mask", "switch"]
 NO_ATTENTION = ["cross_attn", "default above 1", "reuse", "region mask", "recorded"]
 
