@@ -27,13 +27,13 @@ def own():
     return tiny.build("plus", "middle")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def untouched():
     """A pipeline that nothing is done to; built like the others, so that kernels round alike."""
     return tiny.build("plus", "middle")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def expected(untouched):
     """What it makes, in every way."""
     return plain.every_way(untouched)
