@@ -17,7 +17,7 @@ from torch.nn.functional import linear
 
 from refhooks import InputError, Layout
 from refhooks_qwen import _positions
-from refhooks_qwen._attention import Processors
+from refhooks_qwen._attention import processors
 from refhooks_qwen._join import Joiner
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from refhooks import Adapter, Inputs, LowRank, Tokens
-    from refhooks.attention import GroupEdit
+    from refhooks.attention import GroupEdit, Processors
 
 Grid = tuple[int, int]
 Shape = tuple[int, int, int]
@@ -73,7 +73,7 @@ class ModelHooks:
         if any(map(_is_compiled, self._transformer.transformer_blocks)):
             self._limit.enter_context(torch._dynamo.config.patch(recompile_limit=_GRAPHS))
         if attention or record:
-            self._processors = Processors(self._transformer, record=record)
+            self._processors = processors(self._transformer, record=record)
             self._processors.install()
 
     def arrange(

@@ -139,7 +139,7 @@ class MaskCompositor:
         return attrs.evolve(new, target=target, added=added).fill(self._slot, tokens)
 
     def image(self, strengths: Strengths, old: Tensor, new: Tensor) -> Tensor:
-        """Return pictures ``[B,3,height,width]`` that are ``new`` only within the region masks."""
+        """Return pictures ``[B,3 or 4,height,width]``, ``new`` only within the region masks."""
         if new is old or not _hold(strengths, self._regions):
             return new
         covers = [mask.pixels() for mask in self._regions if mask.pixels is not None]

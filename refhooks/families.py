@@ -1,0 +1,217 @@
+"""What adapters to flow-matching models on packed latents share.
+
+:class:`FlowFamily` and :class:`FlowRun` are :class:`refhooks.Family` and
+:class:`refhooks.FamilyRun` with what such models have in common: noise from seeds, one encoded text
+for each pass, grids, plain classifier-free guidance, the end of a run. An adapter adds how a prompt
+and a picture are encoded, what its transformer is given, and how latents become pictures.
+
+The module imports neither torch nor diffusers: a plugin that defines its family in its own module
+is loaded with every command.
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from refhooks._core.contract.family import Family
+from refhooks._core.contract.family_run import FamilyRun
+from refhooks._core.contract.values import Branch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
+
+    from refhooks._base.size import Size
+    from refhooks._core.contract.family import Guidance, Shown
+    from refhooks._core.contract.values import Text
+
+__all__ = ["FlowFamily", "FlowRun", "flow_schedule"]
+
+
+def flow_schedule(
+    pipe: Any,
+    tokens: int,
+    steps: int,
+    total: int | None = None,
+    *,
+    mu: float | None = None,
+    sigmas: Sequence[float] | None = None,
+) -> tuple[Any, Sequence[float], Tensor]:
+    """Return a private copy of a pipeline's scheduler, ready to run.
+
+    It is built for all steps and then cut: built for the last noise levels alone, it would shift
+    those again.
+
+    Args:
+        pipe: The pipeline, left as it is.
+        tokens: Of the output, ``T``.
+        steps: How many are run, ``N``.
+        total: Steps of the full schedule, of which the last ``N`` are run; ``None``: ``N``.
+        mu: The dynamic shift; ``None``: linear in ``tokens``, by the scheduler's configuration.
+        sigmas: Noise levels of the full schedule before the shift, 1 → 0, without the last 0, for
+            a checkpoint with fixed ones; ``None``: from 1 to ``1 / total`` in equal steps.
+
+    Returns:
+        The scheduler at its first step of the run, the noise level before each step ``[N]``, and
+        the timesteps ``[N]`` on the device of the run.
+
+    Raises:
+        InputError: The scheduler is none that is supported, has no noise levels for so few steps,
+            or ``sigmas`` are not as many as ``total``.
+    """
+    from refhooks._core.contract import flow_schedule as built  # noqa: PLC0415  imports diffusers
+
+    return built.flow_schedule(pipe, tokens, steps, total or steps, mu=mu, sigmas=sigmas)
+
+
+class FlowFamily(Family):
+    """Adapter to a flow-matching model on packed latents.
+
+    Attributes:
+        run: The class of its runs.
+    """
+
+    run: ClassVar[type[FlowRun]]
+
+    @property
+    def blocks(self) -> int:
+        """Number of transformer blocks: those of ``transformer_blocks``, and the single ones."""
+        single = getattr(self.pipe.transformer, "single_transformer_blocks", ())
+        return len(self.pipe.transformer.transformer_blocks) + len(single)
+
+    @abc.abstractmethod
+    def encode_texts(self, prompts: Sequence[str], shown: Sequence[Shown], copies: int) -> Text:
+        """Return encoded prompts, each repeated ``copies`` times in a row.
+
+        Args:
+            prompts: One or more.
+            shown: The pictures that the text encoder sees.
+            copies: Pictures that are made of each prompt.
+        """
+
+    def check_texts(
+        self,
+        prompted: Mapping[str, Sequence[str]],
+        size: Size,
+        references: Sequence[Size | None],
+        shown: Sequence[Shown],
+    ) -> None:
+        """Refuse prompts that do not fit the model, before any is encoded; by default none.
+
+        Args:
+            prompted: The prompts of each text, such as ``cond`` and ``uncond``.
+            size: Of the output.
+            references: As for :meth:`refhooks.Family.open`.
+            shown: Likewise.
+
+        Raises:
+            InputError: They do not fit.
+        """
+
+    def open(
+        self,
+        *,
+        prompts: Sequence[str],
+        guidance: Guidance,
+        seeds: Sequence[int],
+        size: Size,
+        references: Sequence[Size | None],
+        shown: Sequence[Shown],
+    ) -> FlowRun:
+        """Encode the prompts, with true guidance also the negative ones, and draw the noise."""
+        prompted = {"cond": prompts}
+        if self.guidance_kind == "true" and guidance.scale > 1:
+            prompted["uncond"] = guidance.negative
+        self.check_texts(prompted, size, references, shown)
+        copies = len(seeds) // len(prompts)
+        try:
+            texts = {
+                name: self.encode_texts(given, shown, copies) for name, given in prompted.items()
+            }
+        except BaseException:
+            self.pipe.maybe_free_model_hooks()  # an offloaded text encoder goes back to rest
+            raise
+        return self.run(
+            self, texts=texts, scale=guidance.scale, seeds=seeds, size=size, references=references
+        )
+
+
+class FlowRun(FamilyRun):
+    """The state of one run on packed latents.
+
+    Args:
+        family: Its adapter.
+        texts: The encoded prompts, by the names of the passes that read them.
+        scale: Of the guidance.
+        seeds: One for each picture of the batch.
+        size: Of the output.
+        references: Size at which the VAE encodes each reference, or ``None``.
+
+    Attributes:
+        family: As given.
+        pipe: The pipeline.
+        device: Of the run.
+        dtype: Of the run, that of the encoded prompts.
+        scale: As given.
+    """
+
+    def __init__(
+        self,
+        family: FlowFamily,
+        *,
+        texts: Mapping[str, Text],
+        scale: float,
+        seeds: Sequence[int],
+        size: Size,
+        references: Sequence[Size | None],
+    ) -> None:
+        config = family.pipe.transformer.config
+        self.family: Any = family
+        self.pipe: Any = family.pipe
+        self.texts = texts
+        self.scale = scale
+        self.device = family.pipe._execution_device
+        self.dtype = texts["cond"].embeds.dtype
+        self.grid = family.grid(size)
+        self.grids = tuple(None if entry is None else family.grid(entry) for entry in references)
+        self.heads = config.num_attention_heads
+        self.width = config.num_attention_heads * config.attention_head_dim
+        self.branches = tuple(Branch(name, text=name) for name in texts)
+        self.noise = self.draw(seeds)
+
+    def noise_shape(self, batch: int) -> tuple[int, ...]:
+        """Return the shape in which the stock pipeline draws noise.
+
+        By default ``[B,C,rows,columns]``, with the ``C`` of the transformer.
+        """
+        return (batch, self.pipe.transformer.config.in_channels, *self.grid)
+
+    def pack(self, latents: Tensor) -> Tensor:
+        """Return drawn or encoded latents as tokens ``[B,T,C]``, row by row.
+
+        By default the last two axes are rows and columns, and the second ``C``.
+        """
+        return latents.flatten(-2).reshape(latents.shape[0], latents.shape[1], -1).transpose(1, 2)
+
+    def draw(self, seeds: Sequence[int]) -> Tensor:
+        """Return the noise of each seed, ``[B,T,C]``, from generators on the CPU."""
+        import torch  # noqa: PLC0415  plugins load without it
+        from diffusers.utils.torch_utils import randn_tensor  # noqa: PLC0415
+
+        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+        shape = self.noise_shape(len(seeds))
+        return self.pack(
+            randn_tensor(shape, generator=generators, device=self.device, dtype=self.dtype)
+        )
+
+    def guide(self, predictions: Mapping[str, Tensor]) -> Tensor:
+        """Plain classifier-free guidance, ``u + scale·(c − u)``, where there are two passes."""
+        cond, uncond = predictions["cond"], predictions.get("uncond")
+        return cond if uncond is None else uncond + self.scale * (cond - uncond)
+
+    def close(self) -> None:
+        """Let an offloaded pipeline go back to rest."""
+        self.pipe._current_timestep = None
+        self.pipe.maybe_free_model_hooks()
