@@ -10,6 +10,8 @@ from attrs import validators
 from refhooks import AttentionEdit, Context, Inputs, Tokens, hookimpl
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from refhooks import BoundReference, Method, RunInfo
 
 __all__ = ["Default"]
@@ -58,14 +60,18 @@ class _Bound:
         self._slot = reference.index
         self._method = method
         self._latents = reference.latents  # [1,R,C]
+        self._scaled: dict[float, Tensor] = {1.0: self._latents}
 
     @hookimpl
     def refhooks_conditioning(self, ctx: Context, inputs: Inputs) -> Inputs:
         scale = ctx.rows[self._slot].strength
         if self._method.above_one == "bias":
             scale = min(scale, 1.0)
-        latents = self._latents if scale == 1.0 else self._latents * scale
-        return inputs.fill(self._slot, Tokens(latents, positions=self._method.positions))
+        if scale not in self._scaled:  # one strength, one tensor: families know it again by that
+            self._scaled[scale] = self._latents * scale
+        return inputs.fill(
+            self._slot, Tokens(self._scaled[scale], positions=self._method.positions)
+        )
 
 
 class _Weighed(_Bound):

@@ -76,7 +76,13 @@ class QwenImageEdit(FlowFamily):
         pixels = pipe.vae.decode(latents / inverse + mean, return_dict=False)[0][:, :, 0]
         return pipe.image_processor.postprocess(pixels, output_type="pt")  # type: ignore[no-any-return]
 
-    def encode_texts(self, prompts: Sequence[str], shown: Sequence[Shown], copies: int) -> Text:
+    def encode_texts(
+        self,
+        prompts: Sequence[str],
+        shown: Sequence[Shown],
+        references: Sequence[Size | None],  # noqa: ARG002  none stands inside the text
+        copies: int,
+    ) -> Text:
         """Encode the template, filled in with each prompt and the pictures."""
         template = self._template([entry.number for entry in shown])
         seen = [[self._seen(picture) for picture in entry.pictures] for entry in shown]
