@@ -137,8 +137,8 @@ class FlowFamily(Family):
         copies = len(seeds) // len(prompts)
         try:
             texts = {
-                name: self.encode_texts(given, shown, references, copies)
-                for name, given in prompted.items()
+                name: self.encode_texts(own, shown, references, copies)
+                for name, own in prompted.items()
             }
         except BaseException:
             self.pipe.maybe_free_model_hooks()  # an offloaded text encoder goes back to rest

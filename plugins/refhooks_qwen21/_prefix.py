@@ -89,10 +89,10 @@ class Prefixes:
                 kept.append(prefix)
                 return prefix
         del kept[: len(kept) - KEPT + 1]
-        made = Prefix(sequence, inputs.adapters, QwenImage21KVCache(self._blocks))
-        kept.append(made)
+        fresh = Prefix(sequence, inputs.adapters, QwenImage21KVCache(self._blocks))
+        kept.append(fresh)
         self.computed[branch] = self.computed.get(branch, 0) + 1
-        return made
+        return fresh
 
     def clear(self) -> None:
         """Let go of all of them."""

@@ -61,8 +61,8 @@ class Sequence21:
     def native(self) -> bool:
         """Whether the stock forward gives every token its right position."""
         filled = [slot for slot, _ in self.filled]
-        given = [slot for slot, grid in enumerate(self.grids) if grid is not None]
-        return self.whole and filled == given
+        with_tokens = [slot for slot, grid in enumerate(self.grids) if grid is not None]
+        return self.whole and filled == with_tokens
 
     def embeds(self) -> tuple[Tensor, Tensor | None]:
         """Return what stands for ``encoder_hidden_states`` and its mask, zero where pictures are.

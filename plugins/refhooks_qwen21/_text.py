@@ -36,8 +36,8 @@ def positions(embedding: Any) -> int:
 
 def entries(references: Sequence[Size | None], shown: Sequence[int]) -> list[int]:
     """Return the numbers, from 1, of the references that have a place in the text."""
-    given = {slot + 1 for slot, size in enumerate(references) if size is not None}
-    return sorted(given | set(shown))
+    with_tokens = {slot + 1 for slot, size in enumerate(references) if size is not None}
+    return sorted(with_tokens | set(shown))
 
 
 def filled(pipe: Any, prompt: str, numbers: Sequence[int], shown: Sequence[int]) -> str:

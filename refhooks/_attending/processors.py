@@ -167,9 +167,9 @@ class Processors:
     def recorded(self, references: int) -> Tensor:
         """Return the shares of the last forward pass, ``[blocks,1+references,B]``."""
         place = self.each[0].share.device
-        given = torch.stack([one.share.to(place) for one in self.each])  # [blocks,groups,B]
-        table = given.new_zeros(given.shape[0], 1 + references, given.shape[2])
-        table[:, [group.place for group in self.each[0].groups]] = given
+        stacked = torch.stack([one.share.to(place) for one in self.each])  # [blocks,groups,B]
+        table = stacked.new_zeros(stacked.shape[0], 1 + references, stacked.shape[2])
+        table[:, [group.place for group in self.each[0].groups]] = stacked
         return table
 
     def remove(self) -> None:

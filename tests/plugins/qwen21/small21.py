@@ -35,7 +35,7 @@ class Small:
         images = self.pipe(
             prompt, image=pictures or None, true_cfg_scale=cfg, **call,
             generator=[torch.Generator().manual_seed(seed) for seed in seeds],
-            callback_on_step_end=lambda _pipe, _step, _t, held: seen.update(held) or held,
+            callback_on_step_end=lambda _pipe, _step, _t, tensors: seen.update(tensors) or tensors,
         ).images  # fmt: skip
         return seen["latents"], images
 
