@@ -39,6 +39,7 @@ class PrefixProcessor(BlockProcessor):
         slots: Where each slot does, by its place: its number plus 1.
         text_mask: ``[B,S]`` of the text, or ``None``.
         valid: Rows of the stock prefix that are kept; ``None``: all.
+        before: How many of these stand before each row of the stock prefix, and before its end.
     """
 
     def __init__(self, stock: Any, *, record: bool) -> None:
@@ -47,6 +48,7 @@ class PrefixProcessor(BlockProcessor):
         self.slots: dict[int, slice] = {}
         self.text_mask: Tensor | None = None
         self.valid: Tensor | None = None
+        self.before: tuple[int, ...] = ()
 
     def __call__(
         self,
@@ -124,8 +126,7 @@ class PrefixProcessor(BlockProcessor):
         target = torch.arange(end, keys.shape[1], device=valid.device)
         out = torch.zeros_like(query)
         for start, stop, is_text in (*segments, (end, keys.shape[1], False)):
-            rows = torch.cat([valid, target])
-            rows = rows[rows < stop]
+            rows = valid[: self.before[stop]] if stop <= end else torch.cat([valid, target])
             causal = rows[None, :] <= torch.arange(start, stop, device=valid.device)[:, None]
             mask = causal[None, None] if is_text else None
             if key_valid is not None:

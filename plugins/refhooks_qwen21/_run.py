@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,7 +12,7 @@ from refhooks import InputError
 from refhooks.families import FlowRun, LayerHooks, is_compiled
 from refhooks_qwen21._attention import processors
 from refhooks_qwen21._prefix import Prefix, Prefixes
-from refhooks_qwen21._sequence import LEAST
+from refhooks_qwen21._sequence import LEAST, PLACE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,12 +137,14 @@ class QwenImage21Run(FlowRun):
             return
         self._processors.plan(layout, edits, self.device, layout.target)
         text, slots = prefix.sequence.spans()
+        before = () if valid is None else _before(valid.tolist())
         for processor in self._processors.each:
             processor.edited |= valid is not None  # its mask would not fit what is kept
             processor.text = text
             processor.slots = {slot + 1: span for slot, span in slots.items()}
             processor.text_mask = prefix.sequence.text.mask
             processor.valid = None if valid is None else valid.to(self.device)
+            processor.before = before
 
     def _put_on(self) -> None:
         if self._processors is None:
@@ -150,6 +153,13 @@ class QwenImage21Run(FlowRun):
 
     def _replace_rotary(self, _module: Any, _args: Any, _output: Any) -> Any:
         return self._rotary
+
+
+def _before(rows: list[int]) -> tuple[int, ...]:
+    """How many of rising row numbers are below each number, up to the filling of one place."""
+    kept = set(rows)
+    numbers = range(rows[-1] + PLACE)
+    return (0, *itertools.accumulate(int(number in kept) for number in numbers))
 
 
 def _check_no_step_cache(transformer: Any) -> None:

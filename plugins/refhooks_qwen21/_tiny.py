@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 from typing import Any
 
 import torch
@@ -12,8 +11,8 @@ from diffusers import (
     QwenImage21Pipeline,
     QwenImage21Transformer2DModel,
 )
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen3VLConfig, Qwen3VLForConditionalGeneration
+from tokenizers import pre_tokenizers
+from transformers import Qwen2Tokenizer, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from refhooks_qwen21._processor import MARKS, StillPictureProcessor
@@ -26,16 +25,13 @@ CHAT = (
 
 
 def tokenizer() -> Any:
-    """Return one that makes a token of each letter, and of each mark of the template."""
+    """Return one that makes a token of each byte, and of each mark of the template."""
     marks = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *MARKS.values()]
-    vocabulary = {text: number for number, text in enumerate([*marks, "<unk>", *string.printable])}
-    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))  # noqa: S106  no password
-    inner.pre_tokenizer = pre_tokenizers.Split(Regex("[\\s\\S]"), behavior="isolated")
-    letters = PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token=marks[0], eos_token=marks[2], model_max_length=16384
-    )
-    letters.add_special_tokens({"additional_special_tokens": marks[1:]})
-    return letters
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {text: number for number, text in enumerate([*marks, *letters])}
+    bytes_alone = Qwen2Tokenizer(vocab=vocabulary, merges=[], model_max_length=16384)
+    bytes_alone.add_special_tokens({"additional_special_tokens": marks[1:]})
+    return bytes_alone
 
 
 def text_encoder(letters: Any) -> Any:

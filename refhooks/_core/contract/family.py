@@ -119,7 +119,7 @@ class Family(abc.ABC):
             return self.checkpoint.cfg
         arguments = inspect.signature(type(self.pipe).__call__).parameters
         true = self.guidance_kind == "true" and "true_cfg_scale" in arguments
-        return float(self.stock_default("true_cfg_scale" if true else "guidance_scale"))
+        return float(self.stock_default("true_cfg_scale" if true else "guidance_scale") or 1.0)
 
     @property
     def guidance_kind(self) -> GuidanceKind:

@@ -87,6 +87,27 @@ def test_padded_prompts_and_several_pictures(small):
     assert_equal(expected, result)
 
 
+def test_it_loads_from_a_folder(small, tmp_path):
+    """Also where torchvision is not installed, in the type of its files; so does a plan alone."""
+    small.pipe.save_pretrained(tmp_path)
+
+    editor = rh.Editor.from_pretrained(tmp_path)
+    bare = rh.Editor.from_pretrained(tmp_path, weights=False)
+    editor.pipe.set_progress_bar_config(disable=True)
+
+    size = {"height": SIDE, "width": SIDE, "resolution": None}
+    picture = rh.Reference(rgb(1)[0], resolution=SIDE**2)
+    result = editor.edit(picture, "make it blue", steps=3, seed=1, **size)
+    assert torch.equal(result.latents, small.stock(rgb(1))[0])
+    assert bare.family.name == "qwen-image-21"
+
+
+def test_a_negative_prompt_without_guidance_is_warned_of(small):
+    """The checkpoint runs at cfg 1, where nobody reads it."""
+    with pytest.warns(rh.RefhooksWarning, match="so negative_prompt does nothing; raise cfg"):
+        small.edit(rgb(1), negative_prompt="red")
+
+
 def test_turbo_runs_on_the_noise_levels_of_its_checkpoint():
     """Their number is the number of steps; another one is refused."""
     turbo = Small(sample_sigmas=[1.0, 0.9, 0.75, 0.4])
