@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HOOKSPEC_VERSION", "Registration", "RunHooks", "hookimpl", "hookspec"]
 
-HOOKSPEC_VERSION: Final = (1, 0)
+HOOKSPEC_VERSION: Final = (1, 1)
 """Version of this contract: the first number rises when something that plugins rely on goes or
 changes, the second when something is added."""
 
@@ -272,7 +272,7 @@ class RunHooks:
         """Change the finished pictures.
 
         Fires: once a run, after the last step, when the latents are decoded.
-        Arguments: ``ctx``: the last step. ``images``: ``[B,3,height,width]``, 0–1.
+        Arguments: ``ctx``: the last step. ``images``: ``[B,3 or 4,height,width]``, 0–1.
         May change: the pictures.
         Returns: New pictures of the same shape, dtype and device, or ``None``: unchanged.
         Combines: A chain.

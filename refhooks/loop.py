@@ -17,7 +17,7 @@ def denoise(run: Run) -> tuple[Tensor, Tensor]:
     """Run every step of a bound run.
 
     Returns:
-        The final latents ``[B,T,C]`` and the pictures they hold, ``[B,3,height,width]``, 0–1.
+        The final latents ``[B,T,C]`` and the pictures they hold, ``[B,3 or 4,height,width]``, 0–1.
 
     What is planned is what runs: the steps are those of the run's timetable.
     """

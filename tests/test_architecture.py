@@ -15,8 +15,8 @@ OTHERS = sorted(
     path for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")
 )
 PUBLIC_MODULES = {
-    "refhooks", "refhooks.attention", "refhooks.batch", "refhooks.hookspecs", "refhooks.pictures",
-    "refhooks.score",
+    "refhooks", "refhooks.attention", "refhooks.batch", "refhooks.families", "refhooks.hookspecs",
+    "refhooks.pictures", "refhooks.score",
 }  # fmt: skip
 MOST_LINES, MOST_FUNCTION_LINES = 400, 40
 

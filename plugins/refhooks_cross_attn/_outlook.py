@@ -29,7 +29,7 @@ def of(
         InputError: What is kept takes more than ``memory_limit``.
     """
     if every == 0.0:
-        return Outlook()
+        return Outlook(remarks=_reach(planned))
     reused = _refresh.reused(planned, every)
     refreshed = [step for step in planned.acting if step not in set(reused)]
     label = f"reference {planned.reference + 1}"
@@ -40,7 +40,16 @@ def of(
             _memory.check_limit(size, passes, memory_limit, f"cross_attn, {label}")
             remarks[0] += f"; they take {_memory.said(size, passes)}"
         remarks.append(_nature(planned.model))
-    return Outlook(reused=reused, remarks=tuple(remarks))
+    return Outlook(reused=reused, remarks=(*remarks, *_reach(planned)))
+
+
+def _reach(planned: PlannedStage) -> tuple[str, ...]:
+    """What the strength does not reach, where text and references are computed once."""
+    strengths = {planned.rows[step].strength for step in planned.acting}
+    if planned.model is None or planned.model.sight != "prefix" or strengths <= {1.0}:
+        return ()
+    label = f"reference {planned.reference + 1}"
+    return (f"{label}: strength acts on what the target sees; what the text saw of it stays",)
 
 
 def _times(refreshed: list[int], reused: tuple[int, ...], drift_limit: float | None) -> str:

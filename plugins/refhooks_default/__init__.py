@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import attrs
 from attrs import validators
 
-from refhooks import AttentionEdit, Context, Inputs, Tokens, hookimpl
+from refhooks import AttentionEdit, Context, Inputs, Outlook, Tokens, hookimpl
 
 if TYPE_CHECKING:
-    from refhooks import BoundReference, Method, RunInfo
+    from torch import Tensor
+
+    from refhooks import BoundReference, Method, PlannedStage, RunInfo
 
 __all__ = ["Default"]
 
@@ -41,6 +44,23 @@ class Default:
         default="native", validator=validators.in_(("native", "same", "offset"))
     )
 
+    def outlook(self, planned: PlannedStage) -> Outlook:
+        """Return a remark where a model computes references anew for each strength."""
+        strengths = [self.scale(planned.rows[step].strength) for step in planned.acting]
+        changes = sum(one != other for one, other in itertools.pairwise(strengths))
+        if not changes or planned.model is None or planned.model.sight != "prefix":
+            return Outlook()
+        remark = (
+            f"reference {planned.reference + 1}: default scales its latents, so this model computes"
+            f" text and references anew where its strength changes, {changes + 1} times a pass at"
+            " most; cross_attn weighs the keys that are kept"
+        )
+        return Outlook(remarks=(remark,))
+
+    def scale(self, strength: float) -> float:
+        """Return the factor on the latents at a strength."""
+        return min(strength, 1.0) if self.above_one == "bias" else strength
+
     def bind(self, reference: BoundReference, run: RunInfo) -> object:
         """Return the object that fills the reference's slot."""
         if self.above_one == "latents":
@@ -58,14 +78,16 @@ class _Bound:
         self._slot = reference.index
         self._method = method
         self._latents = reference.latents  # [1,R,C]
+        self._scaled: dict[float, Tensor] = {1.0: self._latents}
 
     @hookimpl
     def refhooks_conditioning(self, ctx: Context, inputs: Inputs) -> Inputs:
-        scale = ctx.rows[self._slot].strength
-        if self._method.above_one == "bias":
-            scale = min(scale, 1.0)
-        latents = self._latents if scale == 1.0 else self._latents * scale
-        return inputs.fill(self._slot, Tokens(latents, positions=self._method.positions))
+        scale = self._method.scale(ctx.rows[self._slot].strength)
+        if scale not in self._scaled:  # one strength, one tensor: families know it again by that
+            self._scaled[scale] = self._latents * scale
+        return inputs.fill(
+            self._slot, Tokens(self._scaled[scale], positions=self._method.positions)
+        )
 
 
 class _Weighed(_Bound):

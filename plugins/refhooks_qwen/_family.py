@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as stock_plus
 
-from refhooks import Checkpoint, Family, Guidance, InputError, ModelError, Shown, Size
+from refhooks import Checkpoint, InputError, ModelError, Shown, Size, Text
+from refhooks.families import FlowFamily, FlowRun
 from refhooks_qwen import _text
 from refhooks_qwen._processor import load_pipeline
 from refhooks_qwen._run import QwenRun
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class QwenImageEdit(Family):
+class QwenImageEdit(FlowFamily):
     """``QwenImageEditPipeline``: one reference, which the text encoder sees at the VAE's size."""
 
     name: ClassVar[str] = "qwen-image-edit"
@@ -27,6 +28,7 @@ class QwenImageEdit(Family):
     max_references: ClassVar[int] = 1
     input_projection: ClassVar[str | None] = "img_in"
     takes_adapters: ClassVar[bool] = True
+    run: ClassVar[type[FlowRun]] = QwenRun
 
     def __init__(self, pipe: Any, checkpoint: Checkpoint) -> None:
         super().__init__(pipe, checkpoint)
@@ -40,11 +42,6 @@ class QwenImageEdit(Family):
     def load(cls, pipeline: Any, name_or_path: str, **kwargs: Any) -> Any:
         """Load the pipeline, also where torchvision is not installed."""
         return load_pipeline(pipeline, name_or_path, **kwargs)
-
-    @property
-    def blocks(self) -> int:
-        """Number of transformer blocks."""
-        return len(self.pipe.transformer.transformer_blocks)
 
     @property
     def rope_axes(self) -> tuple[int, ...]:
@@ -79,35 +76,14 @@ class QwenImageEdit(Family):
         pixels = pipe.vae.decode(latents / inverse + mean, return_dict=False)[0][:, :, 0]
         return pipe.image_processor.postprocess(pixels, output_type="pt")  # type: ignore[no-any-return]
 
-    def open(
+    def encode_texts(
         self,
-        *,
         prompts: Sequence[str],
-        guidance: Guidance,
-        seeds: Sequence[int],
-        size: Size,
-        references: Sequence[Size | None],
         shown: Sequence[Shown],
-    ) -> QwenRun:
-        """Encode the prompts and draw the noise."""
-        copies = len(seeds) // len(prompts)
-        try:
-            texts = {"cond": self._encode_text(prompts, shown, copies)}
-            if guidance.scale > 1:
-                texts["uncond"] = self._encode_text(guidance.negative, shown, copies)
-        except BaseException:
-            self.pipe.maybe_free_model_hooks()  # an offloaded text encoder goes back to rest
-            raise
-        return QwenRun(
-            pipe=self.pipe,
-            texts=texts,
-            cfg=guidance.scale,
-            seeds=seeds,
-            grid=self.grid(size),
-            grids=tuple(None if entry is None else self.grid(entry) for entry in references),
-        )
-
-    def _encode_text(self, prompts: Sequence[str], shown: Sequence[Shown], copies: int) -> Any:
+        references: Sequence[Size | None],  # noqa: ARG002  none stands inside the text
+        copies: int,
+    ) -> Text:
+        """Encode the template, filled in with each prompt and the pictures."""
         template = self._template([entry.number for entry in shown])
         seen = [[self._seen(picture) for picture in entry.pictures] for entry in shown]
         pictures = [

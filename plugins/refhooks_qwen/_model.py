@@ -9,15 +9,14 @@ adapter changes. Processors edit attention.
 from __future__ import annotations
 
 import contextlib
-import functools
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn.functional import linear
 
 from refhooks import InputError, Layout
+from refhooks.families import LayerHooks, is_compiled
 from refhooks_qwen import _positions
-from refhooks_qwen._attention import Processors
+from refhooks_qwen._attention import processors
 from refhooks_qwen._join import Joiner
 
 if TYPE_CHECKING:
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from refhooks import Adapter, Inputs, LowRank, Tokens
-    from refhooks.attention import GroupEdit
+    from refhooks import Inputs, Tokens
+    from refhooks.attention import GroupEdit, Processors
 
 Grid = tuple[int, int]
 Shape = tuple[int, int, int]
@@ -52,14 +51,11 @@ class ModelHooks:
         self._reach = max(_reach(entry) for entry in (grid, *grids))
         self._processes = _even_processes(transformer)
         self._joiner = Joiner()
-        self._handles: dict[tuple[str, str], Any] = {}
+        self._layers = LayerHooks(transformer, "img_in")
         self._processors: Processors | None = None
         self._limit = contextlib.ExitStack()
         self._frequencies: dict[Any, tuple[list[Tensor | None], tuple[Tensor, Tensor]]] = {}
         self._rotary: tuple[Tensor, Tensor] | None = None
-        self._added: Tensor | None = None
-        self._adapters: tuple[Adapter, ...] = ()
-        self._low_rank: dict[str, list[LowRank]] = {}
 
     def prepare(self, *, attention: bool, record: bool) -> None:
         """Put the processors on if anything needs them, and let compiled blocks have their graphs.
@@ -70,10 +66,10 @@ class ModelHooks:
         Raises:
             InputError: The model's attention is not the stock one.
         """
-        if any(map(_is_compiled, self._transformer.transformer_blocks)):
+        if any(map(is_compiled, self._transformer.transformer_blocks)):
             self._limit.enter_context(torch._dynamo.config.patch(recompile_limit=_GRAPHS))
         if attention or record:
-            self._processors = Processors(self._transformer, record=record)
+            self._processors = processors(self._transformer, record=record)
             self._processors.install()
 
     def arrange(
@@ -85,8 +81,7 @@ class ModelHooks:
         embedding; ``img_shapes`` then only counts tokens (``zero_cond_t`` reads it for that).
         """
         filled = _filled(inputs)
-        self._use_added(inputs.added)
-        self._use_adapters(inputs.adapters)
+        self._layers.use(inputs)
         if self._processors is not None:
             self._processors.plan(layout, edits, inputs.target.device)
         stock = self._is_stock(filled)
@@ -94,7 +89,7 @@ class ModelHooks:
         if stock:
             shapes = [(1, *self._grid), *[(1, *self._grid_of(slot)) for slot, _ in filled]]
         else:
-            self._install("pos_embed", self._replace_rotary)
+            self._layers.install("pos_embed", self._replace_rotary)
             shapes = [(1, *self._grid), *_counted(layout.length - layout.target.stop)]
         hidden = inputs.target
         if filled:
@@ -109,10 +104,7 @@ class ModelHooks:
 
     def remove(self) -> None:
         """Take everything off."""
-        for handle in self._handles.values():
-            handle.remove()
-        self._handles.clear()
-        self._added, self._adapters, self._low_rank = None, (), {}
+        self._layers.remove()
         self._joiner.clear()
         self._limit.close()
         if self._processors is not None:
@@ -159,56 +151,11 @@ class ModelHooks:
             self._frequencies[key] = (kept, frequencies)
         return self._frequencies[key][1]
 
-    def _use_added(self, added: Tensor | None) -> None:
-        self._added = added
-        if added is not None:
-            self._install("img_in", self._add)
-
-    def _use_adapters(self, adapters: tuple[Adapter, ...]) -> None:
-        if adapters == self._adapters:  # they are compared by identity
-            return
-        self._adapters = adapters
-        self._low_rank = {}
-        for entry in (entry for adapter in adapters for entry in adapter.layers):
-            self._low_rank.setdefault(entry.layer, []).append(entry)
-        for layer in self._low_rank:
-            self._install(layer, functools.partial(self._adapt, layer), "adapter")
-
-    def _install(self, name: str, hook: Any, purpose: str = "") -> None:
-        if _is_compiled(self._transformer):
-            raise InputError(
-                "the transformer is compiled as a whole, which hides from it what is added to its"
-                " inputs; compile its blocks instead (transformer.compile_repeated_blocks())"
-            )
-        if (purpose, name) not in self._handles:
-            module = self._transformer.get_submodule(name)
-            self._handles[purpose, name] = module.register_forward_hook(hook)
-
-    def _adapt(self, layer: str, _module: Any, args: Any, output: Tensor) -> Tensor | None:
-        if layer not in self._low_rank:
-            return None
-        for entry in self._low_rank[layer]:
-            down, up = entry.down.to(output.device), entry.up.to(output.device)
-            low = linear(args[0].to(down.dtype), down)  # [...,rank]
-            output = output + linear(low, up).to(output.dtype)
-        return output
-
     def _replace_rotary(self, module: Any, _args: Any, _output: Any) -> Any:
         if self._rotary is None:
             return None
         parallel = _parallel_hook(module)
         return self._rotary if parallel is None else parallel.post_forward(module, self._rotary)
-
-    def _add(self, _module: Any, _args: Any, output: Tensor) -> Tensor | None:
-        if self._added is None:
-            return None
-        added = self._added.to(output.device)
-        tokens = added.shape[1]
-        return torch.cat([output[:, :tokens] + added, output[:, tokens:]], dim=1)
-
-
-def _is_compiled(module: Any) -> bool:
-    return hasattr(module, "_orig_mod") or module._compiled_call_impl is not None
 
 
 def _even_processes(transformer: Any) -> int:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from diffusers.utils.torch_utils import randn_tensor
 
-from refhooks import Branch, Context, FamilyRun, Inputs, Size, Text
+from refhooks.families import FlowRun
 from refhooks_qwen._caches import StepCaches
 from refhooks_qwen._model import ModelHooks
 from refhooks_qwen._positions import POSITIONS
@@ -18,49 +17,39 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+    from refhooks import Branch, Context, Inputs, Size
     from refhooks.attention import GroupEdit
 
-Grid = tuple[int, int]
 
-
-class QwenRun(FamilyRun):
+class QwenRun(FlowRun):
     """One run on a Qwen-Image-Edit pipeline."""
 
-    def __init__(
-        self,
-        *,
-        pipe: Any,
-        texts: Mapping[str, Text],
-        cfg: float,
-        seeds: Sequence[int],
-        grid: Grid,
-        grids: tuple[Grid | None, ...],
-    ) -> None:
-        self._pipe = pipe
-        self.texts = texts
-        self._cfg = cfg
-        self._device = pipe._execution_device
-        self._dtype = texts["cond"].embeds.dtype
-        self._channels = pipe.transformer.config.in_channels // 4
-        self._hooks = ModelHooks(pipe.transformer, grid, grids)
-        self._caches = StepCaches(pipe.transformer)
+    def __init__(self, family: Any, **options: Any) -> None:
+        self._channels = family.pipe.transformer.config.in_channels // 4
+        super().__init__(family, **options)
+        self._hooks = ModelHooks(self.pipe.transformer, self.grid, self.grids)
+        self._caches = StepCaches(self.pipe.transformer)
         self._record = False
         self._shares: list[Tensor] = []
-        self.grid = grid
-        self.grids = grids
         self.positions = POSITIONS
-        self.width = pipe.transformer.inner_dim
-        self.heads = pipe.transformer.config.num_attention_heads
-        self.branches = tuple(Branch(name, text=name) for name in texts)
-        self.noise = self._draw(seeds)
+
+    def noise_shape(self, batch: int) -> tuple[int, ...]:
+        """Before packing: two latents along each side of a token."""
+        rows, columns = self.grid
+        return (batch, 1, self._channels, 2 * rows, 2 * columns)
+
+    def pack(self, latents: Tensor) -> Tensor:
+        """Four latents of a token, one after the other, ``[B,T,C]``."""
+        batch, _, _, height, width = latents.shape
+        return self.pipe._pack_latents(latents, batch, self._channels, height, width)  # type: ignore[no-any-return]
 
     def encode(self, picture: Image, size: Size) -> Tensor:
         """Return the VAE's mode, normalised and packed, ``[1,R,C]``."""
-        pipe = self._pipe
+        pipe = self.pipe
         pixels = pipe.image_processor.preprocess(picture, size.height, size.width)
-        pixels = pixels.unsqueeze(2).to(device=self._device, dtype=self._dtype)  # [1,3,1,h,w]
+        pixels = pixels.unsqueeze(2).to(device=self.device, dtype=self.dtype)  # [1,3,1,h,w]
         latents = pipe._encode_vae_image(image=pixels, generator=None)  # [1,C/4,1,h/f,w/f]
-        return pipe._pack_latents(latents, 1, self._channels, *latents.shape[3:])  # type: ignore[no-any-return]
+        return self.pack(latents.transpose(1, 2))
 
     def prepare(self, *, attention: bool, record: bool) -> None:
         """Put on what holds for the whole run."""
@@ -76,10 +65,10 @@ class QwenRun(FamilyRun):
         layout = self.layout(inputs)
         hidden, shapes = self._hooks.arrange(inputs, layout, edits)
         self._caches.follow(ctx, branch, layout, inputs, edits)
-        self._pipe._current_timestep = ctx.t  # some step caches ask the pipeline for it
+        self.pipe._current_timestep = ctx.t  # some step caches ask the pipeline for it
         timestep = ctx.t.expand(batch).to(inputs.target.dtype)
-        with self._pipe.transformer.cache_context(branch.name):
-            prediction = self._pipe.transformer(
+        with self.pipe.transformer.cache_context(branch.name):
+            prediction = self.pipe.transformer(
                 hidden_states=hidden,
                 timestep=timestep / 1000,
                 guidance=None,
@@ -103,7 +92,7 @@ class QwenRun(FamilyRun):
         if "uncond" not in predictions:
             return cond
         uncond = predictions["uncond"]
-        combined = uncond + self._cfg * (cond - uncond)
+        combined = uncond + self.scale * (cond - uncond)
         cond_norm = torch.norm(cond, dim=-1, keepdim=True)
         combined_norm = torch.norm(combined, dim=-1, keepdim=True)
         return torch.mul(combined, cond_norm / combined_norm)
@@ -111,12 +100,4 @@ class QwenRun(FamilyRun):
     def close(self) -> None:
         """Take the hooks off, empty step caches, let an offloaded pipeline go back to rest."""
         self._hooks.remove()
-        self._pipe._current_timestep = None
-        self._pipe.maybe_free_model_hooks()
-
-    def _draw(self, seeds: Sequence[int]) -> Tensor:
-        pipe, (rows, columns) = self._pipe, self.grid
-        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
-        shape = (len(seeds), 1, self._channels, 2 * rows, 2 * columns)
-        noise = randn_tensor(shape, generator=generators, device=self._device, dtype=self._dtype)
-        return pipe._pack_latents(noise, len(seeds), self._channels, 2 * rows, 2 * columns)  # type: ignore[no-any-return]
+        super().close()

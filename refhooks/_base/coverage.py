@@ -98,5 +98,5 @@ def fitted(cover: Tensor, size: Size, fit: str) -> Tensor:
 def blanked(picture: Image.Image, cover: Tensor) -> Image.Image:
     """Return a picture whose part with no cover at all, ``[height,width]``, is grey."""
     pixels = np.array(picture)
-    pixels[cover.numpy() <= 0.0] = BLANK
+    pixels[cover.numpy() <= 0.0, :3] = BLANK  # how opaque it is stays
     return Image.fromarray(pixels)

@@ -64,6 +64,28 @@ def load_whole(source: str | Path | Image.Image) -> Image.Image:
     return _load(source, _as_whole)
 
 
+def load_rgba(source: str | Path | Image.Image) -> Image.Image:
+    """Return a picture as RGBA, upright; one that has no alpha is opaque.
+
+    Args:
+        source: As for :func:`load_picture`.
+
+    Raises:
+        InputError: As for :func:`load_picture`.
+    """
+    return _load(source, _as_rgba)
+
+
+def in_mode(picture: Image.Image, mode: str) -> Image.Image:
+    """Return an RGB or RGBA picture as ``RGB``, laid on white, or as ``RGBA``."""
+    if picture.mode == mode:
+        return picture
+    if mode == "RGBA" or picture.mode != "RGBA":
+        return picture.convert(mode)
+    white = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(white, picture).convert("RGB")
+
+
 def load_alpha(source: str | Path | Image.Image) -> Image.Image:
     """Return how opaque a picture is, upright, as a grey picture: 255 is opaque.
 
@@ -165,17 +187,22 @@ def _as_whole(shown: _Shown, _label: str) -> Image.Image:
 
 
 def _as_rgb(shown: _Shown, label: str) -> Image.Image:
+    return in_mode(_only(shown, label), "RGB")
+
+
+def _as_rgba(shown: _Shown, label: str) -> Image.Image:
+    return in_mode(_only(shown, label), "RGBA")
+
+
+def _only(shown: _Shown, label: str) -> Image.Image:
+    """All that the first picture shows."""
     if shown.frames > 1:
         warnings.warn(
             f"{label} is animated or holds several pictures; only the first is used",
             RefhooksWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
-    whole = shown.whole
-    if whole.mode == "RGB":
-        return whole
-    white = Image.new("RGBA", whole.size, "white")
-    return Image.alpha_composite(white, whole).convert("RGB")
+    return shown.whole
 
 
 def _shown(picture: Image.Image, label: str) -> _Shown:
@@ -223,7 +250,7 @@ def fit_picture(
     """Fit a picture to a size in pixels.
 
     Args:
-        picture: RGB.
+        picture: RGB, RGBA or grey.
         size: Of the result.
         fit: ``cover`` (fill, crop what hangs over), ``contain`` (the whole picture, edges repeated)
             or ``stretch``.
@@ -252,7 +279,11 @@ def _contain(picture: Image.Image, size: Size, resample: Image.Resampling) -> Im
 
 
 def as_pil(pictures: Tensor) -> tuple[Image.Image, ...]:
-    """Return pictures ``[B,3,height,width]`` as PIL pictures; what is not within 0–1 is cut off."""
+    """Return pictures as PIL pictures; what is not within 0–1 is cut off.
+
+    Args:
+        pictures: ``[B,3,height,width]``, or ``[B,4,height,width]`` for RGBA.
+    """
     inside = pictures.float().clamp(0.0, 1.0)
-    values = inside.permute(0, 2, 3, 1).cpu().numpy()  # [B,height,width,3]
+    values = inside.permute(0, 2, 3, 1).cpu().numpy()  # [B,height,width,3 or 4]
     return tuple(Image.fromarray(value) for value in (values * 255).round().astype(np.uint8))

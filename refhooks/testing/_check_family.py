@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from refhooks._base.pictures import in_mode
 from refhooks._base.size import Size
 from refhooks._core.contract.checkpoint import Checkpoint
 from refhooks._core.contract.family import Family, Guidance
@@ -135,14 +136,16 @@ def _check_run(adapter: Family, run: FamilyRun, reference: Size | None) -> None:
         _expect(f"prompts of {branch.name}, [B,...]", inputs.text.embeds.shape[0], batch)
         _check_pass(run, branch, inputs, [])
         if reference is not None:
-            latents = run.encode(picture_of(0), reference)
+            picture = in_mode(picture_of(0), adapter.picture_mode)
+            latents = run.encode(picture, reference)
             whole = latents.shape[1]
             _expect("encode(), [1,R,C]", tuple(latents.shape), (1, _tokens(run), channels))
             _check_pass(run, branch, inputs.fill(0, Tokens(latents)), [whole])
             kept = Tokens(latents, keep=torch.tensor([1, whole - 1]))
             _check_pass(run, branch, inputs.fill(0, kept), [2])
     images = adapter.decode(run.noise, SIZE)
-    _expect("decode(), [B,3,height,width]", tuple(images.shape), (batch, 3, SIDE, SIDE))
+    channels = images.shape[1] if images.shape[1:2] == (4,) else 3  # the fourth: how opaque
+    _expect("decode(), [B,3,height,width]", tuple(images.shape), (batch, channels, SIDE, SIDE))
     if not bool(((images >= 0) & (images <= 1)).all()):
         raise CheckFailed("decode() must return values from 0 to 1")
 

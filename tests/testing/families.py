@@ -11,7 +11,7 @@ import torch
 
 import refhooks as rh
 
-NAMES = {"name": "kit-family", "module": "kit_family", "cls": "Kontext", "run": "KontextRun"}
+NAMES = {"name": "kit-family", "module": "kit_family", "cls": "Klein", "run": "KleinRun"}
 HOOKS = []  # forward hooks that a broken family leaves on the model, which a test removes
 
 
@@ -24,43 +24,40 @@ def module(name, template):
 
 
 module("kit_family_tiny", "family-tiny")
-kontext = module("kit_family", "family")
+klein = module("kit_family", "family")
+tiny = sys.modules["kit_family_tiny"].tiny_pipeline
 
 
 def adapter(run=None, **changes):
     """Return a plugin with the adapter, but for what it and its runs have in place."""
-    run_class = type("Run", (kontext.KontextRun,), run or {})
-
-    def opened(self, *, prompts, guidance, seeds, size, references, shown):
-        return run_class(self, prompts, guidance, seeds, size, references)
-
-    cls = type("Kontext", (kontext.Kontext,), {"open": opened, **changes})
-    entry = rh.FamilyEntry("kit-family", ("FluxKontextPipeline",), lambda: cls, tiny=kontext.tiny)
+    run_class = type("Run", (klein.KleinRun,), run or {})
+    cls = type("Klein", (klein.Klein,), {"run": run_class, **changes})
+    entry = rh.FamilyEntry("kit-family", ("KleinPipeline",), lambda: cls, tiny=tiny)
     return types.SimpleNamespace(refhooks_families=rh.hookimpl(lambda: [entry]))
 
 
 def whole_sequence(self, ctx, branch, inputs, edits):
     """Forget to cut the references off."""
-    velocity = kontext.KontextRun.predict(self, ctx, branch, inputs, edits)
+    velocity = klein.KleinRun.predict(self, ctx, branch, inputs, edits)
     return torch.cat([velocity, velocity], dim=1)
 
 
 def without_text(self, inputs):
     """Begin with the target."""
-    held = kontext.KontextRun.layout(self, inputs)
+    held = klein.KleinRun.layout(self, inputs)
     return rh.Layout(held.target, held.text, held.slots, held.length + 1)
 
 
-def one_noise(self, *given):
+def one_noise(self, *given, **options):
     """Draw the batch from the first seed."""
-    kontext.KontextRun.__init__(self, *given)
-    generator = torch.Generator().manual_seed(given[3][0])
+    klein.KleinRun.__init__(self, *given, **options)
+    generator = torch.Generator().manual_seed(options["seeds"][0])
     self.noise = torch.randn(self.noise.shape, generator=generator)
 
 
-def global_noise(self, *given):
+def global_noise(self, *given, **options):
     """Draw from everybody's random numbers."""
-    kontext.KontextRun.__init__(self, *given)
+    klein.KleinRun.__init__(self, *given, **options)
     self.noise = torch.randn(self.noise.shape)
 
 
@@ -71,25 +68,25 @@ def averaged(self, predictions):
 
 def blind(self, ctx, branch, inputs, edits):
     """Leave the reference out."""
-    return kontext.KontextRun.predict(self, ctx, branch, inputs.fill(0, None), edits)
+    return klein.KleinRun.predict(self, ctx, branch, inputs.fill(0, None), edits)
 
 
 def peek(self, picture, height, width, resolution):
     """Look at the picture where only its shape counts."""
     self.seen = float(picture.getpixel((0, 0))[0])
-    return kontext.Kontext.output_size(self, picture, height, width, resolution)
+    return klein.Klein.output_size(self, picture, height, width, resolution)
 
 
 def with_peeked(self, **options):
     """Let what was seen in."""
-    run = kontext.Kontext.open(self, **options)
+    run = klein.Klein.open(self, **options)
     run.noise = run.noise + getattr(self, "seen", 0.0)
     return run
 
 
-def hooked(self, *given):
+def hooked(self, *given, **options):
     """Put a hook on the model, to be taken off when all is well."""
-    kontext.KontextRun.__init__(self, *given)
+    klein.KleinRun.__init__(self, *given, **options)
     HOOKS.append(self.pipe.transformer.x_embedder.register_forward_hook(lambda *_: None))
 
 
@@ -97,7 +94,7 @@ def unhooked(self, latents, size):
     """Take it off too early to be sure of it."""
     while HOOKS:
         HOOKS.pop().remove()
-    return kontext.Kontext.decode(self, latents, size)
+    return klein.Klein.decode(self, latents, size)
 
 
 FAMILIES = {
@@ -105,7 +102,7 @@ FAMILIES = {
     "family-shapes: layout": adapter({"layout": without_text}),
     "family-shapes: noise": adapter({"__init__": one_noise}),
     "family-shapes: tiny": types.SimpleNamespace(refhooks_families=rh.hookimpl(
-        lambda: [rh.FamilyEntry("kit-family", ("FluxKontextPipeline",), lambda: kontext.Kontext)])),
+        lambda: [rh.FamilyEntry("kit-family", ("KleinPipeline",), lambda: klein.Klein)])),
     "family-strength-0": adapter(output_size=peek, open=with_peeked),
     "family-strength-0: blind": adapter({"predict": blind}),
     "family-batch": adapter({"guide": averaged}),

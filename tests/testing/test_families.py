@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 import pytest
 import torch
-from families import adapter, kontext
+from families import adapter, tiny
 
 import refhooks as rh
 from refhooks import testing
@@ -22,7 +22,7 @@ def edit():
 
         known = with_plugins(rh.load_registry(), [adapter()])
         patch.setattr("refhooks._core.models.loaded.load_registry", lambda: known)
-        editor = rh.Editor(kontext.tiny(), checkpoint=held)
+        editor = rh.Editor(tiny(), checkpoint=held)
 
     def edit(image=None, **options):
         call = {"steps": 2, "seed": 1, "cfg": 2.0, **SIZE, **options}
@@ -60,7 +60,7 @@ def test_methods_that_need_no_attention_work(edit, method):
         ({"strategy": "concat"}, "kit-family"),
         ({"record_attention": True}, "Run neither edits nor records attention"),
         ({"strategy": rh.Strategy("default", masks=[rh.mask(box="0,0,9,9")])}, "a region mask"),
-        ({"references": [testing.picture(1)]}, "takes at most 1 references"),
+        ({"references": [testing.picture(1)] * 4}, "takes at most 4 references"),
         ({"height": 30}, "height must be a multiple of 4, got 30; try"),
     ],
 )

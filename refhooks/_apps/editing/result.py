@@ -219,6 +219,10 @@ def save_picture(picture: Image.Image, path: Path, inside: Insides | None = None
     """
     kind = EXTENSIONS[path.suffix.lower()]
     buffer = io.BytesIO()
+    if kind == "JPEG":  # which knows nothing of transparency
+        from refhooks._base.pictures import in_mode  # noqa: PLC0415  imports Pillow
+
+        picture = in_mode(picture, "RGB")
     try:
         if inside is None:
             picture.save(buffer, format=kind, quality=QUALITY)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from refhooks._apps.files.writer import Writer
 from refhooks._apps.recipes.parts import RecipeFile, is_name
-from refhooks._base.pictures import load_picture, load_whole
+from refhooks._base.pictures import in_mode, load_picture, load_whole
 from refhooks._core.planning.input_pictures import HandedOn
 from refhooks._core.planning.strategy import method_name
 from refhooks.errors import InputError, RefhooksWarning, StrategyError
@@ -31,8 +31,8 @@ MAX_FILE = 2**32
 
 
 def rgb_hash(picture: Image.Image) -> str:
-    """Return the hash of an RGB picture's pixels."""
-    return _pixels(picture, "RGB")
+    """Return the hash of a picture's pixels as RGB, on white where it is transparent."""
+    return _pixels(in_mode(picture, "RGB"), "RGB")
 
 
 def mask_hash(picture: Path | Image.Image) -> str:

@@ -19,7 +19,7 @@ from refhooks._apps.replay.tables import Tables
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import is_list
 from refhooks._base.once import keeping
-from refhooks._base.pictures import load_picture
+from refhooks._base.pictures import load_rgba
 from refhooks._core.planning.input_pictures import HandedOn
 from refhooks._core.planning.planner import make_plan
 from refhooks._core.planning.request import Request, make_request
@@ -187,7 +187,7 @@ def _edit(recipe: Recipe, finder: Finder, registry: Registry) -> _Edit:
 
 def _opened(path: Path, entry: RecipePicture) -> Any:
     """What an edit before made is taken at its own size, as it was then."""
-    return HandedOn(load_picture(path), None, path.name) if entry.handed else path
+    return HandedOn(load_rgba(path), None, path.name) if entry.handed else path
 
 
 def _request(edit: _Edit, settings: Mapping[str, Any], callback: Callback | None) -> Request:

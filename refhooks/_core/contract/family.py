@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import inspect
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 
@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from refhooks._core.contract.checkpoint import Checkpoint
 
 
-__all__ = ["Family", "FamilyRun", "Guidance", "Shown"]
+__all__ = ["Family", "FamilyRun", "Guidance", "GuidanceKind", "Shown", "Sight"]
+
+GuidanceKind = Literal["true", "embedded", "none"]
+"""``true``: a second pass with a negative prompt; ``embedded``: the scale is an input of the model,
+which takes no negative prompt; ``none``: distilled away, so there is neither."""
+
+Sight = Literal["joint", "prefix"]
+"""``joint``: every token sees every other. ``prefix``: text and references see neither the target
+nor the noise level, so they are computed once, and what edits attention reaches the queries of the
+target alone."""
 
 
 @attrs.frozen
@@ -44,7 +53,8 @@ class Shown:
 
     Attributes:
         number: ``n`` of its ``Picture n``, from 1; the slot of the reference, plus 1.
-        pictures: As loaded, RGB: one for all prompts, or one for each of them.
+        pictures: As loaded, in the family's ``picture_mode``: one for all prompts, or one for each
+            of them.
     """
 
     number: int
@@ -68,6 +78,8 @@ class Family(abc.ABC):
         takes_adapters: Whether ``predict`` minds ``Inputs.adapters``; where not, they are refused.
         reuse_exact: Whether references' keys and values depend neither on the step nor on the
             target, so that those of one step hold for all.
+        sight: Who sees whom; see :data:`Sight`.
+        picture_mode: How pictures are opened: ``RGB``, laid on white, or ``RGBA``.
     """
 
     name: ClassVar[str]
@@ -77,6 +89,8 @@ class Family(abc.ABC):
     input_projection: ClassVar[str | None] = None
     takes_adapters: ClassVar[bool] = False
     reuse_exact: ClassVar[bool] = False
+    sight: ClassVar[Sight] = "joint"
+    picture_mode: ClassVar[Literal["RGB", "RGBA"]] = "RGB"
 
     @classmethod
     def load(cls, pipeline: Any, name_or_path: str, **kwargs: Any) -> Any:
@@ -99,8 +113,18 @@ class Family(abc.ABC):
     @property
     def default_cfg(self) -> float:
         """Guidance scale where a run names none: the checkpoint's, else the stock pipeline's."""
-        cfg = self.checkpoint.cfg
-        return float(self.stock_default("true_cfg_scale")) if cfg is None else cfg
+        if self.guidance_kind == "none":
+            return 1.0
+        if self.checkpoint.cfg is not None:
+            return self.checkpoint.cfg
+        arguments = inspect.signature(type(self.pipe).__call__).parameters
+        true = self.guidance_kind == "true" and "true_cfg_scale" in arguments
+        return float(self.stock_default("true_cfg_scale" if true else "guidance_scale") or 1.0)
+
+    @property
+    def guidance_kind(self) -> GuidanceKind:
+        """How the model is guided, by default ``true``; see :data:`GuidanceKind`."""
+        return "true"
 
     @property
     def transformer(self) -> torch.nn.Module:
@@ -214,7 +238,15 @@ class Family(abc.ABC):
 
     @abc.abstractmethod
     def decode(self, latents: Tensor, size: Size) -> Tensor:
-        """Return the pictures that clean latents ``[B,T,C]`` hold, ``[B,3,height,width]``, 0–1."""
+        """Return the pictures that clean latents hold, 0–1.
+
+        Args:
+            latents: ``[B,T,C]``.
+            size: Of the output.
+
+        Returns:
+            ``[B,3,height,width]``; with a fourth channel, how opaque, where the model has one.
+        """
 
     @abc.abstractmethod
     def open(

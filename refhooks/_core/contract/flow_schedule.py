@@ -22,20 +22,28 @@ _REFUSED_OPTIONS = {
 
 
 def flow_schedule(
-    pipe: Any, tokens: int, steps: int, total: int
+    pipe: Any,
+    tokens: int,
+    steps: int,
+    total: int,
+    *,
+    mu: float | None = None,
+    sigmas: Sequence[float] | None = None,
 ) -> tuple[Any, Sequence[float], Tensor]:
-    """Return a copy of a pipeline's scheduler, shifted for the output's number of tokens.
-
-    It is built for all steps and then cut: built for the last noise levels alone, it would shift
-    those again. Raises and returns as :meth:`refhooks.Family.schedule` says.
-    """
+    """Return a copy of a pipeline's scheduler, as :func:`refhooks.families.flow_schedule` says."""
     scheduler = copy.deepcopy(pipe.scheduler)
     _check(scheduler)
+    levels = np.linspace(1.0, 1 / total, total) if sigmas is None else list(sigmas)
+    if len(levels) != total:
+        raise InputError(
+            f"this checkpoint has {len(levels)} fixed noise levels, which are its steps; got"
+            f" {total} steps in all: run steps={len(levels)}, or with denoise that part of them"
+        )
     with np.errstate(divide="ignore", invalid="ignore"):
         scheduler.set_timesteps(
-            sigmas=np.linspace(1.0, 1 / total, total),
+            sigmas=levels,
             device=pipe._execution_device,  # noqa: SLF001  diffusers has no public name for it
-            mu=_shift(scheduler.config, tokens),
+            mu=_shift(scheduler.config, tokens) if mu is None else mu,
         )
     scheduler.set_begin_index(total - steps)
     sigmas = scheduler.sigmas[total - steps : -1].tolist()

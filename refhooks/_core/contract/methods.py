@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from refhooks._core.contract.drift import Drift
+    from refhooks._core.contract.family import Sight
     from refhooks._core.contract.source import Source
     from refhooks._core.contract.values import Branch, Context
 
@@ -39,6 +40,8 @@ class ModelInfo:
             lower. ``None``: positions are not embedded so, or it is not known.
         reuse_exact: Whether references' keys and values are the same at every step, so that reading
             those of an earlier step changes nothing; else that is an approximation.
+        sight: Who sees whom: ``joint``, or ``prefix``, where text and references see neither the
+            target nor the noise level, and edits of attention reach the target's queries alone.
         token_bytes: What the keys and values of one token take over all blocks, in bytes; ``None``
             where it is not known before a run.
     """
@@ -51,6 +54,7 @@ class ModelInfo:
     rope_axes: tuple[int, ...] | None = None
     reuse_exact: bool = False
     token_bytes: int | None = None
+    sight: Sight = "joint"
 
     @property
     def compiled(self) -> bool:

@@ -42,7 +42,7 @@ class Source:
 
     @property
     def pixels(self) -> Tensor:
-        """The pixels, ``[1 or B,3,height,width]``, float32 on the CPU, 0–1."""
+        """The pixels, ``[1 or B,3 or 4,height,width]``, float32 on the CPU, 0–1."""
         return self._pixels()
 
     def cover(self, mask: Covering) -> Tensor:

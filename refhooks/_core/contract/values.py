@@ -129,10 +129,17 @@ class Text:
     Attributes:
         embeds: ``[B,S,E]``, as the text encoder returns them.
         mask: ``[B,S]``, 1 for a token and 0 for padding, or ``None`` where nothing is padded.
+        ids: ``[S,A]`` or ``[B,S,A]``, positions on the model's axes, for families that state them.
+        pooled: ``[B,P]``, a summary of the whole prompt, for families that take one.
+        places: How many of the tokens stand before those of each reference, for families whose
+            references stand inside the text; else empty.
     """
 
     embeds: Tensor
     mask: Tensor | None = None
+    ids: Tensor | None = None
+    pooled: Tensor | None = None
+    places: tuple[int, ...] = ()
 
 
 @attrs.frozen(eq=False)
@@ -207,7 +214,9 @@ class Inputs:
 
 @attrs.frozen
 class Layout:
-    """Where the tokens of a branch stand in the sequence that attention sees.
+    """Where the tokens of a branch stand in the sequence that attention sees, in logical order.
+
+    A family may hand them to its model in another order, and then permutes what edits say of them.
 
     Attributes:
         text: The prompt's tokens.

@@ -76,6 +76,7 @@ class MaskCompositor:
         self._fitted: list[Tensor] = []
         self._cache: dict[tuple[str, Strengths], Any] = {}
         self._met: tuple[Tensor, Tensor, Tensor] | None = None
+        self._softened: tuple[Tensor, Strengths, Tensor] | None = None
 
     def use_fit(self, fit: str) -> None:
         """Note how the method fits the reference to the target."""
@@ -139,7 +140,7 @@ class MaskCompositor:
         return attrs.evolve(new, target=target, added=added).fill(self._slot, tokens)
 
     def image(self, strengths: Strengths, old: Tensor, new: Tensor) -> Tensor:
-        """Return pictures ``[B,3,height,width]`` that are ``new`` only within the region masks."""
+        """Return pictures ``[B,3 or 4,height,width]``, ``new`` only within the region masks."""
         if new is old or not _hold(strengths, self._regions):
             return new
         covers = [mask.pixels() for mask in self._regions if mask.pixels is not None]
@@ -194,15 +195,22 @@ class MaskCompositor:
 
     def _content(self, strengths: Strengths, tokens: Tokens) -> Tokens | None:
         if _hold(strengths, self._scaling):
-            scale = self._cached("scale", strengths, lambda: self._own(strengths, self._scaling))
-            latents = tokens.latents * scale[None, :, None].to(tokens.latents.dtype)
-            tokens = attrs.evolve(tokens, latents=latents)
+            tokens = attrs.evolve(tokens, latents=self._soft(strengths, tokens.latents))
         keep = self.keep(strengths)
         if keep is None:
             return tokens
         if tokens.keep is not None:
             keep = self._both(tokens.keep, keep)
         return attrs.evolve(tokens, keep=keep) if len(keep) else None
+
+    def _soft(self, strengths: Strengths, latents: Tensor) -> Tensor:
+        """The latents as much as they are covered; the same tensor for those that come again."""
+        last = self._softened
+        if last is None or last[0] is not latents or last[1] != strengths:
+            scale = self._cached("scale", strengths, lambda: self._own(strengths, self._scaling))
+            last = (latents, strengths, latents * scale[None, :, None].to(latents.dtype))
+            self._softened = last
+        return last[2]
 
     def _both(self, indices: Tensor, keep: Tensor) -> Tensor:
         """The indices in both; found once for what a method gives again at the next step."""

@@ -114,6 +114,7 @@ class LoadedModel:
             rope_axes=family.rope_axes,
             reuse_exact=family.reuse_exact,
             token_bytes=family.token_bytes,
+            sight=family.sight,
         )
 
     def __repr__(self) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from refhooks._base.pictures import fit_picture, load_picture
+from refhooks._base.pictures import fit_picture, in_mode, load_picture, load_rgba
 from refhooks._base.size import Size
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class HandedOn:
     """A picture that an edit made, with the latents that hold it.
 
     Attributes:
-        picture: RGB.
+        picture: RGB, or RGBA as a family made it.
         latents: ``[1,T,C]``, as the family's VAE normalises them; ``None``: the picture is encoded
             again.
         name: Of the file that holds it, if it is known.
@@ -41,7 +41,8 @@ class InputPicture:
     """A picture of the call; in a batch of jobs, one a job.
 
     Attributes:
-        pictures: RGB, upright, of one size; one for the whole batch, or one for each of its jobs.
+        pictures: In the family's mode, upright, of one size; one for the whole batch, or one for
+            each of its jobs.
         latents: Those that hold it at its own size, ``[1,T,C]``, if it was handed on with them.
         handed: Whether an edit before made it.
     """
@@ -78,15 +79,19 @@ class InputPicture:
         return self if picture is self.picture else InputPicture((picture,))
 
 
-def open_picture(image: Any) -> InputPicture:
+def open_picture(image: Any, mode: str = "RGB") -> InputPicture:
     """Read a picture of the call.
+
+    Args:
+        image: A path, a picture, or what an edit before handed on.
+        mode: ``RGB``, laid on white, or ``RGBA``.
 
     Raises:
         InputError: It is none, or cannot be read.
     """
     if isinstance(image, HandedOn):
-        return InputPicture((image.picture,), image.latents, handed=True)
-    return InputPicture((load_picture(image),))
+        return InputPicture((in_mode(image.picture, mode),), image.latents, handed=True)
+    return InputPicture((load_rgba(image) if mode == "RGBA" else load_picture(image),))
 
 
 def _joined(latents: Sequence[Tensor]) -> Tensor:

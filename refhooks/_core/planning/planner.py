@@ -47,7 +47,9 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
     """
     family = named_family(loaded.family, loaded.registry)
     _check_call(family, request)
-    pictures = [open_picture(reference.image) for reference in request.references]
+    guidance = _guidance(family, request)
+    mode = family.picture_mode
+    pictures = [open_picture(reference.image, mode) for reference in request.references]
     source = _source(loaded, request, pictures)
     references = _resolve(loaded, request.references, pictures, source)
     picture = None if source is None else source.picture
@@ -69,10 +71,7 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
         references=references,
         source=source,
         size=size,
-        guidance=Guidance(
-            scale=family.default_cfg if request.cfg is None else request.cfg,
-            negative=request.negative,
-        ),
+        guidance=guidance,
         from_noise=request.denoise == 1.0,
         scheduler=scheduler,
         timesteps=timesteps,
@@ -95,7 +94,7 @@ def with_outlook(loaded: LoadedModel, request: Request, plan: Plan) -> Plan:
         loaded.registry,
         model=loaded.model,
         batch=len(request.batch_seeds),
-        passes=2 if plan.guidance.scale > 1 else 1,
+        passes=2 if plan.guidance.scale > 1 and loaded.family.guidance_kind == "true" else 1,
     )
     return attrs.evolve(plan, timetable=timetable)
 
@@ -110,12 +109,38 @@ def _check_call(family: Family, request: Request) -> None:
         )
 
 
+def _guidance(family: Family, request: Request) -> Guidance:
+    """The guidance of a run, as far as the model has any.
+
+    Raises:
+        InputError: A negative prompt, or a scale, that would do nothing.
+    """
+    kind = family.guidance_kind
+    if kind != "true" and any(text.strip() for text in request.negative):
+        raise InputError(
+            f"this model of {family.name} is distilled ({kind} guidance), so it takes no negative"
+            " prompt; leave negative_prompt out"
+        )
+    if kind == "none" and request.cfg is not None and request.cfg > 1.0:
+        raise InputError(
+            f"this model of {family.name} is distilled and runs without guidance, so"
+            f" cfg={request.cfg:g} would do nothing; leave cfg out"
+        )
+    scale = family.default_cfg if request.cfg is None else request.cfg
+    if kind == "true" and scale <= 1.0 and any(text.strip() for text in request.negative):
+        _warn(
+            f"at cfg {scale:g} there is no pass with a negative prompt, so negative_prompt does"
+            " nothing; raise cfg above 1"
+        )
+    return Guidance(scale=scale, negative=request.negative)
+
+
 def _source(
     loaded: LoadedModel, request: Request, pictures: Sequence[InputPicture]
 ) -> InputPicture | None:
     """The picture being edited: the one that is named, or else the first reference."""
     if request.source is not None:
-        return open_picture(request.source)
+        return open_picture(request.source, loaded.family.picture_mode)
     if not pictures:
         return None
     source, judge = pictures[0], loaded.checkpoint.judge

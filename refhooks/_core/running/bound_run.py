@@ -69,7 +69,7 @@ class Run:
         self._bar.update()
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Return the pictures ``[B,3,height,width]``, 0–1, of final latents.
+        """Return the pictures ``[B,3 or 4,height,width]``, 0–1, of final latents.
 
         Raises:
             NotFiniteError: They hold NaN or infinity.

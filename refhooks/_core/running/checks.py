@@ -205,8 +205,28 @@ def _text(text: Any, old: Inputs, label: str, *, eager: bool) -> None:
             )
         if mask.device != embeds.device:
             raise HookReturnError(f"{label}: text.mask must be on {embeds.device}")
+    _text_rest(text, old.text, embeds, label)
     if eager:
         finite(embeds, "text.embeds", label)
+
+
+def _text_rest(text: Text, old: Text, embeds: Tensor, label: str) -> None:
+    """What a family needs beside the embeddings: it stays, or fits them."""
+    for name, new, before in (("ids", text.ids, old.ids), ("pooled", text.pooled, old.pooled)):
+        if (new is None) != (before is None):
+            raise HookReturnError(f"{label}: text.{name} must stay as it is, a tensor or None")
+        if new is not None and before is not None:
+            same_kind(tensor(new, f"text.{name}", label), before, f"text.{name}", label)
+    if text.ids is not None and text.ids.shape[-2] != embeds.shape[1]:
+        raise HookReturnError(
+            f"{label}: text.ids must be of {embeds.shape[1]} tokens, got {list(text.ids.shape)}"
+        )
+    places = text.places
+    if len(places) != len(old.places) or not all(0 <= it <= embeds.shape[1] for it in places):
+        raise HookReturnError(
+            f"{label}: text.places must be {len(old.places)} numbers from 0 to {embeds.shape[1]},"
+            f" got {places!r:.80}"
+        )
 
 
 def _added(added: Any, target: Tensor, width: int, label: str, *, eager: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._attending.combining import combine
 from refhooks._core.plugins.attribution import calls_a_hook, naming, where
 from refhooks._core.plugins.calls import caller, manager_of
 from refhooks._core.plugins.validation import check_implementations, hook_arguments
@@ -15,7 +16,6 @@ from refhooks._core.running import checks
 from refhooks._core.running.check_adapters import adapters
 from refhooks._core.running.check_attention import attention, load_once
 from refhooks._core.running.trace import tracing
-from refhooks.attention import combine
 from refhooks.errors import PluginError
 from refhooks.hookspecs import Registration, RunHooks
 

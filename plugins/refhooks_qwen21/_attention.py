@@ -1,0 +1,162 @@
+"""The attention processor of a run: the stock one, or one that weighs what the target sees."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from diffusers.models.attention_dispatch import dispatch_attention_fn
+from diffusers.models.transformers.transformer_qwenimage21 import (
+    QwenImage21AttnProcessor,
+    apply_rotary_emb_qwen,
+)
+
+from refhooks.attention import BlockGroup, BlockProcessor, Processors, key_groups
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    Part = tuple[Tensor, Tensor]
+
+
+def processors(transformer: Any, *, record: bool) -> Processors:
+    """Return those of a run on a ``QwenImage21Transformer2DModel``.
+
+    Raises:
+        InputError: The model's attention is not the stock one, or runs in parallel.
+    """
+    modules = [block.attn for block in transformer.transformer_blocks]
+    return Processors(modules, PrefixProcessor, QwenImage21AttnProcessor, record=record)
+
+
+class PrefixProcessor(BlockProcessor):
+    """Attention of one block: a prefix of text and references that is kept, then the target.
+
+    Attributes:
+        text: Where the text stands in the kept prefix, as starts and stops.
+        slots: Where each slot does, by its place: its number plus 1.
+        text_mask: ``[B,S]`` of the text, or ``None``.
+        valid: Rows of the stock prefix that are kept; ``None``: all.
+        before: How many of these stand before each row of the stock prefix, and before its end.
+    """
+
+    def __init__(self, stock: Any, *, record: bool) -> None:
+        super().__init__(stock, record=record)
+        self.text: list[tuple[int, int]] = []
+        self.slots: dict[int, slice] = {}
+        self.text_mask: Tensor | None = None
+        self.valid: Tensor | None = None
+        self.before: tuple[int, ...] = ()
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        attention_mask: Any | None = None,
+        rotary_emb: Tensor | None = None,
+        layer_cache: Any | None = None,
+        kv_cache_mode: str | None = None,
+        cache_write_slice: slice | None = None,
+        segments: list[tuple[int, int, bool]] | None = None,
+        key_valid: Tensor | None = None,
+    ) -> Tensor:
+        """Attend; ``hidden_states`` are the whole sequence, or the target alone, ``[B,L,E]``.
+
+        Every parameter is named: diffusers drops those that a signature does not show.
+        """
+        first = segments is not None
+        ours = self.valid is not None if first else (self.edited or self.record)
+        if not ours:
+            out: Tensor = self.stock(
+                attn, hidden_states, attention_mask, rotary_emb, layer_cache, kv_cache_mode,
+                cache_write_slice, segments, key_valid,
+            )  # fmt: skip
+            return out
+        query, keys, values = _project(attn, hidden_states, rotary_emb)
+        if segments is not None:
+            return _finish(attn, self._first(query, keys, values, segments, key_valid, layer_cache))
+        assert layer_cache is not None  # noqa: S101  without one there are segments
+        groups = key_groups(*self._parts(keys, values, layer_cache.get()), self.text_mask)
+        joint = self.joined(query, groups)
+        if joint is None:
+            return self.stock(  # type: ignore[no-any-return]
+                attn, hidden_states, attention_mask, rotary_emb, layer_cache, kv_cache_mode,
+                cache_write_slice, segments, key_valid,
+            )  # fmt: skip
+        return _finish(attn, joint)
+
+    def _parts(
+        self, keys: Tensor, values: Tensor, prefix: Part
+    ) -> tuple[list[BlockGroup], list[Part], list[slice]]:
+        """Groups with their keys and values; slots that nothing changes join text and target.
+
+        Each is attended on its own, so fewer are faster; where shares are recorded all are told
+        apart.
+        """
+        plain = [] if self.record else [group for group in self.groups[1:] if _is_plain(group)]
+        groups = [group for group in self.groups if group not in plain]
+        spans = [self.slots[group.place] for group in plain]
+        first = [slice(*ends) for ends in self.text]
+        base = tuple(
+            torch.cat([*(kept[:, at] for at in first), own, *(kept[:, at] for at in spans)], dim=1)
+            for kept, own in zip(prefix, (keys, values), strict=True)
+        )
+        parts = [(base[0], base[1])]
+        for group in groups[1:]:
+            span = self.slots.get(group.place, slice(0, 0))  # of one that is loaded: nothing
+            parts.append((prefix[0][:, span], prefix[1][:, span]))
+        return groups, parts, [slice(0, 0)] * len(groups)
+
+    def _first(
+        self,
+        query: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        segments: Sequence[tuple[int, int, bool]],
+        key_valid: Tensor | None,
+        layer_cache: Any,
+    ) -> Tensor:
+        """Compute and keep the prefix where some of its rows are filling, ``[B,L,H·D]``."""
+        valid = self.valid
+        assert valid is not None  # noqa: S101  only then is this called
+        end = segments[-1][1]
+        layer_cache.store(keys[:, valid], values[:, valid])
+        target = torch.arange(end, keys.shape[1], device=valid.device)
+        out = torch.zeros_like(query)
+        for start, stop, is_text in (*segments, (end, keys.shape[1], False)):
+            rows = valid[: self.before[stop]] if stop <= end else torch.cat([valid, target])
+            causal = rows[None, :] <= torch.arange(start, stop, device=valid.device)[:, None]
+            mask = causal[None, None] if is_text else None
+            if key_valid is not None:
+                own = key_valid[:, None, None, rows]
+                mask = own if mask is None else mask & own
+            out[:, start:stop] = dispatch_attention_fn(
+                query[:, start:stop], keys[:, rows], values[:, rows], attn_mask=mask,
+                backend=self._attention_backend,
+            )  # fmt: skip
+        return out.flatten(2, 3)
+
+
+def _is_plain(group: BlockGroup) -> bool:
+    changes = (group.weight, group.key_scale, group.value_scale, group.load)
+    return not group.store and not group.separate and all(it is None for it in changes)
+
+
+def _project(attn: Any, hidden: Tensor, rotary: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values, ``[B,L,H,D]``."""
+    size = attn.inner_dim // attn.heads
+    query, keys, values = (
+        layer(hidden).unflatten(-1, (-1, size)) for layer in (attn.to_q, attn.to_k, attn.to_v)
+    )
+    query, keys = attn.norm_q(query).to(values.dtype), attn.norm_k(keys).to(values.dtype)
+    if rotary is None:
+        return query, keys, values
+    query, keys = (apply_rotary_emb_qwen(x, rotary, use_real=False) for x in (query, keys))
+    return query, keys, values
+
+
+def _finish(attn: Any, joint: Tensor) -> Tensor:
+    """What follows attention, of the joined result ``[B,L,H·D]``."""
+    return attn.to_out[1](attn.to_out[0](joint))  # type: ignore[no-any-return]
