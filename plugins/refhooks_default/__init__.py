@@ -45,17 +45,20 @@ class Default:
     )
 
     def outlook(self, planned: PlannedStage) -> Outlook:
-        """Return a remark where a model computes references anew for each strength."""
-        strengths = [self.scale(planned.rows[step].strength) for step in planned.acting]
-        changes = sum(one != other for one, other in itertools.pairwise(strengths))
-        if not changes or planned.model is None or planned.model.sight != "prefix":
-            return Outlook()
+        """Return at which steps its latents are scaled in another way, and what that takes."""
+        acting = planned.acting
+        scales = [1.0, *(self.scale(planned.rows[step].strength) for step in acting), 1.0]
+        pairs = zip([*acting, acting[-1] + 1], itertools.pairwise(scales), strict=True)
+        rescaled = tuple(step for step, (one, other) in pairs if one != other)
+        times = 1 + sum(step in acting[1:] for step in rescaled)
+        if times == 1 or planned.model is None or planned.model.sight != "prefix":
+            return Outlook(rescaled=rescaled)
         remark = (
             f"reference {planned.reference + 1}: default scales its latents, so this model computes"
-            f" text and references anew where its strength changes, {changes + 1} times a pass at"
-            " most; cross_attn weighs the keys that are kept"
+            f" text and references anew where its strength changes, {times} times a pass at most;"
+            " cross_attn weighs the keys that are kept"
         )
-        return Outlook(remarks=(remark,))
+        return Outlook(remarks=(remark,), rescaled=rescaled)
 
     def scale(self, strength: float) -> float:
         """Return the factor on the latents at a strength."""

@@ -31,6 +31,7 @@ def shape(config: Mapping[str, Any] | None) -> ModelShape:
         head=head,
         mlp=1.5 * sizes["mlp_ratio"],
         parameters=_parameters(sizes, heads * head),
+        keeps_prefix=True,
     )
 
 
@@ -38,6 +39,6 @@ def _parameters(sizes: Mapping[str, int], width: int) -> int:
     """How many weights there are: in each block, and around the blocks; no layer has a bias."""
     block = (4 + 3 * sizes["mlp_ratio"]) * width**2 + 2 * sizes["attention_head_dim"]
     text = sizes["context_in_dim"] * (width + 1) + width**2
-    time = TIMESTEP * width + width + width**2 + width
+    time = TIMESTEP * width + width**2
     ends = (sizes["in_channels"] + sizes["out_channels"]) * width + width**2
     return sizes["num_layers"] * block + text + time + 4 * width**2 + ends

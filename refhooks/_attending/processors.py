@@ -6,7 +6,8 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
-from diffusers.models.attention_dispatch import _AttentionBackendRegistry, dispatch_attention_fn
+from diffusers.models import attention_dispatch
+from diffusers.models.attention_dispatch import dispatch_attention_fn
 
 from refhooks._attending.blocks import (
     BlockGroup,
@@ -198,7 +199,10 @@ def check_stock(processors: Sequence[Any], stock: type[Any]) -> None:
                 " neither edited nor recorded; use default up to strength 1 (in compiled blocks"
                 " only at 0 and 1), inject or concat, without region masks on tokens"
             )
-        backend = processor._attention_backend or _AttentionBackendRegistry.get_active_backend()[0]
+        backend = (
+            processor._attention_backend
+            or attention_dispatch._AttentionBackendRegistry.get_active_backend()[0]
+        )
     name = getattr(backend, "value", backend)
     if name not in _OURS:
         warnings.warn(

@@ -38,9 +38,12 @@ class Cost:
         passes: The model's own forward passes a step.
         batch: Pictures at once.
         steps: Floating-point operations of each step.
-        native: Those of a step of the stock pipeline with the same references, whole.
+        native: Those of a step of the stock pipeline with the same references, whole; their mean,
+            where the model computes text and references once.
         bare: Those of a step without any reference.
         kept_bytes: Most memory that keys and values kept from step to step take.
+        unkept: Of a step of the stock pipeline that keeps nothing, for a model that could; ``None``
+            for any other.
     """
 
     shape: ModelShape
@@ -50,6 +53,7 @@ class Cost:
     native: float
     bare: float
     kept_bytes: float
+    unkept: float | None = None
 
     @property
     def flops(self) -> float:
@@ -66,6 +70,11 @@ class Cost:
         """The run over one without any reference."""
         return self.flops / (len(self.steps) * self.bare)
 
+    @property
+    def over_unkept(self) -> float | None:
+        """The run over the stock pipeline's that keeps no keys and values, if it could."""
+        return None if self.unkept is None else self.flops / (len(self.steps) * self.unkept)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the cost as what JSON can hold."""
         return {
@@ -78,6 +87,7 @@ class Cost:
             "bare_flops_per_step": self.bare,
             "over_native": self.over_native,
             "over_bare": self.over_bare,
+            "over_unkept": self.over_unkept,
             "weight_bytes": self.shape.weight_bytes,
             "kept_bytes": self.kept_bytes,
         }
@@ -100,7 +110,13 @@ class Cost:
             f"memory: {shape.weight_bytes / GIB:.2f} GiB of weights in {shape.dtype}; keys and"
             f" values kept from step to step: {kept}"
         )
-        return "\n".join([head, run, *self._spans(), memory])
+        return "\n".join([head, run, *self._kept(), *self._spans(), memory])
+
+    def _kept(self) -> list[str]:
+        over = self.over_unkept
+        if over is None:
+            return []
+        return [f"text and references kept: {1 / over:.2f} times as fast as computing them again"]
 
     def _spans(self) -> list[str]:
         """Steps that cost the same, together; nothing where all do."""
@@ -135,8 +151,8 @@ def cost(
     Args:
         what: A strategy (or stage, method, its name) of one reference, or a list of references.
         steps: Number of steps; ``None``: that of the editor's model.
-        shape: The model's size; ``None``: the editor's, or that of the first family, by name, that
-            states one of a full-size model.
+        shape: The model's size; ``None``: the editor's, or that of the first family that is
+            registered with one of a full-size model.
         editor: As for :func:`refhooks.plan`: its noise levels and, with pictures, its tokens.
         cfg: As for ``edit()``: 1 and below is one pass a step. ``None``: the model's own passes.
         batch: Pictures at once.
@@ -162,8 +178,22 @@ def cost(
         token_use_of(registry, place, reference, timetable, grids[place])
         for place, reference in enumerate(references)
     ]
+    work = _kept_work if shape.keeps_prefix else _work
+    whole = [float(math.prod(grid)) for grid in grids]
+    return work(shape, uses, whole, passes, batch, len(timetable.steps))
+
+
+def _work(
+    shape: ModelShape,
+    uses: Sequence[Sequence[TokenUse]],
+    whole: Sequence[float],
+    passes: int,
+    batch: int,
+    steps: int,
+) -> Cost:
+    """Where every token is computed at every step, unless a method leaves it out."""
     own = shape.target + shape.text
-    whole = own + sum(math.prod(grid) for grid in grids)
+    tokens = own + sum(whole)
     most = max(sum(entry.cached for entry in step) for step in zip(*uses, strict=True))
     return Cost(
         shape=shape,
@@ -171,21 +201,66 @@ def cost(
         batch=batch,
         steps=tuple(
             batch * _step([entry[index] for entry in uses], own, passes, shape)
-            for index in range(len(timetable.steps))
+            for index in range(steps)
         ),
-        native=batch * passes * shape.flops(whole, whole),
+        native=batch * passes * shape.flops(tokens, tokens),
         bare=batch * passes * shape.flops(own, own),
         kept_bytes=batch * passes * shape.kept_bytes(most),
     )
 
 
+def _kept_work(
+    shape: ModelShape,
+    uses: Sequence[Sequence[TokenUse]],
+    whole: Sequence[float],
+    passes: int,
+    batch: int,
+    steps: int,
+) -> Cost:
+    """Where text and references are computed once, and anew where their tokens change."""
+    own, times = shape.target + shape.text, batch * passes
+    target = shape.flops(shape.target, own + sum(whole))
+    first, bare = _prefix(shape, whole), _prefix(shape, [])
+    work: list[float] = []
+    kept: float = 0.0
+    before: list[float] | None = None
+    for step in zip(*uses, strict=True):
+        tokens = [entry.attended for entry in step]
+        anew = tokens != before or any(entry.anew for entry in step)
+        flops = shape.flops(shape.target, own + sum(tokens)) + anew * _prefix(shape, tokens)
+        extra = [
+            shape.flops(shape.target, own + sum(tokens) - entry.attended + share)
+            for entry in step
+            for share in entry.extra_passes
+        ]
+        work.append(batch * (passes * flops + math.fsum(extra)))
+        kept, before = max(kept, shape.text + sum(tokens)), tokens
+    return Cost(
+        shape=shape,
+        passes=passes,
+        batch=batch,
+        steps=tuple(work),
+        native=times * (target + first / steps),
+        bare=times * (shape.flops(shape.target, own) + bare / steps),
+        kept_bytes=times * shape.kept_bytes(kept),
+        unkept=times * (target + first),
+    )
+
+
+def _prefix(shape: ModelShape, references: Sequence[float]) -> float:
+    """Text and references: each of these sees those before it, and the prompt sees all."""
+    seen = list(itertools.accumulate(references, initial=0.0))
+    pictures = [shape.flops(own, keys) for own, keys in zip(references, seen[1:], strict=True)]
+    return math.fsum(pictures) + shape.flops(shape.text, shape.text + seen[-1])
+
+
 def default_shape(registry: Registry) -> ModelShape:
-    """Return the size of a full-size model: of the first family, by name, that states one.
+    """Return the size of a full-size model: of the first family that is registered with one.
 
     Raises:
         InputError: None does.
     """
-    for _, entry in sorted(registry.families.items()):
+    for entry in registry.families.values():
         if entry.shape is not None:
             return entry.shape(None)
     raise InputError(f"no family states the size of its model; give a shape.{registry.absent()}")

@@ -37,12 +37,14 @@ class TokenUse:
             are.
         cached: Whose keys and values lie in memory for later steps.
         extra_passes: One entry for each forward pass that is added: tokens that are given in it.
+        anew: Whether they are not those that it gave at the step before.
     """
 
     computed: float
     attended: float
     cached: float
     extra_passes: tuple[float, ...]
+    anew: bool = False
 
 
 def token_use_of(
@@ -81,6 +83,7 @@ def token_use_of(
                 computed=0.0 if reused else attended,
                 attended=attended,
                 cached=attended if outlook.reused else 0.0,
+                anew=any(index in each.rescaled for each in outlooks),
                 extra_passes=tuple(
                     tokens * share for step, share in outlook.added if step == index
                 ),

@@ -28,6 +28,8 @@ class ModelShape:
         target: Tokens of the output, ``T``.
         reference: Tokens of one reference, ``R``.
         text: Tokens of the prompt, ``S``, with those of the pictures in it.
+        keeps_prefix: Whether text and references see neither target nor noise level, so that they
+            are computed once a run and their keys and values are kept.
     """
 
     name: str
@@ -42,6 +44,7 @@ class ModelShape:
     target: int = attrs.field(default=4096, validator=_COUNT)
     reference: int = attrs.field(default=4096, validator=_COUNT)
     text: int = attrs.field(default=512, validator=_COUNT)
+    keeps_prefix: bool = False
 
     @property
     def width(self) -> int:

@@ -55,6 +55,8 @@ class Outlook:
             that it gives none.
         added: One entry for each forward pass that the method adds: the step, counted from 0, and
             the share of the reference's tokens that is given in that pass.
+        rescaled: Steps, counted from 0, at which it begins or ends to give other tokens than the
+            picture's own: a model that keeps text and references computes them anew there.
         remarks: Lines that a plan shows below its table; equal ones of several stages are shown
             once.
     """
@@ -63,3 +65,4 @@ class Outlook:
     tokens: tuple[float, ...] | None = None
     added: tuple[tuple[int, float], ...] = ()
     remarks: tuple[str, ...] = ()
+    rescaled: tuple[int, ...] = ()
