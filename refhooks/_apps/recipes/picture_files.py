@@ -119,9 +119,9 @@ def _as_png(source: Path | Image, is_mask: bool, key: str) -> bytes:
     from PIL import Image  # noqa: PLC0415  importing refhooks needs no PIL
 
     from refhooks._apps.recipes.tables import mask_hash, rgb_hash  # noqa: PLC0415  imports torch, a second
-    from refhooks._base.pictures import load_picture, load_whole  # noqa: PLC0415
+    from refhooks._base.pictures import load_whole  # noqa: PLC0415
 
-    picture = load_whole(source) if is_mask else load_picture(source)
+    picture = load_whole(source)  # with its transparency, which some families read
     pixel_hash = mask_hash(picture) if is_mask else rgb_hash(picture)
     if pixel_hash != key:
         raise InputError(f"{source} has changed since the edit, so it cannot be put inside")

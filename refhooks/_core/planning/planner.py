@@ -127,10 +127,10 @@ def _guidance(family: Family, request: Request) -> Guidance:
             f" cfg={request.cfg:g} would do nothing; leave cfg out"
         )
     scale = family.default_cfg if request.cfg is None else request.cfg
-    if kind == "true" and scale <= 1.0 and any(text.strip() for text in request.negative):
+    if request.cfg is None and scale <= 1.0 and any(text.strip() for text in request.negative):
         _warn(
-            f"at cfg {scale:g} there is no pass with a negative prompt, so negative_prompt does"
-            " nothing; raise cfg above 1"
+            f"this model runs at cfg {scale:g} unless cfg is given, without a pass for a negative"
+            " prompt, so negative_prompt does nothing; raise cfg above 1"
         )
     return Guidance(scale=scale, negative=request.negative)
 

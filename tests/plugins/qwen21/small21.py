@@ -42,7 +42,7 @@ class Small:
     def edit(self, pictures, prompt="make it blue", *, strategy=None, cfg=1.0, **options):
         """Edit the first picture, with the others beside it."""
         call = {"height": SIDE, "width": SIDE, "steps": 3, "seed": 1, **options}
-        if cfg > 1:
+        if cfg is not None and cfg > 1:
             call["negative_prompt"] = "red"
         first = rh.Reference(pictures[0], strategy) if pictures else None
         others = call.pop("references", pictures[1:])

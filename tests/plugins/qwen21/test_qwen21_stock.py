@@ -105,7 +105,7 @@ def test_it_loads_from_a_folder(small, tmp_path):
 def test_a_negative_prompt_without_guidance_is_warned_of(small):
     """The checkpoint runs at cfg 1, where nobody reads it."""
     with pytest.warns(rh.RefhooksWarning, match="so negative_prompt does nothing; raise cfg"):
-        small.edit(rgb(1), negative_prompt="red")
+        small.edit(rgb(1), cfg=None, negative_prompt="red")
 
 
 def test_turbo_runs_on_the_noise_levels_of_its_checkpoint():
