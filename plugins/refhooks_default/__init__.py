@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import attrs
 from attrs import validators
 
-from refhooks import AttentionEdit, Context, Inputs, Outlook, Tokens, hookimpl
+from refhooks import AttentionEdit, Context, InputError, Inputs, Outlook, Tokens, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from refhooks import BoundReference, Method, PlannedStage, RunInfo
+    from refhooks import BoundReference, Method, ModelInfo, PlannedStage, RunInfo
 
 __all__ = ["Default"]
 
@@ -43,6 +43,18 @@ class Default:
     positions: Literal["native", "same", "offset"] = attrs.field(
         default="native", validator=validators.in_(("native", "same", "offset"))
     )
+
+    def check(self, model: ModelInfo | None) -> None:
+        """Refuse positions that a model has not, since its references stand within the text.
+
+        Raises:
+            InputError: It is such a model, and ``positions`` is not ``native``.
+        """
+        if model is not None and model.sight == "prefix" and self.positions != "native":
+            raise InputError(
+                f"default: positions={self.positions!r} is not for {model.family}, whose references"
+                " stand within the text; leave positions out"
+            )
 
     def outlook(self, planned: PlannedStage) -> Outlook:
         """Return at which steps its latents are scaled in another way, and what that takes."""

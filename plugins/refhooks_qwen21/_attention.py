@@ -92,10 +92,11 @@ class PrefixProcessor(BlockProcessor):
     ) -> tuple[list[BlockGroup], list[Part], list[slice]]:
         """Groups with their keys and values; slots that nothing changes join text and target.
 
-        Each is attended on its own, so fewer are faster; where shares are recorded all are told
-        apart.
+        Each is attended on its own, so fewer are faster; where shares are recorded, or text and
+        target are changed themselves, all are told apart.
         """
-        plain = [] if self.record else [group for group in self.groups[1:] if _is_plain(group)]
+        apart = self.record or not _is_plain(self.groups[0])
+        plain = [] if apart else [group for group in self.groups[1:] if _is_plain(group)]
         groups = [group for group in self.groups if group not in plain]
         spans = [self.slots[group.place] for group in plain]
         first = [slice(*ends) for ends in self.text]

@@ -179,6 +179,13 @@ def _resolve(
     for number, (strategy, opened) in enumerate(zip(strategies, pictures, strict=True)):
         frame = opened.size if source is None else source.size
         masks = cover_masks(strategy.masks, number, frame, opened.size)
+        if loaded.family.sight == "prefix" and any(
+            entry.mask.kind == "region" and entry.mask.text == "area" for entry in masks
+        ):
+            raise InputError(
+                f"reference {number + 1}: text='area' of a region mask does nothing on"
+                f" {loaded.family.name}, whose text sees all of every reference; leave it out"
+            )
         planned.append(PlannedReference(opened, opened, strategy, methods[number], masks=masks))
     return tuple(planned)
 

@@ -251,3 +251,40 @@ def test_an_edit_mask_keeps_the_rest_to_the_pixel(small):
     outside = (32, 0, 64, 64)
     same = ImageChops.difference(result.image.crop(outside), source.crop(outside))
     assert same.getbbox(alpha_only=False) is None
+
+
+def test_a_weight_of_text_and_target_is_not_that_of_references(small):
+    """All groups weighed alike change nothing; text and target alone change their part."""
+
+    class Alike:
+        @rh.hookimpl
+        def refhooks_attention(self, layout):
+            weight = torch.full((1, layout.length), 0.3)
+            return [rh.AttentionEdit(group, weight=weight) for group in ("base", 0, 1)]
+
+    class BaseAlone:
+        @rh.hookimpl
+        def refhooks_attention(self, layout):
+            return [rh.AttentionEdit("base", weight=torch.full((1, layout.length), 0.3))]
+
+    plain, alike, base = (
+        small.edit(rgb(2), plugins=plugins) for plugins in ([], [Alike()], [BaseAlone()])
+    )
+
+    assert distance(plain, alike) < 1e-5
+    assert distance(plain, base) > 1e-3
+
+
+@pytest.mark.parametrize("positions", ["same", "offset"])
+def test_positions_beside_the_text_are_refused(small, positions):
+    """References stand within it; nothing is encoded."""
+    with pytest.raises(rh.InputError, match="whose references stand within the text"):
+        small.edit(rgb(1), strategy=rh.method("default", positions=positions))
+
+
+def test_a_mask_for_the_text_is_refused(small):
+    """What the text saw stays, so how much of a region it is given would do nothing."""
+    mask = rh.mask(box="0,0,50%,100%", kind="region", text="area")
+
+    with pytest.raises(rh.InputError, match="text='area' of a region mask does nothing"):
+        small.edit(rgb(1), strategy=rh.Strategy("default", masks=[mask]))
