@@ -7,7 +7,7 @@ import torch
 from test_merge import B, D, H, S, T, key_groups, layout, tensors
 
 import refhooks as rh
-from refhooks import attention
+from refhooks._attending import merging
 from refhooks.attention import KeyGroup, merged_attention
 
 
@@ -47,9 +47,9 @@ def test_heads_in_parts_are_all_heads(monkeypatch, bytes_at_once):
     query, groups = made()
     with torch.no_grad():
         whole = merged_attention(query, groups)
-        monkeypatch.setattr(attention, "AT_ONCE", bytes_at_once)
+        monkeypatch.setattr(merging, "AT_ONCE", bytes_at_once)
         calls = []
-        monkeypatch.setattr(attention, "_merged", noted(attention._merged, calls))
+        monkeypatch.setattr(merging, "_merged", noted(merging._merged, calls))
         parts = merged_attention(query, groups)
 
     assert len(calls) > 1
@@ -59,11 +59,11 @@ def test_heads_in_parts_are_all_heads(monkeypatch, bytes_at_once):
 def test_compiled_is_eager_to_the_bit(cleared, monkeypatch):
     """A few heads at a time there too; a graph that told how many would hold for one length."""
     query, groups = made()
-    monkeypatch.setattr(attention, "AT_ONCE", 1)
+    monkeypatch.setattr(merging, "AT_ONCE", 1)
     calls = []
     with torch.no_grad():
         eager = merged_attention(query, groups)
-        monkeypatch.setattr(attention, "_merged", noted(attention._merged, calls))
+        monkeypatch.setattr(merging, "_merged", noted(merging._merged, calls))
         compiled = torch.compile(merged_attention, fullgraph=True, backend="aot_eager")
         found = compiled(query, groups)
 
@@ -72,7 +72,7 @@ def test_compiled_is_eager_to_the_bit(cleared, monkeypatch):
     assert found.is_contiguous()
 
 
-@pytest.mark.parametrize("merge", [merged_attention, attention._merged], ids=["cpu", "elsewhere"])
+@pytest.mark.parametrize("merge", [merged_attention, merging._merged], ids=["cpu", "elsewhere"])
 @pytest.mark.parametrize("separate", [False, True], ids=["common", "separate"])
 def test_one_graph_for_every_length(cleared, merge, separate):
     """The lengths of sequence and groups are not asked for when it is made.
@@ -126,7 +126,7 @@ def test_the_node_is_what_pytorch_expects_of_one():
     query, groups = made()
     with torch.no_grad():
         torch.library.opcheck(
-            attention._as_one_node,
-            (query, *attention._columns(groups)),
+            merging._as_one_node,
+            (query, *merging._columns(groups)),
             test_utils=("test_schema", "test_faketensor"),
         )
