@@ -6,12 +6,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo docs evidence test lint types unit clean
 
-demo: $(READY)
-	$(BIN)/refhooks demo
+demo: $(INSTALLED)
+	@echo 'editing a picture with the embedded model: about half a minute'
+	@$(BIN)/refhooks demo
 
 test: lint types unit
 
@@ -51,14 +54,22 @@ types: $(READY)
 unit: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-$(READY): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("refhooks needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	touch $@
+# What a user has. Nothing is compiled ahead: Python compiles what is imported, once.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("refhooks needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo 'installing torch, diffusers and transformers into $(VENV); the first time they are fetched, later it takes a minute'
+	@$(PIP) --no-compile --editable .
+	@touch $@
+
+# What its developers have.
+$(READY): $(INSTALLED)
+	@echo 'installing what the checks need into $(VENV)'
+	@$(PIP) --no-compile --editable '.[dev]'
+	@touch $@
 
 $(VENV)/.docs: $(READY)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	$(PIP) --editable '.[docs]'
 	touch $@
 
 clean:

@@ -143,7 +143,7 @@ STARTS = (
     Candidate((_constant("default", 1.0, 0.5), _constant("cross_attn", 1.3))),
     Candidate((_constant("concat", 1.0, 0.5), _constant("default", 1.0))),
 )
-"""Where every search begins: forms that others use, and that the guide names."""
+"""Where every search begins: forms that others use, and that the source notes name."""
 
 
 def pool(random: Random, count: int, blocks: int) -> list[Candidate]:

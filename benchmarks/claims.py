@@ -1,8 +1,8 @@
-"""Every claim of the guide, measured: docs/evidence.md.
+"""Every claim of the source notes, measured: docs/evidence.md and the pages behind it.
 
-    python benchmarks/claims.py            runs what the verdicts need, and writes the page
+    python benchmarks/claims.py            runs what the verdicts need, and writes the pages
     python benchmarks/claims.py run        runs it: benchmarks/results/claims.json
-    python benchmarks/claims.py page       writes the page and its plots from the figures
+    python benchmarks/claims.py page       writes the pages and their plots from the figures
     python benchmarks/claims.py presets    marks the shipped presets whose claim holds as measured
 
 ``run`` takes over what `refhooks score --json benchmarks/results/score.json` measured.
@@ -21,8 +21,8 @@ import click
 from _claims._evidence import Evidence, as_card
 from _claims._functions import judge
 from _claims._monotone import strength_of
-from _claims._page import CURVES, Material
-from _claims._page import page as written
+from _claims._page import CURVES, HOME, Material
+from _claims._page import pages as written
 from _claims._presets import mark_presets
 from _claims._read import read_claims
 from _claims._run import FORMAT, VERSION, Runner, Size
@@ -71,7 +71,7 @@ def read_figures(place: Path) -> dict[str, Any]:
 
 
 def material(figures: Mapping[str, Any], score: Scorecard | None) -> Material:
-    """Return what the page is made of.
+    """Return what the pages are made of.
 
     Raises:
         InputError: Something was not run.
@@ -124,7 +124,7 @@ def _told() -> Any:
 @click.group(invoke_without_command=True)
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Measure the guide's claims and write docs/evidence.md: both, or one of the commands."""
+    """Measure every claim and write docs/evidence*.md: both, or one of the commands."""
     if context.invoked_subcommand is None:
         context.invoke(run)
         context.invoke(page)
@@ -161,16 +161,18 @@ def run(
 @main.command()
 @figures_option
 @score_option
-@click.option("--page", "place", type=_place, default=PAGE, help="Where the page goes.")
+@click.option("--page", "place", type=_place, default=PAGE, help="Where the summary goes; other pages go beside it.")
 def page(figures: Path, score: Path, place: Path) -> None:
-    """Write the page and its plots from the figures."""
+    """Write the pages and their plots from the figures."""
     with _told():
         card = _score(score)
-        text = written(material(read_figures(figures), card))
+        texts = written(material(read_figures(figures), card))
         if card is not None:
             _draw(card)
-        write_whole(text.encode(), place)
-    click.echo(f"wrote {place}")
+        for name, text in texts.items():
+            target = place if name == HOME else place.with_name(name)
+            write_whole(text.encode(), target)
+            click.echo(f"wrote {target}")
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""docs/evidence.md, from what was measured."""
+"""docs/evidence.md and the pages behind it, from what was measured."""
 
 from __future__ import annotations
 
@@ -23,21 +23,28 @@ MADE = "<!-- Written by `python benchmarks/claims.py page` from their figures; n
 CURVES = ("evidence-responses.png", "evidence-tradeoff.png")
 
 PROVES = """\
-The guide says what each method and strength does. Here each of its statements is measured, on the
-embedded model: a tiny model of a small world, in which the right answer of every edit is known.
+refhooks started from a text of unknown authorship on reference latents, our *source notes*, which
+say what each method and strength does. Here each of their statements is measured on the embedded
+model: a tiny model of a small world, in which the right answer of every edit is known.
 
 **What that proves.** Whether a statement follows from how these methods work, in a model of the
-same architecture (the pipeline, the transformer's class, the guidance and the code of refhooks
-are those that run Qwen-Image-Edit). What a formula does to numbers (that its sum grows with the
-steps, that layer norm removes a scale, that a mask leaks through attention) it does in every
-size. A statement that is said to be general and fails here is not general.
+same architecture: the pipeline, the transformer's class, the guidance and the code of refhooks
+are those that run Qwen-Image-Edit. A statement that is said to be general and fails here is not
+general.
 
 **What it does not prove.** Anything about how good Qwen-Image-Edit is at a strength, or where its
-best strength lies: that depends on what a model has learnt, and 20 billion parameters trained on
-photographs learnt other things than this one did from drawings of 64 pixels. A recommendation
-that holds here may fail there, and the other way round. *Holds* and *does not hold* mean: on toy.
-The same command runs on any pipeline with pairs of one's own ([`refhooks score`](score.md)).
-Measures are of pixels; they know nothing of beauty, identity or style."""
+best strength lies: 20 billion parameters trained on photographs learnt other things than this
+model did from drawings of 64 pixels. *Holds* and *does not hold* mean: on toy. The same command
+runs on any pipeline with pairs of one's own ([`refhooks score`](score.md)). Measures are of
+pixels; they know nothing of beauty, identity or style."""
+HOME = "evidence.md"
+PARTS = {
+    "evidence-methods.md": ("what the methods do", ("default", "inject", "concat", "cross_attn")),
+    "evidence-strengths.md": ("what strength does", ()),  # every other section
+    "evidence-advice.md": ("advice for edits", ("combinations", "issues", "tips")),
+    "evidence-presets.md": ("presets", ("table",)),
+}
+STRENGTHS, PEERS = "evidence-strengths.md", "evidence-peers.md"
 
 
 @attrs.frozen
@@ -46,7 +53,7 @@ class Material:
 
     Attributes:
         figures: What claims.json holds, without its cards.
-        verdicts: One a claim, in the guide's order.
+        verdicts: One a claim, in the order of the source notes.
         strengths: Monotone strength, one a method.
         asked: What is asked of it.
         curves: Whether the plots are there.
@@ -62,31 +69,70 @@ class Material:
     search: str = ""
 
 
-def page(made: Material) -> str:
-    """Return docs/evidence.md."""
-    parts = [
-        f"{MADE}\n# Evidence: what the guide claims, and what was measured",
+def pages(made: Material) -> dict[str, str]:
+    """Return the pages of docs by their names: the summary, and what is behind it."""
+    texts = {HOME: _home(made)}
+    for name, (about, _) in PARTS.items():
+        parts = [f"{MADE}\n# Evidence: {about}", f"[The summary, and how it was measured]({HOME})"]
+        if name == STRENGTHS:
+            parts += _strengths(made)
+        verdicts = [it for it in made.verdicts if _page_of(it) == name]
+        if verdicts:
+            parts.append(f"## The verdicts\n\n{_verdicts(verdicts)}")
+            parts.append(f"## What was found false\n\n{_false(verdicts)}")
+            details = "\n".join(map(_detail, verdicts))
+            parts.append(f"## Each statement, and how it was measured\n\n{details}")
+        texts[name] = _joined(parts)
+    if made.search or made.peers:
+        texts[PEERS] = _joined(_peers(made))
+    return texts
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+def _page_of(verdict: Verdict) -> str:
+    section = verdict.claim.section
+    return next((name for name, (_, own) in PARTS.items() if section in own), STRENGTHS)
+
+
+def _home(made: Material) -> str:
+    linked = [f"- [{about}]({name})" for name, (about, _) in PARTS.items()]
+    if made.search or made.peers:
+        linked.append(f"- [what beats the plain model, and peers on the same work]({PEERS})")
+    return _joined([
+        f"{MADE}\n# Evidence: what was claimed, and what was measured",
         PROVES,
-        _how(made.figures),
         f"## Summary\n\n{_summary(made.verdicts)}",
-        f"## The verdicts\n\n{_verdicts(made.verdicts)}",
-    ]
+        "Each with its numbers:\n\n" + "\n".join(linked),
+        _how(made.figures),
+    ])  # fmt: skip
+
+
+def _strengths(made: Material) -> list[str]:
+    parts = []
     if made.curves:
         parts.append(
-            "## What strength does\n\n"
+            "## Curves\n\n"
             f"![Edit done, kept and copied over strength, for each method](images/{CURVES[0]})\n\n"
             f"![Edit done against kept, the best front marked](images/{CURVES[1]})"
         )
     few, usual = made.figures["scenes"]["few"], made.figures["settings"]["steps"]
-    strength = monotone_section(made.strengths, made.asked, few, usual).rstrip()
-    parts.append(f"## Monotone strength\n\n{strength}")
+    section = monotone_section(made.strengths, made.asked, few, usual)
+    return [*parts, f"## Monotone strength\n\n{section}"]
+
+
+def _peers(made: Material) -> list[str]:
+    parts = [
+        f"{MADE}\n# Evidence: what beats the plain model, and peers",
+        f"[The summary, and how it was measured]({HOME})",
+    ]
     if made.search:
-        parts.append(f"## What beats the plain model\n\n{made.search.rstrip()}")
+        parts.append(f"## What beats the plain model\n\n{made.search}")
     if made.peers:
-        parts.append(f"## Peers on the same work\n\n{made.peers.rstrip()}")
-    parts.append(f"## What was found false\n\n{_false(made.verdicts)}")
-    parts.append("## Each claim, and how it was measured\n\n" + _details(made.verdicts))
-    return "\n\n".join(part.rstrip() for part in parts) + "\n"
+        parts.append(f"## Peers on the same work\n\n{made.peers}")
+    return parts
 
 
 def _how(figures: Mapping[str, Any]) -> str:
@@ -95,7 +141,7 @@ def _how(figures: Mapping[str, Any]) -> str:
 ## How
 
 Held-out scenes, {settings["steps"]} steps, guidance {settings["cfg"]:g}: {scenes["main"]} scenes
-of each of the guide's eight kinds of edit, {scenes["more"]} where a verdict is about a few kinds.
+of each of eight kinds of edit, {scenes["more"]} where a verdict is about a few kinds.
 *Edit done*: 1 is the right answer in the region that should change, 0 no better than the source.
 *Kept*: 1 is the source outside that region, 0 what the model makes without a reference. *Edges*,
 where the whole picture changes: F1 of the edges against the right answer's. *Copied*: closeness
@@ -105,9 +151,24 @@ to the source where it should have changed.
 
 
 def _summary(verdicts: Sequence[Verdict]) -> str:
-    counts = {word: [it.claim.id for it in verdicts if it.word == word] for word in VERDICTS}
-    rows = [[word, str(len(ids)), ", ".join(ids) or "–"] for word, ids in counts.items()]
-    return f"Of {len(verdicts)} claims:\n\n" + table(["verdict on toy", "claims", "which"], rows)
+    rows = []
+    for word in VERDICTS:
+        of_it = [it for it in verdicts if it.word == word]
+        rows.append([word, str(len(of_it)), ", ".join(map(_linked, of_it)) or "–"])
+    heads = ["verdict on toy", "statements", "which"]
+    held = "\n".join(f"- {it.claim.claim} ({_linked(it)})" for it in verdicts if it.word == "holds")
+    false = "\n".join(
+        f"- {it.claim.claim} ({_linked(it)})" for it in verdicts if it.word == "does not hold"
+    )
+    return (
+        f"Of {len(verdicts)} statements:\n\n{table(heads, rows)}\n"
+        f"What holds:\n\n{held or '- nothing'}\n\nWhat does not:\n\n{false or '- nothing'}"
+    )
+
+
+def _linked(verdict: Verdict) -> str:
+    identity = verdict.claim.id
+    return f"[{identity}]({_page_of(verdict)}#{identity.lower()})"
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> str:
@@ -116,7 +177,7 @@ def _verdicts(verdicts: Sequence[Verdict]) -> str:
          _deciding(it)]
         for it in verdicts
     ]  # fmt: skip
-    return table(["section", "id", "the guide says", "verdict", "measured"], rows)
+    return table(["about", "id", "the statement", "verdict", "measured"], rows)
 
 
 def _word(verdict: Verdict) -> str:
@@ -163,10 +224,6 @@ def _against(verdicts: Iterable[Verdict]) -> str:
     return "".join(lines)
 
 
-def _details(verdicts: Sequence[Verdict]) -> str:
-    return "\n".join(_detail(it) for it in verdicts)
-
-
 def _detail(verdict: Verdict) -> str:
     claim = verdict.claim
     rows = [
@@ -177,7 +234,7 @@ def _detail(verdict: Verdict) -> str:
     return f"""\
 ### {claim.id}
 
-The guide says: {claim.claim}.
+The statement: {claim.claim}.
 
 {_word(verdict).replace("**", f"**{claim.section}: ", 1)}. {claim.how}
 

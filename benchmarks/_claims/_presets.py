@@ -1,4 +1,4 @@
-"""Presets whose row of the guide holds are measured; each says what was found of it."""
+"""Presets whose claim holds are measured; each says what was found of it."""
 
 from __future__ import annotations
 

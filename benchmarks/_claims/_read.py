@@ -106,10 +106,10 @@ class ClaimTest:
 
 @attrs.frozen
 class Claim:
-    """A claim of the guide.
+    """A claim of the source notes.
 
     Attributes:
-        id, section, claim: As the guide's table has it.
+        id, section, claim: As in claims.toml.
         how: How it is measured.
         tests: The findings to be made.
         rule: ``all``: every finding counts; ``first``: the first decides whether it holds.

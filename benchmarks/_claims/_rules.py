@@ -40,9 +40,8 @@ lies outside;
 
 Otherwise it speaks neither for nor against. A claim **holds** if every finding speaks for it,
 **does not hold** if none does and one speaks against it, and holds **in part** otherwise: some of
-it, or too little to tell. A finding over fewer than 5 scenes counts for nothing. For the rows of
-the guide's quick reference, the first finding decides whether they hold, the second makes it in
-part.
+it, or too little to tell. A finding over fewer than 5 scenes counts for nothing. For presets the
+first finding decides whether they hold, the second makes it in part.
 
 The *balance* is the harmonic mean of *edit done* and *kept* (each the mean over the scenes, cut
 to 0–1), or of *edit done* and *edges* where the whole picture changes; those two are never

@@ -22,14 +22,14 @@ __all__ = ["Default"]
 class Default:
     """Native reference tokens, ``[x_t ; s·r]`` along the sequence.
 
-    The guide's section "default": ``edit_latent * strength``. At 1 it is the stock pipeline to the
+    The source notes, section "default": ``edit_latent * strength``. At 1 it is the stock pipeline to the
     bit. Latents scaled above 1 are what no model was trained on, and less is kept again; so there
     the tokens stay as they are, and their keys gain ``log s`` on their logits instead
     (OminiControl, arXiv 2411.15098).
 
     Attributes:
         above_one: What a strength above 1 raises. ``bias``: the keys' logits. ``latents``: the
-            latents, which is the guide's formula at every strength.
+            latents, which is the notes' formula at every strength.
         positions: Where the model places the picture. ``native``: on a frame of its own (ComfyUI
             calls it ``index``); ``same``: on the target's own frame, on top of it; ``offset``: on
             the target's frame, to the right of it or below. Models were trained with ``native``.

@@ -1,7 +1,7 @@
-"""The guide's starting points by name, and some that a search found: method, strength, denoise.
+"""Starting points by name: some that a search found, and published advice with what it measured.
 
 Each preset is a file in the folder ``presets``, in the form of presets of one's own. The numbers
-are the middles of the guide's ranges, which stand beside them. Files whose names end in ``-tuned``
+are the middles of recommended ranges, which stand beside them. Files whose names end in ``-tuned``
 are written by ``benchmarks/search.py``: what beats the plain model on a kind of edit.
 """
 

@@ -82,7 +82,7 @@ class _Curve:
 
 @attrs.frozen
 class Linear(_Curve):
-    """``start + (end − start)·p``: the guide's "Dynamic Strength" as a straight line.
+    """``start + (end − start)·p``: a straight line.
 
     Attributes:
         start: Strength at the stage's first step, 0–2.

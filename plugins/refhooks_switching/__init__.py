@@ -27,7 +27,7 @@ def _above_zero(_: object, field: attrs.Attribute[Any], value: Any) -> None:
 class Progress:
     """Ends a stage at the first step whose progress in the run, ``index / total``, is ``at``.
 
-    ``Stage(until=0.5)`` is short for it: the guide's "Method Switching" after half of the steps.
+    ``Stage(until=0.5)`` is short for it: another method after half of the steps.
 
     Attributes:
         at: Above 0, up to 1.

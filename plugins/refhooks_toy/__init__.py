@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from refhooks import Checkpoint, EmbeddedModel, hookimpl
 from refhooks_toy._edits import EDIT_KINDS, TWO_PICTURES, WHOLE_PICTURE, Edit, make_edit
-from refhooks_toy._judge import judge
+from refhooks_toy._judge import judge, judge_prompt, judge_size
 from refhooks_toy._pairs import HELD_OUT, Pairs, make_pairs
-from refhooks_toy._samples import PROMPTS, SCENES
+from refhooks_toy._samples import COMPANIONS, PROMPTS, SCENES
 from refhooks_toy._scenes import SIZE, Face, Scene, Shape, random_scene
 from refhooks_toy._weights import BASE, PROJECTION, SAMPLES, WEIGHTS, load_pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -47,6 +47,10 @@ def _samples() -> Sequence[Path]:
     return [SAMPLES / f"{name}.png" for name in SCENES]
 
 
+def _companions() -> Mapping[str, Path]:
+    return {name: SAMPLES / f"{sample}.png" for name, sample in COMPANIONS.items()}
+
+
 def _pairs(count: int) -> Sequence[Pair]:
     from refhooks_toy._held_out import held_out  # noqa: PLC0415 - it imports torch
 
@@ -74,10 +78,13 @@ def refhooks_models() -> list[EmbeddedModel]:
                 cfg=2.0,
                 steps=16,
                 judge=judge,
+                judge_prompt=judge_prompt,
+                judge_size=judge_size,
                 base=BASE,
                 files={"concat": PROJECTION},
             ),
             samples=_samples,
+            companions=_companions,
             prompts=PROMPTS,
             pairs=_pairs,
             faster=_faster,

@@ -146,7 +146,7 @@ _MAKERS: Final[dict[str, Callable[[Random], _Made]]] = {
 }
 
 EDIT_KINDS: Final = tuple(_MAKERS)
-"""The guide's eight kinds of edit, by its names, and the one with two pictures."""
+"""Eight kinds of edit, and the one with two pictures."""
 
 WHOLE_PICTURE: Final = frozenset({"style-transfer", "lighting-change"})
 """The kinds of edit that change every pixel."""

@@ -1,7 +1,8 @@
-"""Tell pictures of toyland from others."""
+"""Tell pictures, prompts and sizes of toyland from others."""
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, Final
@@ -10,12 +11,16 @@ import numpy as np
 from PIL import Image
 
 from refhooks_toy._draw import draw
+from refhooks_toy._prompts import WORDS
 from refhooks_toy._scenes import GROUNDS, HORIZONS, LIGHTS, SIZE, SKIES, STYLES, Scene
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from refhooks import Size
+
 _NEAR: Final = 24  # of 255: a pixel this close to a background's belongs to it
+_NAMED: Final = 4  # words that a warning names
 _SHARE: Final = 0.25  # four large things leave a third of a scene's background to be seen
 
 
@@ -32,6 +37,32 @@ def judge(picture: Image.Image) -> str | None:
     return (
         "this picture is not of toyland, the only world that the embedded model knows: expect a"
         " poor result; name a real model, such as Qwen/Qwen-Image-Edit-2511, for photographs"
+    )
+
+
+def judge_prompt(prompt: str) -> str | None:
+    """Return a warning if a prompt has words that the model never saw, else None."""
+    words = dict.fromkeys(re.findall(r"\w+", prompt.lower()))
+    unknown = [word for word in words if word not in WORDS]
+    if not unknown:
+        return None
+    some = ", ".join(repr(word) for word in unknown[:_NAMED])
+    more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
+    return (
+        f"the embedded model never saw the words {some}{more}, so the edit will not be what they"
+        " ask for; it knows a few edits of simple drawings, such as 'make it night', 'make the"
+        " circle blue' or 'replace the star with a square'"
+    )
+
+
+def judge_size(size: Size) -> str | None:
+    """Return a warning if the model was not trained on a size, else None."""
+    if size.height == size.width == SIZE:
+        return None
+    return (
+        f"the embedded model was trained on {SIZE}x{SIZE} pixels alone and distorts other sizes and"
+        f" shapes, here {size.width}x{size.height}: expect a poor result; leave the size out and"
+        " give it a square picture"
     )
 
 

@@ -34,6 +34,19 @@ _LIGHT: Final = {
 _MOOD: Final = {"happy": ("happy", "cheerful", "glad"), "sad": ("sad", "unhappy")}
 _FACE: Final = ("the face", "the person")
 
+WORDS: Final = frozenset(
+    """
+    2 a add an at away background be beach black blue bottom change cheerful circle clear clouds
+    cloudy color colour convert corner cry day daylight daytime delete desert diamond draw drawing
+    dusk erase evening expression face field for from frown get glad grass green ground happy image
+    in into it lake lawn left lighting like look make meadow night nighttime of old orange paint
+    pencil person photo picture place please purple put red remove replace rid right sad sand sea
+    sepia shape should sketch sky smile snow snowy square star storm stormy style sunset swap take
+    the this time to top triangle turn under unhappy vintage water white with yellow
+    """.split()
+)
+"""Every word of every prompt, in lower case; a test compares it with what is drawn."""
+
 
 def refer(scene: Scene, shape: Shape, random: Random) -> str:
     """Name a shape so that it can be no other one of the scene."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageDraw
 
 from refhooks_toy._draw import draw
-from refhooks_toy._scenes import Face, Scene, Shape
+from refhooks_toy._scenes import SIZE, Face, Scene, Shape
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,10 +50,36 @@ PROMPTS: Final = (
 """Prompts for the first sample."""
 
 
+COMPANIONS: Final = {
+    "star.png": "star",
+    "style.png": "beach",
+    "face.png": "face",
+    "cut.png": "cut",
+}
+"""What goes with the first sample: a second picture, one whose style is lent, a mask of the face,
+and the star of the second picture cut out."""
+
+_FACE: Final = (35, 34, 62, 61)  # pixels: left, top, right, bottom
+_STAR: Final = (32, 2, 62, 30)
+
+
+def write_masks(folder: Path) -> list[Path]:
+    """Draw the mask and the cut picture of `COMPANIONS` as PNG files into `folder`."""
+    face, opaque = Image.new("L", (SIZE, SIZE)), Image.new("L", (SIZE, SIZE))
+    ImageDraw.Draw(face).ellipse(_FACE, fill=255)
+    ImageDraw.Draw(opaque).ellipse(_STAR, fill=255)
+    cut = Image.fromarray(np.asarray(draw([SCENES["star"]]))[0])
+    cut.putalpha(opaque)
+    paths = [folder / "face.png", folder / "cut.png"]
+    for path, picture in zip(paths, (face, cut), strict=True):
+        picture.save(path)
+    return paths
+
+
 def write_samples(folder: Path) -> list[Path]:
     """Draw the samples as PNG files into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.png" for name in SCENES]
     for path, picture in zip(paths, draw(list(SCENES.values())), strict=True):
         Image.fromarray(picture).save(path)
-    return paths
+    return [*paths, *write_masks(folder)]

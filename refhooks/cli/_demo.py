@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from refhooks._apps.editing.result import save_picture
 from refhooks._base.contact_sheets import make_sheet
 from refhooks._base.outputs import check_output
-from refhooks._base.pictures import load_picture
+from refhooks._base.pictures import load_picture, load_whole
 from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import ModelPlan, open_editor
@@ -23,7 +23,7 @@ from refhooks.cli._terminal import steps_bar, tell
 from refhooks.errors import InputError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from PIL.Image import Image
 
@@ -45,8 +45,10 @@ def run_demo(folder: Path) -> None:
     model = _model()
     photo = load_picture(_sample(model))
     prompts = model.prompts or PROMPTS
-    photo_place, place, sheet_place = _places(folder)
-    save_picture(photo, photo_place)
+    companions = {folder / name: load_whole(path) for name, path in model.companions().items()}
+    photo_place, place, sheet_place, *_ = _places(folder, companions)
+    for each, picture in {photo_place: photo, **companions}.items():
+        save_picture(picture, each)
     editor = open_editor(ModelPlan(name=model.name, embedded=True))
     steps = editor.family.default_steps
     with quiet(bars=False), steps_bar(steps) as advance:
@@ -74,14 +76,13 @@ def _sample(model: EmbeddedModel) -> Path:
     return samples[0]
 
 
-def _places(folder: Path) -> tuple[Path, Path, Path]:
+def _places(folder: Path, companions: Iterable[Path]) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder} cannot be made: {error}") from error
     names = ("photo.png", "edited.png", "before-after.png")
-    photo, edited, sheet = [check_output(folder / name) for name in names]
-    return photo, edited, sheet
+    return [check_output(place) for place in (*(folder / name for name in names), *companions)]
 
 
 def _sheet(photo: Image, result: EditResult, prompt: str, steps: int) -> Image:

@@ -85,8 +85,21 @@ def _print(presets: Sequence[Preset]) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=UNWRAPPED)
+    measured = [shown for shown in presets if shown.measured]
+    console.print(_table(measured))
+    if len(measured) < len(presets):
+        tell("")
+        tell("not measured, or worse than plain default at 1 on the embedded model:")
+        console.print(_table([shown for shown in presets if not shown.measured]))
+    needing = [shown.name for shown in presets if shown.needs]
+    if needing:
+        verb = "needs" if len(needing) == 1 else "need"
+        say("note", f"{listed(needing)} {verb} more; see refhooks presets NAME", "cyan")
+
+
+def _table(presets: Sequence[Preset]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in ("name", "method", "strength", "denoise", "measured", "from", "what it is for"):
+    for head in ("name", "method", "strength", "denoise", "from", "what it is for"):
         table.add_column(head, no_wrap=head in {"name", "strength", "denoise"})
     for shown in presets:
         cells = [
@@ -94,15 +107,11 @@ def _print(presets: Sequence[Preset]) -> None:
             ", ".join(_methods(shown)),
             _valued(_strength(shown), shown.strength_range),
             _valued(shown.denoise, shown.denoise_range),
-            "yes" if shown.measured else "no",
             shown.origin,
             shown.description,
         ]
         table.add_row(*[Text(printable(cell)) for cell in cells])
-    console.print(table)
-    needing = [shown.name for shown in presets if shown.needs]
-    if needing:
-        say("note", f"some need something; refhooks presets NAME tells: {listed(needing)}", "cyan")
+    return table
 
 
 def _print_one(shown: Preset) -> None:

@@ -10,7 +10,7 @@ import claims as script
 import pytest
 from _claims._evidence import Evidence
 from _claims._functions import judge
-from _claims._page import CURVES, Material, page
+from _claims._page import CURVES, HOME, Material, pages
 from _claims._presets import FOLDER, mark_presets, marked
 from _claims._read import Claim, ClaimTest, read_claims
 from _claims._rules import Finding, Verdict
@@ -31,7 +31,7 @@ CLAIM = Claim(
 )  # fmt: skip
 ROW = """\
 description = "Words."
-source = "the guide's table"
+source = "somebody's table"
 denoise = 0.4
 measured = false
 
@@ -68,15 +68,19 @@ def verdict(*outcomes, rule="all"):
 def test_the_page_is_written_from_figures_alone(figures, alone, tmp_path):
     """Every claim with its verdict, in one command, without a model."""
     result = CliRunner().invoke(script.main, ["page", "--json", str(figures), *alone])
-    text = (tmp_path / "evidence.md").read_text()
+    home = (tmp_path / HOME).read_text()
+    text = "".join(place.read_text() for place in tmp_path.glob("evidence*.md"))
 
     assert result.exit_code == 0, result.output
     for claim in read_claims()[0]:
-        assert f"### {claim.id}\n\nThe guide says: {claim.claim}." in text
+        assert text.count(f"### {claim.id}\n\nThe statement: {claim.claim}.") == 1
         assert re.search(
             rf"\[{claim.id}\]\(#{claim.id.lower()}\) \| .*\*\*(holds|in part|does not|not)", text
         )
-    assert text.index("What it does not prove") < text.index("## Summary")
+        (linked,) = set(re.findall(rf"\[{claim.id}\]\(([\w.-]+)#{claim.id.lower()}\)", home))
+        assert f"### {claim.id}\n" in (tmp_path / linked).read_text()
+    assert home.index("What it does not prove") < home.index("## Summary")
+    assert len(home.split()) < 1200
     assert "nan" not in text
     assert "images/" not in text
 
@@ -94,7 +98,7 @@ def test_the_counts_of_the_summary_are_those_of_the_verdicts(figures, alone, tmp
     assert len(rows) == 4
     for word, count, ids in rows:
         named = [it.claim.id for it in verdicts if it.word == word]
-        assert (int(count), ids) == (len(named), ", ".join(named) or "–")
+        assert (int(count), re.findall(r"\[(\w+)\]", ids)) == (len(named), named)
 
 
 def test_the_page_and_the_presets_say_what_the_figures_say():
@@ -105,11 +109,18 @@ def test_the_page_and_the_presets_say_what_the_figures_say():
     score = Scorecard.read_json(script.SCORE) if script.SCORE.is_file() else None
     made = script.material(json.loads(script.FIGURES.read_text()), score)
 
-    assert page(made) == script.PAGE.read_text()
+    texts = pages(made)
+    assert texts == {name: script.PAGE.with_name(name).read_text() for name in texts}
+    assert set(texts) == {place.name for place in script.PAGE.parent.glob("evidence*.md")}
     for it in made.verdicts:
         for name, about in it.claim.presets.items():
             text = (FOLDER / f"{name}.toml").read_text()
             assert marked(text, it, about) == text, name
+
+
+def page(made):
+    """All pages, one after the other."""
+    return "\n".join(pages(made).values())
 
 
 def material(*verdicts, **more):
@@ -121,7 +132,7 @@ def test_what_is_false_is_said_with_its_number():
     """Whole claims first, then what fails of those that hold in part."""
     text = page(material(verdict("no"), verdict("yes", "no"), verdict("yes")))
     _, false = text.split("## What was found false")
-    false, _ = false.split("## Each claim")
+    false, _ = false.split("## Each statement")
 
     assert false.count("finding 0 of `inject`: +0.100 [+0.050, +0.150]") == 1
     assert false.count("finding 1 of `inject`: +0.100 [+0.050, +0.150]") == 1
@@ -143,7 +154,7 @@ def test_parts_that_others_measure_are_taken_in_where_they_are():
     assert "## Peers" not in bare
     assert "## What beats" not in bare
     assert f"images/{CURVES[0]}" in full
-    assert full.index("| search |") < full.index("| peers |") < full.index("## What was found")
+    assert full.index("## What was found") < full.index("| search |") < full.index("| peers |")
 
 
 def test_another_benchmarks_table_is_read_from_its_figures(monkeypatch, tmp_path):
@@ -242,4 +253,4 @@ def test_curves_are_drawn_from_the_scorecard(figures, alone, tmp_path, monkeypat
 
     assert result.exit_code == 0, result.output
     assert drawn == [tmp_path / "score.json"]
-    assert f"(images/{CURVES[1]})" in (tmp_path / "evidence.md").read_text()
+    assert f"(images/{CURVES[1]})" in (tmp_path / "evidence-strengths.md").read_text()

@@ -1,4 +1,4 @@
-"""The guide's common issues as measurements of a finished edit ("Common Issues and Solutions")."""
+"""Common problems as measurements of a finished edit."""
 
 from __future__ import annotations
 
@@ -92,10 +92,10 @@ class Steering:
 
 @attrs.frozen
 class Issue:
-    """One of the guide's common issues, found.
+    """A common problem, found.
 
     Attributes:
-        problem: As the guide names it.
+        problem: Its name.
         evidence: What was measured, beside its bound.
         causes: The likely ones, the likeliest first.
         suggestions: What to try.
@@ -118,13 +118,13 @@ class Issue:
 
 @attrs.frozen
 class Advice:
-    """What was measured of a finished edit, and which of the guide's common issues it has.
+    """What was measured of a finished edit, and which common problems it has.
 
     Attributes:
         measured: Of the picture and its source.
         references: What each reference did; ``None`` where only the pictures are known.
         first_sigma: Noise level at the first step; below 1 the run started from the source.
-        issues: Those found, in the guide's order.
+        issues: Those found, in a fixed order.
         unjudged: Those that need to know more than is known, and why.
     """
 
@@ -161,7 +161,7 @@ class Advice:
     def __str__(self) -> str:
         """Return what was measured, the issues, and what could not be judged, as plain text."""
         issues = [str(issue) for issue in self.issues]
-        none = [] if issues else ["none of the guide's common issues was found"]
+        none = [] if issues else ["no common problem found"]
         return "\n".join([*self.lines(), *issues, *none, *self.unjudged])
 
 
@@ -173,7 +173,7 @@ def advise(
     timetable: Timetable | None = None,
     attention_share: Tensor | None = None,
 ) -> Advice:
-    """Measure a picture, and say which of the guide's common issues it has.
+    """Measure a picture, and say which common problems it has.
 
     Args:
         source: RGB, of the result's size.

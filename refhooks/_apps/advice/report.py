@@ -146,7 +146,7 @@ def check_report(path: str | Path) -> Path:
     return place
 
 
-_FINE = '<p class="fine">None of the guide\'s common issues was found.</p>'
+_FINE = '<p class="fine">No common problem was found.</p>'
 
 
 def _issue(issue: Issue) -> str:

@@ -154,7 +154,7 @@ class Chain:
         edits: One or more.
         strength: 0–2, for the edits that say none themselves: a number, one an edit, a schedule
             over the edits (its progress is 0 at the first and 1 at the last) or its short form: the
-            guide's "dynamic strength in autoregressive chains".
+            a strength that rises or falls over the edits.
         denoise: Likewise, above 0 and up to 1.
 
     Raises:

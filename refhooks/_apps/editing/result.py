@@ -80,7 +80,7 @@ class EditResult:
 
     @property
     def advice(self) -> Advice:
-        """What changed in the first picture, and which of the guide's common issues it has.
+        """What changed in the first picture, and which common problems it has.
 
         Raises:
             InputError: There is no source to compare it with.

@@ -80,7 +80,7 @@ def plan(
     strategies = [as_strategy(reference.strategy, NATIVE) for reference in references]
     methods = [_methods(reference, registry) for reference in references]
     if steps is None:
-        raise InputError("steps is missing; only a model has a number of its own")
+        raise InputError("steps is required without a model (--steps N, or --model NAME)")
     count = read_steps(steps)
     total = steps_in_all(count, denoise)
     sigmas = [(count - index) / total for index in range(count)]

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
+    from refhooks._base.size import Size
+
 
 _COUNT = validators.optional(validators.and_(validators.instance_of(int), validators.ge(1)))
 
@@ -29,6 +31,8 @@ class Checkpoint:
         steps: Default number of steps.
         judge: Given the source picture, returns a warning if the model will not know what to make
             of it, else ``None``.
+        judge_prompt: Likewise, given a prompt.
+        judge_size: Likewise, given the size of the output.
         base: What files made for this checkpoint name as their base; by default the repository it
             was loaded from, if it was.
         files: Files that it brings along, by the name of the method they are for.
@@ -40,5 +44,7 @@ class Checkpoint:
     cfg: float | None = None
     steps: int | None = attrs.field(default=None, validator=_COUNT)
     judge: Callable[[Image], str | None] | None = None
+    judge_prompt: Callable[[str], str | None] | None = None
+    judge_size: Callable[[Size], str | None] | None = None
     base: str | None = None
     files: Mapping[str, Path] = attrs.field(factory=dict, hash=False)

@@ -75,6 +75,9 @@ class EmbeddedModel:
         checkpoint: What it prescribes.
         samples: Returns the paths of pictures that it edits well, the best one first; none by
             default. ``refhooks demo`` edits the first.
+        companions: Returns the paths of pictures that go with the first sample, such as second
+            references and masks, by the names under which ``refhooks demo`` writes them beside it;
+            none by default.
         prompts: Prompts that it follows well on the first sample, the best one first.
         pairs: Given how many of each kind of edit, returns pairs that it was not trained on, with
             their right answers, for ``refhooks score``; ``None``: it has none.
@@ -87,6 +90,7 @@ class EmbeddedModel:
     load: Callable[[], Any]
     checkpoint: Checkpoint = Checkpoint()  # noqa: RUF009  frozen
     samples: Callable[[], Sequence[Path]] = tuple
+    companions: Callable[[], Mapping[str, Path]] = dict
     prompts: tuple[str, ...] = ()
     pairs: Callable[[int], Sequence[object]] | None = None
     faster: Callable[[Any], AbstractContextManager[object]] | None = None

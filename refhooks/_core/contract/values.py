@@ -86,7 +86,7 @@ class Row:
 
     @property
     def band(self) -> str:
-        """The guide's name for the strength, from ``none`` to ``overpowering``."""
+        """The name of the strength, from ``none`` to ``overpowering``."""
         return band(self.strength)
 
 

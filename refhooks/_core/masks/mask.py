@@ -45,7 +45,7 @@ class Mask:
         invert: What is not covered counts instead.
         feather: Pixels outside of the shape over which its cover falls from 1 to 0, of the picture
             that the shape lies on.
-        soft: For ``content``: the reference's latents are scaled by the cover (the guide's
+        soft: For ``content``: the reference's latents are scaled by the cover (the source notes'
             ``reference_latent * spatial_mask``) instead of left out where it is below a half.
         strength: How much of the mask holds, 0 (as if there were no mask) to 1, at each step of the
             run: a number, one a step, a schedule or its short form. The cover ``c`` acts as

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from refhooks._base.size import Size
+    from refhooks._core.contract.checkpoint import Checkpoint
     from refhooks._core.contract.family import Family
     from refhooks._core.contract.methods import Method
     from refhooks._core.models.loaded import LoadedModel
@@ -54,6 +55,7 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
     references = _resolve(loaded, request.references, pictures, source)
     picture = None if source is None else source.picture
     size = family.output_size(picture, request.height, request.width, request.resolution)
+    _judge(loaded.checkpoint, request.prompts, source, size)
     steps = request.steps or family.default_steps
     scheduler, sigmas, timesteps = family.schedule(
         steps, size, steps_in_all(steps, request.denoise)
@@ -143,10 +145,20 @@ def _source(
         return open_picture(request.source, loaded.family.picture_mode)
     if not pictures:
         return None
-    source, judge = pictures[0], loaded.checkpoint.judge
-    if judge is not None and not source.handed:
-        _warn(judge(source.picture))
-    return source
+    return pictures[0]
+
+
+def _judge(
+    checkpoint: Checkpoint, prompts: Sequence[str], source: InputPicture | None, size: Size
+) -> None:
+    """Warn of what the checkpoint will not know what to make of, once of each."""
+    if checkpoint.judge is not None and source is not None and not source.handed:
+        _warn(checkpoint.judge(source.picture))
+    if checkpoint.judge_size is not None:
+        _warn(checkpoint.judge_size(size))
+    if checkpoint.judge_prompt is not None:
+        for warning in dict.fromkeys(map(checkpoint.judge_prompt, prompts)):
+            _warn(warning)
 
 
 def _plugins(

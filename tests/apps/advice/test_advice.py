@@ -1,4 +1,4 @@
-"""The guide's common issues: each is found where it is, and not where it is not."""
+"""Common problems: each is found where it is, and not where it is not."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_attention_is_told_and_is_a_cause(edit):
 
 
 def test_without_a_timetable_strength_is_not_judged():
-    """It says so, and the guide's own cause is given."""
+    """It says so, and the usual cause is given."""
     advice = advise(GREY, GREY)
     assert advice.issues[0].causes == ("reference strength too high",)
     assert advice.unjudged == (f"not judged: {ARTIFACTS} (no strength is known)",)
@@ -139,7 +139,7 @@ def test_pictures_are_counted_from_0(editor):
 
 
 def test_every_issue_is_one_of_the_pages():
-    """By the guide's own words."""
+    """By names that do not change."""
     page = (DOCS / "grid-and-advice.md").read_text(encoding="utf-8")
     for problem in (NOTHING, LOST, ARTIFACTS, PARTIAL):
         assert problem in page

@@ -165,7 +165,7 @@ def test_what_is_hidden_reaches_no_text_encoder(edit):
 
 
 def test_soft_scales_the_latents(edit):
-    """By the cover of each token, the guide's ``reference_latent * spatial_mask``."""
+    """By the cover of each token, ``reference_latent * spatial_mask``."""
     grey = Image.new("L", (32, 32), 51)
     grey.paste(255, (0, 0, 32, 16))
 

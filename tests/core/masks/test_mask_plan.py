@@ -103,7 +103,7 @@ def test_a_schedule(edit):
     [
         ([1.0], "strength lists 1 numbers, but the run has 2 steps"),
         ("0:2", "must be a number from 0 to 1"),
-        ("nonsense", "is no number, and no schedule is written so"),
+        ("nonsense", "is neither a number nor a schedule"),
     ],
 )
 def test_strengths_that_do_not_fit(edit, strength, message):

@@ -220,7 +220,7 @@ def test_a_strength_of_one_and_a_half_does_not_warn(edit):
 
 
 def test_the_timetable_prints_one_line_a_step(edit):
-    """Step, noise level, and what each reference does, with the guide's name for its strength."""
+    """Step, noise level, and what each reference does, with the name of its strength."""
     result = edit(
         strategy=rh.Strategy([rh.Stage("default", 0.5, until=0.5), rh.Stage("inject", [0.25])]),
         references=[tiny.picture(1)],

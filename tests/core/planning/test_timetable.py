@@ -161,7 +161,7 @@ def test_the_plan_command_takes_a_size(cli):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["s.toml"], "steps is missing; only a model has a number of its own"),
+        (["s.toml"], "steps is required without a model (--steps N, or --model NAME)"),
         (["none.toml", "--steps", 4], "there is no file none.toml"),
         (["s.toml", "--steps", 4, "--plot", "plan.gif"], "plan.gif: a plot is written as .png"),
         (["s.toml", "--steps", 4, "--plot", "no/plan.png"], "no/plan.png cannot be written"),
@@ -303,7 +303,7 @@ def test_edit_takes_a_file_with_references(cli, folder):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--strength", "0.4:x"], "--strength: strength '0.4:x' is no number, and no schedule"),
+        (["--strength", "0.4:x"], "--strength: strength '0.4:x' is neither a number nor a schedule"),
         (["--strength", "0.4:3"], "schedule 'linear': end must be a number from 0 to 2, got 3"),
         (["--strength", ""], "--strength: strength must be a number from 0 to 2, got"),
         (["--strategy", "s.toml", "--strength", "1"], "leave --method and --strength out"),

@@ -1,4 +1,4 @@
-"""The presets that ship: the guide's tables by name, and what was tuned."""
+"""The presets that ship: published advice by name, and what was tuned."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from places import DOCS
 
 import refhooks as rh
 
-# The guide's tables: method, strength, denoise; "Quick Reference Guide", then "Best Combinations".
-GUIDE = {
+# Two tables of the source notes: method, strength, denoise; "Quick Reference Guide", then "Best Combinations".
+ROWS = {
     "color-change": ("inject", (0.8, 1.0), (0.3, 0.5)),
     "style-transfer": ("concat", (0.5, 0.7), (0.6, 0.8)),
     "object-swap": ("cross_attn", (0.6, 0.8), (0.5, 0.7)),
@@ -40,20 +40,20 @@ def middle(held):
     return None if held is None else round(sum(held) / 2, 3)
 
 
-def test_the_guides_rows_are_there():
+def test_the_rows_of_both_tables_are_there():
     """No others ship but what was tuned, which says by what and how much it is better."""
     tuned = {name for name in rh.load_registry().presets if name.endswith("-tuned")}
 
-    assert sorted(GUIDE) == sorted(set(rh.load_registry().presets) - tuned)
+    assert sorted(ROWS) == sorted(set(rh.load_registry().presets) - tuned)
     for name in tuned:
         assert rh.preset(name).measured
         assert re.search(r"edit done \+\d\.\d+ \[\+", rh.preset(name).source)
 
 
-@pytest.mark.parametrize("name", GUIDE)
-def test_a_preset_is_the_guides_row(name):
+@pytest.mark.parametrize("name", ROWS)
+def test_a_preset_is_its_row(name):
     """Middles of its ranges, the ranges beside them, where they are from and what was measured."""
-    method, strength, denoise = GUIDE[name]
+    method, strength, denoise = ROWS[name]
 
     held = rh.preset(name)
 
@@ -61,7 +61,7 @@ def test_a_preset_is_the_guides_row(name):
     assert held.strategy == rh.Strategy(rh.Stage(method, middle(strength)))
     assert (held.strength_range, held.denoise_range) == (strength, denoise)
     assert held.denoise == middle(denoise)
-    assert held.source.startswith("the guide's")
+    assert held.source.startswith("source notes, ")
     assert held.measured == ("; measured on toy: " in held.source)
     assert held.origin == "plugin presets"
     assert bool(held.needs) == (method == "concat")

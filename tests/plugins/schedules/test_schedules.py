@@ -203,7 +203,7 @@ def test_a_short_form_is_a_schedule(strengths, text, expected):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("much", "is no number, and no schedule is written so. Forms: "),
+        ("much", "is neither a number nor a schedule. Forms: "),
         ("0.4:1:cosin", "START:END:cosine"),
         ("0.4:1:2", "no schedule is written so"),
         ("0@1,", "PROGRESS@STRENGTH"),

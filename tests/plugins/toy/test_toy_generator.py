@@ -24,7 +24,7 @@ def things(scene: Scene) -> list[int]:
 
 
 def test_the_kinds_are_those_of_the_guide_and_one_with_two_pictures() -> None:
-    """The eight names of the guide's table come first."""
+    """The eight kinds with one picture come first."""
     assert EDIT_KINDS == (
         "color-change",
         "style-transfer",
