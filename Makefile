@@ -1,6 +1,7 @@
 # make demo   sets up and edits a picture
 # make test   sets up and runs every check
 # make docs   sets up and writes the documentation as a site, build/site/index.html
+# make wheel  sets up and builds what pip installs, dist/refhooks-*.whl
 # PYTHON=python3.12 make test   with another interpreter
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo docs evidence test lint types unit clean
+.PHONY: demo docs wheel evidence test lint types unit clean
 
 demo: $(INSTALLED)
 	@echo 'editing a picture with the embedded model: about half a minute'
@@ -40,6 +41,9 @@ evidence: $(READY)
 docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going \
 		--conf-dir docs --doctree-dir build/doctrees . build/site
+
+wheel: $(READY)
+	$(BIN)/python -m hatchling build --target wheel
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -25,7 +25,10 @@ NAVIGATION = {
     "Reference": ["api/index"],
     "For plugin authors": ["writing-plugins", "hooks", "example-plugin/README", "compatibility"],
     "For contributors": ["layout"],
-    "Evidence": ["evidence", "score", "forms", "denoise", "leaks"],
+    "Evidence": [
+        "evidence", "evidence-methods", "evidence-strengths", "evidence-advice", "evidence-presets",
+        "evidence-peers", "score", "forms", "denoise", "leaks",
+    ],
 }  # fmt: skip
 TITLES = {
     "docs/compatibility": "Compatibility",

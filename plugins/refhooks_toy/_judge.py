@@ -19,20 +19,22 @@ if TYPE_CHECKING:
 
     from refhooks import Size
 
-_NEAR: Final = 24  # of 255: a pixel this close to a background's belongs to it
 _NAMED: Final = 4  # words that a warning names
-_SHARE: Final = 0.25  # four large things leave a third of a scene's background to be seen
+_NEAR: Final = 24  # of 255: a pixel this close to a background's belongs to it
+_SHARE: Final = 0.8
+_REACH: Final = 16.5  # pixels: no shape or face reaches further from the middle of its quadrant
 
 
 def judge(picture: Image.Image) -> str | None:
     """Return a warning if a picture is not of toyland, else None.
 
-    A picture is of toyland if at least a quarter of it agrees with one of toyland's empty scenes.
+    A picture is of toyland if it agrees with one of toyland's empty scenes wherever neither a shape
+    nor a face can be: at the borders, and on a cross in the middle.
     """
     small = picture.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BOX)
-    difference = np.abs(_backgrounds() - np.asarray(small, np.int16)).max(axis=-1)
-    share = (difference <= _NEAR).mean(axis=(1, 2)).max()
-    if share >= _SHARE:
+    seen = np.asarray(small, np.int16)[_never_covered()]  # [M, 3]
+    difference = np.abs(_backgrounds() - seen).max(axis=-1)  # [N, M]
+    if (difference <= _NEAR).mean(axis=1).max() >= _SHARE:
         return None
     return (
         "this picture is not of toyland, the only world that the embedded model knows: expect a"
@@ -67,8 +69,17 @@ def judge_size(size: Size) -> str | None:
 
 
 @cache
+def _never_covered() -> npt.NDArray[np.bool_]:
+    """Where only background is seen, `[SIZE, SIZE]`."""
+    half = SIZE // 2
+    y, x = np.mgrid[0:SIZE, 0:SIZE] % half + 0.5 - half / 2
+    covered: npt.NDArray[np.bool_] = np.hypot(x, y) > _REACH
+    return covered
+
+
+@cache
 def _backgrounds() -> npt.NDArray[np.int16]:
-    """All empty scenes, `[N, SIZE, SIZE, 3]`."""
+    """All empty scenes where they are never covered, `[N, M, 3]`."""
     kinds = product(SKIES, GROUNDS, HORIZONS, LIGHTS, STYLES)
     scenes = [Scene(sky, ground, row, (), None, li, style) for sky, ground, row, li, style in kinds]
-    return draw(scenes).astype(np.int16)
+    return draw(scenes)[:, _never_covered()].astype(np.int16)

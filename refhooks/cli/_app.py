@@ -20,6 +20,7 @@ from refhooks.cli._options import (
     sampling_options,
     score_options,
 )
+from refhooks.cli._version import remember_verbose, tell_version
 
 __all__ = ["main"]
 
@@ -68,7 +69,14 @@ PLAN_EXAMPLES = (
 @click.group(
     cls=App, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(package_name="refhooks")
+@click.option(
+    "--verbose", is_flag=True, is_eager=True, expose_value=False, callback=remember_verbose,
+    help="With --version: also those of Python, torch and diffusers.",
+)  # fmt: skip
+@click.option(
+    "--version", is_flag=True, expose_value=False, callback=tell_version,
+    help="Show the version and exit.",
+)  # fmt: skip
 def main() -> None:
     """Edit pictures, and decide how and how much each reference picture steers the edit."""
 

@@ -29,9 +29,10 @@ def toy():
 def folder(tmp_path, monkeypatch):
     """A working folder with the pictures that the examples name."""
     monkeypatch.chdir(tmp_path)
-    samples = {path.stem: path for path in rh.load_registry().models["toy"].samples()}
-    shutil.copy(samples["meadow"], "photo.png")
-    shutil.copy(samples["star"], "star.png")
+    model = rh.load_registry().models["toy"]
+    Path("demo").mkdir()
+    for name, place in {"photo.png": model.samples()[0], **model.companions()}.items():
+        shutil.copy(place, Path("demo", name))
 
 
 def test_every_file_has_its_python():

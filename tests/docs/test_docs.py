@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from PIL import Image, ImageDraw
 from places import BENCHMARKS, DOCS, ROOT
 
 import refhooks as rh
@@ -21,7 +20,6 @@ from refhooks.cli import main
 pytestmark = pytest.mark.long
 
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-SAMPLES = {"photo.png": "meadow", "style.png": "beach", "star.png": "star"}
 
 
 def blocks(page, language):
@@ -53,36 +51,28 @@ def toy():
 
 
 @pytest.fixture(scope="module")
-def night(toy, tmp_path_factory):
+def demo(tmp_path_factory):
+    """The folder that ``refhooks demo`` writes."""
+    place = tmp_path_factory.mktemp("here") / "demo"
+    result = CliRunner().invoke(main, ["demo", "-o", str(place)])
+    assert result.exit_code == 0, result.output
+    return place
+
+
+@pytest.fixture(scope="module")
+def night(toy, demo):
     """A saved edit of the photo, with its recipe."""
-    place = tmp_path_factory.mktemp("night")
-    samples = {path.stem: path for path in rh.load_registry().models["toy"].samples()}
-    shutil.copy(samples[SAMPLES["photo.png"]], place / "photo.png")
-    result = toy.edit(place / "photo.png", "make it night", seed=0, steps=2)
-    return result.save(place / "night.png")[0]
+    result = toy.edit(demo / "photo.png", "make it night", seed=0, steps=2)
+    return result.save(demo.parent / "night.png")[0]
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, night):
-    """The working folder of a reader who has the pictures that the docs name."""
+def folder(tmp_path, monkeypatch, demo, night):
+    """The working folder of a reader who ran ``refhooks demo`` there, and made a picture."""
     monkeypatch.chdir(tmp_path)
-    samples = {path.stem: path for path in rh.load_registry().models["toy"].samples()}
-    for name, sample in SAMPLES.items():
-        shutil.copy(samples[sample], name)
+    shutil.copytree(demo, "demo")
     shutil.copy(night, "night.png")
-    paint_masks()
     return tmp_path
-
-
-def paint_masks():
-    """Write what a reader has painted: where the photo's face is, and the star cut out."""
-    face = Image.new("L", (64, 64))
-    ImageDraw.Draw(face).ellipse((35, 34, 62, 61), fill=255)
-    face.save("face.png")
-    cut, alpha = Image.open("star.png").convert("RGB"), Image.new("L", (64, 64))
-    ImageDraw.Draw(alpha).ellipse((32, 2, 62, 30), fill=255)
-    cut.putalpha(alpha)
-    cut.save("cut.png")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
