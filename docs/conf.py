@@ -23,7 +23,10 @@ NAVIGATION = {
         "models", "works-with", "speed",
     ],
     "Reference": ["api/index"],
-    "For plugin authors": ["writing-plugins", "hooks", "example-plugin/README", "compatibility"],
+    "For plugin authors": [
+        "writing-plugins", "other-plugins", "testing-plugins", "hooks", "example-plugin/README",
+        "compatibility",
+    ],
     "For contributors": ["layout"],
     "Evidence": [
         "evidence", "evidence-methods", "evidence-strengths", "evidence-advice", "evidence-presets",

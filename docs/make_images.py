@@ -2,7 +2,7 @@
 
     python docs/make_images.py [NAME ...]
 
-NAME is ``demo``, ``strengths``, ``schedules``, ``timetable``, ``masks``, ``multi_stage`` or
+NAME is ``hero``, ``demo``, ``strengths``, ``schedules``, ``timetable``, ``masks``, ``multi_stage`` or
 ``gallery``; by default all of them are made.
 """
 
@@ -37,6 +37,8 @@ METHODS = {
 }
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.3, 1.6, 2.0)
 PROMPT = "make it night"
+SNOW = "change the background to snow under a stormy sky"
+HERO = {0.0: "ignored", 0.4: "followed in part", 1.0: "as the model was trained"}
 GALLERY = "0,0.4,0.8,1,1.4,2"
 KINDS: tuple[Literal["region", "content"], ...] = ("region", "content")
 STEPS = 20
@@ -61,6 +63,19 @@ SCHEDULES = (
         "1 and 0.5 by turns",
     ),
 )
+
+
+def hero() -> None:
+    """The first picture of the README: one edit at three strengths, which a person can tell."""
+    editor = rh.Editor.from_pretrained("toy")
+    editor.pipe.set_progress_bar_config(disable=True)
+    source = Image.open(next(iter(rh.load_registry().models["toy"].samples())))
+    pictures, captions = [source], ["the reference"]
+    for strength, effect in HERO.items():
+        stage = rh.Stage("default", strength)
+        pictures.append(editor.edit(source, SNOW, strategy=stage, seed=0).image)
+        captions.append(f"strength {strength:g}: {effect}")
+    _save(make_sheet(pictures, captions, title=f"“{SNOW}”", columns=4, tile=216), "hero")
 
 
 def demo() -> None:
@@ -224,7 +239,7 @@ def gallery() -> None:
         _save(Image.open(place).convert("RGB"), "attention")
 
 
-EVERYTHING = (demo, strengths, schedules, timetable, masks, multi_stage, gallery)
+EVERYTHING = (hero, demo, strengths, schedules, timetable, masks, multi_stage, gallery)
 MADE = {made.__name__: made for made in EVERYTHING}
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write the table of the kit's checks into docs/writing-plugins.md."""
+"""Write the table of the kit's checks into docs/testing-plugins.md."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from refhooks.testing._kit import CHECKS
 
-PAGE = Path(__file__).parent / "writing-plugins.md"
+PAGE = Path(__file__).parent / "testing-plugins.md"
 HEAD = "| check | what is promised |\n| --- | --- |\n"
 END = "<!-- checks -->"
 

@@ -1,4 +1,4 @@
-"""Write what docs/writing-plugins.md takes from the code: a shipped method, and real messages.
+"""Write what the pages for plugin authors take from the code: a shipped method, and real messages.
 
 Each of the common mistakes is made, and what is said is kept.
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PAGE = Path(__file__).parent / "writing-plugins.md"
+MISTAKES_PAGE = Path(__file__).parent / "testing-plugins.md"
 MODULE = Path(__file__).parents[1] / "plugins" / "refhooks_guidance" / "__init__.py"
 HEAD = "| what is wrong | what is said |\n| --- | --- |\n"
 END = "<!-- mistakes -->"
@@ -205,10 +206,10 @@ def _between(text: str, start: str, new: str, end: str) -> str:
     pattern = re.escape(start) + r".*?" + re.escape(end)
     replaced, count = re.subn(pattern, lambda _: start + new + end, text, flags=re.DOTALL)
     if count != 1:
-        raise SystemExit(f"{PAGE.name} has {count} places from {start!r} to {end!r}; it needs one")
+        raise SystemExit(f"the page has {count} places from {start!r} to {end!r}; it needs one")
     return replaced
 
 
 if __name__ == "__main__":
-    page = with_table(with_module(PAGE.read_text(encoding="utf-8")))
-    PAGE.write_text(page, encoding="utf-8")
+    for place, renewed in ((PAGE, with_module), (MISTAKES_PAGE, with_table)):
+        place.write_text(renewed(place.read_text(encoding="utf-8")), encoding="utf-8")

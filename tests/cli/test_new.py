@@ -137,6 +137,6 @@ def test_a_name_that_cannot_be_used_is_refused(name, words, tmp_path):
 def test_the_table_of_checks_is_generated():
     """Run docs/write_checks_table.py after adding one."""
     made = runpy.run_path(str(DOCS / "write_checks_table.py"))
-    text = (DOCS / "writing-plugins.md").read_text()
+    text = (DOCS / "testing-plugins.md").read_text()
 
     assert made["with_table"](text) == text

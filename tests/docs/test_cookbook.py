@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from places import DOCS
 
@@ -15,6 +16,28 @@ PAGE = (DOCS / "cookbook.md").read_text(encoding="utf-8")
 PAIRS = re.findall(
     r"^```python\n(.*?)^```\n\n```toml\n# (\S+)\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL
 )
+
+
+PLAIN = {}
+VISIBLE = 8  # of 255, over the whole picture
+
+
+def moved(result, other):
+    """How far two pictures are apart: the mean of the absolute differences, 0–255."""
+    one, other = (np.asarray(entry.image, np.float32) for entry in (result, other))
+    return float(np.abs(one - other).mean())
+
+
+def plain(toy, recipe):
+    """The same edit without a strategy; kept, since many examples differ in the strategy alone."""
+    files = [entry.picture.name for entry in recipe.references]
+    key = (recipe.prompt, recipe.steps, recipe.seed, *files)
+    if key not in PLAIN:
+        source, *others = [f"demo/{name}" for name in files]
+        PLAIN[key] = toy.edit(
+            source, recipe.prompt, references=others, steps=recipe.steps, seed=recipe.seed
+        )
+    return PLAIN[key]
 
 
 @pytest.fixture(scope="module")
@@ -65,4 +88,5 @@ def test_an_example_is_its_file_and_does_what_is_planned(toy, python, file, toml
         assert read == (given if isinstance(given, rh.Strategy) else rh.Strategy(given))
         read = [rh.Reference("photo.png", read)]
     result = namespace["result"]
+    assert moved(result, plain(toy, result.recipes[0])) >= VISIBLE
     assert rh.plan(read, len(result.timetable.steps), editor=toy) == result.timetable
