@@ -13,7 +13,9 @@ assert not broken, broken
 assert "site-packages" in rh.__file__, rh.__file__
 shown = metadata.metadata("refhooks")["Description"]
 assert "# refhooks" in shown
-assert not re.findall(r"\]\((?!https?:)[^)]*\)", shown), "links of a checkout in what an index shows"
+assert not re.findall(r"\]\((?!https?:)[^)]*\)", shown), (
+    "links of a checkout in what an index shows"
+)
 
 editor = rh.Editor.from_pretrained("toy")
 source = next(iter(registry.models["toy"].samples()))

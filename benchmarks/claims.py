@@ -161,7 +161,13 @@ def run(
 @main.command()
 @figures_option
 @score_option
-@click.option("--page", "place", type=_place, default=PAGE, help="Where the summary goes; other pages go beside it.")
+@click.option(
+    "--page",
+    "place",
+    type=_place,
+    default=PAGE,
+    help="Where the summary goes; other pages go beside it.",
+)
 def page(figures: Path, score: Path, place: Path) -> None:
     """Write the pages and their plots from the figures."""
     with _told():

@@ -29,8 +29,9 @@ NAVIGATION = {
     ],
     "For contributors": ["layout"],
     "Evidence": [
-        "evidence", "evidence-methods", "evidence-strengths", "evidence-advice", "evidence-presets",
-        "evidence-peers", "score", "forms", "denoise", "leaks",
+        "evidence", "evidence-methods", "evidence-strengths", "evidence-monotone",
+        "evidence-advice", "evidence-tips", "evidence-presets", "evidence-peers", "score", "forms",
+        "denoise", "leaks",
     ],
 }  # fmt: skip
 TITLES = {

@@ -2,8 +2,8 @@
 
     python docs/make_images.py [NAME ...]
 
-NAME is ``hero``, ``demo``, ``strengths``, ``schedules``, ``timetable``, ``masks``, ``multi_stage`` or
-``gallery``; by default all of them are made.
+NAME is ``hero``, ``demo``, ``strengths``, ``schedules``, ``timetable``, ``masks``, ``multi_stage``
+or ``gallery``; by default all of them are made.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def hero() -> None:
         stage = rh.Stage("default", strength)
         pictures.append(editor.edit(source, SNOW, strategy=stage, seed=0).image)
         captions.append(f"strength {strength:g}: {effect}")
-    _save(make_sheet(pictures, captions, title=f"“{SNOW}”", columns=4, tile=216), "hero")
+    sheet = make_sheet(pictures, captions, title=f"“{SNOW}”", columns=4, tile=216)
+    sheet.save(IMAGES / "hero.png", optimize=True)
 
 
 def demo() -> None:

@@ -39,12 +39,19 @@ runs on any pipeline with pairs of one's own ([`refhooks score`](score.md)). Mea
 pixels; they know nothing of beauty, identity or style."""
 HOME = "evidence.md"
 PARTS = {
-    "evidence-methods.md": ("what the methods do", ("default", "inject", "concat", "cross_attn")),
+    "evidence-methods.md": (
+        "what the methods do",
+        ("default", "inject", "concat", "cross_attn", "internals"),
+    ),
     "evidence-strengths.md": ("what strength does", ()),  # every other section
-    "evidence-advice.md": ("advice for edits", ("combinations", "issues", "tips")),
+    "evidence-advice.md": ("advice for edits", ("combinations", "issues")),
+    "evidence-tips.md": ("stages, schedules, switches, chains and masks", ("tips",)),
     "evidence-presets.md": ("presets", ("table",)),
 }
-STRENGTHS, PEERS = "evidence-strengths.md", "evidence-peers.md"
+STRENGTHS = "evidence-strengths.md"
+MONOTONE = "evidence-monotone.md"
+PEERS = "evidence-peers.md"
+_BACK = f"[The summary, and how it was measured]({HOME})"
 
 
 @attrs.frozen
@@ -73,9 +80,7 @@ def pages(made: Material) -> dict[str, str]:
     """Return the pages of docs by their names: the summary, and what is behind it."""
     texts = {HOME: _home(made)}
     for name, (about, _) in PARTS.items():
-        parts = [f"{MADE}\n# Evidence: {about}", f"[The summary, and how it was measured]({HOME})"]
-        if name == STRENGTHS:
-            parts += _strengths(made)
+        parts = [f"{MADE}\n# Evidence: {about}", _BACK]
         verdicts = [it for it in made.verdicts if _page_of(it) == name]
         if verdicts:
             parts.append(f"## The verdicts\n\n{_verdicts(verdicts)}")
@@ -83,6 +88,7 @@ def pages(made: Material) -> dict[str, str]:
             details = "\n".join(map(_detail, verdicts))
             parts.append(f"## Each statement, and how it was measured\n\n{details}")
         texts[name] = _joined(parts)
+    texts[MONOTONE] = _joined(_monotone(made))
     if made.search or made.peers:
         texts[PEERS] = _joined(_peers(made))
     return texts
@@ -99,6 +105,7 @@ def _page_of(verdict: Verdict) -> str:
 
 def _home(made: Material) -> str:
     linked = [f"- [{about}]({name})" for name, (about, _) in PARTS.items()]
+    linked.append(f"- [how smooth a dial each method is]({MONOTONE})")
     if made.search or made.peers:
         linked.append(f"- [what beats the plain model, and peers on the same work]({PEERS})")
     return _joined([
@@ -110,8 +117,8 @@ def _home(made: Material) -> str:
     ])  # fmt: skip
 
 
-def _strengths(made: Material) -> list[str]:
-    parts = []
+def _monotone(made: Material) -> list[str]:
+    parts = [f"{MADE}\n# Evidence: how smooth a dial each method is", _BACK]
     if made.curves:
         parts.append(
             "## Curves\n\n"
@@ -126,7 +133,7 @@ def _strengths(made: Material) -> list[str]:
 def _peers(made: Material) -> list[str]:
     parts = [
         f"{MADE}\n# Evidence: what beats the plain model, and peers",
-        f"[The summary, and how it was measured]({HOME})",
+        _BACK,
     ]
     if made.search:
         parts.append(f"## What beats the plain model\n\n{made.search}")
@@ -156,14 +163,16 @@ def _summary(verdicts: Sequence[Verdict]) -> str:
         of_it = [it for it in verdicts if it.word == word]
         rows.append([word, str(len(of_it)), ", ".join(map(_linked, of_it)) or "–"])
     heads = ["verdict on toy", "statements", "which"]
-    held = "\n".join(f"- {it.claim.claim} ({_linked(it)})" for it in verdicts if it.word == "holds")
-    false = "\n".join(
-        f"- {it.claim.claim} ({_linked(it)})" for it in verdicts if it.word == "does not hold"
-    )
+    true = "\n".join(_listed(it) for it in verdicts if it.word == "holds")
+    false = "\n".join(_listed(it) for it in verdicts if it.word == "does not hold")
     return (
         f"Of {len(verdicts)} statements:\n\n{table(heads, rows)}\n"
-        f"What holds:\n\n{held or '- nothing'}\n\nWhat does not:\n\n{false or '- nothing'}"
+        f"What holds:\n\n{true or '- nothing'}\n\nWhat does not:\n\n{false or '- nothing'}"
     )
+
+
+def _listed(verdict: Verdict) -> str:
+    return f"- {verdict.claim.section}: {verdict.claim.claim} ({_linked(verdict)})"
 
 
 def _linked(verdict: Verdict) -> str:

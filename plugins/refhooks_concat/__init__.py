@@ -32,8 +32,8 @@ class Concat:
     """Joins the clean reference latents ``r`` to the input channels: ``W·x + P·(s·r)``.
 
     That is what an input projection widened to ``[W P]`` makes of ``cat([x, s·r], channels)``.
-    Source: the source notes, section "concat": ``cat([x, ref * strength], dim=1)``; P is trained from
-    zeros, as InstructPix2Pix does (arXiv 2211.09800, section 3.2).
+    Source: the source notes, section "concat": ``cat([x, ref * strength], dim=1)``; P is trained
+    from zeros, as InstructPix2Pix does (arXiv 2211.09800, section 3.2).
 
     The model gets no reference tokens, so a step is as fast as one without a reference. It cannot
     do without a P that was trained: of itself no checkpoint has one, the embedded model brings one.

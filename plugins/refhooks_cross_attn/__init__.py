@@ -49,8 +49,8 @@ class CrossAttn:
     Models of this kind have no cross-attention to a picture: target, text and references share one
     softmax. Strength is therefore a factor ``s`` on the reference's part of it, which is a bias of
     ``log s`` on its logits (OminiControl, arXiv 2411.15098): 0 is no reference, 1 the stock
-    pipeline to the bit, and above 1 the reference goes on gaining. The source notes' formula, section
-    "cross_attn", is ``key = ref * strength``; it is kept as ``gain="keys"``, and leaves the
+    pipeline to the bit, and above 1 the reference goes on gaining. The source notes' formula,
+    section "cross_attn", is ``key = ref * strength``; it is kept as ``gain="keys"``, and leaves the
     reference partly attended at small strengths. A reference larger than the output moves the
     text's positions as soon as its strength is above 0, so for such a one the way from 0 starts
     with a step.

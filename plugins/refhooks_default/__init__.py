@@ -22,9 +22,9 @@ __all__ = ["Default"]
 class Default:
     """Native reference tokens, ``[x_t ; s·r]`` along the sequence.
 
-    The source notes, section "default": ``edit_latent * strength``. At 1 it is the stock pipeline to the
-    bit. Latents scaled above 1 are what no model was trained on, and less is kept again; so there
-    the tokens stay as they are, and their keys gain ``log s`` on their logits instead
+    The source notes, section "default": ``edit_latent * strength``. At 1 it is the stock pipeline
+    to the bit. Latents scaled above 1 are what no model was trained on, and less is kept again; so
+    there the tokens stay as they are, and their keys gain ``log s`` on their logits instead
     (OminiControl, arXiv 2411.15098).
 
     Attributes:

@@ -25,16 +25,16 @@ PULL_WHILE_SIGMA_ABOVE = 0.2
 class Inject:
     """Mixes the clean reference latents ``r`` into ``x_t``.
 
-    The picture is fitted to the target's grid. Sources: the source notes, sections "inject" and "Model
-    Processing" for ``add``; the others are common repairs of it.
+    The picture is fitted to the target's grid. Sources: the source notes, sections "inject" and
+    "Model Processing" for ``add``; the others are common repairs of it.
 
     Attributes:
         formula: ``add``: ``x + r·s·(1 − sigma)``. ``blend``: ``(1 − w)·x + w·((1 −
             sigma)·r + sigma·ε)`` with ``w = min(1, s·(1 − sigma))`` and the run's own noise ``ε``,
             so the mix stays at the step's noise level. ``pull``: the predicted ``x0`` is moved
             toward r by ``w = s/2`` of the way while ``sigma > 0.2``.
-        where: For ``add`` and ``blend``. ``input`` changes only what the model sees (the forward-pass
-            form); ``latents`` persists (the sampler form), so its effect grows
+        where: For ``add`` and ``blend``. ``input`` changes only what the model sees (the
+            forward-pass form); ``latents`` persists (the sampler form), so its effect grows
             with the number of steps, and strength does not mean the same at 4 and at 28.
         tokens: ``drop``: the model gets no reference tokens, and is faster for it. ``keep``: it
             gets them as ``default`` at 1 does, and r is mixed in besides.

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 _NAMED: Final = 4  # words that a warning names
 _NEAR: Final = 24  # of 255: a pixel this close to a background's belongs to it
 _SHARE: Final = 0.8
+_SQUARE: Final = 1.1  # longer over shorter side
 _REACH: Final = 16.5  # pixels: no shape or face reaches further from the middle of its quadrant
 
 
 def judge(picture: Image.Image) -> str | None:
-    """Return a warning if a picture is not of toyland, else None.
+    """Return a warning if a picture is not of toyland, or would be distorted, else None.
 
     A picture is of toyland if it agrees with one of toyland's empty scenes wherever neither a shape
     nor a face can be: at the borders, and on a cross in the middle.
@@ -34,12 +35,17 @@ def judge(picture: Image.Image) -> str | None:
     small = picture.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BOX)
     seen = np.asarray(small, np.int16)[_never_covered()]  # [M, 3]
     difference = np.abs(_backgrounds() - seen).max(axis=-1)  # [N, M]
-    if (difference <= _NEAR).mean(axis=1).max() >= _SHARE:
-        return None
-    return (
-        "this picture is not of toyland, the only world that the embedded model knows: expect a"
-        " poor result; name a real model, such as Qwen/Qwen-Image-Edit-2511, for photographs"
-    )
+    if (difference <= _NEAR).mean(axis=1).max() < _SHARE:
+        return (
+            "this picture is not of toyland, the only world that the embedded model knows: expect a"
+            " poor result; name a real model, such as Qwen/Qwen-Image-Edit-2511, for photographs"
+        )
+    if max(picture.size) > _SQUARE * min(picture.size):
+        return (
+            f"the embedded model makes square pictures, so this one of {picture.width}x"
+            f"{picture.height} pixels is distorted; cut it to a square first"
+        )
+    return None
 
 
 def judge_prompt(prompt: str) -> str | None:

@@ -43,7 +43,7 @@ WORDS: Final = frozenset(
     pencil person photo picture place please purple put red remove replace rid right sad sand sea
     sepia shape should sketch sky smile snow snowy square star storm stormy style sunset swap take
     the this time to top triangle turn under unhappy vintage water white with yellow
-    """.split()
+    """.split()  # noqa: SIM905  a word list is easier to read so
 )
 """Every word of every prompt, in lower case; a test compares it with what is drawn."""
 

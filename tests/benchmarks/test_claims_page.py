@@ -253,4 +253,4 @@ def test_curves_are_drawn_from_the_scorecard(figures, alone, tmp_path, monkeypat
 
     assert result.exit_code == 0, result.output
     assert drawn == [tmp_path / "score.json"]
-    assert f"(images/{CURVES[1]})" in (tmp_path / "evidence-strengths.md").read_text()
+    assert f"(images/{CURVES[1]})" in (tmp_path / "evidence-monotone.md").read_text()

@@ -86,7 +86,7 @@ def test_an_example_is_its_file_and_does_what_is_planned(toy, python, file, toml
     else:
         read, given = rh.load_strategy(file), namespace["strategy"]
         assert read == (given if isinstance(given, rh.Strategy) else rh.Strategy(given))
-        read = [rh.Reference("photo.png", read)]
+        read = [rh.Reference("demo/photo.png", read)]
     result = namespace["result"]
     assert moved(result, plain(toy, result.recipes[0])) >= VISIBLE
     assert rh.plan(read, len(result.timetable.steps), editor=toy) == result.timetable

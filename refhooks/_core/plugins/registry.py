@@ -102,8 +102,7 @@ class Registry:
             reason = (
                 f"could mean any of the schedules {listed(readings)}; write it in full"
                 if readings
-                else f"is neither a number nor a schedule. Forms: {listed(forms)}."
-                f"{self.absent()}"
+                else f"is neither a number nor a schedule. Forms: {listed(forms)}.{self.absent()}"
             )
             raise InputError(f"strength {text!r:.80} {reason}")
         schedule: Schedule = next(iter(readings.values()))

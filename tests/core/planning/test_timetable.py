@@ -303,7 +303,10 @@ def test_edit_takes_a_file_with_references(cli, folder):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--strength", "0.4:x"], "--strength: strength '0.4:x' is neither a number nor a schedule"),
+        (
+            ["--strength", "0.4:x"],
+            "--strength: strength '0.4:x' is neither a number nor a",
+        ),
         (["--strength", "0.4:3"], "schedule 'linear': end must be a number from 0 to 2, got 3"),
         (["--strength", ""], "--strength: strength must be a number from 0 to 2, got"),
         (["--strategy", "s.toml", "--strength", "1"], "leave --method and --strength out"),

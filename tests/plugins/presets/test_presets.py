@@ -11,7 +11,8 @@ from places import DOCS
 
 import refhooks as rh
 
-# Two tables of the source notes: method, strength, denoise; "Quick Reference Guide", then "Best Combinations".
+# Two tables of the source notes: method, strength, denoise; the quick reference, then the best
+# combinations.
 ROWS = {
     "color-change": ("inject", (0.8, 1.0), (0.3, 0.5)),
     "style-transfer": ("concat", (0.5, 0.7), (0.6, 0.8)),

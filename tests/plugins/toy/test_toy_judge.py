@@ -28,7 +28,7 @@ STRANGE = {
     "make it cyberpunk": "'cyberpunk'",
     "replace the star with a cat": "'cat'",
     "make it winter": "'winter'",
-    "in the style of Monet, wearing a crown": "'wearing', 'crown'",
+    "in the style of Monet, wearing a crown": "'monet', 'wearing', 'crown'",
     "turn the hat pink and add three dogs": "'hat', 'pink', 'and', 'three'",
     "faire la nuit": "'faire', 'la', 'nuit'",
     "夜にして": "'夜にして'",
@@ -61,6 +61,17 @@ def test_photographs_get_a_warning_that_says_what_to_do(name):
 
     assert "not of toyland" in warning
     assert "Qwen/Qwen-Image-Edit-2511" in warning
+
+
+@pytest.mark.parametrize("size", [(128, 64), (64, 128), (300, 200), (75, 64)])
+def test_pictures_of_its_own_that_it_would_distort_are_told(size):
+    """Those that are no square, by more than a tenth."""
+    (picture, *_) = make_pairs("color-change", [HELD_OUT]).source
+
+    warning = judge(Image.fromarray(picture).resize(size))
+
+    assert f"{size[0]}x{size[1]} pixels is distorted" in warning
+    assert judge(Image.fromarray(picture).resize((68, 64))) is None
 
 
 def test_noise_plain_colours_and_gradients_get_a_warning():
@@ -111,11 +122,11 @@ def toy():
 
 
 def test_each_is_warned_of_once_in_a_plan(toy):
-    """A wide photograph with strange words: three warnings; a sample: none."""
+    """A photograph with strange words, larger than it can do: three warnings; a sample: none."""
     photo = Image.open(Path(skimage.__file__).parent / "data" / "chelsea.png")
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        toy.edit(photo, ["make it cyberpunk"] * 2, steps=1, seed=0)
+        toy.edit(photo, ["make it cyberpunk"] * 2, steps=1, seed=0, height=160, width=160)
     told = [str(entry.message) for entry in told if entry.category is rh.RefhooksWarning]
     assert len(told) == 3
     assert sum("cyberpunk" in text for text in told) == 1

@@ -8,7 +8,7 @@ import sys
 import attrs
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image
 
 import refhooks_toy
 from refhooks_toy import (
