@@ -71,7 +71,7 @@ def folder(tmp_path, monkeypatch, demo, night):
     """The working folder of a reader who ran ``refhooks demo`` there, and made a picture."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(demo, "demo")
-    shutil.copy(night, "night.png")
+    shutil.copy(night, "demo")
     return tmp_path
 
 

@@ -26,7 +26,8 @@ def blocks(language):
 def folder(tmp_path, monkeypatch, pipe):
     """A working folder with the pictures and files that the page names, and an embedded model."""
     monkeypatch.chdir(tmp_path)
-    for seed, name in enumerate(("photo.png", "style.png")):
+    Path("demo").mkdir()
+    for seed, name in enumerate(("demo/photo.png", "demo/style.png")):
         tiny.picture(seed, (32, 32)).save(name)
     for text in blocks("toml"):
         Path(text.splitlines()[0].removeprefix("# ")).write_text(text, encoding="utf-8")
