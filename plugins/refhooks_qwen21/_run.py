@@ -55,9 +55,11 @@ class QwenImage21Run(FlowRun):
         """Put on what holds for the whole run.
 
         Raises:
-            InputError: The model's attention is not the stock one, or has a step cache.
+            InputError: The model's attention is not the stock one, it has a step cache, or runs in
+                parallel.
         """
         _check_no_step_cache(self.pipe.transformer)
+        _check_not_parallel(self.pipe.transformer)
         if any(map(is_compiled, self.pipe.transformer.transformer_blocks)):
             self._limit.enter_context(torch._dynamo.config.patch(recompile_limit=_GRAPHS))
         self._record = record
@@ -175,3 +177,13 @@ def _check_no_step_cache(transformer: Any) -> None:
                     " of the keys and values that Qwen-Image 2.1 keeps; take it off"
                     " (transformer.disable_cache())"
                 )
+
+
+def _check_not_parallel(transformer: Any) -> None:
+    for block in transformer.transformer_blocks:
+        if getattr(block.attn.processor, "_parallel_config", None) is not None:
+            raise InputError(
+                "the transformer runs in parallel over several devices, for which diffusers has no"
+                " plan on Qwen-Image 2.1, whose text and references are computed piece by piece;"
+                " load it on one device"
+            )
