@@ -33,7 +33,12 @@ def once(device: str, function: Callable[[], object]) -> float:
 
 
 def interleaved(
-    cases: Mapping[str, Callable[[], float]], repeats: int, *, warm: int = 1
+    cases: Mapping[str, Callable[[], float]],
+    repeats: int,
+    *,
+    warm: int = 1,
+    before: Mapping[str, Sequence[float]] | None = None,
+    after: Callable[[Mapping[str, Sequence[float]]], object] | None = None,
 ) -> dict[str, list[float]]:
     """Run every case in turn, in an order that rotates, and return the seconds of each repeat.
 
@@ -41,15 +46,20 @@ def interleaved(
         cases: What is timed, by name; each returns its seconds.
         repeats: How often; the rounds before that warm up are left out.
         warm: How many of those.
+        before: Seconds of rounds that an earlier call has done, which count.
+        after: Called after each round with the seconds of all so far.
     """
     names = list(cases)
-    found: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(-warm, repeats):
+    found: dict[str, list[float]] = {name: [*(before or {}).get(name, ())] for name in names}
+    done = len(found[names[0]])
+    for turn in range(done - warm if done < repeats else repeats, repeats):
         shift = turn % len(names)
-        for name in names[shift:] + names[:shift]:
-            seconds = cases[name]()
-            if turn >= 0:
+        timed = {name: cases[name]() for name in names[shift:] + names[:shift]}
+        if turn >= done:
+            for name, seconds in timed.items():
                 found[name].append(seconds)
+            if after is not None:
+                after(found)
         print(f"round {turn + 1} of {repeats}", file=sys.stderr, flush=True)
     return found
 

@@ -12,11 +12,15 @@ first call of the transformer to the end of the last step.
 Printed are medians of the ratios within a round: the strength over stock, which is to be at most
 1.05, and stock without its cache over the strength, which is to reach 88 % of the limit that counts
 operations alone. Beside each stands what ``refhooks.cost`` predicts.
+
+With ``--json`` every finished round is written, and a run that was stopped goes on where it was, if
+the options are the same; those of another run are not written over.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +40,7 @@ from refhooks_qwen21._shape import shape
 from refhooks_qwen21._tiny import WIDTH, tiny_pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 PIXELS = 16  # of a token's side
 STRENGTH = "0.4:1.0"
@@ -149,26 +153,49 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
+    stated = {name: it for name, it in vars(options).items() if name not in {"json", "repeats"}}
+    before = _done(options.json, stated) if options.json else {}
     bench = Bench(options)
-    seconds = interleaved(bench.cases(), options.repeats)
     cost = bench.predicted()
-    limit = 1.0 / (cost.over_unkept or 1.0)
-    result = {
-        "options": {name: value for name, value in vars(options).items() if name != "json"},
-        "seconds": seconds,
-        "strength over stock": over(seconds, "strength", "stock"),
-        "predicted, over stock": cost.over_native,
-        "cache off over strength": over(seconds, "stock, cache off", "strength"),
-        "predicted, cache off": limit,
-    }
+
+    def note(seconds: Mapping[str, Sequence[float]]) -> None:
+        if options.json:
+            write_json(_result(stated, seconds, cost), options.json)
+
+    seconds = interleaved(bench.cases(), options.repeats, before=before, after=note)
+    result = _result(stated, seconds, cost)
     slower, faster = result["strength over stock"], result["cache off over strength"]
+    limit = result["predicted, cache off"]
     print(f"strength over stock      {slower['median']:.3f}  (to be at most {MOST}; predicted "
           f"{cost.over_native:.3f})")  # fmt: skip
     print(f"cache off over strength  {faster['median']:.3f}  (limit by operations {limit:.3f}; "
           f"{faster['median'] / limit:.0%} of it, to be at least {LEAST:.0%})")  # fmt: skip
-    if options.json:
-        write_json(result, options.json)
     return result
+
+
+def _result(
+    options: Mapping[str, Any], seconds: Mapping[str, Sequence[float]], cost: rh.Cost
+) -> dict[str, Any]:
+    """What is written: the seconds of every round, and what they come to."""
+    return {
+        "options": options,
+        "seconds": seconds,
+        "strength over stock": over(seconds, "strength", "stock"),
+        "predicted, over stock": cost.over_native,
+        "cache off over strength": over(seconds, "stock, cache off", "strength"),
+        "predicted, cache off": 1.0 / (cost.over_unkept or 1.0),
+    }
+
+
+def _done(path: Path, options: Mapping[str, Any]) -> dict[str, list[float]]:
+    """The rounds that a run with the same options has written."""
+    if not path.exists():
+        return {}
+    written = json.loads(path.read_text(encoding="utf-8"))
+    if written["options"] != options:
+        raise SystemExit(f"{path} is of a run with other options; give another --json")
+    seconds: dict[str, list[float]] = written["seconds"]
+    return seconds
 
 
 if __name__ == "__main__":

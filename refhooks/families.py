@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import abc
 import functools
+import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from refhooks._core.contract.family import Family
@@ -29,7 +31,18 @@ if TYPE_CHECKING:
     from refhooks._core.contract.family import Guidance, Shown
     from refhooks._core.contract.values import Adapter, Inputs, LowRank, Text
 
-__all__ = ["FlowFamily", "FlowRun", "LayerHooks", "flow_schedule", "is_compiled"]
+__all__ = [
+    "FlowFamily",
+    "FlowRun",
+    "LayerHooks",
+    "StillPictures",
+    "flow_schedule",
+    "is_compiled",
+    "load_pipeline",
+    "sizes",
+]
+
+_HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "token")
 
 
 def flow_schedule(
@@ -316,3 +329,70 @@ class LayerHooks:
 def is_compiled(module: Any) -> bool:
     """Return whether a module is compiled as a whole."""
     return hasattr(module, "_orig_mod") or module._compiled_call_impl is not None
+
+
+def sizes(config: Mapping[str, Any] | None, full: Mapping[str, int]) -> dict[str, int]:
+    """Return the sizes that a transformer's configuration states, for a family's ``ModelShape``.
+
+    Args:
+        config: The configuration; ``None``: that of the released checkpoints.
+        full: The sizes of those, which also stand for what ``config`` leaves out.
+    """
+    return {name: (config or {}).get(name) or size for name, size in full.items()}
+
+
+class StillPictures:
+    """What makes a processor of ``transformers`` one for still pictures alone.
+
+    The stock classes insist on a video processor, which needs torchvision; edits show no videos. It
+    is the first of the bases, before the stock class.
+
+    Attributes:
+        marks: Tokens by what they stand for: ``image`` is ``image_token`` and ``image_token_id``.
+    """
+
+    marks: ClassVar[Mapping[str, str]] = {"image": "<|image_pad|>", "video": "<|video_pad|>"}
+
+    @classmethod
+    def get_attributes(cls) -> list[str]:
+        """Name the parts: no video processor."""
+        return ["image_processor", "tokenizer"]
+
+    def __init__(
+        self, image_processor: Any = None, tokenizer: Any = None, chat_template: Any = None
+    ) -> None:
+        from transformers.processing_utils import ProcessorMixin  # noqa: PLC0415  a second
+
+        for name, token in self.marks.items():
+            setattr(self, f"{name}_token", token)
+            setattr(self, f"{name}_token_id", tokenizer.convert_tokens_to_ids(token))
+        ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
+
+
+def load_pipeline(pipeline: Any, name_or_path: str, processor: Any, **kwargs: Any) -> Any:
+    """Load a pipeline of a Qwen text encoder, with another processor if torchvision is missing.
+
+    Args:
+        pipeline: Its class.
+        name_or_path: Repository or folder.
+        processor: The class to use then, on :class:`StillPictures`; it is given an image processor,
+            a tokenizer and the tokenizer's ``chat_template``.
+        kwargs: As for ``pipeline.from_pretrained``.
+    """
+    kwargs.setdefault("use_safetensors", True)  # other formats can run code when they are read
+    if "processor" not in kwargs and importlib.util.find_spec("torchvision") is None:
+        hub = {option: kwargs[option] for option in _HUB_OPTIONS if option in kwargs}
+        kwargs["processor"] = _load_processor(processor, name_or_path, hub)
+    return pipeline.from_pretrained(name_or_path, **kwargs)
+
+
+def _load_processor(processor: Any, name_or_path: str, hub: dict[str, Any]) -> Any:
+    from transformers import Qwen2Tokenizer  # noqa: PLC0415  plugins load without it
+    from transformers.models.qwen2_vl import image_processing_pil_qwen2_vl as pil  # noqa: PLC0415
+
+    folder = Path(name_or_path)
+    place = (folder / "processor",) if folder.is_dir() else (name_or_path,)
+    options = {} if folder.is_dir() else {"subfolder": "processor", **hub}
+    tokenizer = Qwen2Tokenizer.from_pretrained(*place, **options)
+    images = pil.Qwen2VLImageProcessorPil.from_pretrained(*place, **options)
+    return processor(images, tokenizer, chat_template=tokenizer.chat_template)

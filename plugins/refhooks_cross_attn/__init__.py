@@ -65,6 +65,11 @@ class CrossAttn:
         softmax: ``joint``: as trained. ``separate``: the reference has a softmax of its own, and s
             times what it attends to is added (IP-Adapter, arXiv 2308.06721, equation 5); no
             strength equals the stock pipeline then.
+        scope: Whose attention to the reference strength acts on. ``auto``: that of the target's
+            queries on a model that computes text and references once and keeps them (Qwen-Image
+            2.1), which costs nothing; that of all queries on any other. ``all``: of all queries on
+            every model; one that keeps text and references computes them anew then, once for each
+            strength.
         layers: Blocks in which the reference is attended: a range such as ``10-20`` (0-based, ends
             included), or one factor for each block. Outside it is not attended. ``None``: all.
         reuse: ``never``; ``once``: the first step of the stage at which the reference acts stores,
@@ -86,6 +91,9 @@ class CrossAttn:
     softmax: Literal["joint", "separate"] = attrs.field(
         default="joint", validator=validators.in_(("joint", "separate"))
     )
+    scope: Literal["auto", "all"] = attrs.field(
+        default="auto", validator=validators.in_(("auto", "all")), kw_only=True
+    )
     layers: str | tuple[float, ...] | None = attrs.field(default=None, converter=_layers)
     reuse: str = attrs.field(default="never")
     drift_limit: float | None = attrs.field(default=None, validator=_above_zero)
@@ -106,14 +114,20 @@ class CrossAttn:
         if self.drift_limit is not None and not self.measure_drift:
             raise ValueError("drift_limit needs measure_drift")
 
+    @property
+    def edits_prefix(self) -> bool:
+        """Whether strength acts on what is computed once."""
+        return self.scope == "all"
+
     def outlook(self, planned: PlannedStage) -> Outlook:
-        """Return at which steps keys and values are reused, and what that takes.
+        """Return at which steps keys and values are reused or computed anew, and what that takes.
 
         Raises:
             InputError: It takes more than ``memory_limit``.
         """
         every = _refresh.interval(self.reuse)
-        return _outlook.of(planned, every, self.drift_limit, self.memory_limit)
+        outlook = _outlook.of(planned, every, self.drift_limit, self.memory_limit)
+        return _outlook.reaching(planned, outlook, anew=self.edits_prefix)
 
     def exactly(self) -> CrossAttn:
         """Return the same without reuse."""
@@ -177,6 +191,7 @@ class _Weighing:
         self._method = method
         self._slot = reference.index
         self._latents = reference.latents  # [1,R,C]
+        self._edits: dict[float, AttentionEdit] = {}
         self._one = self._latents.new_ones(()).float()
         self._factors = self._one if factors is None else self._one.new_tensor(factors)  # [blocks]
 
@@ -188,11 +203,19 @@ class _Weighing:
         separate = self._method.softmax == "separate"
         if strength == 1.0 and not separate and self._factors.ndim == 0:
             return None
-        scaled = self._factors * strength
+        if strength not in self._edits:  # one strength, one tensor: families know it again by that
+            self._edits[strength] = self._edit(strength, separate=separate)
+        return self._edits[strength]
+
+    def _edit(self, strength: float, *, separate: bool) -> AttentionEdit:
+        prefix = self._method.edits_prefix
         if self._method.gain == "bias":
-            return AttentionEdit(self._slot, weight=scaled, separate=separate)
+            weight = self._factors * strength
+            return AttentionEdit(self._slot, weight=weight, separate=separate, prefix=prefix)
         keys = self._one * strength
-        return AttentionEdit(self._slot, self._factors, key_scale=keys, separate=separate)
+        return AttentionEdit(
+            self._slot, self._factors, key_scale=keys, separate=separate, prefix=prefix
+        )
 
 
 class _Native(_Weighing):

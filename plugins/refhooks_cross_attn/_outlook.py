@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
+
 from refhooks import Outlook
 from refhooks_cross_attn import _memory, _refresh
 
@@ -29,7 +31,7 @@ def of(
         InputError: What is kept takes more than ``memory_limit``.
     """
     if every == 0.0:
-        return Outlook(remarks=_reach(planned))
+        return Outlook()
     reused = _refresh.reused(planned, every)
     refreshed = [step for step in planned.acting if step not in set(reused)]
     label = f"reference {planned.reference + 1}"
@@ -40,16 +42,34 @@ def of(
             _memory.check_limit(size, passes, memory_limit, f"cross_attn, {label}")
             remarks[0] += f"; they take {_memory.said(size, passes)}"
         remarks.append(_nature(planned.model))
-    return Outlook(reused=reused, remarks=(*remarks, *_reach(planned)))
+    return Outlook(reused=reused, remarks=tuple(remarks))
 
 
-def _reach(planned: PlannedStage) -> tuple[str, ...]:
-    """What the strength does not reach, where text and references are computed once."""
+def reaching(planned: PlannedStage, outlook: Outlook, *, anew: bool) -> Outlook:
+    """Return an outlook with what the strength reaches where text and references are kept.
+
+    Args:
+        planned: The stage.
+        outlook: What else is foreseen.
+        anew: Whether they are computed anew for it.
+    """
+    if anew:
+        usual = (1.0, (0.0,) * len(planned.rows[0].masks))
+        rescaled = planned.changes(lambda row: (row.strength, row.masks), usual)
+        outlook = attrs.evolve(outlook, rescaled=rescaled)
     strengths = {planned.rows[step].strength for step in planned.acting}
     if planned.model is None or planned.model.sight != "prefix" or strengths <= {1.0}:
-        return ()
+        return outlook
     label = f"reference {planned.reference + 1}"
-    return (f"{label}: strength acts on what the target sees; what the text saw of it stays",)
+    remark = f"{label}: strength acts on what the target sees; what the text saw of it stays"
+    if anew:
+        times = 1 + sum(step in planned.acting[1:] for step in outlook.rescaled)
+        remark = (
+            f"{label}: strength acts on what the target, the text and later references see, so this"
+            f" model computes text and references anew where it changes, {times} times a pass at"
+            " most"
+        )
+    return attrs.evolve(outlook, remarks=(*outlook.remarks, remark))
 
 
 def _times(refreshed: list[int], reused: tuple[int, ...], drift_limit: float | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import attrs
@@ -58,11 +57,8 @@ class Default:
 
     def outlook(self, planned: PlannedStage) -> Outlook:
         """Return at which steps its latents are scaled in another way, and what that takes."""
-        acting = planned.acting
-        scales = [1.0, *(self.scale(planned.rows[step].strength) for step in acting), 1.0]
-        pairs = zip([*acting, acting[-1] + 1], itertools.pairwise(scales), strict=True)
-        rescaled = tuple(step for step, (one, other) in pairs if one != other)
-        times = 1 + sum(step in acting[1:] for step in rescaled)
+        rescaled = planned.changes(lambda row: self.scale(row.strength), 1.0)
+        times = 1 + sum(step in planned.acting[1:] for step in rescaled)
         if times == 1 or planned.model is None or planned.model.sight != "prefix":
             return Outlook(rescaled=rescaled)
         remark = (

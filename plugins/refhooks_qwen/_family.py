@@ -8,9 +8,9 @@ import torch
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as stock_plus
 
 from refhooks import Checkpoint, InputError, ModelError, Shown, Size, Text
-from refhooks.families import FlowFamily, FlowRun
+from refhooks.families import FlowFamily, FlowRun, load_pipeline
 from refhooks_qwen import _text
-from refhooks_qwen._processor import load_pipeline
+from refhooks_qwen._processor import StillPictureProcessor
 from refhooks_qwen._run import QwenRun
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class QwenImageEdit(FlowFamily):
     @classmethod
     def load(cls, pipeline: Any, name_or_path: str, **kwargs: Any) -> Any:
         """Load the pipeline, also where torchvision is not installed."""
-        return load_pipeline(pipeline, name_or_path, **kwargs)
+        return load_pipeline(pipeline, name_or_path, StillPictureProcessor, **kwargs)
 
     @property
     def rope_axes(self) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from refhooks import ModelShape
+from refhooks.families import sizes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,7 @@ TIMESTEP = 256  # channels of the sinusoidal timestep embedding
 
 def shape(config: Mapping[str, Any] | None) -> ModelShape:
     """Return the size; ``None`` stands for the released checkpoints of Qwen-Image-Edit, at 1 MP."""
-    settings = {name: (config or {}).get(name) or default for name, default in FULL.items()}
+    settings = sizes(config, FULL)
     heads, head = settings["num_attention_heads"], settings["attention_head_dim"]
     return ModelShape(
         name="Qwen-Image-Edit at full size and 1 MP" if config is None else "this transformer",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from refhooks_qwen21._first import Piece
+
     Part = tuple[Tensor, Tensor]
 
 
@@ -39,7 +41,7 @@ class PrefixProcessor(BlockProcessor):
         slots: Where each slot does, by its place: its number plus 1.
         text_mask: ``[B,S]`` of the text, or ``None``.
         valid: Rows of the stock prefix that are kept; ``None``: all.
-        before: How many of these stand before each row of the stock prefix, and before its end.
+        pieces: Of the prefix, for the pass that computes it; empty: it is the stock one.
     """
 
     def __init__(self, stock: Any, *, record: bool) -> None:
@@ -48,7 +50,7 @@ class PrefixProcessor(BlockProcessor):
         self.slots: dict[int, slice] = {}
         self.text_mask: Tensor | None = None
         self.valid: Tensor | None = None
-        self.before: tuple[int, ...] = ()
+        self.pieces: tuple[Piece, ...] = ()
 
     def __call__(
         self,
@@ -66,8 +68,10 @@ class PrefixProcessor(BlockProcessor):
 
         Every parameter is named: diffusers drops those that a signature does not show.
         """
-        first = segments is not None
-        ours = self.valid is not None if first else (self.edited or self.record)
+        if segments is None:
+            ours = self.edited or self.record
+        else:
+            ours = bool(self.pieces)
         if not ours:
             out: Tensor = self.stock(
                 attn, hidden_states, attention_mask, rotary_emb, layer_cache, kv_cache_mode,
@@ -76,7 +80,8 @@ class PrefixProcessor(BlockProcessor):
             return out
         query, keys, values = _project(attn, hidden_states, rotary_emb)
         if segments is not None:
-            return _finish(attn, self._first(query, keys, values, segments, key_valid, layer_cache))
+            end = segments[-1][1]
+            return _finish(attn, self._first(query, keys, values, end, key_valid, layer_cache))
         assert layer_cache is not None  # noqa: S101  without one there are segments
         groups = key_groups(*self._parts(keys, values, layer_cache.get()), self.text_mask)
         joint = self.joined(query, groups)
@@ -115,29 +120,42 @@ class PrefixProcessor(BlockProcessor):
         query: Tensor,
         keys: Tensor,
         values: Tensor,
-        segments: Sequence[tuple[int, int, bool]],
+        end: int,
         key_valid: Tensor | None,
         layer_cache: Any,
     ) -> Tensor:
-        """Compute and keep the prefix where some of its rows are filling, ``[B,L,H·D]``."""
-        valid = self.valid
-        assert valid is not None  # noqa: S101  only then is this called
-        end = segments[-1][1]
-        layer_cache.store(keys[:, valid], values[:, valid])
-        target = torch.arange(end, keys.shape[1], device=valid.device)
+        """Compute and keep the prefix, of ``end`` rows with what fills it up, ``[B,L,H·D]``."""
+        rows: Any = slice(0, end) if self.valid is None else self.valid
+        kept = (keys[:, rows].clone(), values[:, rows].clone())
+        layer_cache.store(*kept)
         out = torch.zeros_like(query)
-        for start, stop, is_text in (*segments, (end, keys.shape[1], False)):
-            rows = valid[: self.before[stop]] if stop <= end else torch.cat([valid, target])
-            causal = rows[None, :] <= torch.arange(start, stop, device=valid.device)[:, None]
-            mask = causal[None, None] if is_text else None
-            if key_valid is not None:
-                own = key_valid[:, None, None, rows]
-                mask = own if mask is None else mask & own
-            out[:, start:stop] = dispatch_attention_fn(
-                query[:, start:stop], keys[:, rows], values[:, rows], attn_mask=mask,
-                backend=self._attention_backend,
-            )  # fmt: skip
+        for piece in self.pieces:
+            parts = [_taken(kept, spans) for spans in piece.spans]
+            groups = key_groups(piece.groups, parts, piece.own, None)
+            if piece.mask is not None:
+                groups[0] = groups[0]._replace(mask=piece.mask)
+            at: Any = slice(piece.start, piece.stop)
+            at = at if self.valid is None else self.valid[at]
+            out[:, at] = self.attend(query[:, at], groups)
+        if key_valid is not None:
+            key_valid = torch.cat([key_valid[:, :end][:, rows], key_valid[:, end:]], dim=1)
+        out[:, end:] = dispatch_attention_fn(
+            query[:, end:],
+            torch.cat([kept[0], keys[:, end:]], dim=1),
+            torch.cat([kept[1], values[:, end:]], dim=1),
+            attn_mask=None if key_valid is None else key_valid[:, None, None],
+            backend=self._attention_backend,
+        )
         return out.flatten(2, 3)
+
+
+def _taken(kept: Part, spans: Sequence[tuple[int, int]]) -> Part:
+    """Keys and values that stand in some places of the prefix."""
+    if len(spans) == 1:
+        at = slice(*spans[0])
+        return kept[0][:, at], kept[1][:, at]
+    keys, values = (torch.cat([it[:, slice(*at)] for at in spans], dim=1) for it in kept)
+    return keys, values
 
 
 def _is_plain(group: BlockGroup) -> bool:

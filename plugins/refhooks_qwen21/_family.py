@@ -8,9 +8,9 @@ import torch
 from diffusers.pipelines.qwenimage21 import pipeline_qwenimage21 as stock
 
 from refhooks import Checkpoint, InputError, ModelError, Shown, Size, Text
-from refhooks.families import FlowFamily, FlowRun, flow_schedule
+from refhooks.families import FlowFamily, FlowRun, flow_schedule, load_pipeline
 from refhooks_qwen21 import _text
-from refhooks_qwen21._processor import load_pipeline
+from refhooks_qwen21._processor import StillPictureProcessor
 from refhooks_qwen21._run import QwenImage21Run
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class QwenImage21(FlowFamily):
     @classmethod
     def load(cls, pipeline: Any, name_or_path: str, **kwargs: Any) -> Any:
         """Load the pipeline, also where torchvision is not installed."""
-        return load_pipeline(pipeline, name_or_path, **kwargs)
+        return load_pipeline(pipeline, name_or_path, StillPictureProcessor, **kwargs)
 
     @property
     def multiple(self) -> int:

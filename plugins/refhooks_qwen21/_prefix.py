@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from diffusers.models.transformers.transformer_qwenimage21 import QwenImage21KVCache
 
+from refhooks import PluginError
 from refhooks_qwen21._sequence import Sequence21, slot_keys
 
 if TYPE_CHECKING:
@@ -25,16 +26,20 @@ class Prefix:
     Attributes:
         sequence: Of which it is.
         adapters: What changed linear layers when it was computed.
+        edits: What changed how text and references see each other.
         cache: The stock container, filled by the first pass.
         computed: Whether it is.
     """
 
     sequence: Sequence21
     adapters: tuple[Any, ...]
+    edits: tuple[GroupEdit, ...]
     cache: QwenImage21KVCache
     computed: bool = False
 
-    def serves(self, sequence: Sequence21, adapters: tuple[Any, ...]) -> bool:
+    def serves(
+        self, sequence: Sequence21, adapters: tuple[Any, ...], edits: tuple[GroupEdit, ...]
+    ) -> bool:
         """Whether it is what these would give: made of the same tensors, unchanged since."""
         same = [
             slot == other and _same(tokens, those)
@@ -45,6 +50,7 @@ class Prefix:
         return (
             sequence.text is self.sequence.text
             and adapters == self.adapters
+            and list(map(_known_by, edits)) == list(map(_known_by, self.edits))
             and len(sequence.filled) == len(self.sequence.filled)
             and all(same)
         )
@@ -73,8 +79,17 @@ class Prefixes:
 
         A slot whose keys are loaded has no tokens, but is in the prefix as it last was: what the
         text saw of it stays.
+
+        Raises:
+            PluginError: Keys are loaded where an edit acts on the prefix.
         """
         loaded = {edit.group for edit in edits if edit.load is not None}
+        lasting = _lasting(edits)
+        if loaded and lasting:
+            raise PluginError(
+                "keys and values of an earlier step cannot be loaded at a step at which an edit"
+                " with prefix=True has text and references computed anew"
+            )
         filled = dict(slot_keys(inputs))
         for slot, tokens in filled.items():
             self._last[branch, slot] = tokens
@@ -84,12 +99,12 @@ class Prefixes:
         sequence = Sequence21(inputs.text, tuple(sorted(filled.items())), self._grids)
         kept = self._kept.setdefault(branch, [])
         for prefix in kept:
-            if prefix.serves(sequence, inputs.adapters):
+            if prefix.serves(sequence, inputs.adapters, lasting):
                 kept.remove(prefix)
                 kept.append(prefix)
                 return prefix
         del kept[: len(kept) - KEPT + 1]
-        fresh = Prefix(sequence, inputs.adapters, QwenImage21KVCache(self._blocks))
+        fresh = Prefix(sequence, inputs.adapters, lasting, QwenImage21KVCache(self._blocks))
         kept.append(fresh)
         self.computed[branch] = self.computed.get(branch, 0) + 1
         return fresh
@@ -98,6 +113,17 @@ class Prefixes:
         """Let go of all of them."""
         self._kept.clear()
         self._last.clear()
+
+
+def _lasting(edits: Sequence[GroupEdit]) -> tuple[GroupEdit, ...]:
+    """What changes how text and references see each other, by group."""
+    parts = [edit.prefix for edit in edits if edit.prefix is not None]
+    changing = [part for part in parts if any(it is not None for it in part.sources)]
+    return tuple(sorted(changing, key=lambda part: str(part.group)))
+
+
+def _known_by(edit: GroupEdit) -> tuple[Any, ...]:
+    return edit.group, edit.separate, *map(id, edit.sources)  # kept with the edit, so ids last
 
 
 def _same(one: Tokens, other: Tokens) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,8 +10,9 @@ import torch
 from refhooks import InputError
 from refhooks.families import FlowRun, LayerHooks, is_compiled
 from refhooks_qwen21._attention import processors
+from refhooks_qwen21._first import masks_of, pieces_of
 from refhooks_qwen21._prefix import Prefix, Prefixes
-from refhooks_qwen21._sequence import LEAST, PLACE
+from refhooks_qwen21._sequence import LEAST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from refhooks import Branch, Context, Inputs, Layout, Size
     from refhooks.attention import GroupEdit, Processors
+    from refhooks_qwen21._first import Piece
 
 _GRAPHS = 64  # of a compiled block
 
@@ -54,9 +55,11 @@ class QwenImage21Run(FlowRun):
         """Put on what holds for the whole run.
 
         Raises:
-            InputError: The model's attention is not the stock one, or has a step cache.
+            InputError: The model's attention is not the stock one, it has a step cache, or runs in
+                parallel.
         """
         _check_no_step_cache(self.pipe.transformer)
+        _check_not_parallel(self.pipe.transformer)
         if any(map(is_compiled, self.pipe.transformer.transformer_blocks)):
             self._limit.enter_context(torch._dynamo.config.patch(recompile_limit=_GRAPHS))
         self._record = record
@@ -130,21 +133,30 @@ class QwenImage21Run(FlowRun):
 
     def _plan(self, prefix: Prefix, layout: Layout, edits: Sequence[GroupEdit]) -> None:
         """Set what every block does in the next passes."""
-        valid = prefix.sequence.valid()
+        sequence = prefix.sequence
+        valid = sequence.valid()
         if valid is not None:
             self._put_on()
         if self._processors is None:
             return
+        text, spans = sequence.spans()
+        slots = {slot + 1: span for slot, span in spans.items()}
+        pieces: list[tuple[Piece, ...]] = [()] * len(self._processors.each)
+        if not prefix.computed and (prefix.edits or valid is not None):
+            self._processors.plan(layout, prefix.edits, self.device)
+            order = sequence.order(layout).to(self.device)
+            masks = masks_of(text, slots, sequence.text.mask, self.device)
+            pieces = [
+                pieces_of(processor.groups, text, slots, order, masks)
+                for processor in self._processors.each
+            ]
         self._processors.plan(layout, edits, self.device, layout.target)
-        text, slots = prefix.sequence.spans()
-        before = () if valid is None else _before(valid.tolist())
-        for processor in self._processors.each:
+        for processor, first in zip(self._processors.each, pieces, strict=True):
             processor.edited |= valid is not None  # its mask would not fit what is kept
-            processor.text = text
-            processor.slots = {slot + 1: span for slot, span in slots.items()}
-            processor.text_mask = prefix.sequence.text.mask
+            processor.text, processor.slots = text, slots
+            processor.text_mask = sequence.text.mask
             processor.valid = None if valid is None else valid.to(self.device)
-            processor.before = before
+            processor.pieces = first
 
     def _put_on(self) -> None:
         if self._processors is None:
@@ -153,13 +165,6 @@ class QwenImage21Run(FlowRun):
 
     def _replace_rotary(self, _module: Any, _args: Any, _output: Any) -> Any:
         return self._rotary
-
-
-def _before(rows: list[int]) -> tuple[int, ...]:
-    """How many of rising row numbers are below each number, up to the filling of one place."""
-    kept = set(rows)
-    numbers = range(rows[-1] + PLACE)
-    return (0, *itertools.accumulate(int(number in kept) for number in numbers))
 
 
 def _check_no_step_cache(transformer: Any) -> None:
@@ -172,3 +177,13 @@ def _check_no_step_cache(transformer: Any) -> None:
                     " of the keys and values that Qwen-Image 2.1 keeps; take it off"
                     " (transformer.disable_cache())"
                 )
+
+
+def _check_not_parallel(transformer: Any) -> None:
+    for block in transformer.transformer_blocks:
+        if getattr(block.attn.processor, "_parallel_config", None) is not None:
+            raise InputError(
+                "the transformer runs in parallel over several devices, for which diffusers has no"
+                " plan on Qwen-Image 2.1, whose text and references are computed piece by piece;"
+                " load it on one device"
+            )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from refhooks import Inputs, Text, Tokens
+    from refhooks import Inputs, Layout, Text, Tokens
 
 Grid = tuple[int, int]
 PLACE = 4  # tokens of a picture in one place of the text encoder
@@ -129,6 +129,20 @@ class Sequence21:
                 slots[slot] = slice(start, start + count)
             start += count
         return text, slots
+
+    def order(self, layout: Layout) -> Tensor:
+        """Return, of each row of the kept prefix, its place in logical order, ``[P]``.
+
+        Of a slot that is in the prefix alone, since its keys are loaded, it is -1.
+        """
+        rows = []
+        for slot, start, count in self.pieces:
+            own = layout.text if slot < 0 else layout.slots[slot]
+            if own is None:
+                rows.append(torch.full((count,), -1))
+            else:
+                rows.append(torch.arange(count) + own.start + start)
+        return torch.cat(rows)
 
     def valid(self) -> Tensor | None:
         """Return the rows of the stock prefix that are no filling, ``[P]``; ``None``: all are."""

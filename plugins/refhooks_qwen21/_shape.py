@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from refhooks import ModelShape
+from refhooks.families import sizes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,23 +23,23 @@ def shape(config: Mapping[str, Any] | None) -> ModelShape:
     The feed-forward layers have a gate: three linear layers of ``mlp_ratio`` times the width, as
     much as two of one and a half times that.
     """
-    sizes = {name: (config or {}).get(name) or default for name, default in FULL.items()}
-    heads, head = sizes["num_attention_heads"], sizes["attention_head_dim"]
+    stated = sizes(config, FULL)
+    heads, head = stated["num_attention_heads"], stated["attention_head_dim"]
     return ModelShape(
         name="Qwen-Image 2.1 at full size and 1 MP" if config is None else "this transformer",
-        blocks=sizes["num_layers"],
+        blocks=stated["num_layers"],
         heads=heads,
         head=head,
-        mlp=1.5 * sizes["mlp_ratio"],
-        parameters=_parameters(sizes, heads * head),
+        mlp=1.5 * stated["mlp_ratio"],
+        parameters=_parameters(stated, heads * head),
         keeps_prefix=True,
     )
 
 
-def _parameters(sizes: Mapping[str, int], width: int) -> int:
+def _parameters(stated: Mapping[str, int], width: int) -> int:
     """How many weights there are: in each block, and around the blocks; no layer has a bias."""
-    block = (4 + 3 * sizes["mlp_ratio"]) * width**2 + 2 * sizes["attention_head_dim"]
-    text = sizes["context_in_dim"] * (width + 1) + width**2
+    block = (4 + 3 * stated["mlp_ratio"]) * width**2 + 2 * stated["attention_head_dim"]
+    text = stated["context_in_dim"] * (width + 1) + width**2
     time = TIMESTEP * width + width**2
-    ends = (sizes["in_channels"] + sizes["out_channels"]) * width + width**2
-    return sizes["num_layers"] * block + text + time + 4 * width**2 + ends
+    ends = (stated["in_channels"] + stated["out_channels"]) * width + width**2
+    return stated["num_layers"] * block + text + time + 4 * width**2 + ends

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from transformers import Qwen2VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
-from transformers.processing_utils import ProcessorMixin
+
+from refhooks.families import StillPictures
 
 if TYPE_CHECKING:
     from transformers import Qwen2Tokenizer
@@ -15,25 +16,8 @@ SEEN: Final = 56
 """Height and width of a square picture as the vision tower sees it: 4 text tokens."""
 
 
-class ToyProcessor(Qwen2VLProcessor):  # type: ignore[misc]
+class ToyProcessor(StillPictures, Qwen2VLProcessor):  # type: ignore[misc]
     """A `Qwen2VLProcessor` without video, whose own class needs torchvision even for pictures."""
-
-    def __init__(
-        self,
-        image_processor: Qwen2VLImageProcessorPil,
-        tokenizer: Qwen2Tokenizer,
-        chat_template: str | None = None,
-    ) -> None:
-        self.image_token = "<|image_pad|>"  # noqa: S105 - a token of text, not a secret
-        self.video_token = "<|video_pad|>"  # noqa: S105
-        self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
-        self.video_token_id = tokenizer.convert_tokens_to_ids(self.video_token)
-        ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
-
-    @classmethod
-    def get_attributes(cls) -> list[str]:
-        """Name the parts: no video processor."""
-        return ["image_processor", "tokenizer"]
 
 
 def new_processor(tokenizer: Qwen2Tokenizer) -> ToyProcessor:

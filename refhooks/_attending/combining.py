@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
+import attrs
 import torch
 
 from refhooks._core.contract.values import BASE, AttentionEdit, GroupEdit, Layout
@@ -24,11 +25,16 @@ def combine(edits: Sequence[AttentionEdit], layout: Layout) -> tuple[GroupEdit, 
     Raises:
         PluginError: Two edits load buffers for one group.
     """
-    groups = dict.fromkeys(edit.group for edit in edits)
-    return tuple(
-        _combine_group(group, [edit for edit in edits if edit.group == group], layout)
-        for group in groups
-    )
+    combined = []
+    for group in dict.fromkeys(edit.group for edit in edits):
+        own = [edit for edit in edits if edit.group == group]
+        whole = _combine_group(group, own, layout)
+        lasting = [edit for edit in own if edit.prefix]
+        if lasting:
+            part = whole if lasting == own else _combine_group(group, lasting, layout)
+            whole = attrs.evolve(whole, prefix=attrs.evolve(part, store=(), load=None))
+        combined.append(whole)
+    return tuple(combined)
 
 
 def _combine_group(group: int | str, edits: Sequence[AttentionEdit], layout: Layout) -> GroupEdit:
@@ -48,6 +54,11 @@ def _combine_group(group: int | str, edits: Sequence[AttentionEdit], layout: Lay
         store=tuple(edit.store for edit in edits if edit.store is not None),
         load=loads[0] if loads else None,
         value_scale=_product([edit.value_scale for edit in edits]),
+        sources=tuple(
+            tensor
+            for edit in edits
+            for tensor in (edit.weight, edit.key_scale, edit.value_scale)
+        ),
     )
 
 

@@ -35,7 +35,7 @@ class KeyGroup(NamedTuple):
         keys: ``[B,K,H,D]``.
         values: ``[B,K,H,D]``.
         weight: ``[L]``, one a query, or ``None``: 1.
-        mask: ``[B,K]``, true for a key that counts, or ``None``.
+        mask: ``[B,K]``, or ``[B,L,K]`` for each query: true for a key that counts; or ``None``.
         separate: Whether the group has a softmax of its own.
         own: The group's own queries, which attend to it in the common softmax also where it is
             separate; none by default. Not ``None``: to ask a slice of symbolic numbers whether it
@@ -274,6 +274,7 @@ def _attend_plain(
 
 
 def _bias(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 for a key that counts and −∞ for one that does not, ``[B,1,1,K]``."""
+    """0 for a key that counts and −∞ for one that does not, ``[B,1,1 or L,K]``."""
     bias = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
-    return bias.masked_fill(~mask, float("-inf"))[:, None, None, :]
+    bias = bias.masked_fill(~mask, float("-inf"))
+    return bias[:, None, None] if mask.ndim == 2 else bias[:, None]

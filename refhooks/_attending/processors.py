@@ -97,16 +97,22 @@ class BlockProcessor:
             self.share = target_shares(query, groups, target)
             if not self.edited:
                 return None
-        return self._attend(query, groups).flatten(2, 3)
+        return self.attend(query, groups).flatten(2, 3)
 
-    def _attend(self, query: Tensor, groups: Sequence[KeyGroup]) -> Tensor:
-        """Attend, ``[B,L,H,D]``: as the stock processor does where no group has a weight."""
+    def attend(self, query: Tensor, groups: Sequence[KeyGroup]) -> Tensor:
+        """Attend, ``[B,L,H,D]``: as the stock processor does where no group has a weight.
+
+        Args:
+            query: ``[B,L,H,D]``.
+            groups: Only the first may have a mask.
+        """
         if any(group.weight is not None for group in groups):
             return merged_attention(query, groups)
         mask = groups[0].mask  # of text and target; the other groups have none
         if mask is not None:
             others = sum(group.keys.shape[1] for group in groups[1:])
-            mask = torch.nn.functional.pad(mask, (0, others), value=True)[:, None, None, :]
+            mask = torch.nn.functional.pad(mask, (0, others), value=True)
+            mask = mask[:, None, None] if mask.ndim == 2 else mask[:, None]
         attended: Tensor = dispatch_attention_fn(
             query,
             torch.cat([group.keys for group in groups], dim=1),

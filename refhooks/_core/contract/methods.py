@@ -200,6 +200,9 @@ class Method(Protocol):
     A method that never fills its reference's slot may say so with ``gives_tokens = False`` (an
     attribute or property): then not even the size of the picture matters to the model.
 
+    A method whose edits of attention say ``prefix=True`` says so itself with ``edits_prefix = True``
+    (an attribute or property): the region masks of its reference do likewise then.
+
     A method whose options name files says so with ``files``, the names of those options: recipes
     record such a file by its hash and name, and no method is given a path that a recipe holds.
 
@@ -229,6 +232,11 @@ class Method(Protocol):
         strength 0 is therefore exactly as if the reference were not there.
         """
         ...
+
+
+def edits_prefix(method: Method) -> bool:
+    """Return whether a method changes what text and references see that are computed once."""
+    return bool(getattr(method, "edits_prefix", False))
 
 
 @runtime_checkable

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import attrs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from refhooks._core.contract.methods import ModelInfo
     from refhooks._core.contract.values import Row
 
@@ -42,6 +45,19 @@ class PlannedStage:
             if row.stage == self.stage and row.strength > 0
         )
 
+    def changes(self, what: Callable[[Row], object], usual: object) -> tuple[int, ...]:
+        """Return the steps at which something begins to differ from what it was a step before.
+
+        Args:
+            what: What is compared, of a row of the stage.
+            usual: What it is before the stage and after it.
+        """
+        acting = self.acting
+        values = [usual, *(what(self.rows[step]) for step in acting), usual]
+        steps = (*acting, *(step + 1 for step in acting[-1:]))
+        pairs = zip(steps, itertools.pairwise(values), strict=False)
+        return tuple(step for step, (one, other) in pairs if one != other)
+
 
 @attrs.frozen
 class Outlook:
@@ -56,7 +72,8 @@ class Outlook:
         added: One entry for each forward pass that the method adds: the step, counted from 0, and
             the share of the reference's tokens that is given in that pass.
         rescaled: Steps, counted from 0, at which it begins or ends to give other tokens than the
-            picture's own: a model that keeps text and references computes them anew there.
+            picture's own, or to have them seen otherwise by text and references: a model that keeps
+            these computes them anew there.
         remarks: Lines that a plan shows below its table; equal ones of several stages are shown
             once.
     """

@@ -269,6 +269,10 @@ class AttentionEdit:
             be empty.
         value_scale: Factor on the group's values, as ``key_scale``: it changes what is read from
             the group, and not how much it is attended. Stored values are without it.
+        prefix: Whether the edit also acts where text and references are computed, on a model that
+            computes these once and keeps them (``sight = "prefix"``): they are computed anew unless
+            ``weight`` and scales are the very tensors of a step before. Where tokens see each other
+            it acts there anyway.
     """
 
     group: int | str
@@ -278,6 +282,7 @@ class AttentionEdit:
     store: KeyValues | None = None
     load: KeyValues | None = None
     value_scale: Tensor | None = None
+    prefix: bool = False
 
 
 @attrs.frozen
@@ -305,6 +310,9 @@ class GroupEdit:
         store: Buffers to fill.
         load: Buffers to read instead.
         value_scale: As ``key_scale``, for the values.
+        prefix: What acts where text and references are computed once: the edits that say so,
+            combined; ``None``: none does.
+        sources: The tensors that it was combined of, by whose identity it is known again.
     """
 
     group: int | str
@@ -314,3 +322,5 @@ class GroupEdit:
     store: tuple[KeyValues, ...]
     load: KeyValues | None
     value_scale: Tensor | None = None
+    prefix: GroupEdit | None = None
+    sources: tuple[Tensor | None, ...] = ()

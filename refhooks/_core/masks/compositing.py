@@ -63,10 +63,12 @@ class MaskCompositor:
     Args:
         slot: The reference's.
         masks: Its masks that cover less than everything.
+        prefix: Whether regions also confine what text and references see that are computed once.
     """
 
-    def __init__(self, slot: int, masks: Sequence[GridMask]) -> None:
+    def __init__(self, slot: int, masks: Sequence[GridMask], *, prefix: bool = False) -> None:
         self._slot = slot
+        self._prefix = prefix
         self._masks = tuple(masks)
         self._regions = [mask for mask in masks if mask.kind == "region"]
         self._scaling = [mask for mask in masks if mask.own is not None and mask.soft]
@@ -170,7 +172,8 @@ class MaskCompositor:
                 weights[:, own] = 1.0
             return weights
 
-        return AttentionEdit(self._slot, weight=self._cached(f"weight {layout}", strengths, weight))
+        cached = self._cached(f"weight {layout}", strengths, weight)
+        return AttentionEdit(self._slot, weight=cached, prefix=self._prefix)
 
     def keep(self, strengths: Strengths) -> Tensor | None:
         """Return the indices of the reference's tokens that are passed on; ``None``: all.

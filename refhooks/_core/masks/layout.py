@@ -104,9 +104,13 @@ def _held(entry: MaskCover, rows: Sequence[Row]) -> list[float]:
     return [row.masks[entry.place] for row in acting or rows]
 
 
-def compositor_of(slot: int, masks: Sequence[MaskCover], grids: Grids) -> MaskCompositor | None:
+def compositor_of(
+    slot: int, masks: Sequence[MaskCover], grids: Grids, *, prefix: bool = False
+) -> MaskCompositor | None:
     """Return what keeps the method to its masks of a stage; ``None`` if nothing does."""
-    return MaskCompositor(slot, [_on_grids(entry, grids) for entry in masks]) if masks else None
+    if not masks:
+        return None
+    return MaskCompositor(slot, [_on_grids(entry, grids) for entry in masks], prefix=prefix)
 
 
 def _on_grids(entry: MaskCover, grids: Grids) -> GridMask:

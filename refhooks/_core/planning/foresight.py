@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from refhooks._core.contract.methods import edits_prefix
 from refhooks._core.contract.outlook import Outlook, PlannedStage
 from refhooks._core.plugins.labels import naming_method
-from refhooks.errors import PluginError
+from refhooks.errors import InputError, PluginError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,7 @@ def foresee(
     """Return the timetable with what the methods of each reference's stages foresee.
 
     Raises:
-        InputError: A method sees that it cannot do what is planned.
+        InputError: A method sees that it cannot do what is planned, or methods exclude each other.
         PluginError: A method says nonsense of it.
     """
     reused: set[tuple[int, int]] = set()
@@ -43,6 +44,8 @@ def foresee(
             outlook = outlook_of(method, planned, registry)
             reused.update((step, reference) for step in outlook.reused)
             remarks += outlook.remarks
+    if reused and model is not None and model.sight == "prefix":
+        _check_kept([method for stages in methods for method in stages], model)
     return attrs.evolve(
         timetable,
         steps=tuple(_marked(planned, reused) for planned in timetable.steps),
@@ -75,6 +78,17 @@ def outlook_of(method: Method, planned: PlannedStage, registry: Registry) -> Out
             f" steps, and those of passes shares too; got {outlook!r:.200}"
         )
     return outlook
+
+
+def _check_kept(methods: Sequence[Method], model: ModelInfo) -> None:
+    """Refuse keys and values of an earlier step beside ones that are computed anew."""
+    for method in methods:
+        if edits_prefix(method):
+            raise InputError(
+                f"{method.name!r} has {model.family} compute text and references anew where its"
+                " strength changes, so no reference's keys and values can be reused from step to"
+                " step; leave reuse out, or the option that computes anew (scope='all')"
+            )
 
 
 def _marked(planned: Planned, reused: set[tuple[int, int]]) -> Planned:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._core.contract.family import Guidance, Shown
-from refhooks._core.contract.methods import check_method
+from refhooks._core.contract.methods import check_method, edits_prefix
 from refhooks._core.masks.layout import cover_masks, hide, in_force
 from refhooks._core.models.family_calls import named_family
 from refhooks._core.planning.compilation import compile_timetable
@@ -191,12 +191,14 @@ def _resolve(
     for number, (strategy, opened) in enumerate(zip(strategies, pictures, strict=True)):
         frame = opened.size if source is None else source.size
         masks = cover_masks(strategy.masks, number, frame, opened.size)
-        if loaded.family.sight == "prefix" and any(
+        kept = loaded.family.sight == "prefix" and not any(map(edits_prefix, methods[number]))
+        if kept and any(
             entry.mask.kind == "region" and entry.mask.text == "area" for entry in masks
         ):
             raise InputError(
                 f"reference {number + 1}: text='area' of a region mask does nothing on"
-                f" {loaded.family.name}, whose text sees all of every reference; leave it out"
+                f" {loaded.family.name}, whose text sees all of every reference; leave it out, or"
+                " use a method that lets the text see less, as cross_attn with scope='all' does"
             )
         planned.append(PlannedReference(opened, opened, strategy, methods[number], masks=masks))
     return tuple(planned)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from refhooks._base.pictures import FITS
-from refhooks._core.contract.methods import BoundReference, RunInfo
+from refhooks._core.contract.methods import BoundReference, RunInfo, edits_prefix
 from refhooks._core.contract.source import Source
 from refhooks._core.masks.layout import Grids, compositor_of, warn_of_no_reach
 from refhooks._core.models.family_calls import named_family
@@ -127,8 +127,9 @@ def _compositors(opened: FamilyRun, plan: Plan) -> Compositors:
     compositors = {}
     for slot, reference in enumerate(plan.references):
         grids = Grids(frame, plan.size, opened.grid, opened.grids[slot], opened.noise.device)
-        for stage in range(len(reference.methods)):
-            compositor = compositor_of(slot, reference.masks, grids)
+        for stage, method in enumerate(reference.methods):
+            prefix = edits_prefix(method)
+            compositor = compositor_of(slot, reference.masks, grids, prefix=prefix)
             if compositor is not None:
                 compositors[slot, stage] = compositor
     return compositors

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+from types import SimpleNamespace
 
+import diffusers
 import pytest
 import tiny
 import torch
 from diffusers import QwenImageEditPlusPipeline
+from transformers import Qwen2Tokenizer
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 import refhooks as rh
-from refhooks_qwen import _processor
 
 PROMPT = "make it blue"
 
@@ -93,21 +96,30 @@ def test_a_name_that_no_file_can_have_is_no_model():
 @pytest.mark.skipif(
     importlib.util.find_spec("torchvision") is not None, reason="diffusers loads the processor"
 )
-def test_the_processor_is_asked_for_where_the_rest_is(monkeypatch):
+@pytest.mark.parametrize(
+    ("package", "family", "pipeline"),
+    [
+        ("refhooks_qwen", "QwenImageEditPlus", diffusers.QwenImageEditPlusPipeline),
+        ("refhooks_qwen21", "QwenImage21", diffusers.QwenImage21Pipeline),
+    ],
+)
+def test_the_processor_is_asked_for_where_the_rest_is(monkeypatch, package, family, pipeline):
     """Without torchvision it is loaded apart: of the same revision, with the same token."""
     asked = []
-    for part in (_processor.Qwen2Tokenizer, _processor.Qwen2VLImageProcessorPil):
-        monkeypatch.setattr(part, "from_pretrained", lambda **options: asked.append(options))
-    monkeypatch.setattr(_processor, "StillPictureProcessor", lambda *parts: parts)
-    monkeypatch.setattr(
-        QwenImageEditPlusPipeline, "from_pretrained", lambda _name, **options: options
-    )
+
+    def load(name, **options):
+        asked.append((name, options))
+        return SimpleNamespace(chat_template="{}")
+
+    module = importlib.import_module(f"{package}._family")
+    for part in (Qwen2Tokenizer, Qwen2VLImageProcessorPil):
+        monkeypatch.setattr(part, "from_pretrained", load)
+    monkeypatch.setattr(module, "StillPictureProcessor", lambda *parts, **options: (parts, options))
+    monkeypatch.setattr(pipeline, "from_pretrained", lambda _name, **options: options)
     given = {"revision": "a" * 40, "token": "secret", "local_files_only": True}
 
-    loaded = _processor.load_pipeline(
-        QwenImageEditPlusPipeline, "owner/name", **given, dtype=torch.float32
-    )
+    loaded = getattr(module, family).load(pipeline, "owner/name", **given, dtype=torch.float32)
 
-    place = {"pretrained_model_name_or_path": "owner/name", "subfolder": "processor"}
-    assert asked == [{**place, **given}] * 2
+    assert asked == [("owner/name", {"subfolder": "processor", **given})] * 2
     assert loaded.items() >= {**given, "dtype": torch.float32}.items()
+    assert loaded["processor"][1] == {"chat_template": "{}"}

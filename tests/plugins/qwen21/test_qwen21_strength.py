@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small21 import rgb
+from small21 import Small, rgb
 
 import refhooks as rh
 from refhooks import testing
@@ -36,19 +36,46 @@ def test_0_is_no_picture_and_1_is_stock(small, method):
     assert distance(native, hidden[0]) > 0.01
 
 
-def test_merged_attention_at_weight_1_is_the_stock_processor(small):
-    """Within 1e-6 of the latents' size, which shows that the groups are the right ones."""
+class AtOne:
+    """Weighs every reference by 1."""
 
-    class AtOne:
-        @rh.hookimpl
-        def refhooks_attention(self, layout):
-            return [
-                rh.AttentionEdit(slot, weight=torch.ones(())) for slot in range(len(layout.slots))
-            ]
+    @rh.hookimpl
+    def refhooks_attention(self, layout):
+        return [rh.AttentionEdit(slot, weight=torch.ones(())) for slot in range(len(layout.slots))]
 
-    plain, merged = (small.edit(rgb(3), plugins=plugins) for plugins in ([], [AtOne()]))
 
-    assert 0.0 < distance(plain, merged) <= 1e-6 * float(plain.latents.abs().max()) * 3
+class Seen:
+    """Keeps what the model predicts at each step."""
+
+    def __init__(self):
+        self.velocities = []
+
+    @rh.hookimpl
+    def refhooks_velocity(self, velocity):
+        self.velocities.append(velocity.clone())
+
+
+@pytest.mark.parametrize("cfg", [1.0, 3.0])
+@pytest.mark.parametrize("count", [1, 2, 3, 10])
+def test_merged_attention_at_weight_1_is_the_stock_processor(small, count, cfg):
+    """Within 1e-6 of the largest value: what is predicted at a step, and what comes out of 3."""
+    plain, merged = Seen(), Seen()
+    results = [
+        small.edit(rgb(count), cfg=cfg, plugins=plugins)
+        for plugins in ([plain], [merged, AtOne()])
+    ]
+    one, other = plain.velocities[0], merged.velocities[0]
+
+    assert 0.0 < float((one - other).abs().max()) <= 1e-6 * cfg * float(one.abs().max())
+    assert distance(*results) <= 1e-6 * cfg * float(results[0].latents.abs().max())
+
+
+def test_what_the_merging_rounds_is_all_that_differs():
+    """In float64 it is the stock processor to 15 digits, so the groups are the right ones."""
+    exact = Small(dtype=torch.float64)
+    plain, merged = (exact.edit(rgb(3), plugins=plugins) for plugins in ([], [AtOne()]))
+
+    assert distance(plain, merged) <= 1e-14 * float(plain.latents.abs().max())
 
 
 @pytest.mark.filterwarnings("ignore:.*artifacts are likely:refhooks.RefhooksWarning")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from PIL import ImageChops
+from click.testing import CliRunner
+from PIL import Image, ImageChops
 from small21 import SIDE, rgb, rgba
 
 import refhooks as rh
+from refhooks.cli import main
 
 SIZE = {"height": SIDE, "width": SIDE, "steps": 2, "seed": 1}
 
@@ -68,3 +70,31 @@ def test_advice_is_given_on_transparent_pictures(small):
     advice = small.editor.edit(source, "make it blue", **SIZE).advice
 
     assert str(advice)
+
+
+def test_the_grid_command_makes_every_cell(small, tmp_path, monkeypatch):
+    """Each the edit it says, with its transparency; at 1 both methods are the model's own."""
+    monkeypatch.chdir(tmp_path)
+    model = rh.EmbeddedModel(
+        name="small21", description="random weights", load=lambda: small.pipe,
+        checkpoint=rh.Checkpoint(output=SIDE**2, reference=SIDE**2, steps=2),
+    )  # fmt: skip
+    monkeypatch.setitem(rh.load_registry().models, "small21", model)
+    rgba(1)[0].resize((SIDE, SIDE)).save("photo.png")
+
+    arguments = ["grid", "photo.png", "make it blue", "-o", "grid.png", "--model", "small21"]
+    arguments += ["--methods", "default,cross_attn", "--strengths", "0,0.5,1", "--seeds", "1"]
+    result = CliRunner().invoke(main, arguments)
+
+    assert result.exit_code == 0, result.output
+    cells = {path.name.rpartition("_")[0]: path for path in (tmp_path / "grid.cells").iterdir()}
+    assert len(cells) == 6
+    [half] = [path for name, path in cells.items() if name.startswith("cross_attn_0.5_")]
+    editor = rh.Editor(small.pipe, checkpoint=model.checkpoint)
+    alone = editor.edit(
+        "photo.png", "make it blue", strategy=rh.Stage("cross_attn", 0.5), seed=1, steps=2
+    )
+    with Image.open(half) as picture:
+        assert same(picture, alone.image)
+    ones = [Image.open(path) for name, path in cells.items() if "_1_" in name]
+    assert same(*ones)

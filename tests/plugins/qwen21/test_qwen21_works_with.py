@@ -151,6 +151,19 @@ def test_a_step_cache_is_refused(small):
         registry.remove_hook("remembers")
 
 
+def test_context_parallelism_is_refused(small, monkeypatch):
+    """By diffusers, which has no plan for the model; where a plan is given to it, by us."""
+    assert small.pipe.transformer._cp_plan is None
+    for block in small.pipe.transformer.transformer_blocks:
+        monkeypatch.setattr(block.attn.processor, "_parallel_config", object(), raising=False)
+    monkeypatch.setattr(
+        small.pipe.transformer, "forward", lambda **_: pytest.fail("a step was made")
+    )
+
+    with pytest.raises(rh.InputError, match="for which diffusers has no plan on Qwen-Image 2.1"):
+        small.edit(rgb(1))
+
+
 def test_other_processors_are_refused_where_attention_is_edited(small):
     """The flex processor runs as it is where nothing is edited, and cannot be weighed."""
     from diffusers.models.transformers.transformer_qwenimage21 import QwenImage21FlexAttnProcessor
