@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import abc
 import functools
+import threading
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from refhooks._core.contract.family import Family
@@ -230,6 +231,9 @@ class FlowRun(FamilyRun):
 class LayerHooks:
     """Forward hooks that a run has on layers of a transformer: put on when first needed.
 
+    They act in the passes of the run alone: what another thread, or a callback between two passes,
+    calls the transformer for finds it as if nothing were there.
+
     Args:
         transformer: The model.
         projection: Name of the linear layer by which latent tokens enter it.
@@ -244,9 +248,11 @@ class LayerHooks:
         self._added: Tensor | None = None
         self._adapters: tuple[Adapter, ...] = ()
         self._low_rank: dict[str, list[LowRank]] = {}
+        self._thread = threading.get_ident()
 
     def use(self, inputs: Inputs) -> None:
-        """Have the next pass mind ``inputs.added`` and ``inputs.adapters``."""
+        """Have the passes that follow mind ``inputs.added`` and ``inputs.adapters``."""
+        self._thread = threading.get_ident()
         self._added = inputs.added
         if inputs.added is not None:
             self.install(self._projection, self._add)
@@ -263,8 +269,12 @@ class LayerHooks:
         """Have the next pass add nothing to the target, as one that computes a prefix alone."""
         self._added = None
 
+    def rest(self) -> None:
+        """Have no pass minded until the next :meth:`use`: the run's own is over."""
+        self._thread = 0  # no thread's
+
     def install(self, name: str, hook: Any, purpose: str = "") -> None:
-        """Put a forward hook on a module, once for each purpose.
+        """Put a forward hook on a module, once for each purpose; it acts in the run's passes.
 
         Args:
             name: Its dotted name inside the transformer.
@@ -281,7 +291,7 @@ class LayerHooks:
             )
         if (purpose, name) not in self._handles:
             module = self._transformer.get_submodule(name)
-            self._handles[purpose, name] = module.register_forward_hook(hook)
+            self._handles[purpose, name] = module.register_forward_hook(self._own(hook))
 
     def remove(self) -> None:
         """Take everything off."""
@@ -289,6 +299,12 @@ class LayerHooks:
             handle.remove()
         self._handles.clear()
         self._added, self._adapters, self._low_rank = None, (), {}
+
+    def _own(self, hook: Any) -> Any:
+        def acting(module: Any, args: Any, output: Any) -> Any:
+            return hook(module, args, output) if threading.get_ident() == self._thread else None
+
+        return acting
 
     def _adapt(self, layer: str, _module: Any, args: Any, output: Tensor) -> Tensor | None:
         from torch.nn.functional import linear  # noqa: PLC0415  plugins load without it

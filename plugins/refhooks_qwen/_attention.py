@@ -37,12 +37,15 @@ class MergedProcessor(BlockProcessor):
         encoder_hidden_states_mask: Tensor | None = None,
         attention_mask: Tensor | None = None,
         image_rotary_emb: tuple[Tensor, Tensor] | None = None,
+        refhooks: bool = False,  # noqa: FBT001, FBT002  as diffusers passes it on
     ) -> tuple[Tensor, Tensor]:
         """Attend; ``hidden_states`` are target and references ``[B,T+R,E]``, the others the text.
 
         Every parameter is named: diffusers drops those that a signature does not show.
+        ``refhooks`` is among the ``attention_kwargs`` of the run's own passes: whoever else calls
+        the model meanwhile, in any thread, has the stock attention.
         """
-        if not self.edited:
+        if not (refhooks and self.edited):
             out: tuple[Tensor, Tensor] = self.stock(
                 attn,
                 hidden_states,
@@ -51,7 +54,7 @@ class MergedProcessor(BlockProcessor):
                 attention_mask,
                 image_rotary_emb,
             )
-            if not self.record:
+            if not (refhooks and self.record):
                 return out
         text = encoder_hidden_states.shape[1]
         query, keys, values = _project(attn, hidden_states, encoder_hidden_states, image_rotary_emb)

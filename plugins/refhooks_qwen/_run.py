@@ -75,9 +75,10 @@ class QwenRun(FlowRun):
                 encoder_hidden_states_mask=inputs.text.mask,
                 encoder_hidden_states=inputs.text.embeds,
                 img_shapes=[shapes] * batch,
-                attention_kwargs={},
+                attention_kwargs=self._hooks.attention_kwargs,
                 return_dict=False,
             )[0]
+        self._hooks.rest()
         if self._record and branch.name == "cond":
             self._shares.append(self._hooks.recorded())
         return prediction[:, :tokens]  # type: ignore[no-any-return]
@@ -100,4 +101,5 @@ class QwenRun(FlowRun):
     def close(self) -> None:
         """Take the hooks off, empty step caches, let an offloaded pipeline go back to rest."""
         self._hooks.remove()
+        self._caches.close()
         super().close()

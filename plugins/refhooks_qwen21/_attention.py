@@ -12,6 +12,7 @@ from diffusers.models.transformers.transformer_qwenimage21 import (
 )
 
 from refhooks.attention import BlockGroup, BlockProcessor, Processors, key_groups
+from refhooks_qwen21._prefix import RunLayerCache
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,11 +65,12 @@ class PrefixProcessor(BlockProcessor):
     ) -> Tensor:
         """Attend; ``hidden_states`` are the whole sequence, or the target alone, ``[B,L,E]``.
 
-        Every parameter is named: diffusers drops those that a signature does not show.
+        Every parameter is named: diffusers drops those that a signature does not show. A cache of
+        another class is of another call of the model, which has the stock attention.
         """
         first = segments is not None
         ours = self.valid is not None if first else (self.edited or self.record)
-        if not ours:
+        if not (ours and isinstance(layer_cache, RunLayerCache)):
             out: Tensor = self.stock(
                 attn, hidden_states, attention_mask, rotary_emb, layer_cache, kv_cache_mode,
                 cache_write_slice, segments, key_valid,
@@ -77,7 +79,6 @@ class PrefixProcessor(BlockProcessor):
         query, keys, values = _project(attn, hidden_states, rotary_emb)
         if segments is not None:
             return _finish(attn, self._first(query, keys, values, segments, key_valid, layer_cache))
-        assert layer_cache is not None  # noqa: S101  without one there are segments
         groups = key_groups(*self._parts(keys, values, layer_cache.get()), self.text_mask)
         joint = self.joined(query, groups)
         if joint is None:

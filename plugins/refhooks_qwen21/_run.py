@@ -83,6 +83,7 @@ class QwenImage21Run(FlowRun):
             self._pass(ctx, branch, prefix, least, LEAST)
             self._layers.use(inputs)
         prediction = self._pass(ctx, branch, prefix, inputs.target, self.grid)
+        self._layers.rest()
         if self._record and branch.name == "cond":
             assert self._processors is not None  # noqa: S101  put on by prepare
             self._shares.append(self._processors.recorded(len(self.grids)))

@@ -190,7 +190,8 @@ class ChainResult:
     """What a chain made.
 
     Attributes:
-        results: The result of each edit, in order.
+        results: The result of each edit, in order; where ``pipe._interrupt`` ended one, it is the
+            last.
     """
 
     results: tuple[EditResult, ...]

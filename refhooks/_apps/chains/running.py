@@ -68,7 +68,7 @@ class ChainRun:
     def run(
         self, callback: Callback | None, on_result: Callable[[int, EditResult], object] | None
     ) -> ChainResult:
-        """Run every edit, in order."""
+        """Run every edit, in order, up to one that the user interrupts."""
         results: list[EditResult] = []
         previous = self._requests.original
         for place in range(self._count):
@@ -78,6 +78,8 @@ class ChainRun:
             results.append(result)
             if on_result is not None:
                 on_result(place, result)
+            if result.interrupted:
+                break
             previous = self._handed(result)
         return ChainResult(tuple(results))
 

@@ -46,6 +46,8 @@ class EditResult:
             where none were reused or nothing was measured.
         retouched: Whether a plugin, such as an edit mask, could change the pictures after they were
             decoded: then ``latents`` do not hold what the pictures show.
+        interrupted: Whether ``pipe._interrupt`` ended the run before its last step: the pictures are
+            what the latents held then, as those of the stock pipeline, and their recipes say so.
         before: What the pictures are compared with; ``None`` without a source.
         recipes: What each picture was made from; empty where no recipe could be made.
         materials: The pictures that the recipes name, for ``save(embed=True)``.
@@ -59,6 +61,7 @@ class EditResult:
     attention_shares: Tensor | None = attrs.field(default=None, repr=False)
     drift: tuple[Drift, ...] = attrs.field(default=(), repr=False)
     retouched: bool = attrs.field(default=False, repr=False)
+    interrupted: bool = False
     before: Baseline | None = attrs.field(default=None, repr=False)
     recipes: tuple[Recipe, ...] = attrs.field(default=(), repr=False)
     materials: Materials | None = attrs.field(default=None, repr=False)

@@ -48,27 +48,40 @@ class Materials:
 
 
 def make_recipes(
-    editor: LoadedModel, request: Request, plan: Plan, images: Sequence[Image.Image]
+    editor: LoadedModel,
+    request: Request,
+    plan: Plan,
+    images: Sequence[Image.Image],
+    lost: Sequence[str] = (),
 ) -> tuple[tuple[Recipe, ...], Materials]:
     """Return the recipe of each picture of an edit, and what they name.
+
+    Args:
+        editor: It ran the edit.
+        request: What was asked.
+        plan: What was planned.
+        images: What came of it.
+        lost: Why it cannot be replayed, as far as the run knows.
 
     No edit is lost for its recipe: whatever fails here becomes a warning.
     """
     try:
-        return _Maker(editor, request, plan).recipes(images)
+        return _Maker(editor, request, plan, lost).recipes(images)
     except Exception as error:  # noqa: BLE001  strangers' values are asked here
         warnings.warn(f"this edit has no recipe: {error}", RefhooksWarning, stacklevel=3)
         return (), Materials()
 
 
 class _Maker:
-    def __init__(self, editor: LoadedModel, request: Request, plan: Plan) -> None:
+    def __init__(
+        self, editor: LoadedModel, request: Request, plan: Plan, lost: Sequence[str]
+    ) -> None:
         self._editor = editor
         self._request = request
         self._plan = plan
         self._writer = RecipeWriter(editor.registry, Path(), plan.timetable, plan)
         self._materials = Materials()
-        self._lost: list[str] = []
+        self._lost = [*lost]
 
     def recipes(self, images: Sequence[Image.Image]) -> tuple[tuple[Recipe, ...], Materials]:
         batch = self._batch()

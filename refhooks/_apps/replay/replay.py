@@ -72,6 +72,8 @@ def replay(
             plan = make_plan(editor, request)
         result = edit_planned(editor, request, plan)
     number = 0 if settings else replayed.picture
+    if result.interrupted:
+        return _only(result, number, folder)
     if not settings and not finder.notes:
         _tell_differences(replayed, result, number, editor)
     else:  # another picture is meant, so there is none to compare it with
