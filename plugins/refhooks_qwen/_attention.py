@@ -10,10 +10,27 @@ from diffusers.models.transformers.transformer_qwenimage import (
     apply_rotary_emb_qwen,
 )
 
-from refhooks.attention import BlockProcessor, Processors
+from refhooks.attention import BlockProcessor, Processors, check_stock
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+_PARTS = (
+    "to_q", "to_k", "to_v", "add_q_proj", "add_k_proj", "add_v_proj", "norm_q", "norm_k",
+    "norm_added_q", "norm_added_k", "to_out", "to_add_out",
+)  # fmt: skip
+
+
+def check(transformer: Any) -> None:
+    """Refuse a ``QwenImageTransformer2DModel`` whose attention cannot be edited.
+
+    Raises:
+        InputError: It is fused, another library's, or not the stock one, or runs in parallel.
+    """
+    modules = [getattr(block, "attn", block) for block in transformer.transformer_blocks]
+    processors = [getattr(module, "processor", None) for module in modules]
+    check_stock(processors, QwenDoubleStreamAttnProcessor2_0, modules, _PARTS)
 
 
 def processors(transformer: Any, *, record: bool) -> Processors:
@@ -22,6 +39,7 @@ def processors(transformer: Any, *, record: bool) -> Processors:
     Raises:
         InputError: The model's attention is not the stock one, or runs in parallel.
     """
+    check(transformer)
     modules = [block.attn for block in transformer.transformer_blocks]
     return Processors(modules, MergedProcessor, QwenDoubleStreamAttnProcessor2_0, record=record)
 

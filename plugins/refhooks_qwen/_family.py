@@ -10,6 +10,7 @@ from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as stock_
 from refhooks import Checkpoint, InputError, ModelError, Shown, Size, Text
 from refhooks.families import FlowFamily, FlowRun
 from refhooks_qwen import _text
+from refhooks_qwen._attention import check
 from refhooks_qwen._processor import load_pipeline
 from refhooks_qwen._run import QwenRun
 
@@ -62,6 +63,11 @@ class QwenImageEdit(FlowFamily):
                 raise InputError(
                     f"a prompt holds {token!r}, a control token of the model; leave it out"
                 )
+
+    def check_attention(self, *, edited: bool, dropped: bool) -> None:  # noqa: ARG002  its rows are left out of the sequence
+        """Refuse attention that is fused, another library's, or runs in parallel."""
+        if edited:
+            check(self.pipe.transformer)
 
     def decode(self, latents: Tensor, size: Size) -> Tensor:
         """Return the pictures ``[B,3,height,width]``, 0–1."""

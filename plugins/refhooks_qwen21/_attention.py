@@ -11,7 +11,7 @@ from diffusers.models.transformers.transformer_qwenimage21 import (
     apply_rotary_emb_qwen,
 )
 
-from refhooks.attention import BlockGroup, BlockProcessor, Processors, key_groups
+from refhooks.attention import BlockGroup, BlockProcessor, Processors, check_stock, key_groups
 from refhooks_qwen21._prefix import RunLayerCache
 
 if TYPE_CHECKING:
@@ -22,12 +22,29 @@ if TYPE_CHECKING:
     Part = tuple[Tensor, Tensor]
 
 
+_PARTS = (
+    "to_q", "to_k", "to_v", "norm_q", "norm_k", "to_out",
+)  # fmt: skip
+
+
+def check(transformer: Any) -> None:
+    """Refuse a ``QwenImage21Transformer2DModel`` whose attention cannot be edited.
+
+    Raises:
+        InputError: It is fused, another library's, or not the stock one, or runs in parallel.
+    """
+    modules = [getattr(block, "attn", block) for block in transformer.transformer_blocks]
+    processors = [getattr(module, "processor", None) for module in modules]
+    check_stock(processors, QwenImage21AttnProcessor, modules, _PARTS)
+
+
 def processors(transformer: Any, *, record: bool) -> Processors:
     """Return those of a run on a ``QwenImage21Transformer2DModel``.
 
     Raises:
         InputError: The model's attention is not the stock one, or runs in parallel.
     """
+    check(transformer)
     modules = [block.attn for block in transformer.transformer_blocks]
     return Processors(modules, PrefixProcessor, QwenImage21AttnProcessor, record=record)
 

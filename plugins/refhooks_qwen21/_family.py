@@ -10,6 +10,7 @@ from diffusers.pipelines.qwenimage21 import pipeline_qwenimage21 as stock
 from refhooks import Checkpoint, InputError, ModelError, Shown, Size, Text
 from refhooks.families import FlowFamily, FlowRun, flow_schedule
 from refhooks_qwen21 import _text
+from refhooks_qwen21._attention import check
 from refhooks_qwen21._processor import load_pipeline
 from refhooks_qwen21._run import QwenImage21Run
 
@@ -155,6 +156,11 @@ class QwenImage21(FlowFamily):
         if self.checkpoint.vision is not None:
             return self.size_of(self.checkpoint.vision, picture.width / picture.height)
         return own or self.reference_size(picture, None)
+
+    def check_attention(self, *, edited: bool, dropped: bool) -> None:
+        """Refuse attention that is fused, another library's, or runs in parallel."""
+        if edited or dropped:
+            check(self.pipe.transformer)
 
     def decode(self, latents: Tensor, size: Size) -> Tensor:
         """Return the pictures ``[B,4,height,width]``, 0–1; the last channel says how opaque."""

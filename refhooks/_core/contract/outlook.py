@@ -57,6 +57,8 @@ class Outlook:
             the share of the reference's tokens that is given in that pass.
         rescaled: Steps, counted from 0, at which it begins or ends to give other tokens than the
             picture's own: a model that keeps text and references computes them anew there.
+        attention: Whether it edits attention in this stage, so that a model whose attention cannot
+            be edited refuses it when it is planned; ``None``: that is found when it is bound.
         remarks: Lines that a plan shows below its table; equal ones of several stages are shown
             once.
     """
@@ -66,3 +68,4 @@ class Outlook:
     added: tuple[tuple[int, float], ...] = ()
     remarks: tuple[str, ...] = ()
     rescaled: tuple[int, ...] = ()
+    attention: bool | None = None

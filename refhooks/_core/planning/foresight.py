@@ -27,8 +27,11 @@ def foresee(
     model: ModelInfo | None = None,
     batch: int | None = None,
     passes: int | None = None,
+    attending: list[str] | None = None,
 ) -> Timetable:
     """Return the timetable with what the methods of each reference's stages foresee.
+
+    Those that edit attention are added to ``attending``.
 
     Raises:
         InputError: A method sees that it cannot do what is planned.
@@ -43,6 +46,8 @@ def foresee(
             outlook = outlook_of(method, planned, registry)
             reused.update((step, reference) for step in outlook.reused)
             remarks += outlook.remarks
+            if outlook.attention and attending is not None:
+                attending.append(f"{method.name} of reference {reference + 1}")
     return attrs.evolve(
         timetable,
         steps=tuple(_marked(planned, reused) for planned in timetable.steps),
