@@ -86,5 +86,7 @@ class ChainRun:
     def _handed(self, result: EditResult) -> HandedOn:
         """Latents that no longer hold the picture, since a plugin changed it, are not handed on."""
         keeps = self._handover == "latents" and not result.retouched
-        name = "" if result.materials is None else result.materials.saved.get(0, "")
-        return HandedOn(result.image, result.latents if keeps else None, name)
+        materials = result.materials
+        name = "" if materials is None else materials.saved.get(0, "")
+        origin = None if materials is None or not materials.sources else materials.sources[0]
+        return HandedOn(result.image, result.latents if keeps else None, name, origin)

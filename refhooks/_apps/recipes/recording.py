@@ -38,11 +38,13 @@ class Materials:
 
     Attributes:
         pictures: Paths or pictures by their hashes, and whether they are a mask's.
+        sources: The pictures that were edited, as they were given: one for all, or one a picture.
         saved: Names under which pictures of the edit were saved, by their numbers.
         keep: What must live as long.
     """
 
     pictures: dict[str, tuple[Path | Image.Image, bool]] = attrs.field(factory=dict)
+    sources: list[Path | Image.Image] = attrs.field(factory=list)
     saved: dict[int, str] = attrs.field(factory=dict)
     keep: Any = None
 
@@ -91,6 +93,7 @@ class _Maker:
             number = 0 if self._request.paired else place
             recipes.append(attrs.evolve(own, picture=number, pixels=rgb_hash(image)))
         self._materials.pictures.update(self._writer.pictures)
+        self._materials.sources += self._sources()
         return tuple(recipes), self._materials
 
     def _batch(self) -> Recipe:
@@ -130,6 +133,19 @@ class _Maker:
             notes=self._notes(),
             lost=tuple(dict.fromkeys(self._lost)),
         )
+
+    def _sources(self) -> list[Path | Image.Image]:
+        """The pictures that were edited, with all that their files say beside the pixels."""
+        request, opened = self._request, self._plan.source
+        if opened is None:
+            return []
+        given = request.source if request.source is not None else request.references[0].image
+        given = given.origin if isinstance(given, HandedOn) else given
+        first = [] if given is None else [given]
+        others = [getattr(it, "filename", "") or it for it in opened.pictures[1:]]
+        return [
+            Path(it).absolute() if isinstance(it, str | Path) else it for it in [*first, *others]
+        ]
 
     def _has_source(self) -> bool:
         """Whether the picture being edited is not that of the first reference."""

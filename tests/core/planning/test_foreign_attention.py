@@ -110,7 +110,7 @@ def test_what_edits_or_records_attention_is_refused_before_anything_is_encoded(
     assert message.startswith(f"this model cannot do {needs}: ")
     assert "not diffusers' own but Fused, without to_q, to_k" in message
     works = message.split("What works on it as it is: ")[1]
-    assert "default up to strength 1, guidance and inject" in works
+    assert "default up to strength 1, guidance, inject" in works
     assert "concat" in works
     assert "set_attn_processor" not in message
 

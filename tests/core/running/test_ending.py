@@ -130,8 +130,12 @@ def raises(*_):
 
 
 def ctrl_c(*_):
-    """What the terminal sends."""
-    signal.raise_signal(signal.SIGINT)
+    """What the terminal sends; a job in the background would not mind it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(("callback", "error"), [(raises, Mine), (ctrl_c, KeyboardInterrupt)])

@@ -130,7 +130,7 @@ def test_two_threads_of_stock_calls_beside_edits(families, small_stock):
     handle = pipe.transformer.register_forward_pre_hook(
         lambda _module, _args, kwargs: inputs.setdefault("first", dict(kwargs)), with_kwargs=True
     )
-    editor.edit(tiny.picture(0, (SIDE, SIDE)), "make it red", steps=1, seed=1, cfg=1.0)
+    editor.edit(tiny.picture(0, (SIDE, SIDE)), "make it red", steps=2, seed=1, cfg=1.0)
     handle.remove()
     call = inputs["first"]
     over, found = threading.Event(), []
@@ -171,6 +171,6 @@ def test_a_step_cache_is_one_threads(families, small_stock):
     )
 
     assert isinstance(meanwhile.found[0], rh.BusyError)
-    assert "FirstBlockCacheHook) keeps one state for all" in str(meanwhile.found[0])
+    assert "its step cache (FBCHeadBlockHook) keeps one state for all" in str(meanwhile.found[0])
     assert torch.equal(alone.latents, result.latents)
     stock(pipe)  # afterwards it is anybody's
