@@ -55,7 +55,7 @@ class MergedProcessor(BlockProcessor):
         encoder_hidden_states_mask: Tensor | None = None,
         attention_mask: Tensor | None = None,
         image_rotary_emb: tuple[Tensor, Tensor] | None = None,
-        refhooks: bool = False,  # noqa: FBT001, FBT002  as diffusers passes it on
+        refhooks: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Attend; ``hidden_states`` are target and references ``[B,T+R,E]``, the others the text.
 

@@ -46,8 +46,8 @@ class EditResult:
             where none were reused or nothing was measured.
         retouched: Whether a plugin, such as an edit mask, could change the pictures after they were
             decoded: then ``latents`` do not hold what the pictures show.
-        interrupted: Whether ``pipe._interrupt`` ended the run before its last step: the pictures are
-            what the latents held then, as those of the stock pipeline, and their recipes say so.
+        interrupted: Whether ``pipe._interrupt`` ended the run before its last step: the pictures
+            are what the latents held then, as the stock pipeline's are, and their recipes say so.
         before: What the pictures are compared with; ``None`` without a source.
         recipes: What each picture was made from; empty where no recipe could be made.
         materials: The pictures that the recipes name, for ``save(embed=True)``.
@@ -213,7 +213,9 @@ class EditResult:
         numbered = [target.with_stem(f"{target.stem}-{n}") for n in range(1, len(self.images) + 1)]
         paths = [target] if len(self.images) == 1 else numbered
         keep = metadata == "keep"
-        inside = [self._insides(it, recipe=recipe, embed=embed, keep=keep) for it in range(len(paths))]
+        inside = [
+            self._insides(it, recipe=recipe, embed=embed, keep=keep) for it in range(len(paths))
+        ]
         for picture, place, carried in zip(self.images, paths, inside, strict=True):
             save_picture(picture, place, carried)
         if self.materials is not None:

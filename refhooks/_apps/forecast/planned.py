@@ -138,9 +138,7 @@ def _of_model(
         if any(mask.kind == "region" for mask in strategy.masks)
         and any(getattr(method, "gives_tokens", True) for method in own)
     ]
-    planned = foresee(
-        timetable, methods, editor.registry, model=editor.model, attending=attending
-    )
+    planned = foresee(timetable, methods, editor.registry, model=editor.model, attending=attending)
     check_attention(editor, attending)
     return planned
 

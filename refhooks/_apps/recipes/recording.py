@@ -93,7 +93,7 @@ class _Maker:
             number = 0 if self._request.paired else place
             recipes.append(attrs.evolve(own, picture=number, pixels=rgb_hash(image)))
         self._materials.pictures.update(self._writer.pictures)
-        self._materials.sources += self._sources()
+        self._materials.sources.extend(self._sources())
         return tuple(recipes), self._materials
 
     def _batch(self) -> Recipe:

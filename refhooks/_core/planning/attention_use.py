@@ -67,7 +67,9 @@ def drops(loaded: LoadedModel, plan: Plan) -> bool:
 
     return any(
         reference.gives_tokens
-        and any(0 < (step.rows[slot].tokens or 0) < whole(reference) for step in plan.timetable.steps)
+        and any(
+            0 < (step.rows[slot].tokens or 0) < whole(reference) for step in plan.timetable.steps
+        )
         for slot, reference in enumerate(plan.references)
     )
 

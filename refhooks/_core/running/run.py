@@ -99,7 +99,7 @@ def run_plan(loaded: LoadedModel, request: Request, plan: Plan) -> Ran:
 @contextlib.contextmanager
 def _bind(loaded: LoadedModel, request: Request, plan: Plan) -> Iterator[Run]:
     family = named_family(loaded.family, loaded.registry)
-    loaded.pipe._interrupt = False  # as a call of the pipeline begins: what was asked before is over
+    loaded.pipe._interrupt = False  # noqa: SLF001  as a call of the pipeline begins
     with contextlib.ExitStack() as stack:
         stack.enter_context(naming_warnings())
         state = family.open(
@@ -136,7 +136,7 @@ def _bind(loaded: LoadedModel, request: Request, plan: Plan) -> Iterator[Run]:
             decode=functools.partial(_decode, family, plan.size, eager=request.eager),
             bar=bar,
             callback=request.callback,
-            interrupted=lambda: bool(loaded.pipe._interrupt),
+            interrupted=lambda: bool(loaded.pipe._interrupt),  # noqa: SLF001  it has no setter
         )
 
 

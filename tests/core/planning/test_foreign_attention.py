@@ -96,7 +96,11 @@ SEPARATE = {"strategy": rh.Stage(rh.method("cross_attn", softmax="separate"))}
 
 @pytest.mark.parametrize(
     ("needs", "options"),
-    [*REFUSED.items(), ("cross_attn of reference 1", KEYS), ("cross_attn of reference 1", SEPARATE)],
+    [
+        *REFUSED.items(),
+        ("cross_attn of reference 1", KEYS),
+        ("cross_attn of reference 1", SEPARATE),
+    ],
 )
 @pytest.mark.usefixtures("nothing_encoded")
 def test_what_edits_or_records_attention_is_refused_before_anything_is_encoded(
@@ -134,7 +138,7 @@ def test_plans_chains_and_lists_refuse_it_too(editor):
 @pytest.mark.parametrize("kind", ["plus", "21"])
 def test_every_kind_of_foreign_module(kind, make):
     """Whether it lacks parts, or cannot be given a processor."""
-    with pytest.raises(rh.InputError, match="not diffusers' own but (ByName|Identity),") as caught:
+    with pytest.raises(rh.InputError, match=r"not diffusers' own but (ByName|Identity),") as caught:
         rh.plan(rh.Stage("cross_attn", 0.6), 2, editor=fused_editor(kind, make))
 
     assert "set_attn_processor" not in str(caught.value)
@@ -143,7 +147,7 @@ def test_every_kind_of_foreign_module(kind, make):
 def test_a_content_mask_of_a_model_that_keeps_its_prefix():
     """It leaves rows out of what is kept, which its own attention does not do."""
     content = rh.Strategy("default", masks=[rh.mask(TOP, kind="content")])
-    with pytest.raises(rh.InputError, match="cannot do a content mask: .*without masks and"):
+    with pytest.raises(rh.InputError, match=r"cannot do a content mask: .*without masks and"):
         fused_editor("21").edit(PICTURE, "make it blue", strategy=content, **CALL)
 
 

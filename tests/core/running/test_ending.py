@@ -100,7 +100,7 @@ def test_the_flag_ends_a_chain(editor):
             on_result=lambda _, result: results.append(result),
         )  # fmt: skip
 
-    assert [False, True] == [result.interrupted for result in chain.results]
+    assert [result.interrupted for result in chain.results] == [False, True]
 
 
 def test_an_interrupted_cell_is_not_kept(editor, tmp_path):
@@ -120,13 +120,13 @@ def test_an_interrupted_cell_is_not_kept(editor, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-class Mine(Exception):
+class MineError(Exception):
     """Of the callback's own."""
 
 
 def raises(*_):
     """End the run."""
-    raise Mine
+    raise MineError
 
 
 def ctrl_c(*_):
@@ -138,7 +138,7 @@ def ctrl_c(*_):
         signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize(("callback", "error"), [(raises, Mine), (ctrl_c, KeyboardInterrupt)])
+@pytest.mark.parametrize(("callback", "error"), [(raises, MineError), (ctrl_c, KeyboardInterrupt)])
 def test_what_a_callback_raises_and_ctrl_c_end_a_run(pair, callback, error):
     """At once, and the model is as it was: the next call is the stock one."""
     pipe, editor = pair

@@ -15,6 +15,8 @@ from refhooks_qwen21 import _tiny as tiny21
 SIDE = 32
 WIDTH = 32  # of the transformers
 HALF = "0,0,100%,50%"
+
+
 class Adapts:
     """Changes a linear layer of the transformer, as a projection with a LoRA does."""
 
@@ -127,9 +129,11 @@ def test_two_threads_of_stock_calls_beside_edits(families, small_stock):
     """Nobody waits for anybody: each transformer call of another thread is the stock one."""
     pipe, editor = edit_pipe("plus")
     inputs = {}
-    handle = pipe.transformer.register_forward_pre_hook(
-        lambda _module, _args, kwargs: inputs.setdefault("first", dict(kwargs)), with_kwargs=True
-    )
+
+    def note(_module, _args, kwargs):
+        inputs.setdefault("first", dict(kwargs))
+
+    handle = pipe.transformer.register_forward_pre_hook(note, with_kwargs=True)
     editor.edit(tiny.picture(0, (SIDE, SIDE)), "make it red", steps=2, seed=1, cfg=1.0)
     handle.remove()
     call = inputs["first"]
@@ -166,9 +170,7 @@ def test_a_step_cache_is_one_threads(families, small_stock):
     alone = editor.edit(tiny.picture(0, (SIDE, SIDE)), "make it blue", **call)
 
     meanwhile = Meanwhile(pipe, threaded=True)
-    result = editor.edit(
-        tiny.picture(0, (SIDE, SIDE)), "make it blue", callback=meanwhile, **call
-    )
+    result = editor.edit(tiny.picture(0, (SIDE, SIDE)), "make it blue", callback=meanwhile, **call)
 
     assert isinstance(meanwhile.found[0], rh.BusyError)
     assert "its step cache (FBCHeadBlockHook) keeps one state for all" in str(meanwhile.found[0])
