@@ -12,6 +12,7 @@ is loaded with every command.
 from __future__ import annotations
 
 import abc
+import copy
 import functools
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from refhooks._core.contract.family import Guidance, Shown
     from refhooks._core.contract.values import Adapter, Inputs, LowRank, Text
 
-__all__ = ["FlowFamily", "FlowRun", "LayerHooks", "flow_schedule", "is_compiled"]
+__all__ = ["FlowFamily", "FlowRun", "LayerHooks", "flow_schedule", "is_compiled", "with_own_vae"]
 
 
 def flow_schedule(
@@ -327,6 +328,17 @@ class LayerHooks:
         if self._tail:
             return torch.cat([output[:, :-tokens], output[:, -tokens:] + added], dim=1)
         return torch.cat([output[:, :tokens] + added, output[:, tokens:]], dim=1)
+
+
+def with_own_vae(pipe: Any) -> Any:
+    """Return a view of a pipeline, with the same weights, for one call of its VAE.
+
+    diffusers' VAEs for frames keep on themselves what they computed of the frame before, while they
+    run: a call of another thread would be given it.
+    """
+    view = copy.copy(pipe)
+    vars(view)["vae"] = copy.copy(pipe.vae)
+    return view
 
 
 def is_compiled(module: Any) -> bool:

@@ -8,7 +8,7 @@ import torch
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as stock_plus
 
 from refhooks import Checkpoint, InputError, ModelError, Shown, Size, Text
-from refhooks.families import FlowFamily, FlowRun
+from refhooks.families import FlowFamily, FlowRun, with_own_vae
 from refhooks_qwen import _text
 from refhooks_qwen._attention import check
 from refhooks_qwen._processor import load_pipeline
@@ -71,7 +71,7 @@ class QwenImageEdit(FlowFamily):
 
     def decode(self, latents: Tensor, size: Size) -> Tensor:
         """Return the pictures ``[B,3,height,width]``, 0–1."""
-        pipe = self.pipe
+        pipe = with_own_vae(self.pipe)
         latents = pipe._unpack_latents(latents, size.height, size.width, pipe.vae_scale_factor)
         latents = latents.to(pipe.vae.dtype)  # [B,C/4,1,h/f,w/f]
         mean, deviation = (

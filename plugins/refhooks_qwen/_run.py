@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from refhooks.families import FlowRun
+from refhooks.families import FlowRun, with_own_vae
 from refhooks_qwen._caches import StepCaches
 from refhooks_qwen._model import ModelHooks
 from refhooks_qwen._positions import POSITIONS
@@ -45,7 +45,7 @@ class QwenRun(FlowRun):
 
     def encode(self, picture: Image, size: Size) -> Tensor:
         """Return the VAE's mode, normalised and packed, ``[1,R,C]``."""
-        pipe = self.pipe
+        pipe = with_own_vae(self.pipe)
         pixels = pipe.image_processor.preprocess(picture, size.height, size.width)
         pixels = pixels.unsqueeze(2).to(device=self.device, dtype=self.dtype)  # [1,3,1,h,w]
         latents = pipe._encode_vae_image(image=pixels, generator=None)  # [1,C/4,1,h/f,w/f]

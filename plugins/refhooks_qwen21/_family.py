@@ -8,7 +8,7 @@ import torch
 from diffusers.pipelines.qwenimage21 import pipeline_qwenimage21 as stock
 
 from refhooks import Checkpoint, InputError, ModelError, Shown, Size, Text
-from refhooks.families import FlowFamily, FlowRun, flow_schedule
+from refhooks.families import FlowFamily, FlowRun, flow_schedule, with_own_vae
 from refhooks_qwen21 import _text
 from refhooks_qwen21._attention import check
 from refhooks_qwen21._processor import load_pipeline
@@ -164,7 +164,7 @@ class QwenImage21(FlowFamily):
 
     def decode(self, latents: Tensor, size: Size) -> Tensor:
         """Return the pictures ``[B,4,height,width]``, 0–1; the last channel says how opaque."""
-        pipe = self.pipe
+        pipe = with_own_vae(self.pipe)
         latents = pipe._unpack_latents(latents, size.height, size.width, pipe.vae_scale_factor)
         latents = latents.to(pipe.vae.dtype)  # [B,C,1,h/f,w/f]
         mean, deviation = (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from refhooks import InputError
-from refhooks.families import FlowRun, LayerHooks, is_compiled
+from refhooks.families import FlowRun, LayerHooks, is_compiled, with_own_vae
 from refhooks_qwen21._attention import processors
 from refhooks_qwen21._prefix import Prefix, Prefixes
 from refhooks_qwen21._sequence import LEAST, PLACE
@@ -48,7 +48,8 @@ class QwenImage21Run(FlowRun):
         """Return the VAE's mode of an RGBA picture, normalised, ``[1,R,C]``."""
         pixels = self.pipe.image_processor.preprocess(picture, size.height, size.width)
         pixels = pixels.unsqueeze(2).to(device=self.device, dtype=self.dtype)  # [1,4,1,h,w]
-        return self.pack(self.pipe._encode_vae_image(pixels, None)[:, :, 0])
+        pipe = with_own_vae(self.pipe)
+        return self.pack(pipe._encode_vae_image(pixels, None)[:, :, 0])
 
     def prepare(self, *, attention: bool, record: bool) -> None:
         """Put on what holds for the whole run.

@@ -176,3 +176,37 @@ def test_a_step_cache_is_one_threads(families, small_stock):
     assert "its step cache (FBCHeadBlockHook) keeps one state for all" in str(meanwhile.found[0])
     assert torch.equal(alone.latents, result.latents)
     stock(pipe)  # afterwards it is anybody's
+
+
+@pytest.mark.parametrize("kind", ["plus", "21"])
+def test_the_vae_keeps_nothing_of_another_thread(kind, small_stock):
+    """It keeps the frame before on itself while it runs; a call amid one of ours has its own."""
+    pipe, editor = edit_pipe(kind)
+    picture = tiny.picture(0, (SIDE, SIDE))
+    call = {"steps": 2, "seed": 1, "cfg": 1.0, "height": SIDE, "width": SIDE}
+    alone = editor.edit(picture, "make it blue", **call)
+    shape = (1, pipe.vae.config.z_dim, 1, 4, 4)
+    z = torch.randn(shape, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        expected = pipe.vae.decode(z, return_dict=False)[0]
+    found, inside = [], threading.Event()
+
+    @torch.no_grad()
+    def other():
+        found.append(pipe.vae.decode(z, return_dict=False)[0])
+
+    def amid(*_):
+        if inside.is_set():
+            return
+        inside.set()
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+
+    convolutions = [it for it in pipe.vae.decoder.modules() if type(it).__name__.endswith("Conv3d")]
+    handle = convolutions[len(convolutions) // 2].register_forward_pre_hook(amid)
+    result = editor.edit(picture, "make it blue", **call)
+    handle.remove()
+
+    assert torch.equal(expected, found[0])
+    assert alone.image.tobytes() == result.image.tobytes()
