@@ -49,6 +49,13 @@ class Materials:
     keep: Any = None
 
 
+def _file_of(source: Any) -> Path | Image.Image:
+    """The file of a picture that was read here; one that the caller opened says all itself."""
+    read = type(source).__name__ == "Image" and getattr(source, "filename", "")
+    place = read or source
+    return Path(place).absolute() if isinstance(place, str | Path) else source
+
+
 def make_recipes(
     editor: LoadedModel,
     request: Request,
@@ -142,10 +149,7 @@ class _Maker:
         given = request.source if request.source is not None else request.references[0].image
         given = given.origin if isinstance(given, HandedOn) else given
         first = [] if given is None else [given]
-        others = [getattr(it, "filename", "") or it for it in opened.pictures[1:]]
-        return [
-            Path(it).absolute() if isinstance(it, str | Path) else it for it in [*first, *others]
-        ]
+        return [_file_of(it) for it in [*first, *opened.pictures[1:]]]
 
     def _has_source(self) -> bool:
         """Whether the picture being edited is not that of the first reference."""

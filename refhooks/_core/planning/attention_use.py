@@ -8,25 +8,20 @@ from refhooks._base.names import listed
 from refhooks._core.contract.outlook import PlannedStage
 from refhooks._core.contract.values import Row
 from refhooks._core.planning.foresight import outlook_of
-from refhooks.errors import InputError, RefhooksError
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from refhooks._core.models.loaded import LoadedModel
-    from refhooks._core.planning.edit_plan import Plan, PlannedReference
+    from refhooks._core.planning.edit_plan import Plan
     from refhooks._core.planning.request import Request
 
 _REACHES = {(1.0,): " at strength 1", (1.0, 0.6): " up to strength 1", (1.0, 0.6, 1.4): ""}
 
 
 def check_attention(loaded: LoadedModel, uses: Sequence[str], *, dropped: bool = False) -> None:
-    """Refuse a plan whose edits of attention the model, as it is loaded, cannot do.
-
-    Args:
-        loaded: The model.
-        uses: What edits or records attention.
-        dropped: Whether a content mask leaves out tokens of a reference.
+    """Refuse a plan in which what uses attention cannot, as the model is loaded.
 
     Raises:
         InputError: It cannot; the message names what does work.
@@ -37,12 +32,10 @@ def check_attention(loaded: LoadedModel, uses: Sequence[str], *, dropped: bool =
         loaded.family.check_attention(edited=bool(uses), dropped=dropped)
     except InputError as error:
         needs = listed([*dict.fromkeys(uses), *(["a content mask"] if dropped else [])])
-        without = "region masks and record_attention"
-        if loaded.family.sight == "prefix":
-            without = "masks and record_attention"
+        masks = "masks" if loaded.family.sight == "prefix" else "region masks"
         raise InputError(
             f"this model cannot do {needs}: {error}. What works on it as it is:"
-            f" {listed(_able(loaded))}, without {without}"
+            f" {listed(_able(loaded))}, without {masks} and record_attention"
         ) from error
 
 
@@ -57,20 +50,12 @@ def needs_of(request: Request, plan: Plan) -> list[str]:
     return needs + [label for it, label in plan.plugins if hasattr(it, "refhooks_attention")]
 
 
-def drops(loaded: LoadedModel, plan: Plan) -> bool:
-    """Return whether a content mask leaves out tokens of a reference at any step."""
-
-    def whole(reference: PlannedReference) -> int:
-        assert reference.size is not None  # noqa: S101  it gives tokens
-        rows, columns = loaded.family.grid(reference.size)
-        return rows * columns
-
+def drops(plan: Plan) -> bool:
+    """Return whether a content mask leaves out tokens of a reference."""
     return any(
-        reference.gives_tokens
-        and any(
-            0 < (step.rows[slot].tokens or 0) < whole(reference) for step in plan.timetable.steps
-        )
-        for slot, reference in enumerate(plan.references)
+        reference.gives_tokens and it.mask.kind == "content" and not it.mask.soft
+        for reference in plan.references
+        for it in reference.masks
     )
 
 
@@ -89,6 +74,6 @@ def _leaves_alone(loaded: LoadedModel, name: str, strength: float) -> bool:
     planned = PlannedStage(0, 0, (Row(0, 0, name, strength),), loaded.model)
     try:
         outlook = outlook_of(loaded.registry.method(name), planned, loaded.registry)
-    except RefhooksError:
+    except Exception:  # noqa: BLE001  a stranger's, whom nobody has asked for
         return False
     return outlook.attention is False

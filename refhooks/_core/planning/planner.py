@@ -100,7 +100,7 @@ def with_outlook(loaded: LoadedModel, request: Request, plan: Plan) -> Plan:
         passes=2 if plan.guidance.scale > 1 and loaded.family.guidance_kind == "true" else 1,
         attending=attending,
     )
-    check_attention(loaded, attending, dropped=drops(loaded, plan))
+    check_attention(loaded, attending, dropped=drops(plan))
     return attrs.evolve(plan, timetable=timetable)
 
 
