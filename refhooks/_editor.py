@@ -98,7 +98,9 @@ class Editor(LoadedModel):
             plugins: Run plugins (:func:`refhooks.plugin`), or objects whose run hooks take part.
             n: Pictures from consecutive seeds.
             callback: Called at each step as ``callback(step, latents, x0)`` with ``x_t`` and the
-                predicted clean latents, both ``[B,T,C]``.
+                predicted clean latents, both ``[B,T,C]``. What it raises ends the run, as Ctrl-C
+                does, and leaves the model as it was. ``pipe._interrupt = True``, from here or from
+                another thread, ends it after the step: the result holds the unfinished pictures.
             check: ``final`` looks for NaN once; ``eager`` after every hook, and names the plugin.
             record_attention: Keep how much of the attention each reference gets, for each step and
                 block, in the result; the picture stays the same to the bit, but takes longer.

@@ -12,15 +12,15 @@ is loaded with every command.
 from __future__ import annotations
 
 import abc
-import functools
+import copy
 import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from refhooks._attending.layer_hooks import LayerHooks, is_compiled
 from refhooks._core.contract.family import Family
 from refhooks._core.contract.family_run import FamilyRun
 from refhooks._core.contract.values import Branch
-from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from refhooks._base.size import Size
     from refhooks._core.contract.family import Guidance, Shown
-    from refhooks._core.contract.values import Adapter, Inputs, LowRank, Text
+    from refhooks._core.contract.values import Text
 
 __all__ = [
     "FlowFamily",
@@ -40,6 +40,7 @@ __all__ = [
     "is_compiled",
     "load_pipeline",
     "sizes",
+    "with_own_vae",
 ]
 
 _HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "token")
@@ -240,95 +241,15 @@ class FlowRun(FamilyRun):
         self.pipe.maybe_free_model_hooks()
 
 
-class LayerHooks:
-    """Forward hooks that a run has on layers of a transformer: put on when first needed.
+def with_own_vae(pipe: Any) -> Any:
+    """Return a view of a pipeline, with the same weights, for one call of its VAE.
 
-    Args:
-        transformer: The model.
-        projection: Name of the linear layer by which latent tokens enter it.
-        tail: Whether the target's tokens are the last that pass it; else they are the first.
+    diffusers' VAEs for frames keep on themselves what they computed of the frame before, while they
+    run: a call of another thread would be given it.
     """
-
-    def __init__(self, transformer: Any, projection: str, *, tail: bool = False) -> None:
-        self._transformer = transformer
-        self._projection = projection
-        self._tail = tail
-        self._handles: dict[tuple[str, str], Any] = {}
-        self._added: Tensor | None = None
-        self._adapters: tuple[Adapter, ...] = ()
-        self._low_rank: dict[str, list[LowRank]] = {}
-
-    def use(self, inputs: Inputs) -> None:
-        """Have the next pass mind ``inputs.added`` and ``inputs.adapters``."""
-        self._added = inputs.added
-        if inputs.added is not None:
-            self.install(self._projection, self._add)
-        if inputs.adapters == self._adapters:  # they are compared by identity
-            return
-        self._adapters = inputs.adapters
-        self._low_rank = {}
-        for entry in (entry for adapter in inputs.adapters for entry in adapter.layers):
-            self._low_rank.setdefault(entry.layer, []).append(entry)
-        for layer in self._low_rank:
-            self.install(layer, functools.partial(self._adapt, layer), "adapter")
-
-    def pause_added(self) -> None:
-        """Have the next pass add nothing to the target, as one that computes a prefix alone."""
-        self._added = None
-
-    def install(self, name: str, hook: Any, purpose: str = "") -> None:
-        """Put a forward hook on a module, once for each purpose.
-
-        Args:
-            name: Its dotted name inside the transformer.
-            hook: As for ``torch.nn.Module.register_forward_hook``.
-            purpose: Tells several hooks on one module apart.
-
-        Raises:
-            InputError: The transformer is compiled as a whole, and would not see it.
-        """
-        if is_compiled(self._transformer):
-            raise InputError(
-                "the transformer is compiled as a whole, which hides from it what is added to its"
-                " inputs; compile its blocks instead (transformer.compile_repeated_blocks())"
-            )
-        if (purpose, name) not in self._handles:
-            module = self._transformer.get_submodule(name)
-            self._handles[purpose, name] = module.register_forward_hook(hook)
-
-    def remove(self) -> None:
-        """Take everything off."""
-        for handle in self._handles.values():
-            handle.remove()
-        self._handles.clear()
-        self._added, self._adapters, self._low_rank = None, (), {}
-
-    def _adapt(self, layer: str, _module: Any, args: Any, output: Tensor) -> Tensor | None:
-        from torch.nn.functional import linear  # noqa: PLC0415  plugins load without it
-
-        if layer not in self._low_rank:
-            return None
-        for entry in self._low_rank[layer]:
-            down, up = entry.down.to(output.device), entry.up.to(output.device)
-            low = linear(args[0].to(down.dtype), down)  # [...,rank]
-            output = output + linear(low, up).to(output.dtype)
-        return output
-
-    def _add(self, _module: Any, _args: Any, output: Tensor) -> Tensor | None:
-        import torch  # noqa: PLC0415  plugins load without it
-
-        if self._added is None:
-            return None
-        added = self._added.to(output.device)
-        tokens = added.shape[1]
-        if self._tail:
-            return torch.cat([output[:, :-tokens], output[:, -tokens:] + added], dim=1)
-        return torch.cat([output[:, :tokens] + added, output[:, tokens:]], dim=1)
-
-
-def is_compiled(module: Any) -> bool:
-    """Return whether a module is compiled as a whole."""
-    return hasattr(module, "_orig_mod") or module._compiled_call_impl is not None
+    view = copy.copy(pipe)
+    vars(view)["vae"] = copy.copy(pipe.vae)
+    return view
 
 
 def sizes(config: Mapping[str, Any] | None, full: Mapping[str, int]) -> dict[str, int]:

@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import attrs
 from attrs import validators
 
-from refhooks import CommandEntry, Context, InputError, Inputs, RefhooksWarning, hookimpl
+from refhooks import (
+    CommandEntry,
+    Context,
+    InputError,
+    Inputs,
+    Outlook,
+    RefhooksWarning,
+    hookimpl,
+)
 
 if TYPE_CHECKING:
     import click
     from torch import Tensor
 
-    from refhooks import Adapter, BoundReference, Method, ModelInfo, RunInfo
+    from refhooks import Adapter, BoundReference, Method, ModelInfo, PlannedStage, RunInfo
     from refhooks_concat._projection import Projection
 
 __all__ = ["Concat"]
@@ -86,6 +94,11 @@ class Concat:
             _projection.input_layer(model)
         else:
             _projection.check_fit(_projection.read_header(self._file(model)), model)
+
+    def outlook(self, planned: PlannedStage) -> Outlook:
+        """Foresee that attention is left alone."""
+        del planned
+        return Outlook(attention=False)
 
     def bind(self, reference: BoundReference, run: RunInfo) -> object:
         """Return the object that adds the projected reference to the input."""

@@ -127,7 +127,21 @@ class CrossAttn:
         """
         every = _refresh.interval(self.reuse)
         outlook = _outlook.of(planned, every, self.drift_limit, self.memory_limit)
-        return _outlook.reaching(planned, outlook, anew=self.edits_prefix)
+        outlook = _outlook.reaching(planned, outlook, anew=self.edits_prefix)
+        strengths = [planned.rows[step].strength for step in planned.acting]
+        weighs = not (self._is_whole and self._is_native(strengths))
+        return attrs.evolve(outlook, attention=every > 0.0 or weighs)
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether the reference is attended in every block, in the model's own softmax."""
+        listed = isinstance(self.layers, tuple) and all(factor == 1.0 for factor in self.layers)
+        return self.softmax == "joint" and (self.layers is None or listed)
+
+    @staticmethod
+    def _is_native(strengths: Sequence[float]) -> bool:
+        """Whether the model's own attention does."""
+        return all(strength in {0.0, 1.0} for strength in strengths)
 
     def exactly(self) -> CrossAttn:
         """Return the same without reuse."""
@@ -144,7 +158,7 @@ class CrossAttn:
         factors = self._factors(run.blocks)
         if self.reuse == "never":
             whole = factors is None and self.softmax == "joint"
-            native = whole and all(strength in {0.0, 1.0} for strength in reference.strengths)
+            native = whole and self._is_native(reference.strengths)
             return (_Native if native else _Bound)(self, reference, factors)
         from refhooks_cross_attn._reuse import Reuse  # noqa: PLC0415  imports torch, a second
 

@@ -10,6 +10,8 @@ from attrs import validators
 from refhooks import AttentionEdit, Context, InputError, Inputs, Outlook, Tokens, hookimpl
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from refhooks import BoundReference, Method, ModelInfo, PlannedStage, RunInfo
@@ -59,28 +61,35 @@ class Default:
         """Return at which steps its latents are scaled in another way, and what that takes."""
         rescaled = planned.changes(lambda row: self.scale(row.strength), 1.0)
         times = 1 + sum(step in planned.acting[1:] for step in rescaled)
+        weighs = self._weighs(
+            [planned.rows[step].strength for step in planned.acting],
+            compiled=planned.model is not None and planned.model.compiled,
+        )
         if times == 1 or planned.model is None or planned.model.sight != "prefix":
-            return Outlook(rescaled=rescaled)
+            return Outlook(rescaled=rescaled, attention=weighs)
         remark = (
             f"reference {planned.reference + 1}: default scales its latents, so this model computes"
             f" text and references anew where its strength changes, {times} times a pass at most;"
             " cross_attn weighs the keys that are kept"
         )
-        return Outlook(remarks=(remark,), rescaled=rescaled)
+        return Outlook(remarks=(remark,), rescaled=rescaled, attention=weighs)
 
     def scale(self, strength: float) -> float:
         """Return the factor on the latents at a strength."""
         return min(strength, 1.0) if self.above_one == "bias" else strength
 
+    def _weighs(self, strengths: Sequence[float], *, compiled: bool) -> bool:
+        """Whether keys are weighed at any of these strengths."""
+        if self.above_one == "latents":
+            return False
+        if compiled:
+            return any(strength not in (0.0, 1.0) for strength in strengths)
+        return max(strengths) > 1.0
+
     def bind(self, reference: BoundReference, run: RunInfo) -> object:
         """Return the object that fills the reference's slot."""
-        if self.above_one == "latents":
-            return _Bound(self, reference)
         compiled = run.model.compiled
-        if compiled:
-            weighs = any(strength not in (0.0, 1.0) for strength in reference.strengths)
-        else:
-            weighs = max(reference.strengths) > 1.0
+        weighs = self._weighs(reference.strengths, compiled=compiled)
         return _Weighed(self, reference, always=compiled) if weighs else _Bound(self, reference)
 
 

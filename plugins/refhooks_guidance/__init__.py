@@ -36,7 +36,8 @@ class Guidance:
         """Foresee one pass more, without the tokens, at steps where the strength is not 1."""
         acting = planned.acting
         return Outlook(
-            added=tuple((step, 0.0) for step in acting if planned.rows[step].strength != 1.0)
+            added=tuple((step, 0.0) for step in acting if planned.rows[step].strength != 1.0),
+            attention=False,
         )
 
     def bind(self, reference: BoundReference, run: RunInfo) -> object:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import attrs
 from attrs import validators
 
-from refhooks import Context, Inputs, Tokens, hookimpl
+from refhooks import Context, Inputs, Outlook, Tokens, hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
 
-    from refhooks import BoundReference, Method, RunInfo
+    from refhooks import BoundReference, Method, PlannedStage, RunInfo
 
 __all__ = ["Inject"]
 
@@ -76,6 +76,11 @@ class Inject:
     def gives_tokens(self) -> bool:
         """Whether the model is given the reference's tokens."""
         return self.tokens == "keep"
+
+    def outlook(self, planned: PlannedStage) -> Outlook:
+        """Foresee that attention is left alone."""
+        del planned
+        return Outlook(attention=False)
 
     def bind(self, reference: BoundReference, run: RunInfo) -> object:
         """Return the object that mixes the reference in."""

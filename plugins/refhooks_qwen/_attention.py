@@ -10,10 +10,27 @@ from diffusers.models.transformers.transformer_qwenimage import (
     apply_rotary_emb_qwen,
 )
 
-from refhooks.attention import BlockProcessor, Processors
+from refhooks.attention import BlockProcessor, Processors, check_stock
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+_PARTS = (
+    "to_q", "to_k", "to_v", "add_q_proj", "add_k_proj", "add_v_proj", "norm_q", "norm_k",
+    "norm_added_q", "norm_added_k", "to_out", "to_add_out",
+)  # fmt: skip
+
+
+def check(transformer: Any) -> None:
+    """Refuse a ``QwenImageTransformer2DModel`` whose attention cannot be edited.
+
+    Raises:
+        InputError: It is fused, another library's, or not the stock one, or runs in parallel.
+    """
+    modules = [getattr(block, "attn", block) for block in transformer.transformer_blocks]
+    processors = [getattr(module, "processor", None) for module in modules]
+    check_stock(processors, QwenDoubleStreamAttnProcessor2_0, modules, _PARTS)
 
 
 def processors(transformer: Any, *, record: bool) -> Processors:
@@ -22,6 +39,7 @@ def processors(transformer: Any, *, record: bool) -> Processors:
     Raises:
         InputError: The model's attention is not the stock one, or runs in parallel.
     """
+    check(transformer)
     modules = [block.attn for block in transformer.transformer_blocks]
     return Processors(modules, MergedProcessor, QwenDoubleStreamAttnProcessor2_0, record=record)
 
@@ -37,12 +55,15 @@ class MergedProcessor(BlockProcessor):
         encoder_hidden_states_mask: Tensor | None = None,
         attention_mask: Tensor | None = None,
         image_rotary_emb: tuple[Tensor, Tensor] | None = None,
+        refhooks: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Attend; ``hidden_states`` are target and references ``[B,T+R,E]``, the others the text.
 
         Every parameter is named: diffusers drops those that a signature does not show.
+        ``refhooks`` is among the ``attention_kwargs`` of the run's own passes: whoever else calls
+        the model meanwhile, in any thread, has the stock attention.
         """
-        if not self.edited:
+        if not (refhooks and self.edited):
             out: tuple[Tensor, Tensor] = self.stock(
                 attn,
                 hidden_states,
@@ -51,7 +72,7 @@ class MergedProcessor(BlockProcessor):
                 attention_mask,
                 image_rotary_emb,
             )
-            if not self.record:
+            if not (refhooks and self.record):
                 return out
         text = encoder_hidden_states.shape[1]
         query, keys, values = _project(attn, hidden_states, encoder_hidden_states, image_rotary_emb)

@@ -6,11 +6,13 @@ out of a step and puts in what they made at an earlier one.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 from diffusers.hooks.hooks import HookRegistry, StateManager
 
-from refhooks import InputError
+from refhooks import BusyError, InputError
+from refhooks.families import is_compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +29,7 @@ class StepCaches:
     """The step caches that the user has put on a transformer, over one run.
 
     They are emptied at once: a run that ended in an exception elsewhere leaves its state behind.
+    The state is one for all who call the model, so while the run lasts another thread is refused.
 
     Args:
         transformer: A diffusers model.
@@ -37,6 +40,10 @@ class StepCaches:
         self._hooks = list(_stateful(transformer))
         self._seen: dict[str, Identity] = {}
         self._emptied_at = -1
+        self._thread = threading.get_ident()
+        self._guard: Any = None
+        if self._hooks and not is_compiled(transformer):
+            self._guard = transformer.register_forward_pre_hook(self._refuse_others)
         if self._hooks:
             # What was applied after an earlier run is not in the list that diffusers keeps.
             registry = HookRegistry.check_if_exists_or_initialize(transformer)
@@ -84,6 +91,19 @@ class StepCaches:
         stores = any(edit.store for edit in edits)
         if stores or (before is not None and not _same(before, now)):
             self._empty_once(ctx.step.index)
+
+    def close(self) -> None:
+        """Let other threads call the model again."""
+        if self._guard is not None:
+            self._guard.remove()
+
+    def _refuse_others(self, _module: Any, _args: Any) -> None:
+        if threading.get_ident() != self._thread:
+            raise BusyError(
+                f"an edit runs on this transformer in another thread, and its step cache"
+                f" ({type(self._hooks[0]).__name__}) keeps one state for all; wait for the edit,"
+                " take the cache off (transformer.disable_cache()), or load a second copy"
+            )
 
     def _check_passes(self, names: Sequence[str]) -> None:
         shared = [hook for hook in self._hooks if not _keeps_passes_apart(hook)]

@@ -8,8 +8,9 @@ import torch
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as stock_plus
 
 from refhooks import Checkpoint, InputError, ModelError, Shown, Size, Text
-from refhooks.families import FlowFamily, FlowRun, load_pipeline
+from refhooks.families import FlowFamily, FlowRun, load_pipeline, with_own_vae
 from refhooks_qwen import _text
+from refhooks_qwen._attention import check
 from refhooks_qwen._processor import StillPictureProcessor
 from refhooks_qwen._run import QwenRun
 
@@ -63,9 +64,14 @@ class QwenImageEdit(FlowFamily):
                     f"a prompt holds {token!r}, a control token of the model; leave it out"
                 )
 
+    def check_attention(self, *, edited: bool, dropped: bool) -> None:  # noqa: ARG002  its rows are left out of the sequence
+        """Refuse attention that is fused, another library's, or runs in parallel."""
+        if edited:
+            check(self.pipe.transformer)
+
     def decode(self, latents: Tensor, size: Size) -> Tensor:
         """Return the pictures ``[B,3,height,width]``, 0–1."""
-        pipe = self.pipe
+        pipe = with_own_vae(self.pipe)
         latents = pipe._unpack_latents(latents, size.height, size.width, pipe.vae_scale_factor)
         latents = latents.to(pipe.vae.dtype)  # [B,C/4,1,h/f,w/f]
         mean, deviation = (

@@ -97,6 +97,15 @@ class ModelHooks:
         self._check_divides(inputs.text.embeds.shape[1], hidden.shape[1])
         return hidden, shapes
 
+    @property
+    def attention_kwargs(self) -> dict[str, bool]:
+        """What tells the run's processors its own passes; they need nothing where they are off."""
+        return {} if self._processors is None else {"refhooks": True}
+
+    def rest(self) -> None:
+        """Act no more until the next pass: this one is over."""
+        self._layers.rest()
+
     def recorded(self) -> Tensor:
         """Return the attention shares of the last forward pass, ``[blocks,1+references,B]``."""
         assert self._processors is not None  # noqa: S101  put on by prepare

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from refhooks.families import FlowRun
+from refhooks.families import FlowRun, with_own_vae
 from refhooks_qwen._caches import StepCaches
 from refhooks_qwen._model import ModelHooks
 from refhooks_qwen._positions import POSITIONS
@@ -45,7 +45,7 @@ class QwenRun(FlowRun):
 
     def encode(self, picture: Image, size: Size) -> Tensor:
         """Return the VAE's mode, normalised and packed, ``[1,R,C]``."""
-        pipe = self.pipe
+        pipe = with_own_vae(self.pipe)
         pixels = pipe.image_processor.preprocess(picture, size.height, size.width)
         pixels = pixels.unsqueeze(2).to(device=self.device, dtype=self.dtype)  # [1,3,1,h,w]
         latents = pipe._encode_vae_image(image=pixels, generator=None)  # [1,C/4,1,h/f,w/f]
@@ -75,9 +75,10 @@ class QwenRun(FlowRun):
                 encoder_hidden_states_mask=inputs.text.mask,
                 encoder_hidden_states=inputs.text.embeds,
                 img_shapes=[shapes] * batch,
-                attention_kwargs={},
+                attention_kwargs=self._hooks.attention_kwargs,
                 return_dict=False,
             )[0]
+        self._hooks.rest()
         if self._record and branch.name == "cond":
             self._shares.append(self._hooks.recorded())
         return prediction[:, :tokens]  # type: ignore[no-any-return]
@@ -100,4 +101,5 @@ class QwenRun(FlowRun):
     def close(self) -> None:
         """Take the hooks off, empty step caches, let an offloaded pipeline go back to rest."""
         self._hooks.remove()
+        self._caches.close()
         super().close()

@@ -11,7 +11,8 @@ from diffusers.models.transformers.transformer_qwenimage21 import (
     apply_rotary_emb_qwen,
 )
 
-from refhooks.attention import BlockGroup, BlockProcessor, Processors, key_groups
+from refhooks.attention import BlockGroup, BlockProcessor, Processors, check_stock, key_groups
+from refhooks_qwen21._prefix import RunLayerCache
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,12 +24,29 @@ if TYPE_CHECKING:
     Part = tuple[Tensor, Tensor]
 
 
+_PARTS = (
+    "to_q", "to_k", "to_v", "norm_q", "norm_k", "to_out",
+)  # fmt: skip
+
+
+def check(transformer: Any) -> None:
+    """Refuse a ``QwenImage21Transformer2DModel`` whose attention cannot be edited.
+
+    Raises:
+        InputError: It is fused, another library's, or not the stock one, or runs in parallel.
+    """
+    modules = [getattr(block, "attn", block) for block in transformer.transformer_blocks]
+    processors = [getattr(module, "processor", None) for module in modules]
+    check_stock(processors, QwenImage21AttnProcessor, modules, _PARTS)
+
+
 def processors(transformer: Any, *, record: bool) -> Processors:
     """Return those of a run on a ``QwenImage21Transformer2DModel``.
 
     Raises:
         InputError: The model's attention is not the stock one, or runs in parallel.
     """
+    check(transformer)
     modules = [block.attn for block in transformer.transformer_blocks]
     return Processors(modules, PrefixProcessor, QwenImage21AttnProcessor, record=record)
 
@@ -66,13 +84,11 @@ class PrefixProcessor(BlockProcessor):
     ) -> Tensor:
         """Attend; ``hidden_states`` are the whole sequence, or the target alone, ``[B,L,E]``.
 
-        Every parameter is named: diffusers drops those that a signature does not show.
+        Every parameter is named: diffusers drops those that a signature does not show. A cache of
+        another class is of another call of the model, which has the stock attention.
         """
-        if segments is None:
-            ours = self.edited or self.record
-        else:
-            ours = bool(self.pieces)
-        if not ours:
+        ours = (self.edited or self.record) if segments is None else bool(self.pieces)
+        if not (ours and isinstance(layer_cache, RunLayerCache)):
             out: Tensor = self.stock(
                 attn, hidden_states, attention_mask, rotary_emb, layer_cache, kv_cache_mode,
                 cache_write_slice, segments, key_valid,
@@ -82,7 +98,6 @@ class PrefixProcessor(BlockProcessor):
         if segments is not None:
             end = segments[-1][1]
             return _finish(attn, self._first(query, keys, values, end, key_valid, layer_cache))
-        assert layer_cache is not None  # noqa: S101  without one there are segments
         groups = key_groups(*self._parts(keys, values, layer_cache.get()), self.text_mask)
         joint = self.joined(query, groups)
         if joint is None:

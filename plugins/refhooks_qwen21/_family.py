@@ -8,8 +8,9 @@ import torch
 from diffusers.pipelines.qwenimage21 import pipeline_qwenimage21 as stock
 
 from refhooks import Checkpoint, InputError, ModelError, Shown, Size, Text
-from refhooks.families import FlowFamily, FlowRun, flow_schedule, load_pipeline
+from refhooks.families import FlowFamily, FlowRun, flow_schedule, load_pipeline, with_own_vae
 from refhooks_qwen21 import _text
+from refhooks_qwen21._attention import check
 from refhooks_qwen21._processor import StillPictureProcessor
 from refhooks_qwen21._run import QwenImage21Run
 
@@ -156,9 +157,14 @@ class QwenImage21(FlowFamily):
             return self.size_of(self.checkpoint.vision, picture.width / picture.height)
         return own or self.reference_size(picture, None)
 
+    def check_attention(self, *, edited: bool, dropped: bool) -> None:
+        """Refuse attention that is fused, another library's, or runs in parallel."""
+        if edited or dropped:
+            check(self.pipe.transformer)
+
     def decode(self, latents: Tensor, size: Size) -> Tensor:
         """Return the pictures ``[B,4,height,width]``, 0–1; the last channel says how opaque."""
-        pipe = self.pipe
+        pipe = with_own_vae(self.pipe)
         latents = pipe._unpack_latents(latents, size.height, size.width, pipe.vae_scale_factor)
         latents = latents.to(pipe.vae.dtype)  # [B,C,1,h/f,w/f]
         mean, deviation = (

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from diffusers.models.transformers.transformer_qwenimage21 import QwenImage21KVCache
+from diffusers.models.transformers.transformer_qwenimage21 import (
+    QwenImage21KVCache,
+    QwenImage21KVLayerCache,
+)
 
 from refhooks import PluginError
 from refhooks_qwen21._sequence import Sequence21, slot_keys
@@ -17,6 +20,17 @@ if TYPE_CHECKING:
     from refhooks.attention import GroupEdit
 
 KEPT = 2  # prefixes of a branch: the last one, and one that a strength may come back to
+
+
+class RunLayerCache(QwenImage21KVLayerCache):  # type: ignore[misc]  # diffusers is untyped
+    """Those of one block; its class tells the processor that a pass is the run's own."""
+
+
+class RunCache(QwenImage21KVCache):  # type: ignore[misc]
+    """The stock container, filled by a run of this family."""
+
+    def __init__(self, blocks: int) -> None:
+        self.layer_caches = [RunLayerCache() for _ in range(blocks)]
 
 
 @attrs.define(eq=False)
@@ -34,7 +48,7 @@ class Prefix:
     sequence: Sequence21
     adapters: tuple[Any, ...]
     edits: tuple[GroupEdit, ...]
-    cache: QwenImage21KVCache
+    cache: RunCache
     computed: bool = False
 
     def serves(
@@ -104,7 +118,7 @@ class Prefixes:
                 kept.append(prefix)
                 return prefix
         del kept[: len(kept) - KEPT + 1]
-        fresh = Prefix(sequence, inputs.adapters, lasting, QwenImage21KVCache(self._blocks))
+        fresh = Prefix(sequence, inputs.adapters, lasting, RunCache(self._blocks))
         kept.append(fresh)
         self.computed[branch] = self.computed.get(branch, 0) + 1
         return fresh

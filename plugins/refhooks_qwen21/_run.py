@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from refhooks import InputError
-from refhooks.families import FlowRun, LayerHooks, is_compiled
+from refhooks.families import FlowRun, LayerHooks, is_compiled, with_own_vae
 from refhooks_qwen21._attention import processors
 from refhooks_qwen21._first import masks_of, pieces_of
 from refhooks_qwen21._prefix import Prefix, Prefixes
@@ -49,7 +49,8 @@ class QwenImage21Run(FlowRun):
         """Return the VAE's mode of an RGBA picture, normalised, ``[1,R,C]``."""
         pixels = self.pipe.image_processor.preprocess(picture, size.height, size.width)
         pixels = pixels.unsqueeze(2).to(device=self.device, dtype=self.dtype)  # [1,4,1,h,w]
-        return self.pack(self.pipe._encode_vae_image(pixels, None)[:, :, 0])
+        pipe = with_own_vae(self.pipe)
+        return self.pack(pipe._encode_vae_image(pixels, None)[:, :, 0])
 
     def prepare(self, *, attention: bool, record: bool) -> None:
         """Put on what holds for the whole run.
@@ -86,6 +87,7 @@ class QwenImage21Run(FlowRun):
             self._pass(ctx, branch, prefix, least, LEAST)
             self._layers.use(inputs)
         prediction = self._pass(ctx, branch, prefix, inputs.target, self.grid)
+        self._layers.rest()
         if self._record and branch.name == "cond":
             assert self._processors is not None  # noqa: S101  put on by prepare
             self._shares.append(self._processors.recorded(len(self.grids)))

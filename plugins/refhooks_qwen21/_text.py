@@ -6,6 +6,7 @@ tokens there. ``Text.places`` says where.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -131,7 +132,10 @@ def _hidden_states(pipe: Any, tokens: Any) -> Tensor:
     }
     inner = pipe.text_encoder.model
     norm = getattr(inner, "language_model", inner).norm
-    handle = norm.register_forward_hook(lambda _module, args, _output: args[0])
+    thread = threading.get_ident()
+    handle = norm.register_forward_hook(
+        lambda _module, args, _output: args[0] if threading.get_ident() == thread else None
+    )
     try:
         outputs = pipe.text_encoder(
             input_ids=tokens["input_ids"],

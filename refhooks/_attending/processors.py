@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from diffusers.models import attention_dispatch
+from diffusers.models.attention import AttentionModuleMixin
 from diffusers.models.attention_dispatch import dispatch_attention_fn
+from diffusers.models.attention_processor import Attention
 
 from refhooks._attending.blocks import (
     BlockGroup,
@@ -18,6 +20,7 @@ from refhooks._attending.blocks import (
     target_shares,
 )
 from refhooks._attending.merging import merged_attention
+from refhooks._base.names import listed
 from refhooks.errors import InputError, RefhooksWarning
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BlockProcessor", "Processors", "check_stock"]
 
+_SETTERS = (Attention.set_processor, AttentionModuleMixin.set_processor)
 _OURS = ("native", "_native_flash")  # backends whose kernels merged attention uses too
 
 
@@ -144,6 +148,7 @@ class Processors:
     ) -> None:
         self._stock = [(module, module.processor) for module in modules]
         check_stock([processor for _, processor in self._stock], stock)
+        _warn_of_backend([processor for _, processor in self._stock])
         self.each: list[Any] = [make(processor, record=record) for _, processor in self._stock]
 
     def install(self) -> None:
@@ -185,12 +190,33 @@ class Processors:
             module.set_processor(stock)
 
 
-def check_stock(processors: Sequence[Any], stock: type[Any]) -> None:
-    """Refuse attention that cannot be edited; warn where a backend is not used for it.
+def check_stock(
+    processors: Sequence[Any],
+    stock: type[Any],
+    modules: Sequence[Any] = (),
+    parts: Sequence[str] = (),
+) -> None:
+    """Refuse attention that cannot be edited.
+
+    Args:
+        processors: Those of the model.
+        stock: The class that they must be of.
+        modules: The attention modules that they are of.
+        parts: Names of what the family's processor uses of such a module.
 
     Raises:
-        InputError: A processor is not of the class ``stock``, or runs in parallel.
+        InputError: A module lacks a part, as fused and quantised ones of other libraries do, a
+            processor is not of the class ``stock``, or it runs in parallel.
     """
+    for module in modules:
+        missing = [part for part in parts if getattr(module, part, None) is None]
+        own: Any = type(getattr(module, "_orig_mod", module))  # under torch.compile
+        if missing or getattr(own, "set_processor", None) not in _SETTERS:
+            lacks = f" without {listed(missing)}" if missing else " with processors of their own"
+            raise InputError(
+                f"the transformer's attention modules are not diffusers' own but {own.__name__},"
+                f"{lacks}, which can be neither edited nor recorded"
+            )
     for processor in processors:
         kind: Any = type(processor)
         if kind is not stock:
@@ -202,9 +228,13 @@ def check_stock(processors: Sequence[Any], stock: type[Any]) -> None:
         if processor._parallel_config is not None:
             raise InputError(
                 "the transformer runs in parallel over several devices, where attention can be"
-                " neither edited nor recorded; use default up to strength 1 (in compiled blocks"
-                " only at 0 and 1), inject or concat, without region masks on tokens"
+                " neither edited nor recorded"
             )
+
+
+def _warn_of_backend(processors: Sequence[Any]) -> None:
+    """Warn where the backend that the user chose is not used."""
+    for processor in processors:
         backend = (
             processor._attention_backend
             or attention_dispatch._AttentionBackendRegistry.get_active_backend()[0]

@@ -13,6 +13,7 @@ from refhooks.cli._options import (
     chain_options,
     grid_options,
     mask_options,
+    metadata_option,
     model_options,
     option,
     output_option,
@@ -103,6 +104,7 @@ def main() -> None:
     "Output", "--embed", is_flag=True,
     help="Put references and masks inside of a PNG, so that it replays from itself alone.",
 )  # fmt: skip
+@metadata_option
 @option(
     "Output", "--no-recipe", is_flag=True,
     help="Write the picture alone, without what it was made from (refhooks recipe, replay).",
@@ -128,6 +130,7 @@ def edit(**options: Any) -> None:
 @click.argument("file", required=False)
 @model_options
 @chain_options
+@metadata_option
 @option(
     "Output", "-o", "--output", metavar="OUT", required=True,
     help="Where the last picture goes: .png, .jpg or .webp. Those before go to OUT-1 and so on,"
@@ -272,6 +275,7 @@ def plan(**options: Any) -> None:
     "Output", "--embed", is_flag=True,
     help="Put references and masks inside of a PNG, so that it replays from itself alone.",
 )  # fmt: skip
+@metadata_option
 def replay(**options: Any) -> None:
     """Make PICTURE again from the recipe that it carries, and say whether it is the same."""
     from refhooks.cli._model import ModelOptions  # noqa: PLC0415  imports torch

@@ -23,7 +23,7 @@ from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._libraries import quiet
 from refhooks.cli._masks import files_of
 from refhooks.cli._model import ModelOptions, ModelPlan, open_editor, plan_model
-from refhooks.cli._places import check_chain_places
+from refhooks.cli._places import check_chain_places, save
 from refhooks.cli._terminal import steps_bar, tell
 from refhooks.errors import InputError
 
@@ -46,6 +46,7 @@ class ChainOptions:
     strength: str | None
     denoise: str | None
     handover: Literal["latents", "pixels"]
+    metadata: Literal["drop", "keep"]
     steps: int | None
     seed: int | None
     cfg: float | None
@@ -190,7 +191,9 @@ class _Writing:
     def __call__(self, place: int, result: EditResult) -> None:
         if result.recipe is not None:
             self._names[result.recipe.pixels] = self._job.places[place].name
-        [written] = renamed(result, self._names).save(self._job.places[place])
+        named_result, at = renamed(result, self._names), self._job.places[place]
+        metadata = self._job.options.metadata
+        [written] = save(named_result, at, embed=False, metadata=metadata)
         width, height = result.image.size
         now = time.perf_counter()
         tell(

@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
@@ -67,6 +67,7 @@ class EditOptions:
     preview_every: int | None
     no_recipe: bool = False
     embed: bool = False
+    metadata: Literal["drop", "keep"] = "drop"
     measure_drift: bool = False
 
     def arguments(self, references: Sequence[Reference]) -> dict[str, Any]:
@@ -133,7 +134,13 @@ def edit_command(options: EditOptions) -> None:
     with quiet(bars=False), remarks_as_notes():
         result = _edit(editor, job)
     say_drift(result.drift)
-    written = save(result, job.target, embed=options.embed, recipe=not options.no_recipe)
+    written = save(
+        result,
+        job.target,
+        embed=options.embed,
+        recipe=not options.no_recipe,
+        metadata=options.metadata,
+    )
     _tell(result, written, time.perf_counter() - loaded, loaded - started)
     if options.measure_drift:
         say("note", "--measure-drift: the same edit once more, without reuse", "cyan")

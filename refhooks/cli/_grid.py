@@ -13,7 +13,7 @@ from PIL import Image
 from refhooks._apps.advice.advice import measure
 from refhooks._apps.advice.plots import draw_curves
 from refhooks._apps.editing.result import save_picture
-from refhooks._apps.forecast.planned import NATIVE
+from refhooks._apps.forecast.planned import NATIVE, plan
 from refhooks._apps.grids.fields import Axis, Field, make_axis, read_axis, read_field
 from refhooks._apps.grids.fingerprint import fingerprint
 from refhooks._apps.grids.grid import Grid, fill, kept_picture, make_cells
@@ -24,8 +24,7 @@ from refhooks._base.outputs import check_output
 from refhooks._base.pictures import load_picture
 from refhooks._core.planning.bounds import MAX_SEED
 from refhooks._core.planning.compilation import compile_timetable
-from refhooks._core.planning.planner import resolve_methods
-from refhooks._core.planning.strategy import Reference, Strategy, as_strategy
+from refhooks._core.planning.strategy import Reference, Stage, Strategy, as_strategy
 from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._edit import check_edit
@@ -231,7 +230,11 @@ def _strategy(cell: Cell, native: str) -> Strategy:
 
 
 def _check_methods(editor: Editor, cell: Cell) -> None:
-    resolve_methods(editor, _strategy(cell, editor.family.native))
+    """Refuse what this model cannot do; what a plan warns of is said when it runs."""
+    steps, denoise = cell.arguments["steps"], cell.arguments["denoise"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RefhooksWarning)
+        plan(_strategy(cell, editor.family.native), steps, editor=editor, denoise=denoise)
 
 
 def _possible(sheet: _Sheet, editor: Editor) -> _Sheet:
@@ -241,7 +244,7 @@ def _possible(sheet: _Sheet, editor: Editor) -> _Sheet:
     able = []
     for method in rows.values:
         try:
-            resolve_methods(editor, Strategy(method))
+            plan(Stage(method, 0.5), editor=editor)
             able.append(method)
         except InputError as error:
             say("note", f"without {method}: {error}", "cyan")

@@ -68,6 +68,8 @@ def add_loras(pipe: Any, loras: Sequence[Lora]) -> None:
     """
     if not loras:
         return
+    from refhooks._apps.recipes.additions import note_lora_file  # noqa: PLC0415  imports diffusers
+
     model = type(pipe).__name__
     if not hasattr(pipe, "load_lora_weights"):
         raise ModelError(f"{model} takes no LoRA; leave --lora out")
@@ -78,6 +80,7 @@ def add_loras(pipe: Any, loras: Sequence[Lora]) -> None:
             entry for adapters in pipe.get_list_adapters().values() for entry in adapters
         }:
             raise ModelError(f"--lora {lora.path}: nothing in it fits {model}")
+        note_lora_file(pipe.transformer, name, lora.path)
     pipe.set_adapters(names, adapter_weights=[lora.scale for lora in loras])
 
 

@@ -39,6 +39,12 @@ output_option = option(
     help="Where the picture goes: .png, .jpg or .webp. With -n, OUT-1 and so on.",
 )  # fmt: skip
 
+metadata_option = option(
+    "Output", "--metadata", type=click.Choice(("drop", "keep")), default="drop", show_default=True,
+    help="What else IMAGE's file says, beside its pixels: keep carries its text, EXIF (turned"
+    " upright, without the thumbnail) and XMP on, as far as the format of OUT holds them.",
+)  # fmt: skip
+
 model_options = _together(
     option(
         "Model", "--model", "name", metavar="NAME",

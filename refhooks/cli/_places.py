@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from refhooks._apps.chains.chain import places_of
 from refhooks._base.files import remove
@@ -57,17 +57,26 @@ def check_chain_places(output: str, count: int, pictures: Sequence[str | Path]) 
     return places
 
 
-def save(result: EditResult, target: Path, *, embed: bool, recipe: bool = True) -> tuple[Path, ...]:
+def save(
+    result: EditResult,
+    target: Path,
+    *,
+    embed: bool,
+    recipe: bool = True,
+    metadata: Literal["drop", "keep"] = "drop",
+) -> tuple[Path, ...]:
     """Save what a command has made; it is not lost for what cannot be put inside of it.
 
     Raises:
         InputError: A picture cannot be written.
     """
-    if embed:
+    asked = [*(["--embed"] if embed else []), *(["--metadata keep"] if metadata == "keep" else [])]
+    if asked:
         try:
-            return result.save(target, recipe=recipe, embed=True)
+            return result.save(target, recipe=recipe, embed=embed, metadata=metadata)
         except InputError as error:
-            warnings.warn(f"saved without --embed: {error}", RefhooksWarning, stacklevel=2)
+            without = " and ".join(asked)
+            warnings.warn(f"saved without {without}: {error}", RefhooksWarning, stacklevel=2)
     return result.save(target, recipe=recipe)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 import click
@@ -41,6 +41,7 @@ class ReplayOptions:
     settings: tuple[str, ...]
     output: str | None
     embed: bool
+    metadata: Literal["drop", "keep"]
 
 
 @keeping()
@@ -68,7 +69,7 @@ def run_replay(options: ReplayOptions) -> None:
             callback=lambda *_: advance(),
             **settings,
         )
-    written = save(result, target, embed=options.embed)
+    written = save(result, target, embed=options.embed, metadata=options.metadata)
     same = result.recipe is not None and result.recipe.pixels == recipe.pixels
     said = ", the same picture to the bit" if same else ""
     now = time.perf_counter()

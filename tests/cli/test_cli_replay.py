@@ -159,3 +159,23 @@ def test_denoise_is_told_in_whole_steps(edit, cli):
     told = cli("grid", "photo.png", "make it blue", *grid).stderr
     assert told.count("note: denoise") == 1
     assert note in told
+
+
+def test_what_the_source_s_file_says_is_kept_where_it_is_asked_for(cli, edit, folder, toy):
+    """By edit, replay and chain; a picture is not lost where nothing can be kept."""
+    exif = Image.Exif()
+    exif[0x010E] = "a harbour"
+    tiny.picture(1, (32, 24)).save("photo.jpg", exif=exif)
+    keep = ["--metadata", "keep"]
+    common = ["--model", "toy", "--steps", 2, "--seed", 1]
+
+    assert cli("edit", "photo.jpg", "make it blue", "-o", "a.jpg", *common).exit_code == 0
+    assert cli("edit", "photo.jpg", "make it blue", "-o", "b.png", *common, *keep).exit_code == 0
+    assert cli("replay", "b.png", "-o", "c.webp", *keep).exit_code == 0
+    chain = ["chain", "photo.jpg", "-p", "make it blue", "-p", "make it red", "-o", "d.png"]
+    assert cli(*chain, *common, *keep).exit_code == 0
+
+    said = {name: Image.open(name).getexif().get(0x010E) for name in
+            ("a.jpg", "b.png", "c.webp", "d-1.png", "d.png")}  # fmt: skip
+    assert said == {"a.jpg": None, **dict.fromkeys(("b.png", "c.webp", "d-1.png", "d.png"),
+                                                   "a harbour")}  # fmt: skip

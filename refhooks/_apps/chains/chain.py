@@ -190,7 +190,8 @@ class ChainResult:
     """What a chain made.
 
     Attributes:
-        results: The result of each edit, in order.
+        results: The result of each edit, in order; where ``pipe._interrupt`` ended one, it is the
+            last.
     """
 
     results: tuple[EditResult, ...]
@@ -205,12 +206,20 @@ class ChainResult:
         """The picture that each edit made."""
         return tuple(result.image for result in self.results)
 
-    def save(self, path: str | Path, *, every: bool = True) -> tuple[Path, ...]:
+    def save(
+        self,
+        path: str | Path,
+        *,
+        every: bool = True,
+        metadata: Literal["drop", "keep"] = "drop",
+    ) -> tuple[Path, ...]:
         """Save the last picture at ``path`` and, if asked, those before at ``path-1`` and so on.
 
         Args:
             path: Ends in .png, .jpg, .jpeg or .webp.
             every: Whether those before are saved as well.
+            metadata: As for :meth:`EditResult.save`: ``keep`` is what the file of the picture that
+                the chain started from says.
 
         Returns:
             The paths written, in the order of the edits.
@@ -223,7 +232,11 @@ class ChainResult:
         placed = zip(self.results, places, strict=True)
         names = {it.recipe.pixels: at.name for it, at in placed if it.recipe is not None}
         kept = list(pairs) if every else [(self.results[-1], places[-1])]
-        return tuple(place for result, at in kept for place in renamed(result, names).save(at))
+        return tuple(
+            place
+            for result, at in kept
+            for place in renamed(result, names).save(at, metadata=metadata)
+        )
 
 
 def renamed(result: EditResult, names: dict[str, str]) -> EditResult:

@@ -68,7 +68,7 @@ class ChainRun:
     def run(
         self, callback: Callback | None, on_result: Callable[[int, EditResult], object] | None
     ) -> ChainResult:
-        """Run every edit, in order."""
+        """Run every edit, in order, up to one that the user interrupts."""
         results: list[EditResult] = []
         previous = self._requests.original
         for place in range(self._count):
@@ -78,11 +78,15 @@ class ChainRun:
             results.append(result)
             if on_result is not None:
                 on_result(place, result)
+            if result.interrupted:
+                break
             previous = self._handed(result)
         return ChainResult(tuple(results))
 
     def _handed(self, result: EditResult) -> HandedOn:
         """Latents that no longer hold the picture, since a plugin changed it, are not handed on."""
         keeps = self._handover == "latents" and not result.retouched
-        name = "" if result.materials is None else result.materials.saved.get(0, "")
-        return HandedOn(result.image, result.latents if keeps else None, name)
+        materials = result.materials
+        name = "" if materials is None else materials.saved.get(0, "")
+        origin = None if materials is None or not materials.sources else materials.sources[0]
+        return HandedOn(result.image, result.latents if keeps else None, name, origin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 from refhooks._apps.advice.baseline import baseline_of
@@ -10,6 +11,7 @@ from refhooks._apps.recipes.recording import make_recipes
 from refhooks._base.once import keeping
 from refhooks._core.planning.planner import make_plan
 from refhooks._core.running.run import exclusive, run_plan
+from refhooks.errors import RefhooksWarning
 
 if TYPE_CHECKING:
     from refhooks._core.models.loaded import LoadedModel
@@ -36,9 +38,18 @@ def run_edit(loaded: LoadedModel, request: Request) -> EditResult:
 def edit_planned(loaded: LoadedModel, request: Request, plan: Plan) -> EditResult:
     """Run a planned edit, on a model that runs no other; raises as :func:`run_edit`."""
     ran = run_plan(loaded, request, plan)
+    of_all = f"after step {ran.steps} of {len(plan.timetable.steps)}"
+    interrupted = ran.steps < len(plan.timetable.steps)
+    if interrupted:
+        warnings.warn(
+            f"the run was interrupted {of_all} (pipe._interrupt), so its pictures are unfinished",
+            RefhooksWarning,
+            stacklevel=3,
+        )
     shares = ran.attention_shares
     by_picture = shares if shares is not None and shares.ndim == 4 else None
-    recipes, materials = make_recipes(loaded, request, plan, ran.images)
+    lost = (f"it was interrupted {of_all}",) if interrupted else ()
+    recipes, materials = make_recipes(loaded, request, plan, ran.images, lost)
     return EditResult(
         images=ran.images,
         latents=ran.latents,
@@ -48,6 +59,7 @@ def edit_planned(loaded: LoadedModel, request: Request, plan: Plan) -> EditResul
         attention_shares=by_picture,
         drift=ran.drift,
         retouched=ran.retouched,
+        interrupted=interrupted,
         before=baseline_of(loaded.registry, request, plan),
         recipes=recipes,
         materials=materials,

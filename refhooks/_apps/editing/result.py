@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
@@ -46,6 +46,8 @@ class EditResult:
             where none were reused or nothing was measured.
         retouched: Whether a plugin, such as an edit mask, could change the pictures after they were
             decoded: then ``latents`` do not hold what the pictures show.
+        interrupted: Whether ``pipe._interrupt`` ended the run before its last step: the pictures
+            are what the latents held then, as the stock pipeline's are, and their recipes say so.
         before: What the pictures are compared with; ``None`` without a source.
         recipes: What each picture was made from; empty where no recipe could be made.
         materials: The pictures that the recipes name, for ``save(embed=True)``.
@@ -59,6 +61,7 @@ class EditResult:
     attention_shares: Tensor | None = attrs.field(default=None, repr=False)
     drift: tuple[Drift, ...] = attrs.field(default=(), repr=False)
     retouched: bool = attrs.field(default=False, repr=False)
+    interrupted: bool = False
     before: Baseline | None = attrs.field(default=None, repr=False)
     recipes: tuple[Recipe, ...] = attrs.field(default=(), repr=False)
     materials: Materials | None = attrs.field(default=None, repr=False)
@@ -176,7 +179,12 @@ class EditResult:
         return self.before
 
     def save(
-        self, path: str | Path, *, recipe: bool = True, embed: bool = False
+        self,
+        path: str | Path,
+        *,
+        recipe: bool = True,
+        embed: bool = False,
+        metadata: Literal["drop", "keep"] = "drop",
     ) -> tuple[Path, ...]:
         """Save the pictures: one at ``path``, several at ``path-1`` and so on.
 
@@ -187,28 +195,40 @@ class EditResult:
             recipe: Whether each file carries what its picture was made from.
             embed: Whether a PNG carries the pictures that the edit was given as well: references
                 and masks. Another format gets them in a JSON file beside it.
+            metadata: ``drop``: nothing that the source's file says beside its pixels goes on, such
+                as where a photo was taken. ``keep``: its text, EXIF (upright, at the new size,
+                without the thumbnail) and XMP do, as far as the format holds them; a warning says
+                what it does not hold.
 
         Returns:
             The paths written.
 
         Raises:
-            InputError: Another ending, or a folder that is missing or cannot be written.
+            InputError: Another ending, a folder that is missing or cannot be written, or metadata
+                of a source that is not there, has changed since, or was none.
         """
+        if metadata not in ("drop", "keep"):
+            raise InputError(f"metadata must be 'drop' or 'keep', got {metadata!r:.80}")
         target = check_output(path)
         numbered = [target.with_stem(f"{target.stem}-{n}") for n in range(1, len(self.images) + 1)]
         paths = [target] if len(self.images) == 1 else numbered
-        inside = [self._insides(number, recipe=recipe, embed=embed) for number in range(len(paths))]
+        keep = metadata == "keep"
+        inside = [
+            self._insides(it, recipe=recipe, embed=embed, keep=keep) for it in range(len(paths))
+        ]
         for picture, place, carried in zip(self.images, paths, inside, strict=True):
             save_picture(picture, place, carried)
         if self.materials is not None:
             self.materials.saved.update(enumerate(place.name for place in paths))
         return tuple(paths)
 
-    def _insides(self, number: int, *, recipe: bool, embed: bool) -> Insides:
-        from refhooks._apps.recipes.picture_files import insides  # noqa: PLC0415  only what is saved needs it
+    def _insides(self, number: int, *, recipe: bool, embed: bool, keep: bool) -> Insides:
+        from refhooks._apps.recipes.picture_files import insides, kept_by  # noqa: PLC0415  only what is saved needs it
 
-        picture_recipe = self.recipes[number] if recipe and self.recipes else None
-        return insides(picture_recipe, self.materials, embed=embed)
+        own = self.recipes[number] if self.recipes else None
+        size = self.images[number].size
+        kept = kept_by(own, self.materials, number, size) if keep else None
+        return insides(own if recipe else None, self.materials, embed=embed, kept=kept)
 
 
 def save_picture(picture: Image.Image, path: Path, inside: Insides | None = None) -> None:

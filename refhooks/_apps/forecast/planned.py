@@ -122,6 +122,7 @@ def _of_model(
     size: dict[str, Any],
 ) -> Timetable:
     """What strategies of pictures that are not given would do."""
+    from refhooks._core.planning.attention_use import check_attention  # noqa: PLC0415
     from refhooks._core.planning.planner import resolve_methods  # noqa: PLC0415  imports torch, a second
 
     family = named_family(editor.family, editor.registry)
@@ -131,7 +132,15 @@ def _of_model(
     total = steps_in_all(count, denoise)
     _, sigmas, _ = family.schedule(count, family.output_size(None, **size), total)
     timetable = compile_timetable(strategies, sigmas, editor.registry)
-    return foresee(timetable, methods, editor.registry, model=editor.model)
+    attending = [
+        f"the region mask of reference {number}"
+        for number, (strategy, own) in enumerate(zip(strategies, methods, strict=True), 1)
+        if any(mask.kind == "region" for mask in strategy.masks)
+        and any(getattr(method, "gives_tokens", True) for method in own)
+    ]
+    planned = foresee(timetable, methods, editor.registry, model=editor.model, attending=attending)
+    check_attention(editor, attending)
+    return planned
 
 
 def references_of(what: Any) -> tuple[Reference, ...]:

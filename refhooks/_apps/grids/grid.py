@@ -10,7 +10,7 @@ from PIL import Image
 
 from refhooks._apps.grids.fields import with_values
 from refhooks._apps.grids.fingerprint import key
-from refhooks.errors import InputError
+from refhooks.errors import InputError, RefhooksError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -143,6 +143,8 @@ def fill(
         picture = kept_picture(place)
         if picture is None:
             result = edit(**cell.arguments, callback=callback)
+            if result.interrupted:
+                raise RefhooksError("the grid was interrupted; the cells made until then are kept")
             result.save(place)
             picture = result.image
         pictures.append(picture)

@@ -1,14 +1,16 @@
 """Where a recipe lies in a picture's file: found, written and cut out byte by byte.
 
-PNG: an uncompressed ``iTXt`` chunk, and one private chunk for each picture put inside. JPEG: an
-``APP1`` segment with XMP. WEBP: an ``XMP`` chunk. Files are walked, never decoded, so that a
-stranger's file costs no more than reading it, and the pixels of a stripped file stay as they are.
+PNG: an uncompressed ``iTXt`` chunk, and one private chunk for each picture put inside; other
+programs turn the first into a ``tEXt``, a ``zTXt`` or a compressed one, which are read as well.
+JPEG: an ``APP1`` segment with XMP. WEBP: an ``XMP`` chunk. Files are walked, never decoded, so that
+a stranger's file costs no more than reading it, and the pixels of a stripped file stay as they are.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 import zlib
 from typing import TYPE_CHECKING, BinaryIO
@@ -20,23 +22,31 @@ from refhooks._base.tables import MAX_BYTES
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 KEY = b"refhooks"
 PNG, RIFF, SOI = b"\x89PNG\r\n\x1a\n", b"RIFF", b"\xff\xd8"
 TEXT, EMBEDDED = b"iTXt", b"rhEb"  # ancillary, private, safe to copy
+TEXTS = (b"tEXt", b"zTXt", TEXT)
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\x00"
 MAX_XMP = 65_000  # of a JPEG segment's 65,533
+MAX_WRITTEN = 2 * MAX_BYTES  # as XMP escapes it
 MAX_PARTS = 2**20
+_TOO_LARGE = "it holds a recipe that is larger than 1 MiB"
 MAX_EMBEDDED = 64 * 2**20
 _HEAD = "<refhooks:recipe>"
 _TAIL = "</refhooks:recipe>"
+_ABOUT = (
+    '<rdf:Description rdf:about="" xmlns:refhooks="https://refhooks.invalid/recipe/1/">'
+    f"{_HEAD}%s{_TAIL}</rdf:Description>"
+)
 _PACKET = (
     '<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF'
-    ' xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""'
-    f' xmlns:refhooks="https://refhooks.invalid/recipe/1/">{_HEAD}%s{_TAIL}</rdf:Description>'
-    '</rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+    f' xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">{_ABOUT}</rdf:RDF></x:xmpmeta>'
+    '<?xpacket end="r"?>'
 )
+_OURS = re.compile(re.escape(_ABOUT).replace(re.escape("%s"), "[^<]*").encode())
+_END = b"</rdf:RDF>"
 
 
 @attrs.frozen
@@ -71,9 +81,19 @@ class Carried:
     embedded: Mapping[str, bytes] = attrs.field(factory=dict)
 
 
-def xmp(text: str) -> bytes:
-    """Return the XMP packet that holds a text."""
-    return (_PACKET % escape(text)).encode()
+def xmp(text: str, beside: bytes = b"") -> bytes:
+    """Return the XMP packet that holds a text; all that another packet says stays beside it."""
+    if _END not in beside:
+        return (_PACKET % escape(text)).encode()
+    before, after = beside.rsplit(_END, 1)
+    return before + (_ABOUT % escape(text)).encode() + _END + after
+
+
+def without_recipe(packet: bytes) -> bytes:
+    """Return an XMP packet without a recipe of ours; nothing where there is nothing else in it."""
+    rest = _OURS.sub(b"", packet)
+    empty = rest == _PACKET.replace(_ABOUT, "").encode()
+    return b"" if empty or _HEAD.encode() in rest else rest  # in another form: nothing stays
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:
@@ -89,6 +109,11 @@ def into_png(data: bytes, text: str, embedded: Mapping[str, bytes]) -> bytes:
         png_chunk(EMBEDDED, bytes.fromhex(key) + picture_bytes)
         for key, picture_bytes in embedded.items()
     ]
+    return with_chunks(data, chunks)
+
+
+def with_chunks(data: bytes, chunks: Sequence[bytes]) -> bytes:
+    """Return a PNG file with more chunks, before all but the first of its own."""
     after = len(PNG) + 25  # IHDR comes first, and is of one size
     return data[:after] + b"".join(chunks) + data[after:]
 
@@ -112,8 +137,8 @@ def read(file: BinaryIO) -> Carried:
             data = _content(file, part)
             embedded[data[:32].hex()] = data[32:]
             continue
-        if part.size > 2 * MAX_BYTES:
-            raise InputError("it holds a recipe that is larger than 1 MiB")
+        if part.size > MAX_WRITTEN:
+            raise InputError(_TOO_LARGE)
         if text is not None:
             raise InputError("it holds two recipes")
         text = _text(_content(file, part), part.kind)
@@ -124,12 +149,29 @@ def strip(data: bytes) -> bytes:
     """Return a file without what refhooks put into it; its pixels stay as they are."""
     file = io.BytesIO(data)
     ours = [part for part in _parts(file, file.read(12)) if _is_ours(file, part)]
-    starts = [0, *[part.end for part in ours]]
-    ends = [*[part.start for part in ours], len(data)]
-    data = b"".join(data[start:end] for start, end in zip(starts, ends, strict=True))
-    if ours and data[:4] == RIFF:
-        data = _without_xmp_flag(data)
-    return data
+    pieces, start, emptied = [], 0, False
+    for part in ours:
+        rest = _rest(data[part.start : part.end], part)
+        emptied |= not rest
+        pieces += [data[start : part.start], rest]
+        start = part.end
+    clean = b"".join([*pieces, data[start:]])
+    return _riff(clean, without_xmp=emptied) if ours and clean[:4] == RIFF else clean
+
+
+def _rest(whole: bytes, part: Part) -> bytes:
+    """What stays of a chunk or segment of ours: XMP that somebody else has written as well."""
+    if part.kind not in {b"XMP ", b"\xff\xe1"}:
+        return b""
+    content = whole[part.data - part.start :][: part.size]
+    head = XMP_HEAD if part.kind == b"\xff\xe1" else b""
+    packet = without_recipe(content.removeprefix(head))
+    if not packet:
+        return b""
+    content = head + packet
+    if head:
+        return part.kind + struct.pack(">H", len(content) + 2) + content
+    return part.kind + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
 
 
 def _parts(file: BinaryIO, head: bytes) -> Iterator[Part]:
@@ -174,13 +216,13 @@ def _is_ours(file: BinaryIO, part: Part) -> bool:
     if part.kind == EMBEDDED:
         return part.size > 32
     file.seek(part.data)
-    if part.kind == TEXT:
+    if part.kind in TEXTS:
         return file.read(len(KEY) + 1) == KEY + b"\0"
     if part.kind == b"\xff\xe1":
         return file.read(len(XMP_HEAD)) == XMP_HEAD and _HEAD.encode() in file.read(
             min(part.size, MAX_XMP)
         )
-    return part.kind == b"XMP " and _HEAD.encode() in file.read(min(part.size, 4096))
+    return part.kind == b"XMP " and _HEAD.encode() in file.read(min(part.size, MAX_EMBEDDED))
 
 
 def _content(file: BinaryIO, part: Part) -> bytes:
@@ -189,16 +231,50 @@ def _content(file: BinaryIO, part: Part) -> bytes:
 
 
 def _text(data: bytes, kind: bytes) -> bytes:
-    if kind == TEXT:
-        return data.split(b"\0", 5)[-1] if data.count(b"\0") >= 5 else b""
+    if kind in TEXTS:
+        return _chunk_text(data[len(KEY) + 1 :], kind)
     inside = data.partition(_HEAD.encode())[2].partition(_TAIL.encode())[0]
     return inside.replace(b"&lt;", b"<").replace(b"&gt;", b">").replace(b"&amp;", b"&")
 
 
-def _without_xmp_flag(data: bytes) -> bytes:
-    """The extended header says which kinds of chunk there are."""
+def _chunk_text(data: bytes, kind: bytes) -> bytes:
+    """What a text chunk says behind its keyword; nothing where it is damaged.
+
+    ``tEXt``: Latin-1. ``zTXt``: a method, 0, and the same deflated. ``iTXt``: whether it is
+    deflated, the method, a language, the keyword in it, and the text in UTF-8.
+    """
+    if kind == b"tEXt":
+        return data
+    if kind == b"zTXt":
+        return _inflated(data[1:]) if data[:1] == b"\0" else b""
+    if data.count(b"\0", 2) < 2 or data[1:2] != b"\0":
+        return b""
+    text = data[2:].split(b"\0", 2)[2]
+    return _inflated(text) if data[:1] == b"\1" else text
+
+
+def _inflated(data: bytes) -> bytes:
+    """Never more than a recipe may be, however much would come.
+
+    Raises:
+        InputError: More would come.
+    """
+    inflater = zlib.decompressobj()
+    try:
+        text = inflater.decompress(data, MAX_WRITTEN)
+    except zlib.error:
+        return b""
+    if not inflater.eof:
+        if inflater.unconsumed_tail:
+            raise InputError(_TOO_LARGE)
+        return b""  # cut off
+    return text
+
+
+def _riff(data: bytes, *, without_xmp: bool) -> bytes:
+    """The header says how long a file is, and the extended one which kinds of chunk there are."""
     changed = bytearray(data)
     changed[4:8] = struct.pack("<I", len(data) - 8)
-    if changed[12:16] == b"VP8X":
+    if without_xmp and changed[12:16] == b"VP8X":
         changed[20] &= ~0x04
     return bytes(changed)

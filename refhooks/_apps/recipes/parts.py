@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+MAX_LORAS = 256
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -75,6 +76,77 @@ class RecipeFile:
     picture: bool = True
 
 
+def _few(_: object, field: attrs.Attribute[Any], value: tuple[Any, ...] | None) -> None:
+    if value is not None and len(value) > MAX_LORAS:
+        raise ValueError(f"{field.name} must be at most {MAX_LORAS}, got {len(value)}")
+
+
+def _is_hash_or_empty(_: object, field: attrs.Attribute[Any], value: str) -> None:
+    if value:
+        _is_hash(_, field, value)
+
+
+def _is_scale(_: object, field: attrs.Attribute[Any], value: Any) -> None:
+    pairs = value if isinstance(value, list) else [[value, 1]]
+    if not all(
+        isinstance(pair, list) and len(pair) == 2 and all(type(it) in {int, float} for it in pair)
+        for pair in pairs
+    ):
+        raise ValueError(
+            f"{field.name} must be a number, or a list of [number, layers], got {value!r:.80}"
+        )
+
+
+@attrs.frozen
+class RecipeLora:
+    """A LoRA that was on the transformer.
+
+    Attributes:
+        name: Of the adapter.
+        file: Name of its file, without its folder; empty where it is not known.
+        sha256: Of the file's bytes; empty likewise.
+        weights: Hash of its weights as they were loaded: names, shapes, dtypes and bytes; empty
+            where they were not in memory.
+        scale: As ``set_adapters`` was told; where it differs by layer, ``[scale, layers]`` for each
+            row of layers in their order.
+        active: Whether it was set, and not disabled.
+        fused: Whether it was merged into the weights.
+    """
+
+    name: str
+    file: str = attrs.field(default="", validator=_is_name)
+    sha256: str = attrs.field(default="", validator=_is_hash_or_empty)
+    weights: str = attrs.field(default="", validator=_is_hash_or_empty)
+    scale: Any = attrs.field(default=1.0, validator=_is_scale)
+    active: bool = False
+    fused: bool = False
+
+    @property
+    def acts(self) -> bool:
+        """Whether the picture depends on it."""
+        return self.active or self.fused
+
+    @property
+    def told(self) -> str:
+        """How messages tell which one it was."""
+        known = f", of the file {self.file}" if self.file else ""
+        return f" at {self.scale!s:.80}{known}"
+
+    def changes(self, other: RecipeLora) -> list[str]:
+        """Return how another one of this name differs."""
+        lines = []
+        pairs = [(self.weights, other.weights), (self.sha256, other.sha256)]
+        known = [pair for pair in pairs if all(pair)]
+        if known and known[0][0] != known[0][1]:
+            lines.append("its weights are others than they were")
+        if self.scale != other.scale:
+            lines.append(f"its scale was {self.scale!s:.80}, and is {other.scale!s:.80}")
+        if self.fused != other.fused:
+            said = ["not fused", "fused"]
+            lines.append(f"it was {said[self.fused]}, and is {said[other.fused]}")
+        return lines
+
+
 @attrs.frozen
 class RecipeModel:
     """The model of the edit.
@@ -88,6 +160,9 @@ class RecipeModel:
         device: Where it ran.
         threads: Of the processor; 0 on another device.
         extras: What was added to it, such as LoRAs by their names.
+        loras: The LoRAs on the transformer; ``None`` in a recipe of an earlier form.
+        scheduler: Its class, and the settings that are not that class's own; ``None`` likewise.
+        attention: The backends that attention ran on; empty likewise.
     """
 
     name: str = ""
@@ -98,3 +173,6 @@ class RecipeModel:
     device: str = ""
     threads: int = 0
     extras: tuple[str, ...] = ()
+    loras: tuple[RecipeLora, ...] | None = attrs.field(default=None, validator=_few)
+    scheduler: dict[str, Any] | None = None
+    attention: str = ""

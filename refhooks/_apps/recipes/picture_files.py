@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._apps.recipes import metadata
+from refhooks._apps.recipes.kept import Kept, kept_of
 from refhooks._apps.recipes.recipe import Recipe, parse_recipe
 from refhooks._base.files import remove, write_whole
 from refhooks._base.tables import MAX_BYTES, parse_json
@@ -45,30 +46,35 @@ class Insides:
     Attributes:
         text: The recipe; ``None``: nothing goes anywhere.
         embedded: Pictures, as PNG, by their hashes.
+        kept: What the source says beside its pixels.
     """
 
     text: str | None = None
     embedded: Mapping[str, bytes] = attrs.field(factory=dict)
+    kept: Kept = attrs.field(factory=Kept)
 
     def fits(self, kind: str) -> bool:
         """Return whether a file of this format takes it."""
         if self.text is None or kind == "PNG":
             return True
         return not self.embedded and (
-            kind == "WEBP" or len(metadata.xmp(self.text)) <= metadata.MAX_XMP
+            kind == "WEBP" or len(metadata.xmp(self.text, self.kept.xmp)) <= metadata.MAX_XMP
         )
 
     def encode(self, picture: Image, kind: str, quality: int) -> bytes:
         """Return the picture's file."""
-        options: dict[str, Any] = {"format": kind, "quality": quality}
+        kept = self.kept.fitting(kind)
+        options: dict[str, Any] = {"format": kind, "quality": quality, **kept.options(kind)}
         fits = self.text is not None and self.fits(kind)
-        if fits and kind != "PNG":
-            options["xmp"] = metadata.xmp(str(self.text))
+        packet = metadata.xmp(str(self.text), kept.xmp) if fits else kept.xmp
+        if packet and kind != "PNG":
+            options["xmp"] = packet
         buffer = io.BytesIO()
         picture.save(buffer, **options)
-        if fits and kind == "PNG":
-            return metadata.into_png(buffer.getvalue(), str(self.text), self.embedded)
-        return buffer.getvalue()
+        if kind != "PNG":
+            return buffer.getvalue()
+        data = metadata.with_chunks(buffer.getvalue(), kept.chunks())
+        return metadata.into_png(data, str(self.text), self.embedded) if fits else data
 
     def beside(self, path: Path, kind: str) -> None:
         """Write what the file did not take beside it, and remove what an earlier one left there."""
@@ -90,20 +96,23 @@ class Insides:
             _warn(f"the recipe does not fit into {path}; it is in {place}, and belongs beside it")
 
 
-def insides(recipe: Recipe | None, materials: Materials | None, *, embed: bool) -> Insides:
+def insides(
+    recipe: Recipe | None, materials: Materials | None, *, embed: bool, kept: Kept | None = None
+) -> Insides:
     """Return what goes into the file of a picture.
 
     Raises:
         InputError: A picture to put inside has changed, or they are larger than 64 MiB.
     """
+    kept = kept or Kept()
     if recipe is None:
-        return Insides()
+        return Insides(kept=kept)
     text = recipe.to_json()
     if len(text) > MAX_BYTES:
         _warn("the picture is saved without its recipe, which is larger than 1 MiB")
-        return Insides()
+        return Insides(kept=kept)
     if not embed or materials is None:
-        return Insides(text)
+        return Insides(text, kept=kept)
     embedded: dict[str, bytes] = {}
     keys = [picture.sha256 for picture in recipe.pictures]
     for key in dict.fromkeys([*keys, *[file.sha256 for file in recipe.files if file.picture]]):
@@ -111,7 +120,35 @@ def insides(recipe: Recipe | None, materials: Materials | None, *, embed: bool) 
             embedded[key] = _as_png(*materials.pictures[key], key)
     if sum(map(len, embedded.values())) + len(text) > metadata.MAX_EMBEDDED:
         raise InputError("the pictures are larger than 64 MiB; save without embed=True")
-    return Insides(text, embedded)
+    return Insides(text, embedded, kept)
+
+
+def kept_by(
+    recipe: Recipe | None, materials: Materials | None, number: int, size: tuple[int, int]
+) -> Kept:
+    """Return what the source of a picture says beside its pixels.
+
+    Args:
+        recipe: Of the picture.
+        materials: What its edit was given.
+        number: Of the picture in its batch.
+        size: Its width and height.
+
+    Raises:
+        InputError: There is no source, it has changed since the edit, or is gone.
+    """
+    sources = () if materials is None else materials.sources
+    if not sources:
+        raise InputError("there is no source whose metadata could be kept; leave it out")
+    source = sources[min(number, len(sources) - 1)]
+    if isinstance(source, Path) and recipe is not None:
+        from refhooks._apps.recipes.tables import rgb_hash  # noqa: PLC0415  imports torch, a second
+        from refhooks._base.pictures import load_whole  # noqa: PLC0415
+
+        entry = recipe.source or recipe.references[0].picture
+        if not entry.handed and rgb_hash(load_whole(source)) != entry.sha256:
+            raise InputError(f"{source} has changed since the edit, so its metadata is not kept")
+    return kept_of(source, size)
 
 
 def _as_png(source: Path | Image, is_mask: bool, key: str) -> bytes:

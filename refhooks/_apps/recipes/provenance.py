@@ -11,6 +11,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 
+from refhooks._apps.recipes.additions import (
+    attention_of,
+    lora_changes,
+    loras_of,
+    scheduler_changes,
+    scheduler_of,
+)
 from refhooks._apps.recipes.needs import plugin_differences
 from refhooks._apps.recipes.parts import RecipeModel
 from refhooks._apps.recipes.tables import known_name
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
 
 
 LIBRARIES = ("refhooks", "torch", "diffusers", "transformers", "numpy", "pillow")
+_ADDED = ("loras", "scheduler", "attention")
 _REVISION = re.compile(r"snapshots[/\\]([0-9a-f]{40})")
 
 
@@ -42,6 +50,9 @@ def model_of(editor: LoadedModel) -> RecipeModel:
         device=device,
         threads=torch.get_num_threads() if place.type == "cpu" else 0,
         extras=_extras(transformer),
+        loras=loras_of(editor.family, pipe),
+        scheduler=scheduler_of(pipe),
+        attention=attention_of(transformer),
     )
 
 
@@ -91,13 +102,30 @@ def differences(
     changes = [
         f"{field.name} of the model: it was {_said(was)}, and is {_said(new)}"
         for field in attrs.fields(RecipeModel)
-        if (was := getattr(model, field.name)) != (new := getattr(now, field.name))
+        if field.name not in _ADDED
+        and (was := getattr(model, field.name)) != (new := getattr(now, field.name))
     ]
+    changes += addition_changes(model, now)
     current = versions()
     for name, was in libraries.items():
         if current.get(name) != was:
             changes.append(f"{name}: it was {was}, and is {current.get(name) or 'not there'}")
     return (*changes, *plugin_differences(used, editor.registry))
+
+
+def addition_changes(model: RecipeModel, now: RecipeModel) -> tuple[str, ...]:
+    """Return what is not as it was of what users put on a model; an earlier form says none of it.
+
+    It makes another picture by intention, not by rounding, so it is told whatever else differs.
+    """
+    lines: tuple[str, ...] = ()
+    if model.loras is not None:
+        lines += lora_changes(model.loras, now.loras or ())
+    if model.scheduler is not None:
+        lines += scheduler_changes(model.scheduler, now.scheduler or {})
+    if model.attention and model.attention != now.attention:
+        lines += (f"attention backend: it was {model.attention:.200}, and is {now.attention}",)
+    return lines
 
 
 def _said(value: Any) -> str:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Recipe"]
 
-FORMAT = 1
+FORMAT = 2
+FORMATS = (1, 2)  # that are read: 1 says nothing of LoRAs' scales, the scheduler and the attention
 MAX_REFERENCES = 64
 MAX_FILES = 1024
 MAX_PICTURES = 4096
@@ -208,10 +209,10 @@ def parse_recipe(text: bytes, label: str) -> Recipe:
     if len(text) > MAX_BYTES:
         raise InputError(f"{label}: the recipe is larger than 1 MiB")
     data = parse_json(text, f"{label}: the recipe")
-    if data.get("format") != FORMAT:
+    if data.get("format") not in FORMATS or isinstance(data["format"], bool):
         raise InputError(
             f"{label}: the recipe has the format {data.get('format')!r:.80}, and this version of"
-            f" refhooks reads {FORMAT}"
+            f" refhooks reads {FORMATS[0]} to {FORMATS[-1]}"
         )
     own = {key: value for key, value in data.items() if key not in {"prompt", "seed"}}
     try:

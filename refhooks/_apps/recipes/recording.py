@@ -38,37 +38,59 @@ class Materials:
 
     Attributes:
         pictures: Paths or pictures by their hashes, and whether they are a mask's.
+        sources: The pictures that were edited, as they were given: one for all, or one a picture.
         saved: Names under which pictures of the edit were saved, by their numbers.
         keep: What must live as long.
     """
 
     pictures: dict[str, tuple[Path | Image.Image, bool]] = attrs.field(factory=dict)
+    sources: list[Path | Image.Image] = attrs.field(factory=list)
     saved: dict[int, str] = attrs.field(factory=dict)
     keep: Any = None
 
 
+def _file_of(source: Any) -> Path | Image.Image:
+    """The file of a picture that was read here; one that the caller opened says all itself."""
+    read = type(source).__name__ == "Image" and getattr(source, "filename", "")
+    place = read or source
+    return Path(place).absolute() if isinstance(place, str | Path) else source
+
+
 def make_recipes(
-    editor: LoadedModel, request: Request, plan: Plan, images: Sequence[Image.Image]
+    editor: LoadedModel,
+    request: Request,
+    plan: Plan,
+    images: Sequence[Image.Image],
+    lost: Sequence[str] = (),
 ) -> tuple[tuple[Recipe, ...], Materials]:
     """Return the recipe of each picture of an edit, and what they name.
+
+    Args:
+        editor: It ran the edit.
+        request: What was asked.
+        plan: What was planned.
+        images: What came of it.
+        lost: Why it cannot be replayed, as far as the run knows.
 
     No edit is lost for its recipe: whatever fails here becomes a warning.
     """
     try:
-        return _Maker(editor, request, plan).recipes(images)
+        return _Maker(editor, request, plan, lost).recipes(images)
     except Exception as error:  # noqa: BLE001  strangers' values are asked here
         warnings.warn(f"this edit has no recipe: {error}", RefhooksWarning, stacklevel=3)
         return (), Materials()
 
 
 class _Maker:
-    def __init__(self, editor: LoadedModel, request: Request, plan: Plan) -> None:
+    def __init__(
+        self, editor: LoadedModel, request: Request, plan: Plan, lost: Sequence[str]
+    ) -> None:
         self._editor = editor
         self._request = request
         self._plan = plan
         self._writer = RecipeWriter(editor.registry, Path(), plan.timetable, plan)
         self._materials = Materials()
-        self._lost: list[str] = []
+        self._lost = [*lost]
 
     def recipes(self, images: Sequence[Image.Image]) -> tuple[tuple[Recipe, ...], Materials]:
         batch = self._batch()
@@ -78,6 +100,7 @@ class _Maker:
             number = 0 if self._request.paired else place
             recipes.append(attrs.evolve(own, picture=number, pixels=rgb_hash(image)))
         self._materials.pictures.update(self._writer.pictures)
+        self._materials.sources.extend(self._sources())
         return tuple(recipes), self._materials
 
     def _batch(self) -> Recipe:
@@ -117,6 +140,16 @@ class _Maker:
             notes=self._notes(),
             lost=tuple(dict.fromkeys(self._lost)),
         )
+
+    def _sources(self) -> list[Path | Image.Image]:
+        """The pictures that were edited, with all that their files say beside the pixels."""
+        request, opened = self._request, self._plan.source
+        if opened is None:
+            return []
+        given = request.source if request.source is not None else request.references[0].image
+        given = given.origin if isinstance(given, HandedOn) else given
+        first = [] if given is None else [given]
+        return [_file_of(it) for it in [*first, *opened.pictures[1:]]]
 
     def _has_source(self) -> bool:
         """Whether the picture being edited is not that of the first reference."""

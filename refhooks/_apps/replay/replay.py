@@ -11,6 +11,7 @@ import attrs
 from refhooks._apps.editing.edit import edit_planned
 from refhooks._apps.recipes.needs import needing, plugin_differences
 from refhooks._apps.recipes.picture_files import load_recipe
+from refhooks._apps.recipes.provenance import addition_changes, model_of
 from refhooks._apps.recipes.recipe import Recipe
 from refhooks._apps.recipes.recording import Materials
 from refhooks._apps.recipes.tables import rgb_hash
@@ -72,10 +73,14 @@ def replay(
             plan = make_plan(editor, request)
         result = edit_planned(editor, request, plan)
     number = 0 if settings else replayed.picture
+    if result.interrupted:
+        return _only(result, number, folder)
     if not settings and not finder.notes:
         _tell_differences(replayed, result, number, editor)
     else:  # another picture is meant, so there is none to compare it with
         for line in plugin_differences(replayed.used, editor.registry):
+            warn(line)
+        for line in addition_changes(replayed.model, model_of(editor)):
             warn(line)
     return _only(result, number, folder)
 
@@ -187,7 +192,7 @@ def _edit(recipe: Recipe, finder: Finder, registry: Registry) -> _Edit:
 
 def _opened(path: Path, entry: RecipePicture) -> Any:
     """What an edit before made is taken at its own size, as it was then."""
-    return HandedOn(load_rgba(path), None, path.name) if entry.handed else path
+    return HandedOn(load_rgba(path), None, path.name, path) if entry.handed else path
 
 
 def _request(edit: _Edit, settings: Mapping[str, Any], callback: Callback | None) -> Request:

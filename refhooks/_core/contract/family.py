@@ -213,6 +213,19 @@ class Family(abc.ABC):
             InputError: It holds a control token.
         """
 
+    def check_attention(self, *, edited: bool, dropped: bool) -> None:  # noqa: B027
+        """Refuse what cannot be done with the attention of the model as it is loaded.
+
+        Asked when an edit is planned, before anything is encoded; by default nothing is refused.
+
+        Args:
+            edited: Whether attention is edited or recorded.
+            dropped: Whether a content mask leaves out tokens of a reference.
+
+        Raises:
+            InputError: It cannot; the message says why, and what would help.
+        """
+
     def schedule(
         self, steps: int, size: Size, total: int | None = None
     ) -> tuple[Any, Sequence[float], Tensor]:

@@ -74,6 +74,8 @@ class Outlook:
         rescaled: Steps, counted from 0, at which it begins or ends to give other tokens than the
             picture's own, or to have them seen otherwise by text and references: a model that keeps
             these computes them anew there.
+        attention: Whether it edits attention in this stage, so that a model whose attention cannot
+            be edited refuses it when it is planned; ``None``: that is found when it is bound.
         remarks: Lines that a plan shows below its table; equal ones of several stages are shown
             once.
     """
@@ -83,3 +85,4 @@ class Outlook:
     added: tuple[tuple[int, float], ...] = ()
     remarks: tuple[str, ...] = ()
     rescaled: tuple[int, ...] = ()
+    attention: bool | None = None

@@ -28,8 +28,11 @@ def foresee(
     model: ModelInfo | None = None,
     batch: int | None = None,
     passes: int | None = None,
+    attending: list[str] | None = None,
 ) -> Timetable:
     """Return the timetable with what the methods of each reference's stages foresee.
+
+    Those that edit attention are added to ``attending``.
 
     Raises:
         InputError: A method sees that it cannot do what is planned, or methods exclude each other.
@@ -44,6 +47,8 @@ def foresee(
             outlook = outlook_of(method, planned, registry)
             reused.update((step, reference) for step in outlook.reused)
             remarks += outlook.remarks
+            if outlook.attention and attending is not None:
+                attending.append(f"{method.name} of reference {reference + 1}")
     if reused and model is not None and model.sight == "prefix":
         _check_kept([method for stages in methods for method in stages], model)
     return attrs.evolve(

@@ -29,11 +29,13 @@ class HandedOn:
         latents: ``[1,T,C]``, as the family's VAE normalises them; ``None``: the picture is encoded
             again.
         name: Of the file that holds it, if it is known.
+        origin: The picture at the start, a path or a PIL picture, if it is known.
     """
 
     picture: Image
     latents: Tensor | None
     name: str = ""
+    origin: Any = None
 
 
 @attrs.frozen(eq=False)

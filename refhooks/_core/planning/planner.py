@@ -12,6 +12,7 @@ from refhooks._core.contract.family import Guidance, Shown
 from refhooks._core.contract.methods import check_method, edits_prefix
 from refhooks._core.masks.layout import cover_masks, hide, in_force
 from refhooks._core.models.family_calls import named_family
+from refhooks._core.planning.attention_use import check_attention, drops, needs_of
 from refhooks._core.planning.compilation import compile_timetable
 from refhooks._core.planning.described import describe
 from refhooks._core.planning.edit_plan import Plan, PlannedReference
@@ -88,8 +89,10 @@ def with_outlook(loaded: LoadedModel, request: Request, plan: Plan) -> Plan:
     """Return a plan with what its methods foresee.
 
     Raises:
-        InputError: A method sees that it cannot do what is planned.
+        InputError: A method sees that it cannot do what is planned, or the attention of the model
+            cannot be edited, as it is loaded.
     """
+    attending = needs_of(request, plan)
     timetable = foresee(
         plan.timetable,
         [reference.methods for reference in plan.references],
@@ -97,7 +100,9 @@ def with_outlook(loaded: LoadedModel, request: Request, plan: Plan) -> Plan:
         model=loaded.model,
         batch=len(request.batch_seeds),
         passes=2 if plan.guidance.scale > 1 and loaded.family.guidance_kind == "true" else 1,
+        attending=attending,
     )
+    check_attention(loaded, attending, dropped=drops(plan))
     return attrs.evolve(plan, timetable=timetable)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from refhooks._core.running.hooks import Hooks
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class Run:
     """A bound run: what the loop needs, and nothing that outlives it.
 
@@ -35,6 +35,7 @@ class Run:
         timesteps: The scheduler's timesteps ``[N]``, on the device of the run.
         name: Name of the family.
         blocks: Number of transformer blocks.
+        ran: How many steps began.
     """
 
     family: FamilyRun
@@ -50,15 +51,20 @@ class Run:
     _decode: Callable[[Tensor], Tensor]
     _bar: Any
     _callback: Callback | None
+    _interrupted: Callable[[], bool]
+    ran: int = attrs.field(default=0, init=False)
 
     def contexts(self) -> Iterator[Context]:
-        """Yield the context of each step of the timetable."""
+        """Yield the context of each step of the timetable, until the user interrupts the run."""
         for planned, t in zip(self.timetable.steps, self.timesteps, strict=True):
             ctx = Context(
                 step=planned.step, t=t, family=self.name, blocks=self.blocks, rows=planned.rows
             )
             self._moment.ctx = ctx
+            self.ran += 1
             yield ctx
+            if self._interrupted():
+                break
         self._moment.ctx = None
 
     def report(self, ctx: Context, latents: Tensor, velocity: Tensor) -> None:

@@ -53,6 +53,7 @@ class Ran:
             ``B``; ``None`` unless recorded.
         drift: How far reused keys and values had moved, each time they were stored anew.
         retouched: Whether a plugin could change the pictures after they were decoded.
+        steps: How many were run: fewer than planned where the user interrupted it.
     """
 
     images: tuple[Image, ...]
@@ -61,6 +62,7 @@ class Ran:
     attention_shares: Tensor | None
     drift: tuple[Drift, ...]
     retouched: bool
+    steps: int
 
 
 @torch.no_grad()
@@ -90,12 +92,14 @@ def run_plan(loaded: LoadedModel, request: Request, plan: Plan) -> Ran:
             attention_shares=shares,
             drift=tuple(run.drifts),
             retouched=run.hooks.retouches,
+            steps=run.ran,
         )
 
 
 @contextlib.contextmanager
 def _bind(loaded: LoadedModel, request: Request, plan: Plan) -> Iterator[Run]:
     family = named_family(loaded.family, loaded.registry)
+    loaded.pipe._interrupt = False  # noqa: SLF001  as a call of the pipeline begins
     with contextlib.ExitStack() as stack:
         stack.enter_context(naming_warnings())
         state = family.open(
@@ -132,6 +136,7 @@ def _bind(loaded: LoadedModel, request: Request, plan: Plan) -> Iterator[Run]:
             decode=functools.partial(_decode, family, plan.size, eager=request.eager),
             bar=bar,
             callback=request.callback,
+            interrupted=lambda: bool(loaded.pipe._interrupt),  # noqa: SLF001  it has no setter
         )
 
 

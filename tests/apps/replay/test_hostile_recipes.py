@@ -73,7 +73,7 @@ STAGE = ("references", 0, "strategy", "stage", 0)
 MASK = ("references", 0, "strategy", "mask", 0)
 PICTURE = ("references", 0, "picture")
 CHANGES = {
-    "format": (("format",), 2, "format 2"),
+    "format": (("format",), 3, "format 3"),
     "format text": (("format",), "1", "format '1'"),
     "key": (("extra",), 1, "no recipe"),
     "folder": (("folder",), "/etc", "unknown key 'folder'"),

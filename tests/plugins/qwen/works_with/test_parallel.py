@@ -69,7 +69,7 @@ def test_what_touches_attention_is_refused_before_the_first_step(shared, name):
     """In one sentence, by every process, so that none waits for another."""
     for found in shared:
         message, passes = found[name]
-        assert "where attention can be neither edited nor recorded; use default up to" in message
+        assert "where attention can be neither edited nor recorded. What works on it" in message
         assert passes == 0
 
 
