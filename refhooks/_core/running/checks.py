@@ -10,6 +10,7 @@ import torch
 
 from refhooks._base.names import did_you_mean, listed
 from refhooks._core.contract.values import Branch, Context, Inputs, Text, Tokens
+from refhooks._parts.finite import remedy
 from refhooks.errors import HookReturnError, NotFiniteError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Contract:
     """What a run's values must fit.
 
     Attributes:
+        transformer: The denoiser.
         tokens: Tokens of each reference's whole picture, ``None`` for one that gives none.
         positions: What the family knows of ``Tokens.positions``.
         width: Of the transformer, for ``Inputs.added``.
@@ -39,6 +41,7 @@ class Contract:
         adapters_seen: Those that were found to be good.
     """
 
+    transformer: torch.nn.Module
     tokens: tuple[int | None, ...]
     positions: tuple[str, ...]
     width: int
@@ -71,15 +74,19 @@ def like(new: Any, old: Tensor, name: str, label: str, *, eager: bool) -> Tensor
     return replacement
 
 
-def predicted(predictions: Mapping[str, Tensor], ctx: Context) -> None:
+def predicted(predictions: Mapping[str, Tensor], ctx: Context, contract: Contract) -> None:
     """Check what the model predicted, before a plugin changes it.
 
     Raises:
         NotFiniteError: A branch holds NaN or infinity.
     """
     for name, prediction in predictions.items():
-        label = f"the model's own prediction, {name}, step {ctx.step.index + 1} of {ctx.step.total}"
-        finite(prediction, "velocity", label)
+        if not torch.isfinite(prediction).all():
+            raise NotFiniteError(
+                f"the model's own prediction, {name}, step {ctx.step.index + 1} of"
+                f" {ctx.step.total}: velocity holds NaN or infinity;"
+                f" {remedy(contract.transformer, 'transformer')}"
+            )
 
 
 def branches(new: Any, own: Sequence[Branch], label: str) -> tuple[Branch, ...]:

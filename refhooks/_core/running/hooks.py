@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -22,6 +23,7 @@ from refhooks.hookspecs import Registration, RunHooks
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import torch
     from torch import Tensor
 
     from refhooks._core.contract.values import (
@@ -184,11 +186,12 @@ class Hooks:
 
     def step(self, ctx: Context, latents: Tensor) -> Tensor:
         """Chain ``refhooks_step``."""
+        start = shown = latents.to(self._contract.dtype)
         for call in self._step:
             if call.plugin.acts(ctx):
-                new = call(ctx, {"ctx": ctx, "latents": latents})
-                latents = self._tensor(call, ctx, new, latents, "latents")
-        return latents
+                new = call(ctx, {"ctx": ctx, "latents": shown})
+                shown = self._tensor(call, ctx, new, shown, "latents")
+        return _as_it_was(latents, start, shown)
 
     def branches(self, ctx: Context, branches: tuple[Branch, ...]) -> tuple[Branch, ...]:
         """Chain ``refhooks_branches``, from those of the family."""
@@ -203,6 +206,10 @@ class Hooks:
 
     def conditioning(self, ctx: Context, branch: Branch, inputs: Inputs) -> Inputs:
         """Chain ``refhooks_conditioning``."""
+        target = inputs.target
+        start = target.to(self._contract.dtype)
+        if start is not target:
+            inputs = attrs.evolve(inputs, target=start)
         for call in self._conditioning:
             if call.plugin.acts(ctx):
                 new = call(ctx, {"ctx": ctx, "branch": branch, "inputs": inputs})
@@ -213,6 +220,8 @@ class Hooks:
                     adapters(
                         inputs.adapters, inputs.target, self._contract, label, eager=self._eager
                     )
+        if start is not target:
+            inputs = attrs.evolve(inputs, target=_as_it_was(target, start, inputs.target))
         return inputs
 
     @property
@@ -246,18 +255,21 @@ class Hooks:
     ) -> Tensor:
         """Chain ``refhooks_velocity``, from the family's guidance."""
         if self._eager:
-            checks.predicted({**predictions, "all branches combined": velocity}, ctx)
+            every = {**predictions, "all branches combined": velocity}
+            checks.predicted(every, ctx, self._contract)
+        dtype = self._contract.dtype
+        start = shown = velocity.to(dtype)
         for call in self._velocity:
             if call.plugin.acts(ctx):
                 values = {
                     "ctx": ctx,
-                    "latents": latents,
-                    "predictions": predictions,
-                    "velocity": velocity,
+                    "latents": latents.to(dtype),
+                    "predictions": _all_in(predictions, dtype),
+                    "velocity": shown,
                 }
                 new = call(ctx, values)
-                velocity = self._tensor(call, ctx, new, velocity, "velocity")
-        return velocity
+                shown = self._tensor(call, ctx, new, shown, "velocity")
+        return _as_it_was(velocity, start, shown)
 
     @property
     def retouches(self) -> bool:
@@ -289,6 +301,17 @@ class Hooks:
         if compositor is None:
             return new
         return compositor.tensor(call.plugin.masks(ctx), old, new)
+
+
+def _as_it_was(own: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    """What plugins made of a tensor, in its own dtype, which torch.autocast may have changed."""
+    return own if end is start else end.to(own.dtype)
+
+
+def _all_in(values: Mapping[str, Tensor], dtype: torch.dtype) -> Mapping[str, Tensor]:
+    if all(value.dtype == dtype for value in values.values()):
+        return values
+    return MappingProxyType({name: value.to(dtype) for name, value in values.items()})
 
 
 class _Holder:
