@@ -109,10 +109,9 @@ class FlowFamily(Family):
 
         A model whose weights rest in another dtype (layerwise casting, GGUF) says it itself.
         """
-        quantizer = getattr(self.transformer, "hf_quantizer", None)
-        dtype = getattr(quantizer, "compute_dtype", None) or getattr(
-            self.transformer, "dtype", None
-        )
+        model = self.transformer
+        own = getattr(getattr(model, "hf_quantizer", None), "compute_dtype", None)
+        dtype = own or getattr(model, "dtype", None)
         usable = dtype is not None and dtype.is_floating_point and dtype.itemsize > 1
         return dtype if usable else None
 

@@ -79,7 +79,7 @@ def decode(family: Family, latents: Tensor, size: Size) -> Tensor:
         finite = finite & (flags if alike else flags.all()).to(finite.device)
     if not finite.all():
         raise NotFiniteError(
-            f"the VAE, decoding{which(finite)}, returned NaN or infinity from finite latents;"
+            f"the VAE, decoding {which(finite)}, returned NaN or infinity from finite latents;"
             f" {remedy(vae, 'vae')}"
         )
     return pictures
@@ -99,12 +99,7 @@ def check_latents(family: Family, latents: Tensor, size: Size) -> None:
         )
     finite = finite_pictures(latents)
     if not finite.all():
-        raise NotFiniteError(f"the latents to decode hold NaN or infinity{_of(finite)}")
-
-
-def _of(finite: Tensor) -> str:
-    named = which(finite)
-    return f" in{named}" if named else ""
+        raise NotFiniteError(f"latents with NaN or infinity cannot be decoded: {which(finite)}")
 
 
 def _vae(family: Family) -> Any:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from refhooks._core.contract.values import Text
+    from refhooks._core.contract.values import Context, Text
 
-__all__ = ["broken_weight", "check_texts", "finite_pictures", "remedy", "which"]
+__all__ = ["check_final", "check_predicted", "check_texts", "finite_pictures", "remedy", "which"]
 
 
 def finite_pictures(values: Tensor) -> Tensor:
@@ -25,11 +25,9 @@ def finite_pictures(values: Tensor) -> Tensor:
 
 
 def which(finite: Tensor) -> str:
-    """Return how a message names the pictures that are not finite; nothing where there is one."""
+    """Return how a message names the pictures that are not finite, such as ``picture 2 of 3``."""
     bad = [str(number) for number, good in enumerate(finite.tolist(), 1) if not good]
-    if len(finite) == 1:
-        return ""
-    return f" picture{'' if len(bad) == 1 else 's'} {listed(bad)} of {len(finite)}"
+    return f"picture{'' if len(bad) == 1 else 's'} {listed(bad)} of {len(finite)}"
 
 
 def remedy(model: Any, name: str) -> str:
@@ -39,7 +37,7 @@ def remedy(model: Any, name: str) -> str:
         model: The part; its weights are looked through.
         name: Its name in the pipeline, such as ``vae``.
     """
-    weight = broken_weight(model)
+    weight = _broken_weight(model)
     if weight is not None and "lora_" in weight:
         return (
             f"weights of a LoRA hold NaN or infinity ({name}.{weight}): take it off"
@@ -82,11 +80,46 @@ def check_texts(texts: Mapping[str, Text], text_encoder: Any) -> None:
             )
 
 
-def broken_weight(model: Any) -> str | None:
-    """Return the name of the first weight with NaN or infinity, if any has.
+def check_predicted(predictions: Mapping[str, Tensor], ctx: Context, transformer: Any) -> None:
+    """Check what the model predicted, before a plugin changes it.
 
-    Those that are not there, or quantised, are not read. It takes one pass over the weights, and is
-    asked for only where something is wrong.
+    Raises:
+        NotFiniteError: A branch holds NaN or infinity.
+    """
+    for name, prediction in predictions.items():
+        if not torch.isfinite(prediction).all():
+            raise NotFiniteError(
+                f"the model's own prediction, {name}, step {ctx.step.index + 1} of"
+                f" {ctx.step.total}: velocity holds NaN or infinity;"
+                f" {remedy(transformer, 'transformer')}"
+            )
+
+
+def check_final(latents: Tensor, transformer: Any, *, unsure: bool) -> None:
+    """Check the latents of the last step.
+
+    Args:
+        latents: ``[B,T,C]``.
+        transformer: That made them.
+        unsure: Whether a plugin took part whose returns were not looked at.
+
+    Raises:
+        NotFiniteError: They hold NaN or infinity; a plugin is suspected only where one took part
+            and the model's weights are not to blame.
+    """
+    finite = finite_pictures(latents)
+    if finite.all():
+        return
+    advice = f"the model made them: {remedy(transformer, 'transformer')}"
+    if unsure and _broken_weight(transformer) is None:
+        advice = 'run again with check="eager", which says whether the model or a plugin made them'
+    raise NotFiniteError(f"the final latents hold NaN or infinity, in {which(finite)}; {advice}")
+
+
+def _broken_weight(model: Any) -> str | None:
+    """The first weight with NaN or infinity; those that are not there, or quantised, are not read.
+
+    It takes one pass over the weights, and is asked for only where something is wrong.
     """
     if not isinstance(model, torch.nn.Module):
         return None

@@ -45,7 +45,7 @@ def check_tiles(pipe: Any, sizes: Iterable[Size]) -> None:
         InputError: A picture is cut into tiles, and they leave gaps, or begin within a latent.
     """
     vae = getattr(pipe, "vae", None)
-    factor = getattr(vae, "spatial_compression_ratio", None) or getattr(pipe, "vae_scale_factor", 1)
+    factor = int(getattr(vae, "spatial_compression_ratio", 1))
     for size in dict.fromkeys(sizes):
         for tiles in _tilings(vae):
             if getattr(size, tiles.axis) <= tiles.side:

@@ -228,7 +228,7 @@ class Family(abc.ABC):
         references: Sequence[Size | None],
         shown: Sequence[Shown],
     ) -> None:
-        """Refuse prompts that do not fit the model, when the edit is planned; by default none.
+        """Refuse prompts that do not fit the model, when an edit is planned; by default none.
 
         Args:
             prompted: The prompts of each text, such as ``cond`` and ``uncond``.

@@ -73,3 +73,8 @@ class Plan:
     def token_sizes(self) -> tuple[Size | None, ...]:
         """Size of each reference that gives the model tokens; ``None`` for one that does not."""
         return tuple(it.size if it.gives_tokens else None for it in self.references)
+
+    def steered_beside(self, native: str) -> bool:
+        """Return whether anything steers but the model's own method."""
+        named = {method.name for entry in self.references for method in entry.methods}
+        return bool(self.plugins) or not named <= {native}

@@ -9,12 +9,11 @@ import attrs
 import torch
 
 from refhooks._base.names import did_you_mean, listed
-from refhooks._core.contract.values import Branch, Context, Inputs, Text, Tokens
-from refhooks._parts.finite import remedy
+from refhooks._core.contract.values import Branch, Inputs, Text, Tokens
 from refhooks.errors import HookReturnError, NotFiniteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -72,21 +71,6 @@ def like(new: Any, old: Tensor, name: str, label: str, *, eager: bool) -> Tensor
     if eager:
         finite(replacement, name, label)
     return replacement
-
-
-def predicted(predictions: Mapping[str, Tensor], ctx: Context, contract: Contract) -> None:
-    """Check what the model predicted, before a plugin changes it.
-
-    Raises:
-        NotFiniteError: A branch holds NaN or infinity.
-    """
-    for name, prediction in predictions.items():
-        if not torch.isfinite(prediction).all():
-            raise NotFiniteError(
-                f"the model's own prediction, {name}, step {ctx.step.index + 1} of"
-                f" {ctx.step.total}: velocity holds NaN or infinity;"
-                f" {remedy(contract.transformer, 'transformer')}"
-            )
 
 
 def branches(new: Any, own: Sequence[Branch], label: str) -> tuple[Branch, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -17,13 +16,14 @@ from refhooks._core.running import checks
 from refhooks._core.running.check_adapters import adapters
 from refhooks._core.running.check_attention import attention, load_once
 from refhooks._core.running.trace import tracing
+from refhooks._parts.dtypes import all_in, as_it_was
+from refhooks._parts.finite import check_predicted
 from refhooks.errors import PluginError
 from refhooks.hookspecs import Registration, RunHooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import torch
     from torch import Tensor
 
     from refhooks._core.contract.values import (
@@ -191,7 +191,7 @@ class Hooks:
             if call.plugin.acts(ctx):
                 new = call(ctx, {"ctx": ctx, "latents": shown})
                 shown = self._tensor(call, ctx, new, shown, "latents")
-        return _as_it_was(latents, start, shown)
+        return as_it_was(latents, start, shown)
 
     def branches(self, ctx: Context, branches: tuple[Branch, ...]) -> tuple[Branch, ...]:
         """Chain ``refhooks_branches``, from those of the family."""
@@ -221,7 +221,7 @@ class Hooks:
                         inputs.adapters, inputs.target, self._contract, label, eager=self._eager
                     )
         if start is not target:
-            inputs = attrs.evolve(inputs, target=_as_it_was(target, start, inputs.target))
+            inputs = attrs.evolve(inputs, target=as_it_was(target, start, inputs.target))
         return inputs
 
     @property
@@ -256,7 +256,7 @@ class Hooks:
         """Chain ``refhooks_velocity``, from the family's guidance."""
         if self._eager:
             every = {**predictions, "all branches combined": velocity}
-            checks.predicted(every, ctx, self._contract)
+            check_predicted(every, ctx, self._contract.transformer)
         dtype = self._contract.dtype
         start = shown = velocity.to(dtype)
         for call in self._velocity:
@@ -264,12 +264,12 @@ class Hooks:
                 values = {
                     "ctx": ctx,
                     "latents": latents.to(dtype),
-                    "predictions": _all_in(predictions, dtype),
+                    "predictions": all_in(predictions, dtype),
                     "velocity": shown,
                 }
                 new = call(ctx, values)
                 shown = self._tensor(call, ctx, new, shown, "velocity")
-        return _as_it_was(velocity, start, shown)
+        return as_it_was(velocity, start, shown)
 
     @property
     def retouches(self) -> bool:
@@ -301,17 +301,6 @@ class Hooks:
         if compositor is None:
             return new
         return compositor.tensor(call.plugin.masks(ctx), old, new)
-
-
-def _as_it_was(own: Tensor, start: Tensor, end: Tensor) -> Tensor:
-    """What plugins made of a tensor, in its own dtype, which torch.autocast may have changed."""
-    return own if end is start else end.to(own.dtype)
-
-
-def _all_in(values: Mapping[str, Tensor], dtype: torch.dtype) -> Mapping[str, Tensor]:
-    if all(value.dtype == dtype for value in values.values()):
-        return values
-    return MappingProxyType({name: value.to(dtype) for name, value in values.items()})
 
 
 class _Holder:

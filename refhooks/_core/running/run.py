@@ -19,9 +19,9 @@ from refhooks._core.plugins.attribution import naming_warnings
 from refhooks._core.running.binding import bind_hooks, bind_source
 from refhooks._core.running.bound_run import Run
 from refhooks._parts import autoencoder
-from refhooks._parts.finite import broken_weight, check_texts, finite_pictures, remedy, which
+from refhooks._parts.finite import check_final, check_texts
 from refhooks._parts.tiles import check_tiles
-from refhooks.errors import BusyError, InputError, NotFiniteError, OutOfMemoryError
+from refhooks.errors import BusyError, InputError, OutOfMemoryError
 from refhooks.loop import denoise
 
 if TYPE_CHECKING:
@@ -144,17 +144,9 @@ def _noised(opened: FamilyRun, plan: Plan, source: Source | None) -> Tensor:
 
 
 def _decode(family: Family, plan: Plan, latents: Tensor, *, eager: bool) -> Tensor:
-    finite = finite_pictures(latents)
-    if finite.all():
-        return autoencoder.decode(family, latents, plan.size)
-    others = plan.plugins or any(
-        method.name != family.native for entry in plan.references for method in entry.methods
-    )
-    if others and not eager and broken_weight(family.transformer) is None:
-        advice = 'run again with check="eager", which says whether the model or a plugin made them'
-    else:
-        advice = f"the model made them: {remedy(family.transformer, 'transformer')}"
-    raise NotFiniteError(f"the final latents hold NaN or infinity{which(finite)}; {advice}")
+    unsure = not eager and plan.steered_beside(family.native)
+    check_final(latents, family.transformer, unsure=unsure)
+    return autoencoder.decode(family, latents, plan.size)
 
 
 @torch.no_grad()
