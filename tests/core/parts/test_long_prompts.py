@@ -51,12 +51,17 @@ def test_a_negative_prompt_that_nobody_reads_may_be_long(new):
     assert torch.equal(edit(editor, cfg=1.0).latents, result.latents)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("count", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("family", "count"),
+    [
+        (family, count)
+        for family in FAMILIES
+        for count in (0, 1, 2)
+        if (family, count) != ("edit", 2)
+    ],
+)
 def test_every_token_is_counted(new, family, count):
     """Also those of pictures: as many as are encoded."""
-    if family == "edit" and count == 2:
-        pytest.skip("it takes one picture")
     editor = new(family)
     sizes = [rh.Size(SIDE, SIDE), rh.Size(96, 32)][:count]
     pictures = [SOURCE, OTHER.resize((32, 96))][:count]
@@ -129,5 +134,5 @@ def test_a_stranger_says_how_many_fit(new, never_encoded, monkeypatch):
     )
     never_encoded(editor)
 
-    with pytest.raises(rh.InputError, match="the prompt comes to 21 tokens .* positions for 20"):
+    with pytest.raises(rh.InputError, match=r"the prompt comes to 21 tokens .* positions for 20"):
         edit(editor, "a" * 21, negative_prompt="")
