@@ -337,7 +337,7 @@ def test_every_cell_is_planned_before_the_first_picture(grid, edits, pipe, monke
     monkeypatch.setattr(pipe.vae, "tile_sample_min_height", 16)
     refused.append(grid("--columns", "cfg=1,2"))
 
-    assert [2, 2] == [result.exit_code for result in refused]
+    assert [result.exit_code for result in refused] == [2, 2]
     assert "the negative prompt comes to" in refused[0].stderr
     assert "16 pixels with a stride of 192" in " ".join(refused[1].stderr.split())
     assert edits == []
