@@ -26,9 +26,9 @@ def length(pipe: Any, text: str, seen: Sequence[Size]) -> int:
         text: The filled-in template.
         seen: Sizes at which the text encoder is given the pictures of its placeholders.
     """
-    ids = pipe.processor.tokenizer(text, verbose=False)["input_ids"]
+    ids: list[int] = pipe.processor.tokenizer(text, verbose=False)["input_ids"]
     images = pipe.processor.image_processor
-    places = [
+    places: list[int] = [
         images.get_number_of_image_patches(size.height, size.width) // images.merge_size**2
         for size in seen
     ]

@@ -99,7 +99,10 @@ def check_latents(family: Family, latents: Tensor, size: Size) -> None:
         )
     finite = finite_pictures(latents)
     if not finite.all():
-        raise NotFiniteError(f"latents with NaN or infinity cannot be decoded: {which(finite)}")
+        raise NotFiniteError(
+            f"latents with NaN or infinity cannot be decoded: {which(finite)}; the edit that made"
+            ' them says where they come from, with check="eager" at which step'
+        )
 
 
 def _vae(family: Family) -> Any:
