@@ -38,7 +38,7 @@ ABLE = [(family, name) for family in UNABLE for name in METHODS if name not in U
 @pytest.mark.parametrize("mix", MIXED, ids=lambda mix: "-".join(str(it)[6:] for it in mix))
 @pytest.mark.parametrize("family", FAMILIES)
 def test_parts_in_several_dtypes(new, family, mix):
-    """The picture is that of all in the transformer's dtype, which is the run's, but for rounding."""
+    """But for rounding the picture is that of all in the transformer's dtype, which is the run's."""
     editor = new(family)
     editor.pipe.to(mix[0])
     expected = np.asarray(edit(editor).image.convert("RGB"), dtype=float)
