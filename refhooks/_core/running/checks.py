@@ -70,7 +70,7 @@ def like(new: Any, old: Tensor, name: str, label: str, *, eager: bool) -> Tensor
     same_kind(replacement, old, name, label)
     if eager:
         finite(replacement, name, label)
-    return replacement
+    return replacement.to(old.dtype)
 
 
 def branches(new: Any, own: Sequence[Branch], label: str) -> tuple[Branch, ...]:
@@ -246,10 +246,13 @@ def tensor(value: Any, name: str, label: str) -> Tensor:
 def same_kind(new: Tensor, old: Tensor, name: str, label: str) -> None:
     """Check that a tensor has the dtype and device of another one.
 
+    Under torch.autocast a plugin's own layers return another dtype, which does no harm there.
+
     Raises:
         HookReturnError: It has not.
     """
-    if new.dtype != old.dtype:
+    cast = new.is_floating_point() and torch.is_autocast_enabled(new.device.type)
+    if new.dtype != old.dtype and not cast:
         raise HookReturnError(f"{label}: {name} must keep the dtype {old.dtype}, got {new.dtype}")
     if new.device != old.device:
         raise HookReturnError(f"{label}: {name} must stay on {old.device}, got {new.device}")

@@ -38,7 +38,7 @@ ABLE = [(family, name) for family in UNABLE for name in METHODS if name not in U
 @pytest.mark.parametrize("mix", MIXED, ids=lambda mix: "-".join(str(it)[6:] for it in mix))
 @pytest.mark.parametrize("family", FAMILIES)
 def test_parts_in_several_dtypes(new, family, mix):
-    """But for rounding the picture is that of all in the transformer's dtype, which is the run's."""
+    """But for rounding the picture is that of all in the transformer's dtype, the run's."""
     editor = new(family)
     editor.pipe.to(mix[0])
     expected = np.asarray(edit(editor).image.convert("RGB"), dtype=float)
@@ -107,6 +107,7 @@ def test_under_autocast_it_is_the_stock_pipeline(new, family, cfg, half):
     assert np.array_equal(np.asarray(image), np.asarray(result.image))
 
 
+@pytest.mark.filterwarnings("ignore:Mismatch dtype between input and weight")  # of torch itself
 @pytest.mark.parametrize("check", ["final", "eager"])
 @pytest.mark.parametrize(("family", "method"), ABLE)
 def test_methods_work_under_autocast(new, family, method, check):

@@ -65,7 +65,8 @@ def test_every_token_is_counted(new, family, count):
     editor = new(family)
     sizes = [rh.Size(SIDE, SIDE), rh.Size(96, 32)][:count]
     pictures = [SOURCE, OTHER.resize((32, 96))][:count]
-    shown = [rh.Shown(number, (picture,)) for number, picture in enumerate(pictures, 1)]
+    opened = [picture.convert(editor.family.picture_mode) for picture in pictures]
+    shown = [rh.Shown(number, (picture,)) for number, picture in enumerate(opened, 1)]
     prompt = "make the sky blue, ünd more"
 
     tokens, _ = editor.family.text_positions(prompt, rh.Size(SIDE, SIDE), sizes, shown)
