@@ -251,8 +251,8 @@ def same_kind(new: Tensor, old: Tensor, name: str, label: str) -> None:
     Raises:
         HookReturnError: It has not.
     """
-    cast = new.is_floating_point() and torch.is_autocast_enabled(new.device.type)
-    if new.dtype != old.dtype and not cast:
+    alike = new.is_floating_point() and torch.is_autocast_enabled(old.device.type)
+    if new.dtype != old.dtype and not alike:
         raise HookReturnError(f"{label}: {name} must keep the dtype {old.dtype}, got {new.dtype}")
     if new.device != old.device:
         raise HookReturnError(f"{label}: {name} must stay on {old.device}, got {new.device}")
