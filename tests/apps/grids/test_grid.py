@@ -332,7 +332,7 @@ def test_bad_input_is_refused_before_the_model_loads(grid, loads, arguments, mes
 
 def test_every_cell_is_planned_before_the_first_picture(grid, edits, pipe, monkeypatch):
     """A prompt beyond the positions, tiles with gaps; also where only the last column has it."""
-    refused = [grid("--columns", "cfg=1,2", "--negative", "red and " * 900)]
+    refused = [grid("--columns", "cfg=1,2", "--negative", "red and " * 3000)]
     monkeypatch.setattr(pipe.vae, "use_tiling", True)
     monkeypatch.setattr(pipe.vae, "tile_sample_min_height", 16)
     refused.append(grid("--columns", "cfg=1,2"))
