@@ -75,6 +75,5 @@ class Plan:
         return tuple(it.size if it.gives_tokens else None for it in self.references)
 
     def steered_beside(self, native: str) -> bool:
-        """Return whether anything steers but the model's own method."""
-        named = {method.name for entry in self.references for method in entry.methods}
-        return bool(self.plugins) or not named <= {native}
+        """Return whether any method steers but the model's own."""
+        return any(method.name != native for it in self.references for method in it.methods)

@@ -131,7 +131,7 @@ def _bind(loaded: LoadedModel, request: Request, plan: Plan) -> Iterator[Run]:
             name=family.name,
             blocks=family.blocks,
             moment=moment,
-            decode=functools.partial(_decode, family, plan, eager=request.eager),
+            decode=functools.partial(_decode, family, request, plan),
             bar=bar,
             callback=request.callback,
         )
@@ -143,9 +143,9 @@ def _noised(opened: FamilyRun, plan: Plan, source: Source | None) -> Tensor:
     return plan.scheduler.scale_noise(source.latents, plan.timesteps[:1], opened.noise)  # type: ignore[no-any-return]
 
 
-def _decode(family: Family, plan: Plan, latents: Tensor, *, eager: bool) -> Tensor:
-    unsure = not eager and plan.steered_beside(family.native)
-    check_final(latents, family.transformer, unsure=unsure)
+def _decode(family: Family, request: Request, plan: Plan, latents: Tensor) -> Tensor:
+    steered = bool(request.plugins) or plan.steered_beside(family.native)
+    check_final(latents, family.transformer, unsure=steered and not request.eager)
     return autoencoder.decode(family, latents, plan.size)
 
 

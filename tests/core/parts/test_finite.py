@@ -183,8 +183,8 @@ def test_a_model_that_overflows(new, dtype, words):
     editor.pipe.to(dtype)
     editor.pipe.transformer.proj_out.register_forward_hook(lambda _m, _a, output: output * INF)
 
-    for check in ("final", "eager"):
-        said = refused(lambda check=check: edit(editor, check=check))
+    for options in ({}, {"check": "eager"}, {"edit_mask": "0,0,50%,50%"}):
+        said = refused(lambda options=options: edit(editor, **options))
         assert words in said
 
 
