@@ -244,6 +244,11 @@ class Editor(LoadedModel):
             latents: ``x0`` of a callback, or ``latents`` of a result, ``[B,T,C]``.
             height: Of the output, pixels.
             width: Likewise.
+
+        Raises:
+            InputError: They are not latents of a picture of this size, or the VAE's tiles would
+                lose a part of it.
+            NotFiniteError: They, or the pictures, hold NaN or infinity.
         """
         from refhooks._core.running.run import decode  # noqa: PLC0415  imports torch, which takes a second
 

@@ -7,7 +7,7 @@ RefhooksError
 ├── ModelError                       a model that cannot be loaded or is not supported
 ├── PluginError                      a plugin that cannot be loaded, validated or bound
 │   └── HookReturnError (TypeError)  what an implementation of a run hook returned
-├── NotFiniteError (ArithmeticError) NaN or infinity in the latents
+├── NotFiniteError (ArithmeticError) NaN or infinity in latents, texts or pixels
 ├── BusyError (RuntimeError)         the transformer already runs another edit
 └── OutOfMemoryError (MemoryError)   the device is full; the message says what to lower
 
@@ -47,7 +47,7 @@ class HookReturnError(PluginError, TypeError):
 
 
 class NotFiniteError(RefhooksError, ArithmeticError):
-    """The latents hold NaN or infinity."""
+    """Latents, encoded prompts or pixels hold NaN or infinity; the message says what helps."""
 
 
 class BusyError(RefhooksError, RuntimeError):

@@ -17,14 +17,18 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import attrs
+
 from refhooks._attending.layer_hooks import LayerHooks, is_compiled
-from refhooks._core.contract.family import Family
+from refhooks._core.contract.family import Family, prompted
 from refhooks._core.contract.family_run import FamilyRun
 from refhooks._core.contract.values import Branch
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import torch
     from torch import Tensor
 
     from refhooks._base.size import Size
@@ -114,6 +118,40 @@ class FlowFamily(Family):
             copies: Pictures that are made of each prompt.
         """
 
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """Of a run: the one that the transformer computes in; ``None``: that of the prompts.
+
+        A model whose weights rest in another dtype (layerwise casting, GGUF) says it itself.
+        """
+        model = self.transformer
+        own = getattr(getattr(model, "hf_quantizer", None), "compute_dtype", None)
+        dtype = own or getattr(model, "dtype", None)
+        usable = dtype is not None and dtype.is_floating_point and dtype.itemsize > 1
+        return dtype if usable else None
+
+    def text_positions(
+        self,
+        prompt: str,  # noqa: ARG002
+        size: Size,  # noqa: ARG002
+        references: Sequence[Size | None],  # noqa: ARG002
+        shown: Sequence[Shown],  # noqa: ARG002
+    ) -> tuple[int, int] | None:
+        """Return how many tokens of text a prompt comes to, and how many the transformer takes.
+
+        Asked when an edit is planned: nothing is to be encoded.
+
+        Args:
+            prompt: As the user gave it; the template and the pictures that are shown count.
+            size: Of the output.
+            references: As for :meth:`refhooks.Family.open`.
+            shown: Likewise.
+
+        Returns:
+            Both numbers; ``None``, as by default: any number.
+        """
+        return None
+
     def check_texts(
         self,
         prompted: Mapping[str, Sequence[str]],
@@ -121,17 +159,17 @@ class FlowFamily(Family):
         references: Sequence[Size | None],
         shown: Sequence[Shown],
     ) -> None:
-        """Refuse prompts that do not fit the model, before any is encoded; by default none.
-
-        Args:
-            prompted: The prompts of each text, such as ``cond`` and ``uncond``.
-            size: Of the output.
-            references: As for :meth:`refhooks.Family.open`.
-            shown: Likewise.
-
-        Raises:
-            InputError: They do not fit.
-        """
+        """Refuse prompts of more tokens than :meth:`text_positions` says there is room for."""
+        for name, prompts in prompted.items():
+            for prompt in prompts:
+                tokens, room = self.text_positions(prompt, size, references, shown) or (0, 0)
+                if tokens > room:
+                    which = "the negative prompt" if name == "uncond" else "the prompt"
+                    raise InputError(
+                        f"{which} comes to {tokens} tokens with its template and the pictures that"
+                        f" it shows, but beside the pictures of this edit the model has positions"
+                        f" for {room}; shorten it, or give fewer or smaller pictures"
+                    )
 
     def open(
         self,
@@ -144,15 +182,13 @@ class FlowFamily(Family):
         shown: Sequence[Shown],
     ) -> FlowRun:
         """Encode the prompts, with true guidance also the negative ones, and draw the noise."""
-        prompted = {"cond": prompts}
-        if self.guidance_kind == "true" and guidance.scale > 1:
-            prompted["uncond"] = guidance.negative
-        self.check_texts(prompted, size, references, shown)
+        own_texts = prompted(self.guidance_kind, prompts, guidance)
+        self.check_texts(own_texts, size, references, shown)
         copies = len(seeds) // len(prompts)
         try:
             texts = {
-                name: self.encode_texts(own, shown, references, copies)
-                for name, own in prompted.items()
+                name: self._cast(self.encode_texts(own, shown, references, copies))
+                for name, own in own_texts.items()
             }
         except BaseException:
             self.pipe.maybe_free_model_hooks()  # an offloaded text encoder goes back to rest
@@ -160,6 +196,15 @@ class FlowFamily(Family):
         return self.run(
             self, texts=texts, scale=guidance.scale, seeds=seeds, size=size, references=references
         )
+
+    def _cast(self, text: Text) -> Text:
+        """A text encoder may run in another dtype; under torch.autocast all is as stock has it."""
+        import torch  # noqa: PLC0415  plugins load without it
+
+        if self.dtype is None or torch.is_autocast_enabled(self.pipe._execution_device.type):
+            return text
+        pooled = None if text.pooled is None else text.pooled.to(self.dtype)
+        return attrs.evolve(text, embeds=text.embeds.to(self.dtype), pooled=pooled)
 
 
 class FlowRun(FamilyRun):
@@ -177,7 +222,7 @@ class FlowRun(FamilyRun):
         family: As given.
         pipe: The pipeline.
         device: Of the run.
-        dtype: Of the run, that of the encoded prompts.
+        dtype: Of the run, that of the encoded prompts, which are cast to the transformer's.
         scale: As given.
     """
 

@@ -11,6 +11,7 @@ from refhooks import Checkpoint, InputError, ModelError, Shown, Size, Text
 from refhooks.families import FlowFamily, FlowRun, load_pipeline, with_own_vae
 from refhooks_qwen import _text
 from refhooks_qwen._attention import check
+from refhooks_qwen._positions import reach
 from refhooks_qwen._processor import StillPictureProcessor
 from refhooks_qwen._run import QwenRun
 
@@ -51,9 +52,9 @@ class QwenImageEdit(FlowFamily):
 
     @property
     def token_bytes(self) -> int:
-        """Keys and values: the transformer's width, in the dtype of the prompt's embeddings."""
+        """Keys and values: the transformer's width, in the dtype of the run."""
         width: int = self.pipe.transformer.inner_dim
-        return 2 * self.blocks * width * int(self.pipe.text_encoder.dtype.itemsize)
+        return 2 * self.blocks * width * int((self.dtype or self.pipe.text_encoder.dtype).itemsize)
 
     def check_prompt(self, prompt: str) -> None:
         """Refuse the tokenizer's control tokens."""
@@ -98,15 +99,38 @@ class QwenImageEdit(FlowFamily):
         ]
         return _text.encode(self.pipe, [template.format(p) for p in prompts], pictures, copies)
 
+    def text_positions(
+        self,
+        prompt: str,
+        size: Size,
+        references: Sequence[Size | None],
+        shown: Sequence[Shown],
+    ) -> tuple[int, int]:
+        """Return the tokens behind the template's head, pictures included, and their positions.
+
+        Text begins beyond the largest picture, which is centred.
+        """
+        grids = [self.grid(entry) for entry in (size, *references) if entry is not None]
+        text = self._template([entry.number for entry in shown]).format(prompt)
+        seen = [self._seen_size(entry.pictures[0]) for entry in shown]
+        room = len(self.pipe.transformer.pos_embed.pos_freqs) - max(map(reach, grids))
+        return _text.length(self.pipe, text, seen), room
+
     def _template(self, numbers: Sequence[int]) -> str:
         template = str(self.pipe.prompt_template_encode)
         return template if numbers else template.replace(_text.PLACEHOLDER, "")
 
     def _seen(self, picture: Image) -> Image:
         """The picture as the text encoder is given it."""
-        area = self.checkpoint.vision or self.checkpoint.reference or self.area
-        size = self.size_of(area, picture.width / picture.height)
+        size = self._seen_size(picture)
         return self.pipe.image_processor.resize(picture, size.height, size.width)  # type: ignore[no-any-return]
+
+    def _seen_size(self, picture: Image) -> Size:
+        return self.size_of(self._seen_area, picture.width / picture.height)
+
+    @property
+    def _seen_area(self) -> int:
+        return self.checkpoint.vision or self.checkpoint.reference or self.area
 
     def size_of(self, area: int, ratio: float) -> Size:
         """Return a size in the stock pipeline's steps of 32."""
@@ -124,10 +148,9 @@ class QwenImageEditPlus(QwenImageEdit):
         named = "".join(f"Picture {number}: {_text.PLACEHOLDER}" for number in numbers)
         return str(self.pipe.prompt_template_encode).replace("{}", named + "{}")
 
-    def _seen(self, picture: Image) -> Image:
-        area = self.checkpoint.vision or stock_plus.CONDITION_IMAGE_SIZE
-        size = self.size_of(area, picture.width / picture.height)
-        return self.pipe.image_processor.resize(picture, size.height, size.width)  # type: ignore[no-any-return]
+    @property
+    def _seen_area(self) -> int:
+        return self.checkpoint.vision or int(stock_plus.CONDITION_IMAGE_SIZE)
 
     @property
     def area(self) -> int:

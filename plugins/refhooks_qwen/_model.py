@@ -48,7 +48,7 @@ class ModelHooks:
         self._transformer = transformer
         self._grid = grid
         self._grids = grids
-        self._reach = max(_reach(entry) for entry in (grid, *grids))
+        self._reach = max(_positions.reach(entry) for entry in (grid, *grids))
         self._processes = _even_processes(transformer)
         self._joiner = Joiner()
         self._layers = LayerHooks(transformer, "img_in")
@@ -137,7 +137,8 @@ class ModelHooks:
         if any(tokens.keep is not None or tokens.positions != "native" for _, tokens in filled):
             return False
         slots = [slot for slot, _ in filled]
-        reach = max(_reach(grid) for grid in (self._grid, *[self._grid_of(slot) for slot in slots]))
+        grids = (self._grid, *[self._grid_of(slot) for slot in slots])
+        reach = max(map(_positions.reach, grids))
         return slots == list(range(len(slots))) and reach == self._reach
 
     def _frequencies_of(self, filled: Filled, inputs: Inputs) -> tuple[Tensor, Tensor]:
@@ -190,8 +191,3 @@ def _counted(tokens: int) -> list[Shape]:
     """Shapes that hold so many tokens in all, each short enough for the stock embedding."""
     rows = [(1, 1, _ROW)] * (tokens // _ROW)
     return [*rows, (1, 1, tokens % _ROW)] if tokens % _ROW else rows
-
-
-def _reach(grid: Grid | None) -> int:
-    """How far a picture pushes the text's positions: the embedding centres rows and columns."""
-    return 0 if grid is None else max(grid[0] // 2, grid[1] // 2)

@@ -19,6 +19,11 @@ Grid = tuple[int, int]
 POSITIONS = ("native", "same", "offset")
 
 
+def reach(grid: Grid | None) -> int:
+    """Return how far a picture pushes the text: the embedding centres rows and columns."""
+    return 0 if grid is None else max(grid[0] // 2, grid[1] // 2)
+
+
 def frequencies(
     embedding: Any,
     grids: Sequence[Grid],

@@ -47,7 +47,7 @@ class QwenRun(FlowRun):
         """Return the VAE's mode, normalised and packed, ``[1,R,C]``."""
         pipe = with_own_vae(self.pipe)
         pixels = pipe.image_processor.preprocess(picture, size.height, size.width)
-        pixels = pixels.unsqueeze(2).to(device=self.device, dtype=self.dtype)  # [1,3,1,h,w]
+        pixels = pixels.unsqueeze(2).to(device=self.device, dtype=pipe.vae.dtype)  # [1,3,1,h,w]
         latents = pipe._encode_vae_image(image=pixels, generator=None)  # [1,C/4,1,h/f,w/f]
         return self.pack(latents.transpose(1, 2))
 

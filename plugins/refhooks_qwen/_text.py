@@ -13,7 +13,26 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
+    from refhooks import Size
+
 PLACEHOLDER = "<|vision_start|><|image_pad|><|vision_end|>"
+
+
+def length(pipe: Any, text: str, seen: Sequence[Size]) -> int:
+    """Return how many tokens a filled-in template has behind its head.
+
+    Args:
+        pipe: The pipeline.
+        text: The filled-in template.
+        seen: Sizes at which the text encoder is given the pictures of its placeholders.
+    """
+    ids: list[int] = pipe.processor.tokenizer(text, verbose=False)["input_ids"]
+    images = pipe.processor.image_processor
+    places: list[int] = [
+        images.get_number_of_image_patches(size.height, size.width) // images.merge_size**2
+        for size in seen
+    ]
+    return len(ids) + sum(places) - len(places) - int(pipe.prompt_template_encode_start_idx)
 
 
 def encode(
@@ -53,7 +72,9 @@ def encode(
         for row in pipe._extract_masked_hidden(outputs.hidden_states[-1], tokens["attention_mask"])
     ]
     embeds = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)  # [texts,S,E]
-    embeds = embeds.to(dtype=pipe.text_encoder.dtype, device=device)
+    if pipe.text_encoder.dtype.itemsize > 1:  # its weights may rest in 8 bits
+        embeds = embeds.to(pipe.text_encoder.dtype)
+    embeds = embeds.to(device)
     mask = _mask([len(row) for row in rows], embeds)
     return Text(
         embeds=embeds.repeat_interleave(copies, dim=0),

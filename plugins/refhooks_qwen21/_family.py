@@ -15,7 +15,7 @@ from refhooks_qwen21._processor import StillPictureProcessor
 from refhooks_qwen21._run import QwenImage21Run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from PIL.Image import Image
     from torch import Tensor
@@ -65,9 +65,9 @@ class QwenImage21(FlowFamily):
 
     @property
     def token_bytes(self) -> int:
-        """Keys and values: the transformer's width, in the dtype of the prompt's embeddings."""
+        """Keys and values: the transformer's width, in the dtype of the run."""
         width: int = self.pipe.transformer.inner_dim
-        return 2 * self.blocks * width * int(self.pipe.text_encoder.dtype.itemsize)
+        return 2 * self.blocks * width * int((self.dtype or self.pipe.text_encoder.dtype).itemsize)
 
     @property
     def area(self) -> int:
@@ -99,26 +99,22 @@ class QwenImage21(FlowFamily):
                     f"a prompt holds {token!r}, a control token of the model; leave it out"
                 )
 
-    def check_texts(
+    def text_positions(
         self,
-        prompted: Mapping[str, Sequence[str]],
+        prompt: str,
         size: Size,  # noqa: ARG002  the target stands behind the text
         references: Sequence[Size | None],
         shown: Sequence[Shown],
-    ) -> None:
-        """Refuse a text beyond the positions that the transformer has."""
+    ) -> tuple[int, int]:
+        """Return the tokens of text behind the system's part, and how many have a position.
+
+        A picture of the text moves what follows by its longer side, and takes no token of text.
+        """
         sides = [max(self.grid(entry)) for entry in references if entry is not None]
         room = _text.positions(self.pipe.transformer.pos_embed) - sum(sides) - 1
         numbers = [entry.number for entry in shown]
-        entries = _text.entries(references, numbers)
-        for prompt in (prompt for prompts in prompted.values() for prompt in prompts):
-            length = _text.length(self.pipe, _text.filled(self.pipe, prompt, entries, numbers))
-            if length > room:
-                raise InputError(
-                    f"a prompt comes to {length} tokens with its template, but beside these"
-                    f" references the model has positions for {room}; shorten it, or leave"
-                    " references out"
-                )
+        text = _text.filled(self.pipe, prompt, _text.entries(references, numbers), numbers)
+        return _text.length(self.pipe, text), room
 
     def schedule(
         self, steps: int, size: Size, total: int | None = None

@@ -48,7 +48,7 @@ class QwenImage21Run(FlowRun):
     def encode(self, picture: Image, size: Size) -> Tensor:
         """Return the VAE's mode of an RGBA picture, normalised, ``[1,R,C]``."""
         pixels = self.pipe.image_processor.preprocess(picture, size.height, size.width)
-        pixels = pixels.unsqueeze(2).to(device=self.device, dtype=self.dtype)  # [1,4,1,h,w]
+        pixels = pixels.unsqueeze(2).to(self.device, self.pipe.vae.dtype)  # [1,4,1,h,w]
         pipe = with_own_vae(self.pipe)
         return self.pack(pipe._encode_vae_image(pixels, None)[:, :, 0])
 

@@ -57,7 +57,7 @@ def filled(pipe: Any, prompt: str, numbers: Sequence[int], shown: Sequence[int])
 
 def length(pipe: Any, text: str) -> int:
     """Return how many tokens of text a filled template has behind the system's part."""
-    ids: list[int] = pipe.processor.tokenizer(text)["input_ids"]
+    ids: list[int] = pipe.processor.tokenizer(text, verbose=False)["input_ids"]
     return len(ids) - int(pipe._drop_idx) - ids.count(pipe._img_token_id)
 
 

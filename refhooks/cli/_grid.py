@@ -24,6 +24,8 @@ from refhooks._base.outputs import check_output
 from refhooks._base.pictures import load_picture
 from refhooks._core.planning.bounds import MAX_SEED
 from refhooks._core.planning.compilation import compile_timetable
+from refhooks._core.planning.planner import make_plan
+from refhooks._core.planning.request import make_request
 from refhooks._core.planning.strategy import Reference, Stage, Strategy, as_strategy
 from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._denoise import check_denoise, say_denoise
@@ -168,8 +170,7 @@ def run_grid(edit: EditOptions, options: GridOptions) -> None:
         sheet = _possible(sheet, editor)
     lines = sheet.lines(editor.family.native, editor.registry)
     default = editor.family.default_steps
-    for cell in _flat(lines):
-        _check_methods(editor, cell)
+    _check_plans(editor, _flat(lines))
     asked = [(cell.arguments["denoise"], cell.arguments["steps"]) for cell in _flat(lines)]
     for denoise, steps in dict.fromkeys(asked):
         say_denoise(denoise, steps or default)
@@ -229,12 +230,12 @@ def _strategy(cell: Cell, native: str) -> Strategy:
     return as_strategy(steering, native)
 
 
-def _check_methods(editor: Editor, cell: Cell) -> None:
-    """Refuse what this model cannot do; what a plan warns of is said when it runs."""
-    steps, denoise = cell.arguments["steps"], cell.arguments["denoise"]
+def _check_plans(editor: Editor, cells: Sequence[Cell]) -> None:
+    """Refuse what this model cannot do, before the first picture; seeds make no difference."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RefhooksWarning)
-        plan(_strategy(cell, editor.family.native), steps, editor=editor, denoise=denoise)
+        for cell in {(cell.row, cell.column): cell for cell in cells}.values():
+            make_plan(editor, make_request(**cell.arguments))
 
 
 def _possible(sheet: _Sheet, editor: Editor) -> _Sheet:

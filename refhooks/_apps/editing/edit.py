@@ -28,7 +28,7 @@ def run_edit(loaded: LoadedModel, request: Request) -> EditResult:
     Raises:
         InputError: Something cannot be used; found before the first step.
         BusyError: The transformer already runs another edit.
-        NotFiniteError: The final latents hold NaN or infinity.
+        NotFiniteError: Encoded prompts, latents or pixels hold NaN or infinity.
         OutOfMemoryError: The device is full.
     """
     with exclusive(loaded.family):

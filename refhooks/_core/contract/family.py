@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from refhooks._core.contract.checkpoint import Checkpoint
 
 
-__all__ = ["Family", "FamilyRun", "Guidance", "GuidanceKind", "Shown", "Sight"]
+__all__ = ["Family", "FamilyRun", "Guidance", "GuidanceKind", "Shown", "Sight", "prompted"]
 
 GuidanceKind = Literal["true", "embedded", "none"]
 """``true``: a second pass with a negative prompt; ``embedded``: the scale is an input of the model,
@@ -45,6 +45,14 @@ class Guidance:
 
     scale: float
     negative: tuple[str, ...]
+
+
+def prompted(
+    kind: GuidanceKind, prompts: Sequence[str], guidance: Guidance
+) -> dict[str, Sequence[str]]:
+    """Return the prompts of each text that a run reads, by the name of its pass."""
+    guided = kind == "true" and guidance.scale > 1
+    return {"cond": prompts, **({"uncond": guidance.negative} if guided else {})}
 
 
 @attrs.frozen(eq=False)
@@ -224,6 +232,25 @@ class Family(abc.ABC):
 
         Raises:
             InputError: It cannot; the message says why, and what would help.
+        """
+
+    def check_texts(  # noqa: B027  most have no limit
+        self,
+        prompted: Mapping[str, Sequence[str]],
+        size: Size,
+        references: Sequence[Size | None],
+        shown: Sequence[Shown],
+    ) -> None:
+        """Refuse prompts that do not fit the model, when an edit is planned; by default none.
+
+        Args:
+            prompted: The prompts of each text, such as ``cond`` and ``uncond``.
+            size: Of the output.
+            references: As for :meth:`open`.
+            shown: Likewise.
+
+        Raises:
+            InputError: They do not fit.
         """
 
     def schedule(

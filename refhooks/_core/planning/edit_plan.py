@@ -68,3 +68,12 @@ class Plan:
     timetable: Timetable
     shown: tuple[Shown, ...]
     plugins: tuple[tuple[Any, str], ...]
+
+    @property
+    def token_sizes(self) -> tuple[Size | None, ...]:
+        """Size of each reference that gives the model tokens; ``None`` for one that does not."""
+        return tuple(it.size if it.gives_tokens else None for it in self.references)
+
+    def steered_beside(self, native: str) -> bool:
+        """Return whether any method steers but the model's own."""
+        return any(method.name != native for it in self.references for method in it.methods)

@@ -10,12 +10,12 @@ from refhooks._base.pictures import fit_picture, in_mode, load_picture, load_rgb
 from refhooks._base.size import Size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from PIL.Image import Image
     from torch import Tensor
 
-    from refhooks._core.contract.family import FamilyRun
+    Encode = Callable[[Image, Size], Tensor]
 
 __all__ = ["HandedOn", "InputPicture", "open_picture"]
 
@@ -63,18 +63,18 @@ class InputPicture:
         """The picture's own size."""
         return Size(self.picture.height, self.picture.width)
 
-    def encode(self, opened: FamilyRun, size: Size) -> Tensor:
+    def encode(self, encode: Encode, size: Size) -> Tensor:
         """Return clean latents ``[1 or B,R,C]``, of pictures resized to ``size``."""
         if self.latents is not None and size == self.size:
             return self.latents
-        return _joined([opened.encode(picture, size) for picture in self.pictures])
+        return _joined([encode(picture, size) for picture in self.pictures])
 
-    def encode_fitted(self, opened: FamilyRun, size: Size, fit: str) -> Tensor:
+    def encode_fitted(self, encode: Encode, size: Size, fit: str) -> Tensor:
         """Return clean latents ``[1 or B,T,C]``, of pictures fitted to ``size``."""
         if self.latents is not None and size == self.size:
             return self.latents
         fitted = [fit_picture(picture, size, fit) for picture in self.pictures]
-        return _joined([opened.encode(picture, size) for picture in fitted])
+        return _joined([encode(picture, size) for picture in fitted])
 
     def hiding(self, picture: Image) -> InputPicture:
         """Return the same with some of it hidden; nothing holds that yet."""

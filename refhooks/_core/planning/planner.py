@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from refhooks._core.contract.family import Guidance, Shown
+from refhooks._core.contract.family import Guidance, Shown, prompted
 from refhooks._core.contract.methods import check_method, edits_prefix
 from refhooks._core.masks.layout import cover_masks, hide, in_force
 from refhooks._core.models.family_calls import named_family
@@ -24,6 +24,7 @@ from refhooks._core.planning.strategy import as_strategy
 from refhooks._core.plugins.attribution import naming
 from refhooks._core.plugins.labels import is_description, naming_method, plugin_labels
 from refhooks._core.plugins.validation import check_implementations
+from refhooks._parts.tiles import check_tiles
 from refhooks.errors import InputError, RefhooksWarning
 from refhooks.hookspecs import Registration, RunHooks
 
@@ -82,6 +83,9 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
         shown=shown,
         plugins=_plugins(loaded, request, source),
     )
+    check_tiles(family.pipe, [size, *(it.size for it in references if it.size is not None)])
+    texts = prompted(family.guidance_kind, request.prompts, guidance)
+    family.check_texts(texts, size, plan.token_sizes, shown)
     return with_outlook(loaded, request, plan)
 
 

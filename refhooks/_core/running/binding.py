@@ -19,6 +19,7 @@ from refhooks._core.plugins.attribution import naming
 from refhooks._core.plugins.labels import is_description
 from refhooks._core.running.checks import Contract
 from refhooks._core.running.hooks import BoundPlugin, Hooks, close_all
+from refhooks._parts.autoencoder import encode as encode_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,21 +33,24 @@ if TYPE_CHECKING:
     from refhooks._core.masks.compositing import MaskCompositor
     from refhooks._core.models.loaded import LoadedModel
     from refhooks._core.planning.edit_plan import Plan
-    from refhooks._core.planning.input_pictures import InputPicture
+    from refhooks._core.planning.input_pictures import Encode, InputPicture
     from refhooks._core.plugins.registry import Registry
 
     Compositors = Mapping[tuple[int, int], MaskCompositor]
 
 
-def bind_source(opened: FamilyRun, plan: Plan) -> Source | None:
+def bind_source(family: Family, opened: FamilyRun, plan: Plan) -> Source | None:
     """Return the picture being edited as the run uses it; ``None`` where there is none."""
     source = plan.source
     if source is None:
         return None
 
+    first = bool(plan.references) and source is plan.references[0].opened
+    label = "reference 1, the source" if first else "the source"
+
     @functools.cache
     def encode() -> Tensor:
-        return source.encode(opened, plan.size)
+        return source.encode(_encoding(family, opened, label), plan.size)
 
     @functools.cache
     def pixels() -> Tensor:
@@ -90,7 +94,7 @@ def bind_hooks(
     bound: list[BoundPlugin] = []
     try:
         for index in range(len(plan.references)):
-            for plugin in _bound(loaded.registry, opened, plan, index, info, compositors):
+            for plugin in _bound(family, loaded.registry, opened, plan, index, info, compositors):
                 bound.append(plugin)  # noqa: PERF402  one by one: the next may fail to bind
         for run_plugin, label in plan.plugins:
             implementer = (
@@ -107,6 +111,7 @@ def bind_hooks(
 
 def _contract(family: Family, opened: FamilyRun, info: RunInfo) -> Contract:
     return Contract(
+        transformer=family.transformer,
         tokens=tuple(None if grid is None else math.prod(grid) for grid in opened.grids),
         positions=opened.positions,
         width=opened.width,
@@ -142,6 +147,7 @@ def _cover(compositors: Compositors, ctx: Context, reference: int) -> Tensor | N
 
 
 def _bound(
+    family: Family,
     registry: Registry,
     opened: FamilyRun,
     plan: Plan,
@@ -153,7 +159,8 @@ def _bound(
     planned = plan.references[index]
     if planned.size is None:
         return
-    encode, encode_fitted = _encoders(opened, planned.used, planned.size, plan.size)
+    encoding = _encoding(family, opened, f"reference {index + 1}")
+    encode, encode_fitted = _encoders(encoding, planned.used, planned.size, plan.size)
     for stage, method in enumerate(planned.methods):
         compositor = compositors.get((index, stage))
         reference = BoundReference(
@@ -193,7 +200,11 @@ def _fitted(encode: Callable[[str], Tensor], compositor: MaskCompositor | None, 
     return encode(fit)
 
 
-def _encoders(opened: FamilyRun, used: InputPicture, own: Size, target: Size) -> Any:
+def _encoding(family: Family, opened: FamilyRun, label: str) -> Encode:
+    return functools.partial(encode_picture, family, opened, label, opened.noise)
+
+
+def _encoders(encoding: Encode, used: InputPicture, own: Size, target: Size) -> Any:
     """A picture is encoded when a method first asks, and once a run for each way to fit it.
 
     One that has the size of both is the same, however it is fitted.
@@ -201,11 +212,11 @@ def _encoders(opened: FamilyRun, used: InputPicture, own: Size, target: Size) ->
 
     @functools.cache
     def encode() -> Tensor:
-        return used.encode(opened, own)
+        return used.encode(encoding, own)
 
     @functools.cache
     def encode_fitted(fit: str) -> Tensor:
-        return used.encode_fitted(opened, target, fit)
+        return used.encode_fitted(encoding, target, fit)
 
     if used.size == own == target:
         return encode, lambda fit: encode() if fit in FITS else encode_fitted(fit)

@@ -78,6 +78,6 @@ class Run:
         """Return the pictures ``[B,3 or 4,height,width]``, 0–1, of final latents.
 
         Raises:
-            NotFiniteError: They hold NaN or infinity.
+            NotFiniteError: They, or the pictures, hold NaN or infinity.
         """
         return self._decode(latents)

@@ -9,11 +9,11 @@ import attrs
 import torch
 
 from refhooks._base.names import did_you_mean, listed
-from refhooks._core.contract.values import Branch, Context, Inputs, Text, Tokens
+from refhooks._core.contract.values import Branch, Inputs, Text, Tokens
 from refhooks.errors import HookReturnError, NotFiniteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -25,6 +25,7 @@ class Contract:
     """What a run's values must fit.
 
     Attributes:
+        transformer: The denoiser.
         tokens: Tokens of each reference's whole picture, ``None`` for one that gives none.
         positions: What the family knows of ``Tokens.positions``.
         width: Of the transformer, for ``Inputs.added``.
@@ -39,6 +40,7 @@ class Contract:
         adapters_seen: Those that were found to be good.
     """
 
+    transformer: torch.nn.Module
     tokens: tuple[int | None, ...]
     positions: tuple[str, ...]
     width: int
@@ -68,18 +70,7 @@ def like(new: Any, old: Tensor, name: str, label: str, *, eager: bool) -> Tensor
     same_kind(replacement, old, name, label)
     if eager:
         finite(replacement, name, label)
-    return replacement
-
-
-def predicted(predictions: Mapping[str, Tensor], ctx: Context) -> None:
-    """Check what the model predicted, before a plugin changes it.
-
-    Raises:
-        NotFiniteError: A branch holds NaN or infinity.
-    """
-    for name, prediction in predictions.items():
-        label = f"the model's own prediction, {name}, step {ctx.step.index + 1} of {ctx.step.total}"
-        finite(prediction, "velocity", label)
+    return replacement.to(old.dtype)
 
 
 def branches(new: Any, own: Sequence[Branch], label: str) -> tuple[Branch, ...]:
@@ -255,10 +246,13 @@ def tensor(value: Any, name: str, label: str) -> Tensor:
 def same_kind(new: Tensor, old: Tensor, name: str, label: str) -> None:
     """Check that a tensor has the dtype and device of another one.
 
+    Under torch.autocast a plugin's own layers return another dtype, which does no harm there.
+
     Raises:
         HookReturnError: It has not.
     """
-    if new.dtype != old.dtype:
+    alike = new.is_floating_point() and torch.is_autocast_enabled(old.device.type)
+    if new.dtype != old.dtype and not alike:
         raise HookReturnError(f"{label}: {name} must keep the dtype {old.dtype}, got {new.dtype}")
     if new.device != old.device:
         raise HookReturnError(f"{label}: {name} must stay on {old.device}, got {new.device}")

@@ -16,6 +16,8 @@ from refhooks._core.running import checks
 from refhooks._core.running.check_adapters import adapters
 from refhooks._core.running.check_attention import attention, load_once
 from refhooks._core.running.trace import tracing
+from refhooks._parts.dtypes import all_in, as_it_was
+from refhooks._parts.finite import check_predicted
 from refhooks.errors import PluginError
 from refhooks.hookspecs import Registration, RunHooks
 
@@ -184,11 +186,12 @@ class Hooks:
 
     def step(self, ctx: Context, latents: Tensor) -> Tensor:
         """Chain ``refhooks_step``."""
+        start = shown = latents.to(self._contract.dtype)
         for call in self._step:
             if call.plugin.acts(ctx):
-                new = call(ctx, {"ctx": ctx, "latents": latents})
-                latents = self._tensor(call, ctx, new, latents, "latents")
-        return latents
+                new = call(ctx, {"ctx": ctx, "latents": shown})
+                shown = self._tensor(call, ctx, new, shown, "latents")
+        return as_it_was(latents, start, shown)
 
     def branches(self, ctx: Context, branches: tuple[Branch, ...]) -> tuple[Branch, ...]:
         """Chain ``refhooks_branches``, from those of the family."""
@@ -203,6 +206,10 @@ class Hooks:
 
     def conditioning(self, ctx: Context, branch: Branch, inputs: Inputs) -> Inputs:
         """Chain ``refhooks_conditioning``."""
+        target = inputs.target
+        start = target.to(self._contract.dtype)
+        if start is not target:
+            inputs = attrs.evolve(inputs, target=start)
         for call in self._conditioning:
             if call.plugin.acts(ctx):
                 new = call(ctx, {"ctx": ctx, "branch": branch, "inputs": inputs})
@@ -213,6 +220,8 @@ class Hooks:
                     adapters(
                         inputs.adapters, inputs.target, self._contract, label, eager=self._eager
                     )
+        if start is not target:
+            inputs = attrs.evolve(inputs, target=as_it_was(target, start, inputs.target))
         return inputs
 
     @property
@@ -246,18 +255,21 @@ class Hooks:
     ) -> Tensor:
         """Chain ``refhooks_velocity``, from the family's guidance."""
         if self._eager:
-            checks.predicted({**predictions, "all branches combined": velocity}, ctx)
+            every = {**predictions, "all branches combined": velocity}
+            check_predicted(every, ctx, self._contract.transformer)
+        dtype = self._contract.dtype
+        start = shown = velocity.to(dtype)
         for call in self._velocity:
             if call.plugin.acts(ctx):
                 values = {
                     "ctx": ctx,
-                    "latents": latents,
-                    "predictions": predictions,
-                    "velocity": velocity,
+                    "latents": latents.to(dtype),
+                    "predictions": all_in(predictions, dtype),
+                    "velocity": shown,
                 }
                 new = call(ctx, values)
-                velocity = self._tensor(call, ctx, new, velocity, "velocity")
-        return velocity
+                shown = self._tensor(call, ctx, new, shown, "velocity")
+        return as_it_was(velocity, start, shown)
 
     @property
     def retouches(self) -> bool:

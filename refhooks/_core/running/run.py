@@ -18,7 +18,10 @@ from refhooks._core.models.family_calls import Moment, named_family, named_run
 from refhooks._core.plugins.attribution import naming_warnings
 from refhooks._core.running.binding import bind_hooks, bind_source
 from refhooks._core.running.bound_run import Run
-from refhooks.errors import BusyError, InputError, NotFiniteError, OutOfMemoryError
+from refhooks._parts import autoencoder
+from refhooks._parts.finite import check_final, check_texts
+from refhooks._parts.tiles import check_tiles
+from refhooks.errors import BusyError, InputError, OutOfMemoryError
 from refhooks.loop import denoise
 
 if TYPE_CHECKING:
@@ -71,7 +74,7 @@ def run_plan(loaded: LoadedModel, request: Request, plan: Plan) -> Ran:
 
     Raises:
         InputError: The model has no weights, or the family cannot do what the run needs.
-        NotFiniteError: The final latents hold NaN or infinity.
+        NotFiniteError: Encoded prompts, latents or pixels hold NaN or infinity.
         OutOfMemoryError: The device is full.
     """
     if not has_weights(loaded.family.transformer):
@@ -107,15 +110,14 @@ def _bind(loaded: LoadedModel, request: Request, plan: Plan) -> Iterator[Run]:
             guidance=plan.guidance,
             seeds=request.batch_seeds,
             size=plan.size,
-            references=[
-                reference.size if reference.gives_tokens else None for reference in plan.references
-            ],
+            references=plan.token_sizes,
             shown=plan.shown,
         )
         stack.callback(named_run(state, family, loaded.registry).close)
         moment = Moment()
         opened = named_run(state, family, loaded.registry, moment)
-        source = bind_source(opened, plan)
+        check_texts(opened.texts, getattr(loaded.pipe, "text_encoder", None))
+        source = bind_source(family, opened, plan)
         drifts: list[Drift] = []
         hooks = bind_hooks(loaded, opened, plan, source, drifts.append, eager=request.eager)
         stack.callback(hooks.close)
@@ -133,7 +135,7 @@ def _bind(loaded: LoadedModel, request: Request, plan: Plan) -> Iterator[Run]:
             name=family.name,
             blocks=family.blocks,
             moment=moment,
-            decode=functools.partial(_decode, family, plan.size, eager=request.eager),
+            decode=functools.partial(_decode, family, request, plan),
             bar=bar,
             callback=request.callback,
             interrupted=lambda: bool(loaded.pipe._interrupt),  # noqa: SLF001  it has no setter
@@ -146,26 +148,23 @@ def _noised(opened: FamilyRun, plan: Plan, source: Source | None) -> Tensor:
     return plan.scheduler.scale_noise(source.latents, plan.timesteps[:1], opened.noise)  # type: ignore[no-any-return]
 
 
-def _decode(family: Family, size: Size, latents: Tensor, *, eager: bool) -> Tensor:
-    _check_finite(latents, eager=eager)
-    return family.decode(latents, size)
+def _decode(family: Family, request: Request, plan: Plan, latents: Tensor) -> Tensor:
+    steered = bool(request.plugins) or plan.steered_beside(family.native)
+    check_final(latents, family.transformer, unsure=steered and not request.eager)
+    return autoencoder.decode(family, latents, plan.size)
 
 
 @torch.no_grad()
 def decode(loaded: LoadedModel, latents: Tensor, size: Size) -> tuple[Image, ...]:
-    """Return the pictures that clean latents ``[B,T,C]`` hold."""
-    return as_pil(named_family(loaded.family, loaded.registry).decode(latents, size))
+    """Return the pictures that clean latents ``[B,T,C]`` hold.
 
-
-def _check_finite(latents: Tensor, *, eager: bool) -> None:
-    if torch.isfinite(latents).all():
-        return
-    advice = (
-        "no plugin returned such a value, so the model itself produced it; try float32 or bfloat16"
-        if eager
-        else 'run again with check="eager", which names the plugin that made them'
-    )
-    raise NotFiniteError(f"the final latents hold NaN or infinity; {advice}")
+    Raises:
+        InputError, NotFiniteError: As :meth:`refhooks.Editor.decode` says.
+    """
+    family = named_family(loaded.family, loaded.registry)
+    check_tiles(loaded.pipe, [size])
+    autoencoder.check_latents(family, latents, size)
+    return as_pil(autoencoder.decode(family, latents, size))
 
 
 @contextlib.contextmanager

@@ -330,6 +330,19 @@ def test_bad_input_is_refused_before_the_model_loads(grid, loads, arguments, mes
     assert sorted(path.name for path in Path().iterdir()) == ["photo.png"]
 
 
+def test_every_cell_is_planned_before_the_first_picture(grid, edits, pipe, monkeypatch):
+    """A prompt beyond the positions, tiles with gaps; also where only the last column has it."""
+    refused = [grid("--columns", "cfg=1,2", "--negative", "red and " * 3000)]
+    monkeypatch.setattr(pipe.vae, "use_tiling", True)
+    monkeypatch.setattr(pipe.vae, "tile_sample_min_height", 16)
+    refused.append(grid("--columns", "cfg=1,2"))
+
+    assert [result.exit_code for result in refused] == [2, 2]
+    assert "the negative prompt comes to" in refused[0].stderr
+    assert "16 pixels with a stride of 192" in " ".join(refused[1].stderr.split())
+    assert edits == []
+
+
 def test_curves_are_drawn_over_the_columns(grid, folder):
     """With matplotlib; a curve a method."""
     pytest.importorskip("matplotlib")
