@@ -10,6 +10,7 @@ from PIL import Image
 
 from refhooks._apps.grids.fields import with_values
 from refhooks._apps.grids.fingerprint import key
+from refhooks._base.pictures import load_whole
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def fill(
         if picture is None:
             result = edit(**cell.arguments, callback=callback)
             result.save(place)
-            picture = result.image
+            picture = load_whole(result.image)
         pictures.append(picture)
     return pictures
 
@@ -153,6 +154,6 @@ def kept_picture(place: Path) -> Image.Image | None:
     """Return a cell's picture; ``None`` if it is not there, or is damaged."""
     try:
         with Image.open(place) as picture:
-            return picture.convert("RGB")
+            return load_whole(picture).convert("RGB")
     except (OSError, ValueError, SyntaxError):
         return None

@@ -60,7 +60,8 @@ class Insides:
 
     def encode(self, picture: Image, kind: str, quality: int) -> bytes:
         """Return the picture's file."""
-        options: dict[str, Any] = {"format": kind, "quality": quality}
+        profile = picture.info.get("icc_profile")
+        options: dict[str, Any] = {"format": kind, "quality": quality, "icc_profile": profile}
         fits = self.text is not None and self.fits(kind)
         if fits and kind != "PNG":
             options["xmp"] = metadata.xmp(str(self.text))
@@ -115,18 +116,19 @@ def insides(recipe: Recipe | None, materials: Materials | None, *, embed: bool) 
 
 
 def _as_png(source: Path | Image, is_mask: bool, key: str) -> bytes:
-    """The pixels alone: what else a file says, such as where it was taken, stays outside."""
+    """The pixels and their profile: what else a file says, as where it was taken, stays outside."""
     from PIL import Image  # noqa: PLC0415  importing refhooks needs no PIL
 
     from refhooks._apps.recipes.tables import mask_hash, rgb_hash  # noqa: PLC0415  imports torch, a second
-    from refhooks._base.pictures import load_whole  # noqa: PLC0415
+    from refhooks._base.pictures import load_mask, load_original  # noqa: PLC0415
 
-    picture = load_whole(source)  # with its transparency, which some families read
+    picture = (load_mask if is_mask else load_original)(source)  # some families read transparency
     pixel_hash = mask_hash(picture) if is_mask else rgb_hash(picture)
     if pixel_hash != key:
         raise InputError(f"{source} has changed since the edit, so it cannot be put inside")
     buffer = io.BytesIO()
-    Image.frombytes(picture.mode, picture.size, picture.tobytes()).save(buffer, format="PNG")
+    plain = Image.frombytes(picture.mode, picture.size, picture.tobytes())
+    plain.save(buffer, format="PNG", icc_profile=picture.info.get("icc_profile"))
     return buffer.getvalue()
 
 

@@ -125,7 +125,7 @@ class _Maker:
 
     def _source(self, source: InputPicture) -> RecipePicture:
         key, named = rgb_hash(source.picture), self._request.source
-        self._materials.pictures.setdefault(key, (source.picture, False))
+        self._materials.pictures.setdefault(key, (source.given(0), False))
         return RecipePicture(key, name_of(named), handed=isinstance(named, HandedOn))
 
     def _alone(self, batch: Recipe, place: int) -> Recipe:
@@ -153,7 +153,7 @@ class _Maker:
             path = Path(image).absolute()
             self._materials.pictures[key] = (path, False)
             return RecipePicture(key, known_name(path.name))
-        self._materials.pictures.setdefault(key, (picture, False))
+        self._materials.pictures.setdefault(key, (planned.opened.given(place), False))
         name = name_of(image) or name_of(picture)
         return RecipePicture(key, name, handed=isinstance(image, HandedOn))
 

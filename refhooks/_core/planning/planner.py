@@ -127,10 +127,11 @@ def _guidance(family: Family, request: Request) -> Guidance:
             f" cfg={request.cfg:g} would do nothing; leave cfg out"
         )
     scale = family.default_cfg if request.cfg is None else request.cfg
-    if request.cfg is None and scale <= 1.0 and any(text.strip() for text in request.negative):
+    if scale <= 1.0 and any(text.strip() for text in request.negative):
+        unless = "" if request.cfg is not None else ", as this model does unless cfg is given"
         _warn(
-            f"this model runs at cfg {scale:g} unless cfg is given, without a pass for a negative"
-            " prompt, so negative_prompt does nothing; raise cfg above 1"
+            f"at cfg {scale:g}{unless} there is no guidance, and no pass for a negative prompt, so"
+            " negative_prompt does nothing; raise cfg above 1, or leave it out"
         )
     return Guidance(scale=scale, negative=request.negative)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from refhooks._core.contract.drift import Drift
     from refhooks._core.contract.family import FamilyRun
+    from refhooks._core.contract.source import Source
     from refhooks._core.models.family_calls import Moment
     from refhooks._core.planning.request import Callback
     from refhooks._core.planning.timetable import Timetable
@@ -35,6 +36,7 @@ class Run:
         timesteps: The scheduler's timesteps ``[N]``, on the device of the run.
         name: Name of the family.
         blocks: Number of transformer blocks.
+        source: The picture being edited; ``None`` where there is none.
     """
 
     family: FamilyRun
@@ -46,6 +48,7 @@ class Run:
     timesteps: Tensor
     name: str
     blocks: int
+    source: Source | None
     _moment: Moment
     _decode: Callable[[Tensor], Tensor]
     _bar: Any

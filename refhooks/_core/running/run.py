@@ -84,7 +84,7 @@ def run_plan(loaded: LoadedModel, request: Request, plan: Plan) -> Ran:
             latents, pictures = denoise(run)
             shares = run.family.recorded()
         return Ran(
-            images=as_pil(pictures),
+            images=_finished(pictures, plan, run.source),
             latents=latents,
             timetable=run.timetable,
             attention_shares=shares,
@@ -128,6 +128,7 @@ def _bind(loaded: LoadedModel, request: Request, plan: Plan) -> Iterator[Run]:
             timesteps=plan.timesteps,
             name=family.name,
             blocks=family.blocks,
+            source=source,
             moment=moment,
             decode=functools.partial(_decode, family, plan.size, eager=request.eager),
             bar=bar,
@@ -139,6 +140,20 @@ def _noised(opened: FamilyRun, plan: Plan, source: Source | None) -> Tensor:
     """The source at the noise level of the first step, ``[B,T,C]``."""
     assert source is not None  # noqa: S101  the request says so
     return plan.scheduler.scale_noise(source.latents, plan.timesteps[:1], opened.noise)  # type: ignore[no-any-return]
+
+
+def _finished(pictures: Tensor, plan: Plan, source: Source | None) -> tuple[Image, ...]:
+    """The pictures; what was put back of a source comes out in its own colours."""
+    images = as_pil(pictures)
+    if source is None or source.kept is None or plan.source is None:
+        return images
+    put_back, share = source.kept
+    same = (put_back == pictures).all(dim=1).cpu()  # what came after may have changed some of it
+    kept = (share.to("cpu", torch.float32) * same).numpy()  # [B,height,width]
+    return tuple(
+        plan.source.in_own_colours(image, number, kept[number])
+        for number, image in enumerate(images)
+    )
 
 
 def _decode(family: Family, size: Size, latents: Tensor, *, eager: bool) -> Tensor:
