@@ -50,7 +50,10 @@ def profile(tags, space=b"RGB ", kind=b"mntr", pcs=b"XYZ ", name="made here"):
 def rgb_profile(primaries, gamma=2.2, curve=None, name="made here"):
     """That of a display: primaries as XYZ at D50, and a curve."""
     curve = _gamma(gamma) if curve is None else curve
-    tags = {letter + b"XYZ": _xyz(xyz) for letter, xyz in zip((b"r", b"g", b"b"), primaries)}
+    tags = {
+        letter + b"XYZ": _xyz(xyz)
+        for letter, xyz in zip((b"r", b"g", b"b"), primaries, strict=True)
+    }
     tags |= {letter + b"TRC": curve for letter in (b"r", b"g", b"b")}
     return profile(tags, name=name)
 

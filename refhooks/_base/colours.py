@@ -78,7 +78,7 @@ def in_srgb(upright: Image.Image, whole: Image.Image, label: str) -> tuple[Image
 
 
 def in_own_colours(
-    edited: Image.Image, source: Image.Image, own: Image.Image, kept: Floats
+    edited: Image.Image, source: Image.Image, own: Image.Image | None, kept: Floats
 ) -> Image.Image:
     """Return an edited picture in the colours of its source, with the source's profile.
 
@@ -87,22 +87,29 @@ def in_own_colours(
 
     Args:
         edited: In sRGB, RGB or RGBA.
-        source: The picture it was made from, in sRGB, of the same size and mode.
-        own: The same in its own colours, with a profile of which they could be had back.
+        source: The picture it was made from, in sRGB, and resized as an edit mask resizes it.
+        own: The same in its own colours, with a profile of which they could be had back; ``None``:
+            sRGB is its own.
         kept: How much of each pixel is the source's, ``[height,width]``, 0–1.
     """
-    profile = read_profile(own.info[KEY])
+    if own is None:
+        return edited
+    data = own.info[KEY]
+    profile = read_profile(data)
     assert isinstance(profile, Profile)  # noqa: S101  it was used before
+    source, own = (
+        it.resize(edited.size, Image.Resampling.LANCZOS).convert("RGB") for it in (source, own)
+    )
     made, meant = (
         np.asarray(profile.back.apply(it.convert("RGB")), dtype=np.float32)
         for it in (edited, source)
     )
-    missed = np.asarray(own.convert("RGB"), dtype=np.float32) - meant
+    missed = np.asarray(own, dtype=np.float32) - meant
     values = np.clip(np.rint(made + kept[..., None] * missed), 0, 255).astype(np.uint8)
     result = Image.fromarray(values)
     if edited.mode == "RGBA":
         result.putalpha(edited.getchannel("A"))
-    result.info[KEY] = own.info[KEY]
+    result.info[KEY] = data
     return result
 
 

@@ -15,6 +15,7 @@ from refhooks._apps.files.writer import Writer
 from refhooks._apps.recipes.parts import RecipeFile, is_name
 from refhooks._base.colours import has_profile, without_profile
 from refhooks._base.pictures import in_mode, load_mask, load_original, load_picture, load_whole
+from refhooks._core.masks.shape_cover import shape_cover
 from refhooks._core.planning.input_pictures import HandedOn
 from refhooks._core.planning.strategy import method_name
 from refhooks.errors import InputError, RefhooksWarning, StrategyError
@@ -166,7 +167,7 @@ class RecipeWriter(Writer):
 
 def _drawn(shape: MaskShape, size: Size) -> Image.Image | None:
     """A cover as a grey picture; ``None`` if 256 greys cannot tell it to the bit."""
-    cover = shape.cover(size).numpy()
+    cover = shape_cover(shape, size).numpy()  # drawn once, so that it warns once
     grey = np.rint(cover * 255.0).astype(np.uint8)
     if not np.array_equal(grey.astype(np.float32) / np.float32(255), cover.astype(np.float32)):
         return None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from refhooks._base.colours import has_profile, in_own_colours
+from refhooks._base.colours import has_profile
 from refhooks._base.pictures import fit_picture, in_mode, load_original, load_whole
 from refhooks._base.size import Size
 
@@ -81,26 +81,10 @@ class InputPicture:
         """Return the same with some of it hidden; nothing holds that yet."""
         return self if picture is self.picture else InputPicture((picture,), (None,))
 
-    def given(self, number: int) -> Image:
-        """Return the picture of a job as it was given: in its own colours, with its profile."""
+    def of_job(self, number: int) -> tuple[Image, Image | None]:
+        """Return the picture of a job, and the same in its own colours if it is in others."""
         place = min(number, len(self.pictures) - 1)
-        return self.own[place] or self.pictures[place]
-
-    def in_own_colours(self, edited: Image, number: int, kept: Any) -> Image:
-        """Return an edited picture of a job, in sRGB, with what it keeps as it was given.
-
-        Args:
-            edited: Of the output's size.
-            number: Of the job.
-            kept: How much of each pixel is this picture's, ``[height,width]``, 0–1.
-        """
-        place = min(number, len(self.pictures) - 1)
-        own = self.own[place]
-        if own is None:
-            return edited
-        size = Size(edited.height, edited.width)
-        source, own = (fit_picture(it, size, "stretch") for it in (self.pictures[place], own))
-        return in_own_colours(edited, source, own, kept)
+        return self.pictures[place], self.own[place]
 
 
 def open_picture(image: Any, mode: str = "RGB") -> InputPicture:

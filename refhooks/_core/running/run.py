@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 import torch
 
+from refhooks._base.colours import in_own_colours
 from refhooks._base.pictures import as_pil
 from refhooks._core.models.empty_weights import has_weights
 from refhooks._core.models.family_calls import Moment, named_family, named_run
@@ -151,7 +152,7 @@ def _finished(pictures: Tensor, plan: Plan, source: Source | None) -> tuple[Imag
     same = (put_back == pictures).all(dim=1).cpu()  # what came after may have changed some of it
     kept = (share.to("cpu", torch.float32) * same).numpy()  # [B,height,width]
     return tuple(
-        plan.source.in_own_colours(image, number, kept[number])
+        in_own_colours(image, *plan.source.of_job(number), kept[number])
         for number, image in enumerate(images)
     )
 
