@@ -71,7 +71,7 @@ def in_srgb(upright: Image.Image, whole: Image.Image, label: str) -> tuple[Image
     if profile is None or profile.forward is None:
         return plain, False
     bands = whole if profile.mode == "RGB" else upright
-    colours = profile.forward.apply(bands.convert(profile.mode))
+    colours = without_profile(profile.forward.apply(bands.convert(profile.mode)))
     if whole.mode == "RGBA":
         colours.putalpha(whole.getchannel("A"))
     return colours, profile.back is not None
