@@ -209,7 +209,9 @@ def _merged(plans: Sequence[Plan]) -> Plan:
 
 
 def _stacked(opened: Sequence[InputPicture]) -> InputPicture:
-    return InputPicture(tuple(entry.picture for entry in opened))
+    return InputPicture(
+        tuple(entry.picture for entry in opened), tuple(entry.own[0] for entry in opened)
+    )
 
 
 def _shown(entries: Sequence[Shown]) -> Shown:

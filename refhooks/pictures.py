@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from refhooks._base.pictures import fit_picture, load_alpha, load_picture
+from refhooks._base.pictures import fit_picture, load_alpha, load_mask, load_picture
 
-__all__ = ["fit_picture", "load_alpha", "load_picture"]
+__all__ = ["fit_picture", "load_alpha", "load_mask", "load_picture"]

@@ -86,5 +86,4 @@ class _Keep:
 
     @hookimpl(trylast=True)
     def refhooks_image(self, images: Tensor) -> Tensor:
-        pixels = self._source.pixels.to(images).expand_as(images)
-        return pixels.lerp(images, self._cover.to(images))
+        return self._source.put_back(images, self._cover)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from refhooks import InputError, RefhooksWarning, Size
+from refhooks import RefhooksWarning, Size
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -27,10 +27,13 @@ _OTHER_SHAPE = 0.05  # from this difference of aspect ratios on, a mask is likel
 class Picture:
     """Covers what is white in a picture; grey covers in part.
 
+    Numbers 0 and 1, as segmentation models write them, are black and white. What is coloured,
+    partly transparent, white all over or nearly black is likely no mask, and is warned of.
+
     Attributes:
         image: Path of a PNG, JPEG or WEBP file, or a PIL picture; what is transparent in it covers
-            nothing. It is stretched over the picture that it is laid on, with a warning where their
-            shapes differ.
+            nothing, and its colour profile is ignored. It is stretched over the picture that it is
+            laid on, with a warning where their shapes differ.
     """
 
     name: ClassVar[str] = "picture"
@@ -58,16 +61,9 @@ class Picture:
 
     def cover(self, size: Size) -> Tensor:
         """Return the picture's brightness, ``[height,width]``."""
-        from PIL import ImageChops  # noqa: PLC0415  registering this needs no PIL
+        from refhooks_masking._reading import brightness  # noqa: PLC0415  imports PIL
 
-        from refhooks.pictures import load_alpha, load_picture  # noqa: PLC0415
-
-        grey = load_picture(self.image).convert("L")  # what is transparent is white
-        try:
-            clear = ImageChops.invert(load_alpha(self.image))
-        except InputError:  # it has no alpha channel
-            return _grey(grey, size, "the mask")
-        return _grey(ImageChops.subtract(grey, clear), size, "the mask")
+        return _laid(brightness(self.image), size, "the mask")
 
 
 @attrs.frozen
@@ -94,9 +90,9 @@ class Alpha:
 
     def cover(self, size: Size) -> Tensor:
         """Return the picture's alpha channel, ``[height,width]``."""
-        from refhooks.pictures import load_alpha  # noqa: PLC0415  imports PIL
+        from refhooks_masking._reading import opacity  # noqa: PLC0415  imports PIL
 
-        return _grey(load_alpha(self.alpha), size, "the alpha channel")
+        return _laid(opacity(self.alpha), size, "the alpha channel")
 
 
 @attrs.frozen
@@ -234,7 +230,9 @@ class Polygon:
 
     def cover(self, size: Size) -> Tensor:
         """Return 1 inside and 0 outside, ``[height,width]``."""
-        from PIL import Image, ImageDraw  # noqa: PLC0415  registering this needs no PIL
+        import numpy as np  # noqa: PLC0415  registering this needs no numpy
+        import torch  # noqa: PLC0415  nor torch
+        from PIL import Image, ImageDraw  # noqa: PLC0415  nor PIL
 
         picture = Image.new("L", (size.width, size.height), 0)
         corners = [
@@ -242,7 +240,20 @@ class Polygon:
             for x, y in self.polygon
         ]
         ImageDraw.Draw(picture).polygon(corners, fill=255)
-        return _grey(picture, size, "the polygon")
+        if _area(corners) < 1.0:
+            warnings.warn(
+                f"the polygon covers less than a pixel of {size}; places are pixels, or '50%' of a"
+                " side",
+                RefhooksWarning,
+                stacklevel=2,
+            )
+        return _laid(torch.from_numpy(np.asarray(picture) / np.float32(255)), size, "the polygon")
+
+
+def _area(corners: list[tuple[float, float]]) -> float:
+    """Of a polygon, in pixels (Gauss's shoelace formula)."""
+    pairs = zip(corners, [*corners[1:], corners[0]], strict=True)
+    return abs(sum(x * below - right * y for (x, y), (right, below) in pairs)) / 2
 
 
 @attrs.frozen(eq=False)
@@ -251,7 +262,8 @@ class Array:
 
     Attributes:
         array: numpy array or tensor ``[height,width]`` (sides of length 1 before it are left out):
-            bool, 0–1 as floats, or 0–255 as uint8. It is stretched over the picture that it is laid
+            bool, 0–1, or 0–255 as uint8; as for pictures, one that is nearly black or white all
+            over is warned of. It is stretched over the picture that it is laid
             on, with a warning where their shapes differ.
     """
 
@@ -275,53 +287,14 @@ class Array:
 
     def cover(self, size: Size) -> Tensor:
         """Return the array, resized by area, ``[height,width]``."""
-        values = _tensor(self.array)
-        while values.ndim > 2 and values.shape[0] == 1:
-            values = values[0]
-        if values.ndim != 2 or 0 in values.shape:
-            raise InputError(f"a mask's array must be [height,width], got {list(self.array.shape)}")
-        cover = _unit(values)
-        _warn_of_shape(cover.shape[1], cover.shape[0], size, "the mask's array")
-        return _resized(cover, size)
+        from refhooks_masking._reading import numbers_of  # noqa: PLC0415  imports torch
+
+        return _laid(numbers_of(self.array), size, "the mask's array")
 
 
-def _tensor(array: Any) -> Tensor:
-    import numpy as np  # noqa: PLC0415  registering this needs no numpy
-    import torch  # noqa: PLC0415  nor torch
-
-    try:
-        if isinstance(array, torch.Tensor):
-            return array.detach().cpu()
-        copied = np.array(array)  # a copy: views may be read-only, or turned around
-        return torch.from_numpy(copied.astype(copied.dtype.newbyteorder("="), copy=False))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"a mask's array cannot be read: {error}") from error
-
-
-def _unit(values: Tensor) -> Tensor:
-    import torch  # noqa: PLC0415  registering this needs no torch
-
-    if values.dtype == torch.bool:
-        return values.float()
-    if values.is_complex():
-        raise InputError(f"a mask's array must hold real numbers, got {values.dtype}")
-    cover = values.float()
-    if values.dtype == torch.uint8 and float(cover.max()) > 1:
-        return cover / 255
-    if not bool(((cover >= 0) & (cover <= 1)).all()):
-        raise InputError(
-            "a mask's array must hold bools, 0-1 or, as uint8, 0-255;"
-            f" got {values.dtype} from {cover.min().item():g} to {cover.max().item():g}"
-        )
-    return cover
-
-
-def _grey(picture: Image, size: Size, label: str) -> Tensor:
-    import numpy as np  # noqa: PLC0415  registering this needs no numpy
-    import torch  # noqa: PLC0415  nor torch
-
-    _warn_of_shape(picture.width, picture.height, size, label)
-    return _resized(torch.from_numpy(np.asarray(picture) / np.float32(255)), size)
+def _laid(cover: Tensor, size: Size, label: str) -> Tensor:
+    _warn_of_shape(cover.shape[1], cover.shape[0], size, label)
+    return _resized(cover, size)
 
 
 def _resized(cover: Tensor, size: Size) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,11 +11,11 @@ from PIL import Image
 from torch.nn import functional
 
 from refhooks._base.pictures import fit_picture
+from refhooks._base.size import Size
+from refhooks.errors import RefhooksWarning
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from refhooks._base.size import Size
 
 BLANK = 128
 """What stands in a picture's hidden part, 0–255: mid-grey, 0 for the VAE."""
@@ -81,6 +82,26 @@ def _means(values: Tensor, count: int, dim: int) -> Tensor:
     part = (places - below).unsqueeze(1)
     at = sums[below] + part * (sums[below + 1] - sums[below])
     return (at.diff(dim=0) * count / side).transpose(0, dim)
+
+
+def warn_of_a_speck(label: str, cover: Tensor, size: Size) -> None:
+    """Warn of a mask that covers less than a pixel.
+
+    Args:
+        label: How the warning names it.
+        cover: Of the picture that it lies on, ``[height,width]``, before it is feathered.
+        size: At which that picture is used.
+    """
+    share = float(cover.mean())
+    frame = Size(*cover.shape)
+    for at, what in ((frame, "the picture that it lies on"), (size, "the run")):
+        if 0.0 < share * at.height * at.width < 1.0:
+            message = (
+                f"{label} covers less than a pixel of {what}, {at}, so it does next to nothing;"
+                " numbers are pixels of that picture, or percent, as '50%'"
+            )
+            warnings.warn(message, RefhooksWarning, stacklevel=3)
+            return
 
 
 def touched(cover: Tensor, rows: int, columns: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 from pathlib import Path
@@ -11,6 +12,7 @@ import attrs
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from refhooks._base import colours
 from refhooks._base.names import listed
 from refhooks._base.once import once
 from refhooks.errors import InputError, RefhooksWarning
@@ -40,7 +42,7 @@ FITS = ("cover", "contain", "stretch")
 
 
 def load_picture(source: str | Path | Image.Image) -> Image.Image:
-    """Return a picture as RGB, upright, its alpha laid on white.
+    """Return a picture as RGB, upright, in sRGB, its alpha laid on white.
 
     Args:
         source: Path of a PNG, JPEG or WEBP file, or a PIL picture.
@@ -54,6 +56,8 @@ def load_picture(source: str | Path | Image.Image) -> Image.Image:
 
 def load_whole(source: str | Path | Image.Image) -> Image.Image:
     """Return all that a picture shows: upright, RGB, or RGBA if any of it can be transparent.
+
+    Its colours are brought to sRGB; a profile that cannot be used is warned of, and passed over.
 
     Args:
         source: As for :func:`load_picture`.
@@ -76,6 +80,35 @@ def load_rgba(source: str | Path | Image.Image) -> Image.Image:
     return _load(source, _as_rgba)
 
 
+def load_original(source: str | Path | Image.Image) -> Image.Image:
+    """Return a picture as :func:`load_whole` does, but in its own colours, with its profile.
+
+    Only where what sRGB shows could be given back in them; elsewhere it is in sRGB, without one.
+
+    Args:
+        source: As for :func:`load_picture`.
+
+    Raises:
+        InputError: As for :func:`load_picture`.
+    """
+    return _load(source, _as_original)
+
+
+def load_mask(source: str | Path | Image.Image) -> Image.Image:
+    """Return a picture as masks read it: RGB or RGBA, upright, its numbers as they stand.
+
+    Whatever profile it has is for colours, and is ignored. Numbers of more than 8 bits are brought
+    to 0–255, from the smallest of 0–1, 0–255 and 0–65535 that holds them all.
+
+    Args:
+        source: As for :func:`load_picture`.
+
+    Raises:
+        InputError: As for :func:`load_picture`, or its numbers are of no such scale.
+    """
+    return _load(source, _as_whole, as_mask=True)
+
+
 def in_mode(picture: Image.Image, mode: str) -> Image.Image:
     """Return an RGB or RGBA picture as ``RGB``, laid on white, or as ``RGBA``."""
     if picture.mode == mode:
@@ -83,7 +116,10 @@ def in_mode(picture: Image.Image, mode: str) -> Image.Image:
     if mode == "RGBA" or picture.mode != "RGBA":
         return picture.convert(mode)
     white = Image.new("RGBA", picture.size, "white")
-    return Image.alpha_composite(white, picture).convert("RGB")
+    laid = Image.alpha_composite(white, picture).convert("RGB")
+    if colours.has_profile(picture):
+        laid.info[colours.KEY] = picture.info[colours.KEY]
+    return laid
 
 
 def load_alpha(source: str | Path | Image.Image) -> Image.Image:
@@ -103,26 +139,31 @@ class _Shown:
     """All that a picture shows, and what a caller may have to say of it.
 
     Attributes:
-        whole: Upright, RGB, or RGBA if any of it can be transparent.
+        whole: Upright, in sRGB, RGB, or RGBA if any of it can be transparent.
         mode: Of the file.
         frames: How many pictures it holds.
+        own: The same in its own colours, with its profile, where they can be had back.
     """
 
     whole: Image.Image
     mode: str
     frames: int
+    own: Image.Image | None = None
 
 
 def _load(
-    source: str | Path | Image.Image, convert: Callable[[_Shown, str], Image.Image]
+    source: str | Path | Image.Image,
+    convert: Callable[[_Shown, str], Image.Image],
+    *,
+    as_mask: bool = False,
 ) -> Image.Image:
     if not isinstance(source, str | Path | Image.Image):
         raise InputError(f"a picture must be a path or a PIL image, got {type(source).__name__}")
     label = "the picture" if isinstance(source, Image.Image) else str(source)
     try:
         if isinstance(source, Image.Image):
-            return convert(_shown(source, label), label)
-        shown = _read(Path(source))
+            return convert(_shown(source, label, as_mask=as_mask), label)
+        shown = _read(Path(source), as_mask=as_mask)
         picture = convert(shown, label)
     except InputError:
         raise
@@ -132,28 +173,38 @@ def _load(
         ) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{label} cannot be read as a picture: {error}") from error
-    picture = picture.copy() if picture is shown.whole else picture
+    picture = picture.copy() if picture is shown.whole or picture is shown.own else picture
     vars(picture)["filename"] = label  # as Pillow does: recipes name pictures by their files
     return picture
 
 
-def _read(path: Path) -> _Shown:
+def _read(path: Path, *, as_mask: bool) -> _Shown:
     """Decode a file, once as long as it stays as it is; what it shows is not to be changed."""
     _check_file(path)
     status = path.stat()
-    key = ("picture", str(path.absolute()), status.st_ino, status.st_mtime_ns, status.st_size)
-    return once(key, lambda: _decode(path), size=_bytes)
+    told = (status.st_ino, status.st_mtime_ns, status.st_size)
+    key = ("picture", str(path.absolute()), *told, as_mask)
+    return once(key, lambda: _decode(path, as_mask=as_mask), size=_bytes)
 
 
-def _decode(path: Path) -> _Shown:
+def _decode(path: Path, *, as_mask: bool) -> _Shown:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(path, formats=FORMATS) as opened:
-            return _shown(opened, str(path))
+        try:
+            opened = Image.open(path, formats=FORMATS)
+        except (OSError, ValueError):  # of what a PNG file holds, a profile can do that
+            data = colours.png_without_profile(path.read_bytes())
+            if data is None:
+                raise
+            opened = Image.open(io.BytesIO(data), formats=FORMATS)
+            opened.info[colours.KEY] = None
+        with opened:
+            return _shown(opened, str(path), as_mask=as_mask)
 
 
 def _bytes(shown: _Shown) -> int:
-    return shown.whole.width * shown.whole.height * len(shown.whole.getbands())
+    copies = 1 if shown.own is None else 2
+    return copies * shown.whole.width * shown.whole.height * len(shown.whole.getbands())
 
 
 def _check_file(path: Path) -> None:
@@ -205,24 +256,37 @@ def _only(shown: _Shown, label: str) -> Image.Image:
     return shown.whole
 
 
-def _shown(picture: Image.Image, label: str) -> _Shown:
+def _as_original(shown: _Shown, label: str) -> Image.Image:
+    whole = _only(shown, label)
+    return whole if shown.own is None else shown.own
+
+
+def _shown(picture: Image.Image, label: str, *, as_mask: bool) -> _Shown:
     frames = getattr(picture, "n_frames", 1)
-    return _Shown(_whole(picture, label), picture.mode, frames)
-
-
-def _whole(picture: Image.Image, label: str) -> Image.Image:
     _check_size(picture, label)
+    upright, whole = _whole(picture, label, as_mask=as_mask)
+    if not colours.has_profile(picture):
+        return _Shown(whole, picture.mode, frames)
+    if as_mask:
+        return _Shown(colours.without_profile(whole), picture.mode, frames)
+    seen, kept = colours.in_srgb(upright, whole, label)
+    return _Shown(seen, picture.mode, frames, whole if kept else None)
+
+
+def _whole(picture: Image.Image, label: str, *, as_mask: bool) -> tuple[Image.Image, Image.Image]:
+    """The picture upright, in its own mode, and as RGB or RGBA."""
     turn = _TURNS.get(_orientation(picture))
     if picture.mode == "RGB" and turn is None and not picture.has_transparency_data:
         picture.load()
-        return picture if type(picture) is Image.Image else picture.copy()
+        plain = picture if type(picture) is Image.Image else picture.copy()
+        return plain, plain
     upright = picture if turn is None else picture.transpose(turn)
     if upright.mode.startswith("I") or upright.mode == "F":
-        upright = _eight_bit(upright)
+        upright = _eight_bit(upright, label, as_mask=as_mask)
     whole = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-    if turn is not None:
-        whole.info = {}  # its EXIF would turn it once more, where it is read again
-    return whole
+    if turn is not None:  # its EXIF would turn it once more, where it is read again
+        whole.info = {key: it for key, it in whole.info.items() if key == colours.KEY}
+    return upright, whole
 
 
 def _orientation(picture: Image.Image) -> Any:
@@ -233,12 +297,25 @@ def _orientation(picture: Image.Image) -> Any:
         return 1
 
 
-def _eight_bit(picture: Image.Image) -> Image.Image:
-    """16-bit greys hold 0–65535; Pillow's own conversion would clip them at 255."""
+def _eight_bit(picture: Image.Image, label: str, *, as_mask: bool) -> Image.Image:
+    """Pillow's own conversion would clip numbers of more than 8 bits at 255."""
     values = np.asarray(picture, dtype=np.float64)
-    full = 65535.0 if picture.mode.startswith("I") else 1.0
-    scaled = np.clip(np.rint(values / full * 255.0), 0, 255)
-    return Image.fromarray(scaled.astype(np.uint8))
+    scales = (255, 65535) if picture.mode.startswith("I") else (1, 255, 65535)
+    if as_mask:
+        scales = (1, 255, 65535)
+    elif picture.mode.startswith("I;"):  # a file says that they are 16 bits
+        scales = (65535,)
+    least, most = float(values.min()), float(values.max())
+    fitting = [scale for scale in scales if least >= 0.0 and most <= scale]
+    if not fitting:
+        raise InputError(
+            f"{label}: the numbers of mode {picture.mode} must lie within 0 and {scales[-1]}; they"
+            f" are {least:g} to {most:g}"
+        )
+    scaled = Image.fromarray(np.rint(values / fitting[0] * 255.0).astype(np.uint8))
+    if colours.has_profile(picture):
+        scaled.info[colours.KEY] = picture.info[colours.KEY]
+    return scaled
 
 
 def fit_picture(

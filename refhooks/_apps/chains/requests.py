@@ -6,7 +6,7 @@ import contextlib
 import secrets
 from typing import TYPE_CHECKING, Any, Literal
 
-from refhooks._base.pictures import load_rgba
+from refhooks._base.pictures import load_original
 from refhooks._core.planning.bounds import MAX_DENOISE, MAX_SEED, MAX_STRENGTH, read_seed
 from refhooks._core.planning.compilation import strengths_over
 from refhooks._core.planning.input_pictures import HandedOn
@@ -59,7 +59,7 @@ class Requests:
         self._native = native
         self._strengths = over_edits(registry, chain, "strength")
         self._denoise = over_edits(registry, chain, "denoise")
-        self.original = HandedOn(load_rgba(image), None)
+        self.original = HandedOn(load_original(image), None)
 
     def request(self, place: int, previous: HandedOn, callback: Callback | None = None) -> Request:
         """Return what an edit asks for.

@@ -33,7 +33,8 @@ class EditResult:
     """A finished edit.
 
     Attributes:
-        images: The pictures, prompts outermost, then seeds.
+        images: The pictures, prompts outermost, then seeds; in sRGB, but in the source's own
+            colours and with its profile where an edit mask kept some of one that has another.
         latents: The final latents ``[B,T,C]``.
         timetable: What every reference did at every step.
         seeds: The seed of each picture.
@@ -97,7 +98,7 @@ class EditResult:
         before = self._before(number)
         return advise(
             before.source(number),
-            self.images[number],
+            self._seen(number),
             inside=before.inside(),
             timetable=self.timetable,
             attention_share=self._attention_share(number),
@@ -112,7 +113,7 @@ class EditResult:
         from refhooks._apps.advice.report import compare_pictures  # noqa: PLC0415  imports torch, a second
 
         source = self._before(number).source(number)
-        return compare_pictures(source, self.images[number], f"result, seed {self.seeds[number]}")
+        return compare_pictures(source, self._seen(number), f"result, seed {self.seeds[number]}")
 
     def plot_attention(self, path: str | Path) -> Path:
         """Draw the attention share of each reference over the steps, and for each block.
@@ -159,12 +160,18 @@ class EditResult:
             title="An edit" if recipe is None else recipe.prompt,
             facts=(f"seed {self.seeds[number]}",),
             source=source,
-            result=self.images[number],
+            result=self._seen(number),
             advice=self.advise(number),
             timetable=self.timetable,
             attention_share=self._attention_share(number),
         )
         return write_report(report, path)
+
+    def _seen(self, number: int) -> Image.Image:
+        """A picture in sRGB, as the source is that it is compared with."""
+        from refhooks._base.pictures import load_whole  # noqa: PLC0415  imports Pillow
+
+        return load_whole(self.images[number])
 
     def _attention_share(self, number: int) -> Tensor | None:
         """That of one picture, ``[N,blocks,1+references]``."""
@@ -245,7 +252,8 @@ def save_picture(picture: Image.Image, path: Path, inside: Insides | None = None
         picture = in_mode(picture, "RGB")
     try:
         if inside is None:
-            picture.save(buffer, format=kind, quality=QUALITY)
+            profile = picture.info.get("icc_profile")
+            picture.save(buffer, format=kind, quality=QUALITY, icc_profile=profile)
         else:
             buffer.write(inside.encode(picture, kind, QUALITY))
     except (OSError, ValueError) as error:

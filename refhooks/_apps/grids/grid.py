@@ -10,6 +10,7 @@ from PIL import Image
 
 from refhooks._apps.grids.fields import with_values
 from refhooks._apps.grids.fingerprint import key
+from refhooks._base.pictures import load_whole
 from refhooks.errors import InputError, RefhooksError
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def fill(
             if result.interrupted:
                 raise RefhooksError("the grid was interrupted; the cells made until then are kept")
             result.save(place)
-            picture = result.image
+            picture = load_whole(result.image)
         pictures.append(picture)
     return pictures
 
@@ -155,6 +156,6 @@ def kept_picture(place: Path) -> Image.Image | None:
     """Return a cell's picture; ``None`` if it is not there, or is damaged."""
     try:
         with Image.open(place) as picture:
-            return picture.convert("RGB")
+            return load_whole(picture).convert("RGB")
     except (OSError, ValueError, SyntaxError):
         return None

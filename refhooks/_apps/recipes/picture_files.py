@@ -64,7 +64,12 @@ class Insides:
     def encode(self, picture: Image, kind: str, quality: int) -> bytes:
         """Return the picture's file."""
         kept = self.kept.fitting(kind)
-        options: dict[str, Any] = {"format": kind, "quality": quality, **kept.options(kind)}
+        options: dict[str, Any] = {
+            "format": kind,
+            "quality": quality,
+            "icc_profile": picture.info.get("icc_profile"),
+            **kept.options(kind),
+        }
         fits = self.text is not None and self.fits(kind)
         packet = metadata.xmp(str(self.text), kept.xmp) if fits else kept.xmp
         if packet and kind != "PNG":
@@ -152,18 +157,19 @@ def kept_by(
 
 
 def _as_png(source: Path | Image, is_mask: bool, key: str) -> bytes:
-    """The pixels alone: what else a file says, such as where it was taken, stays outside."""
+    """The pixels and their profile: what else a file says, as where it was taken, stays outside."""
     from PIL import Image  # noqa: PLC0415  importing refhooks needs no PIL
 
     from refhooks._apps.recipes.tables import mask_hash, rgb_hash  # noqa: PLC0415  imports torch, a second
-    from refhooks._base.pictures import load_whole  # noqa: PLC0415
+    from refhooks._base.pictures import load_mask, load_original  # noqa: PLC0415
 
-    picture = load_whole(source)  # with its transparency, which some families read
+    picture = (load_mask if is_mask else load_original)(source)  # some families read transparency
     pixel_hash = mask_hash(picture) if is_mask else rgb_hash(picture)
     if pixel_hash != key:
         raise InputError(f"{source} has changed since the edit, so it cannot be put inside")
     buffer = io.BytesIO()
-    Image.frombytes(picture.mode, picture.size, picture.tobytes()).save(buffer, format="PNG")
+    plain = Image.frombytes(picture.mode, picture.size, picture.tobytes())
+    plain.save(buffer, format="PNG", icc_profile=picture.info.get("icc_profile"))
     return buffer.getvalue()
 
 

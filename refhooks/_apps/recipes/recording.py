@@ -81,6 +81,12 @@ def make_recipes(
         return (), Materials()
 
 
+def _given(opened: InputPicture, place: int) -> Image.Image:
+    """The picture of a job with its profile, so that a replay knows its colours."""
+    seen, own = opened.of_job(place)
+    return seen if own is None else own
+
+
 class _Maker:
     def __init__(
         self, editor: LoadedModel, request: Request, plan: Plan, lost: Sequence[str]
@@ -158,7 +164,7 @@ class _Maker:
 
     def _source(self, source: InputPicture) -> RecipePicture:
         key, named = rgb_hash(source.picture), self._request.source
-        self._materials.pictures.setdefault(key, (source.picture, False))
+        self._materials.pictures.setdefault(key, (_given(source, 0), False))
         return RecipePicture(key, name_of(named), handed=isinstance(named, HandedOn))
 
     def _alone(self, batch: Recipe, place: int) -> Recipe:
@@ -186,7 +192,7 @@ class _Maker:
             path = Path(image).absolute()
             self._materials.pictures[key] = (path, False)
             return RecipePicture(key, known_name(path.name))
-        self._materials.pictures.setdefault(key, (picture, False))
+        self._materials.pictures.setdefault(key, (_given(planned.opened, place), False))
         name = name_of(image) or name_of(picture)
         return RecipePicture(key, name, handed=isinstance(image, HandedOn))
 

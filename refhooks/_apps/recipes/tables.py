@@ -13,7 +13,9 @@ from PIL import Image
 
 from refhooks._apps.files.writer import Writer
 from refhooks._apps.recipes.parts import RecipeFile, is_name
-from refhooks._base.pictures import in_mode, load_picture, load_whole
+from refhooks._base.colours import has_profile, without_profile
+from refhooks._base.pictures import in_mode, load_mask, load_original, load_picture, load_whole
+from refhooks._core.masks.shape_cover import shape_cover
 from refhooks._core.planning.input_pictures import HandedOn
 from refhooks._core.planning.strategy import method_name
 from refhooks.errors import InputError, RefhooksWarning, StrategyError
@@ -31,13 +33,13 @@ MAX_FILE = 2**32
 
 
 def rgb_hash(picture: Image.Image) -> str:
-    """Return the hash of a picture's pixels as RGB, on white where it is transparent."""
-    return _pixels(in_mode(picture, "RGB"), "RGB")
+    """Return the hash of a picture's pixels in sRGB, on white where it is transparent."""
+    return _pixels(in_mode(load_whole(picture) if has_profile(picture) else picture, "RGB"), "RGB")
 
 
 def mask_hash(picture: Path | Image.Image) -> str:
     """Return the hash of a mask's pixels, as they are seen."""
-    return _pixels(load_whole(picture).convert("RGBA"), "RGBA")
+    return _pixels(load_mask(picture).convert("RGBA"), "RGBA")
 
 
 def _pixels(picture: Image.Image, mode: str) -> str:
@@ -53,7 +55,13 @@ def file_hash(path: Path) -> str:
 
 
 def hash_of(path: Path, kind: str) -> str:
-    """Return the hash of a file as a ``reference``, a ``mask`` or a ``file``; empty: it is none."""
+    """Return the hash of a file; empty: it is none of this kind.
+
+    Args:
+        path: Of the file.
+        kind: ``reference``, ``mask`` or ``file``; ``numbers``: a reference by its own numbers,
+            which were taken as sRGB before profiles were read.
+    """
     try:
         if not path.is_file() or path.stat().st_size > MAX_FILE:
             return ""
@@ -61,6 +69,8 @@ def hash_of(path: Path, kind: str) -> str:
             return file_hash(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RefhooksWarning)
+            if kind == "numbers":
+                return rgb_hash(without_profile(load_original(path)))
             return rgb_hash(load_picture(path)) if kind == "reference" else mask_hash(path)
     except (InputError, OSError, ValueError):
         return ""
@@ -157,7 +167,7 @@ class RecipeWriter(Writer):
 
 def _drawn(shape: MaskShape, size: Size) -> Image.Image | None:
     """A cover as a grey picture; ``None`` if 256 greys cannot tell it to the bit."""
-    cover = shape.cover(size).numpy()
+    cover = shape_cover(shape, size).numpy()  # drawn once, so that it warns once
     grey = np.rint(cover * 255.0).astype(np.uint8)
     if not np.array_equal(grey.astype(np.float32) / np.float32(255), cover.astype(np.float32)):
         return None

@@ -48,6 +48,7 @@ class Finder:
         self._others = [path for path in self._given if not self._is_any(path)]
         self.resolved: set[str] = set()
         self.read: list[Path] = []
+        self.by_numbers: set[Path] = set()  # before profiles were read, their numbers were sRGB
         self.notes: list[str] = []
 
     def picture(self, entry: RecipePicture, label: str) -> Path:
@@ -58,6 +59,10 @@ class Finder:
         """
         path = self._lookup(entry.sha256, entry.name, "reference")
         if path is not None:
+            return path
+        path = self._lookup(entry.sha256, entry.name, "numbers")
+        if path is not None:
+            self.by_numbers.add(path)
             return path
         if self._others:
             other = self._others.pop(0)
@@ -108,7 +113,10 @@ class Finder:
         kinds |= {file.sha256: "mask" if file.picture else "file" for file in self._recipe.files}
         if not is_file(path):
             raise InputError(f"there is no file {path}")
-        return any(self._hash(path, kind) == key for key, kind in kinds.items())
+        numbers = [key for key, kind in kinds.items() if kind == "reference"]
+        return any(self._hash(path, kind) == key for key, kind in kinds.items()) or any(
+            self._hash(path, "numbers") == key for key in numbers
+        )
 
     def _hash(self, path: Path, kind: str) -> str:
         if (path, kind) not in self._hashes:

@@ -17,10 +17,11 @@ from refhooks._apps.recipes.recording import Materials
 from refhooks._apps.recipes.tables import rgb_hash
 from refhooks._apps.replay.finder import Finder, Folder, warn
 from refhooks._apps.replay.tables import Tables
+from refhooks._base.colours import without_profile
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import is_list
 from refhooks._base.once import keeping
-from refhooks._base.pictures import load_rgba
+from refhooks._base.pictures import load_original
 from refhooks._core.planning.input_pictures import HandedOn
 from refhooks._core.planning.planner import make_plan
 from refhooks._core.planning.request import Request, make_request
@@ -171,7 +172,7 @@ def _edit(recipe: Recipe, finder: Finder, registry: Registry) -> _Edit:
     tables = Tables(recipe, finder, registry)
     references = tuple(
         Reference(
-            _opened(finder.picture(entry.picture, f"reference {number}"), entry.picture),
+            _opened(finder, entry.picture, f"reference {number}"),
             tables.strategy(entry.strategy, f"reference {number}"),
             resolution=entry.resolution,
         )
@@ -179,7 +180,7 @@ def _edit(recipe: Recipe, finder: Finder, registry: Registry) -> _Edit:
     )
     source = None
     if recipe.source is not None:
-        source = _opened(finder.picture(recipe.source, "the source"), recipe.source)
+        source = _opened(finder, recipe.source, "the source")
     finder.check_used()
     return _Edit(
         recipe,
@@ -190,9 +191,14 @@ def _edit(recipe: Recipe, finder: Finder, registry: Registry) -> _Edit:
     )
 
 
-def _opened(path: Path, entry: RecipePicture) -> Any:
+def _opened(finder: Finder, entry: RecipePicture, label: str) -> Any:
     """What an edit before made is taken at its own size, as it was then."""
-    return HandedOn(load_rgba(path), None, path.name, path) if entry.handed else path
+    path = finder.picture(entry, label)
+    if path not in finder.by_numbers:
+        return HandedOn(load_original(path), None, path.name, path) if entry.handed else path
+    plain = without_profile(load_original(path))
+    vars(plain)["filename"] = str(path)
+    return HandedOn(plain, None, path.name, path) if entry.handed else plain
 
 
 def _request(edit: _Edit, settings: Mapping[str, Any], callback: Callback | None) -> Request:

@@ -27,6 +27,8 @@ class Source:
         frame: Its own size, on which masks are laid.
         size: Of the output.
         grid: Rows and columns of the output's tokens.
+        kept: What :meth:`put_back` returned last, ``[B,3 or 4,height,width]``, and how much of each
+            of its pixels is the source's, ``[height,width]``, 0–1; ``None``: nothing was put back.
     """
 
     frame: Size
@@ -34,6 +36,7 @@ class Source:
     grid: tuple[int, int]
     _encode: Callable[[], Tensor]
     _pixels: Callable[[], Tensor]
+    kept: tuple[Tensor, Tensor] | None = attrs.field(default=None, init=False)
 
     @property
     def latents(self) -> Tensor:
@@ -42,8 +45,23 @@ class Source:
 
     @property
     def pixels(self) -> Tensor:
-        """The pixels, ``[1 or B,3 or 4,height,width]``, float32 on the CPU, 0–1."""
+        """The pixels, ``[1 or B,3 or 4,height,width]``, float32 on the CPU, 0–1, in sRGB."""
         return self._pixels()
+
+    def put_back(self, images: Tensor, cover: Tensor) -> Tensor:
+        """Return pictures with the source's pixels where they are not covered.
+
+        ``cover·images + (1 − cover)·pixels``. What is put back comes out of the run in the source's
+        own colours, with its profile, also where sRGB has no such colour.
+
+        Args:
+            images: ``[B,3 or 4,height,width]``, 0–1, as ``refhooks_image`` is given them.
+            cover: ``[height,width]``, 0–1, as :meth:`cover` returns it.
+        """
+        before = 0.0 if self.kept is None else self.kept[1]
+        mixed = self.pixels.to(images).expand_as(images).lerp(images, cover.to(images))
+        self.kept = (mixed, 1.0 - cover * (1.0 - before))
+        return mixed
 
     def cover(self, mask: Covering) -> Tensor:
         """Return what a mask covers of each pixel of the output.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from refhooks._base.numbers import is_list
+from refhooks._base.once import once
 from refhooks._core.contract.protocols import MaskShape
 from refhooks._core.masks.mask import Mask
 from refhooks._core.plugins.loading import load_registry
@@ -121,13 +123,19 @@ def as_shape(registry: Registry, what: Any) -> MaskShape:
     return registry.shape_from(what)
 
 
+def _once(registry: Registry, what: Any) -> Mask:
+    """One mask of what is given, so that it is drawn, and warns, once in a call."""
+    made = partial(Mask, as_shape(registry, what))
+    return once(("mask of", id(what)), made, size=lambda _: 0, holding=what)
+
+
 def as_mask(registry: Registry, what: Any, label: str) -> Mask:
     """Return a region mask from itself, a shape or what a registered shape reads.
 
     Raises:
         InputError: It is none, or a content mask.
     """
-    candidate = what if isinstance(what, Mask) else Mask(as_shape(registry, what))
+    candidate = what if isinstance(what, Mask) else _once(registry, what)
     if candidate.kind != "region":
         raise InputError(f"{label} must be a region mask, got a {candidate.kind} mask")
     return candidate

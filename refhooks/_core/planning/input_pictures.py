@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from refhooks._base.pictures import fit_picture, in_mode, load_picture, load_rgba
+from refhooks._base.colours import has_profile
+from refhooks._base.pictures import fit_picture, in_mode, load_original, load_whole
 from refhooks._base.size import Size
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class HandedOn:
     """A picture that an edit made, with the latents that hold it.
 
     Attributes:
-        picture: RGB, or RGBA as a family made it.
+        picture: RGB, or RGBA as a family made it; in sRGB, unless it has a profile.
         latents: ``[1,T,C]``, as the family's VAE normalises them; ``None``: the picture is encoded
             again.
         name: Of the file that holds it, if it is known.
@@ -43,13 +44,15 @@ class InputPicture:
     """A picture of the call; in a batch of jobs, one a job.
 
     Attributes:
-        pictures: In the family's mode, upright, of one size; one for the whole batch, or one for
-            each of its jobs.
+        pictures: In the family's mode, in sRGB, upright, of one size; one for the whole batch, or
+            one for each of its jobs.
+        own: The same in their own colours, each with its profile; ``None`` for what is in sRGB.
         latents: Those that hold it at its own size, ``[1,T,C]``, if it was handed on with them.
         handed: Whether an edit before made it.
     """
 
     pictures: tuple[Image, ...]
+    own: tuple[Image | None, ...]
     latents: Tensor | None = None
     handed: bool = False
 
@@ -78,7 +81,12 @@ class InputPicture:
 
     def hiding(self, picture: Image) -> InputPicture:
         """Return the same with some of it hidden; nothing holds that yet."""
-        return self if picture is self.picture else InputPicture((picture,))
+        return self if picture is self.picture else InputPicture((picture,), (None,))
+
+    def of_job(self, number: int) -> tuple[Image, Image | None]:
+        """Return the picture of a job, and the same in its own colours if it is in others."""
+        place = min(number, len(self.pictures) - 1)
+        return self.pictures[place], self.own[place]
 
 
 def open_picture(image: Any, mode: str = "RGB") -> InputPicture:
@@ -91,9 +99,15 @@ def open_picture(image: Any, mode: str = "RGB") -> InputPicture:
     Raises:
         InputError: It is none, or cannot be read.
     """
-    if isinstance(image, HandedOn):
-        return InputPicture((in_mode(image.picture, mode),), image.latents, handed=True)
-    return InputPicture((load_rgba(image) if mode == "RGBA" else load_picture(image),))
+    handed = image if isinstance(image, HandedOn) else None
+    given = load_original(image if handed is None else handed.picture)
+    wide = has_profile(given)
+    return InputPicture(
+        (in_mode(load_whole(given) if wide else given, mode),),
+        (in_mode(given, mode) if wide else None,),
+        None if handed is None else handed.latents,
+        handed=handed is not None,
+    )
 
 
 def _joined(latents: Sequence[Tensor]) -> Tensor:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from refhooks._core.contract.checkpoint import Checkpoint
     from refhooks._core.contract.family import Family
     from refhooks._core.contract.methods import Method
+    from refhooks._core.masks.mask import Mask
     from refhooks._core.models.loaded import LoadedModel
     from refhooks._core.planning.request import Request
     from refhooks._core.planning.strategy import Reference, Strategy
@@ -69,6 +70,7 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
     shown = _shown(references, timetable)
     _warn_of_hidden(request.prompts, shown)
     references = _sized(loaded, request.references, references, timetable)
+    _warn_of_specks(references, source, size)
     if source is not None:
         timetable = describe(timetable, family, references, source.size, size)
     plan = Plan(
@@ -81,7 +83,7 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
         timesteps=timesteps,
         timetable=timetable,
         shown=shown,
-        plugins=_plugins(loaded, request, source),
+        plugins=_plugins(loaded, request, source, size),
     )
     check_tiles(family.pipe, [size, *(it.size for it in references if it.size is not None)])
     texts = prompted(family.guidance_kind, request.prompts, guidance)
@@ -138,10 +140,11 @@ def _guidance(family: Family, request: Request) -> Guidance:
             f" cfg={request.cfg:g} would do nothing; leave cfg out"
         )
     scale = family.default_cfg if request.cfg is None else request.cfg
-    if request.cfg is None and scale <= 1.0 and any(text.strip() for text in request.negative):
+    if scale <= 1.0 and any(text.strip() for text in request.negative):
+        unless = "" if request.cfg is not None else ", as this model does unless cfg is given"
         _warn(
-            f"this model runs at cfg {scale:g} unless cfg is given, without a pass for a negative"
-            " prompt, so negative_prompt does nothing; raise cfg above 1"
+            f"at cfg {scale:g}{unless} there is no guidance, and no pass for a negative prompt, so"
+            " negative_prompt does nothing; raise cfg above 1, or leave it out"
         )
     return Guidance(scale=scale, negative=request.negative)
 
@@ -171,7 +174,7 @@ def _judge(
 
 
 def _plugins(
-    loaded: LoadedModel, request: Request, source: InputPicture | None
+    loaded: LoadedModel, request: Request, source: InputPicture | None, size: Size
 ) -> tuple[tuple[Any, str], ...]:
     """The plugins of the call, valid; descriptions are bound when the run starts."""
     plugins = [*request.plugins]
@@ -185,6 +188,8 @@ def _plugins(
         elif hasattr(plugin, "check"):
             with naming(f"{label}, check, before the first step"):
                 plugin.check(None if source is None else source.size)
+    if request.edit_mask is not None and source is not None:
+        _warn_of_a_speck("the edit mask", mask, source.size, size)
     return tuple(zip(plugins, labels, strict=True))
 
 
@@ -224,6 +229,22 @@ def _hidden(
         used = reference.opened.hiding(hide(reference.opened.picture, masks, rows))
         hidden.append(attrs.evolve(reference, used=used, masks=masks))
     return tuple(hidden)
+
+
+def _warn_of_specks(
+    references: Sequence[PlannedReference], source: InputPicture | None, size: Size
+) -> None:
+    for it in references:
+        own, frame = it.opened.size, it.opened.size if source is None else source.size
+        for entry in it.masks:
+            at = (frame, size) if entry.mask.kind == "region" else (own, it.size or own)
+            _warn_of_a_speck(entry.label, entry.mask, *at)
+
+
+def _warn_of_a_speck(label: str, mask: Mask, frame: Size, size: Size) -> None:
+    from refhooks._base.coverage import warn_of_a_speck  # noqa: PLC0415  imports torch, a second
+
+    warn_of_a_speck(label, attrs.evolve(mask, feather=0.0).cover(frame), size)
 
 
 def resolve_methods(loaded: LoadedModel, strategy: Strategy) -> tuple[Method, ...]:

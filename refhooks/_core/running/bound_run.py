@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from refhooks._core.contract.drift import Drift
     from refhooks._core.contract.family import FamilyRun
+    from refhooks._core.contract.source import Source
     from refhooks._core.models.family_calls import Moment
     from refhooks._core.planning.request import Callback
     from refhooks._core.planning.timetable import Timetable
@@ -36,6 +37,7 @@ class Run:
         name: Name of the family.
         blocks: Number of transformer blocks.
         ran: How many steps began.
+        source: The picture being edited; ``None`` where there is none.
     """
 
     family: FamilyRun
@@ -47,6 +49,7 @@ class Run:
     timesteps: Tensor
     name: str
     blocks: int
+    source: Source | None
     _moment: Moment
     _decode: Callable[[Tensor], Tensor]
     _bar: Any

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 import torch
 
+from refhooks._base.colours import in_own_colours
 from refhooks._base.pictures import as_pil
 from refhooks._core.models.empty_weights import has_weights
 from refhooks._core.models.family_calls import Moment, named_family, named_run
@@ -89,7 +90,7 @@ def run_plan(loaded: LoadedModel, request: Request, plan: Plan) -> Ran:
             latents, pictures = denoise(run)
             shares = run.family.recorded()
         return Ran(
-            images=as_pil(pictures),
+            images=_finished(pictures, plan, run.source),
             latents=latents,
             timetable=run.timetable,
             attention_shares=shares,
@@ -134,6 +135,7 @@ def _bind(loaded: LoadedModel, request: Request, plan: Plan) -> Iterator[Run]:
             timesteps=plan.timesteps,
             name=family.name,
             blocks=family.blocks,
+            source=source,
             moment=moment,
             decode=functools.partial(_decode, family, request, plan),
             bar=bar,
@@ -146,6 +148,20 @@ def _noised(opened: FamilyRun, plan: Plan, source: Source | None) -> Tensor:
     """The source at the noise level of the first step, ``[B,T,C]``."""
     assert source is not None  # noqa: S101  the request says so
     return plan.scheduler.scale_noise(source.latents, plan.timesteps[:1], opened.noise)  # type: ignore[no-any-return]
+
+
+def _finished(pictures: Tensor, plan: Plan, source: Source | None) -> tuple[Image, ...]:
+    """The pictures; what was put back of a source comes out in its own colours."""
+    images = as_pil(pictures)
+    if source is None or source.kept is None or plan.source is None:
+        return images
+    put_back, share = source.kept
+    same = (put_back == pictures).all(dim=1).cpu()  # what came after may have changed some of it
+    kept = (share.to("cpu", torch.float32) * same).numpy()  # [B,height,width]
+    return tuple(
+        in_own_colours(image, *plan.source.of_job(number), kept[number])
+        for number, image in enumerate(images)
+    )
 
 
 def _decode(family: Family, request: Request, plan: Plan, latents: Tensor) -> Tensor:

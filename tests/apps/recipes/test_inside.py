@@ -38,6 +38,7 @@ MASKS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:the mask is (coloured|transparent in part)")
 @pytest.mark.parametrize("kind", MASKS)
 def test_a_mask_goes_inside_as_it_is_seen(edit, editor, folder, kind):
     """Whatever its file says beside its numbers: a turn, a clear colour, more bits."""
