@@ -104,12 +104,9 @@ def _change(header: Header, written: str, parts: Mapping[str, str], name: str, b
         raise InputError(f"{label}: alpha must be one number")
     kinds = {_PREFIXES.get(part[:4], "LoRA") for part in shapes}
     if len(kinds) > 1:
-        told = "LoKr or LoHa with " + some(
-            sorted(
-                {"dora_scale" if p == "magnitude" else p for p in shapes if p[:4] not in _PREFIXES}
-            )
-        )
-        raise InputError(f"{label}: is {told}, which is not applied")
+        others = ", ".join(sorted(kinds - {"LoRA"}))
+        rest = some(sorted(parts[part] for part in shapes if part[:4] not in _PREFIXES))
+        raise InputError(f"{label}: is a {others} with {rest}, which is not applied")
     kind = kinds.pop()
     measure = {"LoRA": _low_rank, "LoKr": _kronecker, "LoHa": _hadamard}[kind]
     size = size_of(base)
