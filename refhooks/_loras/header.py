@@ -66,6 +66,8 @@ def read_header(path: str | Path, label: str | None = None) -> Header:
         InputError: There is no such file, it is none of safetensors, is cut off, or beyond the
             caps of 2^34 bytes, 20,000 tensors and a header of 2^25 bytes.
     """
+    if not isinstance(path, str | Path):
+        raise InputError(f"a LoRA is the path of a .safetensors file; got {path!r:.80}")
     place, label = Path(path), label or f"LoRA {path}"
     if is_folder(place):
         raise InputError(f"{label} is a folder; give a .safetensors file")

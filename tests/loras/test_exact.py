@@ -7,6 +7,7 @@ import json
 import pytest
 import tiny
 import torch
+from lora_kinds import WRITERS, random
 from lora_layouts import ALPHA, LAYOUTS, RANK
 from lora_models import as_it_is, factors, linear_layers, weight_of, weights
 
@@ -42,75 +43,8 @@ def test_a_layout_is_applied_exactly(any_editor, save, layout):
     assert [entry[:2] for entry in told] == [entry[:2] for entry in after]
 
 
-def kron(left, right):
-    """Return a LoKr's difference."""
-    return torch.kron(left, right)
-
-
-def random(*sizes, seed=0):
-    """Return random numbers."""
-    return torch.randn(*sizes, generator=torch.Generator().manual_seed(seed))
-
-
-def lokr_whole(out, into):
-    """Both factors whole: alpha has no say, whatever it is."""
-    one, two = random(2, 2), random(out // 2, into // 2)
-    return {"lokr_w1": one, "lokr_w2": two, "alpha": torch.tensor(1e10)}, kron(one, two)
-
-
-def lokr_uneven(out, into):
-    """A first factor that no rule of peft's would make."""
-    one, two = random(4, 2), random(out // 4, into // 2)
-    return {"lokr_w1": one, "lokr_w2": two}, kron(one, two)
-
-
-def lokr_factored(out, into):
-    """The second factor in two, of rank 2, with alpha 1."""
-    one, left, right = random(2, 2), random(out // 2, 2), random(2, into // 2, seed=1)
-    parts = {"lokr_w1": one, "lokr_w2_a": left, "lokr_w2_b": right, "alpha": torch.tensor(1.0)}
-    return parts, 0.5 * kron(one, left @ right)
-
-
-def lokr_both(out, into):
-    """Both in two."""
-    a, b, left, right = (
-        random(2, 2),
-        random(2, 2, seed=3),
-        random(out // 2, 2),
-        random(2, into // 2),
-    )
-    parts = {"lokr_w1_a": a, "lokr_w1_b": b, "lokr_w2_a": left, "lokr_w2_b": right}
-    return parts, kron(a @ b, left @ right)
-
-
-def loha(out, into):
-    """Two low-rank products, multiplied by element, with alpha 1 at rank 2."""
-    a, b, c, d = (
-        random(out, 2),
-        random(2, into, seed=1),
-        random(out, 2, seed=2),
-        random(2, into, seed=3),
-    )
-    parts = {"hada_w1_a": a, "hada_w1_b": b, "hada_w2_a": c, "hada_w2_b": d}
-    return {**parts, "alpha": torch.tensor(1.0)}, 0.5 * (a @ b) * (c @ d)
-
-
-def difference(out, into):
-    """The whole difference, as ComfyUI extracts it."""
-    return {"diff": random(out, into)}, random(out, into)
-
-
-def without_weight(out, into):
-    """Factors that some scripts save without ``.weight``."""
-    down, up = random(2, into), random(out, 2, seed=1)
-    return {"lora_A": down, "lora_B": up}, up @ down
-
-
-KINDS = [lokr_whole, lokr_uneven, lokr_factored, lokr_both, loha, difference, without_weight]
-
-
 @pytest.mark.parametrize("prefix", ["diffusion_model.", "lycoris_", ""])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", WRITERS)
 def test_a_kind_is_applied_exactly(any_editor, save, kind, prefix):
     """As its own formula has it, at half its scale."""
     model = any_editor.family.transformer

@@ -3,109 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 
 import pytest
 import torch
 from lora_layouts import LAYOUTS
 from lora_models import as_it_is, factors
+from lora_refusals import BENT, BROKEN, DOWN, KEYS, LAYER, bent, entry, of, write
 from safetensors.torch import save_file
 
 import refhooks as rh
 from refhooks._loras import header, injecting
-
-LAYER = "transformer_blocks.0.attn.to_q"
-DOWN, UP = torch.ones(4, 32), torch.ones(32, 4)
-KEYS = {f"{LAYER}.lora_A.weight": DOWN, f"{LAYER}.lora_B.weight": UP}
-
-
-def bent(**changes):
-    """Return the file's tensors with others in their place; ``None`` takes one away."""
-    tensors = {**KEYS, **{f"{LAYER}.{key}": value for key, value in changes.items()}}
-    return {key: value for key, value in tensors.items() if value is not None}
-
-
-def of(**parts):
-    """Return the tensors of a layer alone; two underscores stand for a dot."""
-    return {f"{LAYER}.{part.replace('__', '.')}": value for part, value in parts.items()}
-
-
-NAN = torch.full((4, 32), float("nan"))
-WAN = {
-    f"lora_unet_blocks_{block}_{part}.lora_{half}.weight": torch.zeros(4, 4)
-    for block in range(40)
-    for part in ("self_attn_q", "self_attn_k", "ffn_0")
-    for half in ("down", "up")
-}
-BENT = {
-    "no lora": ({"x": DOWN}, "none of its 1 tensors is named as a LoRA's"),
-    "a checkpoint": ({f"{LAYER}.weight": DOWN}, "none of its 1 tensors"),
-    "another model": (WAN, "does not fit: 0 of its 120 layers have a place in QwenImage"),
-    "more blocks": (
-        {key.replace(".0.", f".{n}."): value for n in range(1, 9) for key, value in KEYS.items()},
-        "1 of its 8 layers have a place",
-    ),
-    "another width": (
-        {f"{LAYER}.lora_A.weight": torch.ones(4, 64), f"{LAYER}.lora_B.weight": torch.ones(64, 4)},
-        "is for a layer of 64 to 64, the model's transformer_blocks.0.attn.to_q is 32 to 32",
-    ),
-    "half": ({f"{LAYER}.lora_A.weight": DOWN}, r"has no lora_B \(lora_up\), which is half of it"),
-    "other half": ({f"{LAYER}.lora_B.weight": UP}, r"has no lora_A \(lora_down\), which is half"),
-    "ranks": ({**KEYS, f"{LAYER}.lora_B.weight": torch.ones(32, 8)}, "its ranks differ: 4 in"),
-    "rank 0": (
-        of(lora_A__weight=torch.ones(0, 32), lora_B__weight=torch.ones(32, 0)), "have the shapes",
-    ),
-    "vectors": (of(lora_A__weight=torch.ones(4), lora_B__weight=torch.ones(4)), "the shapes"),
-    "nan": ({**KEYS, f"{LAYER}.lora_A.weight": NAN}, r"lora_A\.weight holds NaN or infinity"),
-    "infinity": (
-        {**KEYS, f"{LAYER}.lora_B.weight": torch.full((32, 4), float("inf"))}, "holds NaN or inf",
-    ),
-    "integers": ({**KEYS, f"{LAYER}.lora_A.weight": DOWN.to(torch.int8)}, "is I8; expected floats"),
-    "alpha 0": (bent(alpha=torch.tensor(0.0)), "alpha is 0; expected a finite number that is not"),
-    "alpha nan": (bent(alpha=torch.tensor(float("nan"))), "alpha is nan"),
-    "alphas": (bent(alpha=torch.ones(2)), "alpha must be one number"),
-    "alpha alone": (of(alpha=torch.ones(1)), "has alpha and no weights"),
-    "twice": (
-        {**KEYS, **{f"diffusion_model.{key}": value for key, value in KEYS.items()}},
-        "are one layer",
-    ),
-    "bias": (bent(**{"lora_B.bias": torch.ones(7)}), r"bias has the shape \[7\]"),
-    "dora over inputs": (bent(dora_scale=torch.ones(1, 32)), "is a DoRA over inputs"),
-    "dora of another": (bent(dora_scale=torch.ones(7, 1)), "its DoRA is for 7 outputs, not 32"),
-    "some dora": (
-        {
-            **bent(dora_scale=torch.ones(32, 1)),
-            **{key.replace("to_q", "to_k"): value for key, value in KEYS.items()},
-        },
-        "mixes the kinds DoRA and LoRA",
-    ),
-    "kinds": (
-        {**KEYS, f"{LAYER[:-1]}k.lokr_w1": torch.ones(2, 2),
-         f"{LAYER[:-1]}k.lokr_w2": torch.ones(16, 16)},
-        "mixes the kinds LoKr and LoRA",
-    ),
-    "lokr with dora": (
-        of(lokr_w1=torch.ones(2, 2), lokr_w2=torch.ones(16, 16), dora_scale=torch.ones(32, 1)),
-        "is a LoKr with .*dora_scale, which is not applied",
-    ),
-    "half a lokr": (of(lokr_w1=torch.ones(2, 2)), "has no lokr_w2_a, which is half of it"),
-    "a wide lokr": (of(lokr_w1=torch.ones(2, 2), lokr_w2=torch.ones(32, 16)), "32 to 64"),
-    "half a loha": (
-        of(hada_w1_a=UP, hada_w1_b=DOWN, hada_w2_a=UP), "has no hada_w2_b, which is half",
-    ),
-    "tucker": ({**KEYS, f"{LAYER}.lora_mid.weight": DOWN}, "of the kind a Tucker decomposition"),
-    "tucker lokr": (of(lokr_t2=DOWN), "of the kind a Tucker"),
-    "oft": (of(oft_blocks=torch.ones(2, 2, 2)), "of the kind OFT, which is not applied"),
-    "oft of peft": (of(oft_R__default__weight=torch.ones(2, 2)), "of the kind OFT"),
-    "ia3": (of(on_input=torch.ones(1), weight=torch.ones(32)), "of the kind IA3"),
-    "glora": (of(a1__weight=DOWN), "of the kind GLoRA"),
-    "vera": (of(vera_lambda_b=torch.ones(32)), "of the kind VeRA"),
-    "text encoder": (
-        {"lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": DOWN,
-         "text_encoder.model.layers.0.q_proj.lora_A.weight": DOWN},
-        "all of its 2 tensors are for a text encoder",
-    ),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", BENT)
@@ -122,41 +29,6 @@ def test_a_file_that_does_not_do_is_refused(model_editor, save, case):
     assert len(str(raised.value)) < 400 + len(str(path))
     assert before == as_it_is(model_editor.family.transformer)
     assert model_editor.loras == ()
-
-
-def write(path, told, data=b"", length=None):
-    """Write a file by hand."""
-    text = told if isinstance(told, bytes) else json.dumps(told).encode()
-    path.write_bytes((len(text) if length is None else length).to_bytes(8, "little") + text + data)
-
-
-def entry(begin=0, end=512, shape=(4, 32), dtype="F32"):
-    """Return a header of one tensor."""
-    return {f"{LAYER}.lora_A.weight": {
-        "dtype": dtype, "shape": list(shape), "data_offsets": [begin, end],
-    }}  # fmt: skip
-
-
-BROKEN = {
-    "empty": lambda path: path.write_bytes(b""),
-    "a page": lambda path: path.write_bytes(b"<!DOCTYPE html><html>404</html>"),
-    "a pointer": lambda path: path.write_bytes(b"version https://git-lfs.github.com/spec/v1\n"),
-    "pickle": lambda path: path.write_bytes(b"PK\x03\x04" + b"\0" * 64),
-    "a huge header": lambda path: write(path, b"{}", length=2**60),
-    "a large header": lambda path: write(path, b"{" + b" " * (header.MAX_HEADER + 1)),
-    "no json": lambda path: write(path, b"{]"),
-    "no table": lambda path: write(path, [1]),
-    "deep": lambda path: write(path, b"[" * 100_000),
-    "bytes missing": lambda path: write(path, entry(), b"\0" * 100),
-    "bytes too many": lambda path: write(path, entry(), b"\0" * 1000),
-    "overlapping": lambda path: write(path, {**entry(), "y": entry()[f"{LAYER}.lora_A.weight"]}),
-    "shape and bytes": lambda path: write(path, entry(shape=(4, 33)), b"\0" * 512),
-    "negative": lambda path: write(path, entry(shape=(-4, -32)), b"\0" * 512),
-    "no dtype": lambda path: write(path, entry(dtype="F1"), b"\0" * 512),
-    "no offsets": lambda path: write(path, {"x": {"dtype": "F32", "shape": [1]}}),
-    "an entry that is none": lambda path: write(path, {"x": 3}),
-    "no tensors": lambda path: write(path, {}),
-}
 
 
 @pytest.mark.parametrize("case", BROKEN)
@@ -211,6 +83,13 @@ def test_what_is_no_file_is_refused(model_editor, tmp_path, name, said):
     """Files that can run code are not opened."""
     with pytest.raises(rh.InputError, match=said):
         model_editor.add_lora(tmp_path / name)
+
+
+@pytest.mark.parametrize("file", [None, 3, {"x": 1}])
+def test_what_is_no_path_is_refused(model_editor, file):
+    """Such as tensors, which diffusers takes."""
+    with pytest.raises(rh.InputError, match="is the path of a"):
+        model_editor.add_lora(file)
 
 
 @pytest.mark.parametrize("scale", [float("nan"), float("inf"), "1", True, None])
