@@ -59,7 +59,7 @@ def refusals() -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "style.safetensors"
         for what, (tensors, _) in lora_refusals.BENT.items():
-            save_file({key: value.contiguous() for key, value in tensors.items()}, path)
+            save_file({key: value.contiguous().clone() for key, value in tensors.items()}, path)
             rows.append(_row(what, f"`{_told(editor, path)}`"))
         for what, write in lora_refusals.BROKEN.items():
             write(path)

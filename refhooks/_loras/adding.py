@@ -57,17 +57,14 @@ def add_file(
     _check_unfused(states, f"{label} cannot be added")
     keys = keys or sort_keys(header)
     fit = fit_layers(header, keys, model)
-    if fit.kind == "DoRA" and scale != 1.0:
-        raise InputError(
-            f"{label}: a DoRA acts at scale 1, since its magnitude is that of the whole weight; got"
-            f" {scale:g}"
-        )
+    if fit.kind == "DoRA":
+        _check_dora(label, scale, states)
     check_base(label, fit.kind, model, [change.layer for change in fit.changes])
     weights, alphas = read_tensors(header, fit)
     scales = scales_of(header, fit.changes, alphas)
     with weights_in_place(pipe, model):
         config = inject(model, name, fit.kind, weights, scales)
-        _activate(model, name, scale, states)
+        _activate(model, name, fit.kind, scale, states)
         kept = FileRecord(header.path, header.stamp, fit.kind, config, glance(model, name, fit))
     remember(model, name, kept)
     _warn_of_ignored(header, keys, fit, type(model).__name__)
@@ -91,6 +88,24 @@ def _check_scale(scale: Any, label: str) -> None:
     number = isinstance(scale, int | float) and not isinstance(scale, bool)
     if not number or not math.isfinite(scale):
         raise InputError(f"{label}: scale must be a finite number, got {scale!r:.80}")
+
+
+def _check_dora(label: str, scale: float, states: Iterable[LoraState]) -> None:
+    """A magnitude is that of a whole weight, so it goes with nothing that came before it.
+
+    Peft adds a LoRA behind it, but scales what an inner layer of LoKr or another DoRA makes.
+    """
+    if scale != 1.0:
+        raise InputError(
+            f"{label}: a DoRA acts at scale 1, since its magnitude is that of the whole weight; got"
+            f" {scale:g}"
+        )
+    others = [state.name for state in states if state.kind != "LoRA"]
+    if others:
+        raise ModelError(
+            f"{label}: a DoRA is added before LoKr, LoHa and any other DoRA, or it would scale what"
+            f" they do; there is {some(others)}"
+        )
 
 
 def _checked_name(name: Any, label: str, model: torch.nn.Module) -> str:
@@ -136,9 +151,12 @@ def _check_unfused(states: Iterable[LoraState], label: str) -> None:
         )
 
 
-def _activate(model: Any, name: str, scale: float, states: Iterable[LoraState]) -> None:
+def _activate(model: Any, name: str, kind: str, scale: float, states: Iterable[LoraState]) -> None:
     """Let the new one act beside those that did; peft leaves the last one alone active."""
+    kinds = {name: kind, **{state.name: state.kind for state in states}}
     active = [*(state.name for state in states if state.active), name]
+    # Peft goes through them in order, and a DoRA would scale what those before it have added.
+    active.sort(key=lambda each: kinds.get(each) != "DoRA")
     for layer in tuned(model):
         if layer.disable_adapters:
             layer.enable_adapters(enabled=True)

@@ -7,6 +7,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import torch
 
 from refhooks._loras.places import base_of
@@ -67,7 +68,7 @@ def inject(
     """
     from peft import inject_adapter_in_model  # noqa: PLC0415  an extra
 
-    before = _remembered(model)
+    before = _Before.of(model)
     config = _config(kind, weights)
     try:
         with warnings.catch_warnings():
@@ -85,7 +86,7 @@ def inject(
         _prepare_hotswap(model, config, kind)
     except BaseException:
         take_off(model, name)
-        _restore(before)
+        before.restore()
         raise
     if hasattr(model, _LOADED):
         setattr(model, _LOADED, True)
@@ -238,12 +239,23 @@ def _unwrap(model: nn.Module) -> None:
                 setattr(parent, child, inner)
 
 
-def _remembered(model: nn.Module) -> list[tuple[Any, bool]]:
-    return [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+@attrs.frozen(eq=False)
+class _Before:
+    """What peft changes of that which was there: what acts, and what learns."""
 
+    acting: list[tuple[Any, list[str]]]
+    learning: list[tuple[Any, bool]]
 
-def _restore(before: Sequence[tuple[Any, bool]]) -> None:
-    """Undo what peft does to parameters that were there before: it freezes them."""
-    for parameter, learns in before:
-        if parameter.requires_grad != learns:
-            parameter.requires_grad_(learns)
+    @classmethod
+    def of(cls, model: nn.Module) -> _Before:
+        return cls(
+            [(layer, list(layer.active_adapters)) for layer in tuned(model)],
+            [(parameter, parameter.requires_grad) for parameter in model.parameters()],
+        )
+
+    def restore(self) -> None:
+        for layer, active in self.acting:
+            layer.set_adapter(active)
+        for parameter, learns in self.learning:
+            if parameter.requires_grad != learns:
+                parameter.requires_grad_(learns)

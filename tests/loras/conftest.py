@@ -25,7 +25,7 @@ def save(tmp_path):
 
     def save(tensors, name="style.safetensors", notes=None):
         path = tmp_path / name
-        whole = {key: tensor.contiguous() for key, tensor in tensors.items()}
+        whole = {key: tensor.contiguous().clone() for key, tensor in tensors.items()}
         save_file(whole, path, metadata=notes)
         return path
 

@@ -36,9 +36,11 @@ def build(family):
 
 
 def linear_layers(model):
-    """Return the linear layers of a model by name."""
+    """Return the linear layers of a model by name, whatever wraps them."""
     return {
-        name: layer for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear)
+        name.removesuffix(".base_layer"): layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, torch.nn.Linear) and ".lora_" not in name
     }
 
 

@@ -69,8 +69,23 @@ def test_two_stay_active(editor, save, second):
     assert [(it.name, it.active) for it in editor.loras] == [("one", True), ("two", True)]
     editor.remove_lora("two")
     acts(editor, with_one)
+    assert [(it.name, it.scale) for it in editor.loras] == [("one", 0.25)]
     editor.remove_lora("one")
     assert "LoraLayer" not in str(as_it_is(editor.family.transformer))
+
+
+@pytest.mark.parametrize("first", ["lokr", "dora"])
+def test_a_dora_is_no_second_to_what_it_would_scale(editor, save, first):
+    """A whole weight has one magnitude; a LoRA beside it is added to what it makes."""
+    lengths = {f"{LAYER}.dora_scale": torch.ones(32, 1)}
+    _, given = lora(editor, save, 1, "one")
+    dora = save(LAYOUTS["bare"].write(given) | lengths, "dora.safetensors")
+    lokr = {f"{LAYER}.lokr_w1": torch.ones(2, 2), f"{LAYER}.lokr_w2": torch.ones(16, 16)}
+    editor.add_lora(dora if first == "dora" else save(lokr, "lokr.safetensors"))
+
+    with pytest.raises(rh.ModelError, match=f"is added before LoKr.*there is {first}"):
+        editor.add_lora(dora)
+    assert [first] == [it.name for it in editor.loras]
 
 
 def test_those_that_others_loaded_stay_and_are_told(editor, save):
@@ -256,7 +271,7 @@ def test_factors_of_layers_that_are_cast_keep_their_own_dtype(editor, save):
 
     layer = editor.family.transformer.get_submodule(LAYER)
     assert torch.equal(given[LAYER][0], layer.lora_A["one"].weight)
-    editor.edit(tiny.picture(), "x", steps=1, cfg=1, seed=1)
+    editor.edit(tiny.picture(), "x", steps=2, cfg=1, seed=1)
 
 
 def test_factors_of_eight_bits_are_read(editor, save):
@@ -276,7 +291,7 @@ def test_an_edit_keeps_loras_away(editor, save):
     caught = []
 
     def inside(step, _latents, _x0):
-        if step.index == 0:
+        if step == 0:
 
             def add():
                 try:
@@ -288,7 +303,7 @@ def test_an_edit_keeps_loras_away(editor, save):
             thread.start()
             thread.join()
 
-    editor.edit(tiny.picture(), "x", steps=1, cfg=1, seed=1, callback=inside)
+    editor.edit(tiny.picture(), "x", steps=2, cfg=1, seed=1, callback=inside)
     assert len(caught) == 1
     assert editor.loras == ()
 
@@ -339,7 +354,7 @@ def test_a_model_that_is_offloaded_by_groups_takes_one(editor, save):
     path, _ = lora(editor, save, 1, "one")
 
     def latents():
-        return editor.edit(tiny.picture(), "x", steps=1, cfg=1, seed=1).latents
+        return editor.edit(tiny.picture(), "x", steps=2, cfg=1, seed=1).latents
 
     editor.add_lora(path, name="plain")
     expected = latents()
