@@ -50,7 +50,7 @@ def add_file(
         keys: Of the header, sorted, where that was done.
     """
     label = header.label
-    states = states_of(model)
+    states = states_of(model, files=False)
     _check_scale(scale, label)
     name = _checked_name(name, label, model) if name is not None else _free_name(header, model)
     check_peft(label)
@@ -73,7 +73,7 @@ def add_file(
 
 def remove_adapter(pipe: Any, model: torch.nn.Module, name: str) -> None:
     """Take an adapter off a model, as ``TakesLoras.remove_lora`` says."""
-    states = {state.name: state for state in states_of(model)}
+    states = {state.name: state for state in states_of(model, files=False)}
     if name not in states:
         raise InputError(
             f"there is no LoRA {name!r} on the model; there is: {some(states) or 'none'}"

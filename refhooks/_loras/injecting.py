@@ -66,19 +66,10 @@ def inject(
         weights: By layer, as :func:`refhooks._loras.tensors.read_tensors` returns them.
         scales: Alpha over rank, by layer.
     """
-    from peft import inject_adapter_in_model  # noqa: PLC0415  an extra
-
     before = _Before.of(model)
     config = _config(kind, weights)
     try:
-        with warnings.catch_warnings():
-            # peft says so of every adapter after the first, of biases it cannot merge, and of the
-            # target_modules that are only written below: matching 700 names takes it a second.
-            warnings.simplefilter("ignore")
-            inject_adapter_in_model(
-                config, model, adapter_name=name, low_cpu_mem_usage=True,
-                state_dict=dict.fromkeys(f"{layer}.{_KEYS[kind]}" for layer in weights),
-            )  # fmt: skip
+        _wrap(model, config, name, [f"{layer}.{_KEYS[kind]}" for layer in weights])
         config.target_modules = set(weights)
         for layer, tensors in weights.items():
             _fill(model.get_submodule(layer), name, kind, tensors, scales[layer])
@@ -91,6 +82,19 @@ def inject(
     if hasattr(model, _LOADED):
         setattr(model, _LOADED, True)
     return config
+
+
+def _wrap(model: nn.Module, config: Any, name: str, keys: Sequence[str]) -> None:
+    """Let peft wrap the layers that keys name, with weights that hold nothing yet."""
+    from peft import inject_adapter_in_model  # noqa: PLC0415  an extra
+
+    with warnings.catch_warnings():
+        # peft says so of every adapter after the first, of biases that it cannot merge, and of the
+        # target_modules that are written later: matching 700 names takes it a second.
+        warnings.simplefilter("ignore")
+        inject_adapter_in_model(
+            config, model, adapter_name=name, low_cpu_mem_usage=True, state_dict=dict.fromkeys(keys)
+        )
 
 
 def _config(kind: str, weights: Mapping[str, Mapping[str, Tensor]]) -> Any:

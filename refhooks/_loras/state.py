@@ -37,13 +37,22 @@ def forget(model: nn.Module, name: str) -> None:
         vars(model)[_RECORDS] = kept
 
 
-def states_of(model: nn.Module) -> tuple[LoraState, ...]:
-    """Return the adapters of a model in the order in which they came, as they are now."""
+def states_of(model: nn.Module, *, files: bool = True) -> tuple[LoraState, ...]:
+    """Return the adapters of a model in the order in which they came, as they are now.
+
+    Args:
+        model: The transformer.
+        files: Whether their files are asked for, which reads each of them once.
+    """
     found: dict[str, list[Any]] = {name: [] for name in getattr(model, "peft_config", None) or {}}
     for layer in tuned(model):
         for name in layer.scaling if hasattr(layer, "scaling") else ():
             found.setdefault(name, []).append(layer)
-    return tuple(_state(model, name, layers) for name, layers in found.items() if layers)
+    return tuple(
+        _state(name, layers, _record(model, name) if files else None)
+        for name, layers in found.items()
+        if layers
+    )
 
 
 def glance(model: nn.Module, name: str, fit: Fit) -> dict[str, tuple[float, ...]]:
@@ -54,12 +63,11 @@ def glance(model: nn.Module, name: str, fit: Fit) -> dict[str, tuple[float, ...]
     return {layer: values for layer, values in firsts.items() if values is not None}
 
 
-def _state(model: nn.Module, name: str, layers: list[Any]) -> LoraState:
+def _state(name: str, layers: list[Any], record: FileRecord | None) -> LoraState:
     scales = [_scale(layer, name) for layer in layers]
     scale = max(scales, key=abs)
     fused = any(name in layer.merged_adapters for layer in layers)
     acting = any(name in layer.active_adapters and not layer.disable_adapters for layer in layers)
-    record = _record(model, name)
     return LoraState(
         name=name,
         file="" if record is None else record.path.name,
