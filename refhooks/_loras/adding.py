@@ -160,7 +160,8 @@ def _activate(model: Any, name: str, kind: str, scale: float, states: Iterable[L
     for layer in tuned(model):
         if layer.disable_adapters:
             layer.enable_adapters(enabled=True)
-        layer.set_adapter(active)
+        if list(layer.active_adapters) != active:
+            layer.set_adapter(active)
         if name in layer.scaling:
             layer.scaling[name] = layer.scaling[name] * scale
     off = [state.name for state in states if not state.active]

@@ -43,9 +43,13 @@ def check_peft(label: str) -> None:
 def tuned(model: nn.Module) -> Iterator[Any]:
     """Go through the layers that peft has wrapped."""
     if "peft" in sys.modules:
-        from peft.tuners.tuners_utils import BaseTunerLayer  # noqa: PLC0415  an extra
-
-        yield from (part for part in model.modules() if isinstance(part, BaseTunerLayer))
+        # A lookup in each module's own table: peft's classes are abstract, and asking for them
+        # takes a fifth of the time of adding a LoRA.
+        yield from (
+            part
+            for part in model.modules()
+            if "base_layer" in vars(part)["_modules"] and hasattr(part, "active_adapters")
+        )
 
 
 def inject(
@@ -77,8 +81,10 @@ def inject(
         _prepare_hotswap(model, config, kind)
     except BaseException:
         take_off(model, name)
-        before.restore()
+        before.restore_acting()
         raise
+    finally:
+        before.restore_learning()
     if hasattr(model, _LOADED):
         setattr(model, _LOADED, True)
     return config
@@ -257,9 +263,11 @@ class _Before:
             [(parameter, parameter.requires_grad) for parameter in model.parameters()],
         )
 
-    def restore(self) -> None:
+    def restore_acting(self) -> None:
         for layer, active in self.acting:
             layer.set_adapter(active)
+
+    def restore_learning(self) -> None:
         for parameter, learns in self.learning:
             if parameter.requires_grad != learns:
                 parameter.requires_grad_(learns)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._loras.keys import some
-from refhooks._loras.places import base_of, places_of
+from refhooks._loras.places import places_of
 from refhooks.errors import InputError, ModelError
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ def fit_layers(header: Header, keys: Keys, model: nn.Module) -> Fit:
         InputError: A change lacks a half, its ranks differ, or kinds are mixed.
         ModelError: Fewer than half of the layers have a place in the model, or a shape differs.
     """
-    names = places_of(model).find(keys.layers)
-    modules = {name: base_of(model.get_submodule(name)) for name in names.values() if name}
+    places = places_of(model)
+    names = places.find(keys.layers)
     homeless = tuple(written for written, name in names.items() if name is None)
     if 2 * len(homeless) > len(names):
         told = (
@@ -88,7 +88,7 @@ def fit_layers(header: Header, keys: Keys, model: nn.Module) -> Fit:
             raise InputError(
                 f"{header.label}: {changes[name].written[:80]} and {written[:80]} are one layer"
             )
-        changes[name] = _change(header, written, keys.layers[written], name, modules[name])
+        changes[name] = _change(header, written, keys.layers[written], name, places.layers[name])
     return Fit(_kind(header, changes.values()), tuple(changes.values()), homeless)
 
 

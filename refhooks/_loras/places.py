@@ -29,10 +29,12 @@ class Places:
     Attributes:
         dotted: Names of layers as in the model, of their containers where these have one layer.
         flat: Likewise with ``_`` for ``.``, where only one layer is written so.
+        layers: The layers by name, out of what wraps them.
     """
 
     dotted: Mapping[str, str]
     flat: Mapping[str, str]
+    layers: Mapping[str, Any]
 
     def find(self, stems: Iterable[str]) -> dict[str, str | None]:
         """Return the name of the layer that each of a file's names means; ``None``: there is none.
@@ -67,19 +69,22 @@ def places_of(model: nn.Module) -> Places:
     A layer that a LoRA wraps already counts once, under its own name.
     """
     dotted: dict[str, str] = {}
+    layers: dict[str, Any] = {}
     wrapped: tuple[str, ...] = ()
     for name, module in model.named_modules():
         if wrapped and name.startswith(wrapped):
             continue
-        if hasattr(module, "get_base_layer"):
-            wrapped = (f"{name}.",)
-        if name and isinstance(base_of(module), LAYERS):
+        base = module
+        if "base_layer" in vars(module)["_modules"]:
+            wrapped, base = (f"{name}.",), base_of(module)
+        if name and isinstance(base, LAYERS):
+            layers[name] = base
             dotted[name.replace("_orig_mod.", "")] = name  # under torch.compile
         elif name and isinstance(module, nn.Sequential | nn.ModuleList):
             inner = [child for child, part in module.named_children() if _is_layer(part)]
             if len(inner) == 1:
                 dotted.setdefault(name, f"{name}.{inner[0]}")
-    return Places(dotted, _flattened(dotted))
+    return Places(dotted, _flattened(dotted), layers)
 
 
 def uncompiled(model: Any) -> Any:
