@@ -43,6 +43,8 @@ class LoraState:
         kind: ``LoRA``, ``LoKr``, ``LoHa`` or ``DoRA``.
         scale: What it acts with beside its own alpha over rank; 1 is as it was trained. Where
             layers differ, the largest in size.
+        factor: What the product of its factors is multiplied by there: scale times alpha over
+            rank. Hot-swapping changes alpha behind the layer's back, and this alone is then true.
         uniform: Whether all layers have that scale.
         active: Whether it acts: by itself, or fused.
         fused: Whether it is part of the weights.
@@ -54,6 +56,7 @@ class LoraState:
     sha256: str
     kind: str
     scale: float
+    factor: float
     uniform: bool
     active: bool
     fused: bool

@@ -65,7 +65,8 @@ def glance(model: nn.Module, name: str, fit: Fit) -> dict[str, tuple[float, ...]
 
 def _state(name: str, layers: list[Any], record: FileRecord | None) -> LoraState:
     scales = [_scale(layer, name) for layer in layers]
-    scale = max(scales, key=abs)
+    first = max(range(len(scales)), key=lambda number: abs(scales[number]))
+    scale = scales[first]
     fused = any(name in layer.merged_adapters for layer in layers)
     acting = any(name in layer.active_adapters and not layer.disable_adapters for layer in layers)
     return LoraState(
@@ -74,6 +75,7 @@ def _state(name: str, layers: list[Any], record: FileRecord | None) -> LoraState
         sha256="" if record is None else _hash(record.path, record.stamp),
         kind=_kind(layers[0], name),
         scale=scale,
+        factor=float(layers[first].scaling[name]),
         uniform=all(abs(each - scale) <= 1e-6 * abs(scale) for each in scales),
         active=fused or acting,
         fused=fused,

@@ -123,6 +123,7 @@ def test_a_state_says_what_diffusers_did(editor, save):
         (state,) = editor.loras
         return state.scale, state.active, state.fused
 
+    assert [it.factor for it in editor.loras] == [0.25]
     assert told() == (0.5, True, False)
     pipe.disable_lora()
     assert told() == (0.5, False, False)
@@ -151,6 +152,7 @@ def test_another_file_under_the_name_is_not_taken_for_the_first(editor, save):
     two, other = lora(editor, save, 2, "two", layout="diffusers")
     before = weight_of(editor.family.transformer.get_submodule(LAYER))[0]
     editor.add_lora(one, 0.5, "style")
+    assert [it.factor for it in editor.loras] == [0.5]
     assert digest(one) == editor.loras[0].sha256
 
     editor.pipe.load_lora_weights(str(two), adapter_name="style", hotswap=True)
