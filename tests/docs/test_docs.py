@@ -14,6 +14,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image, ImageDraw
 from places import BENCHMARKS, DOCS, ROOT
+from safetensors.torch import save_file
 
 import refhooks as rh
 from refhooks.cli import main
@@ -63,15 +64,24 @@ def night(toy, tmp_path_factory):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, night):
-    """The working folder of a reader who has the pictures that the docs name."""
+def folder(tmp_path, monkeypatch, night, toy):
+    """The working folder of a reader who has the pictures and the LoRA that the docs name."""
     monkeypatch.chdir(tmp_path)
     samples = {path.stem: path for path in rh.load_registry().models["toy"].samples()}
     for name, sample in SAMPLES.items():
         shutil.copy(samples[sample], name)
     shutil.copy(night, "night.png")
     paint_masks()
+    train_style(toy.family.transformer.get_submodule("transformer_blocks.0.attn.to_q"))
     return tmp_path
+
+
+def train_style(layer):
+    """Write what a reader has trained, as kohya's scripts do."""
+    name = "lora_unet_transformer_blocks_0_attn_to_q"
+    down, up = torch.ones(4, layer.in_features), torch.ones(layer.out_features, 4)
+    tensors = {"lora_down.weight": down, "lora_up.weight": up * 1e-4, "alpha": torch.tensor(4.0)}
+    save_file({f"{name}.{part}": tensor for part, tensor in tensors.items()}, "style.safetensors")
 
 
 def paint_masks():
