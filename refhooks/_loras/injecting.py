@@ -123,7 +123,8 @@ def _fill(layer: Any, name: str, kind: str, tensors: Mapping[str, Tensor], scale
     place, dtype = _place_of(base)
 
     def kept(tensor: Tensor) -> torch.nn.Parameter:
-        there = tensor.to(device=place, dtype=dtype or tensor.dtype)
+        # A copy: safetensors maps the file, and who trains writes it anew under the model's feet.
+        there = tensor.to(device=place, dtype=dtype or tensor.dtype, copy=True)
         return torch.nn.Parameter(there.contiguous(), requires_grad=False)
 
     if kind in {"LoKr", "LoHa"}:

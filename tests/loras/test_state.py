@@ -180,6 +180,19 @@ def test_a_copy_of_the_model_knows_its_files(editor, save):
     )
 
 
+def test_a_file_that_is_written_anew_changes_nothing(editor, save):
+    """A training script does so while the model runs; files are mapped where they are read."""
+    path, given = lora(editor, save, 1, "one")
+    before = weight_of(editor.family.transformer.get_submodule(LAYER))[0]
+    editor.add_lora(path)
+    with path.open("r+b") as opened:
+        opened.seek(-64, 2)
+        opened.write(b"\0" * 64)
+    acts(editor, before, change(given, 1))
+    path.write_bytes(b"")
+    acts(editor, before, change(given, 1))
+
+
 def test_beside_fused_ones_none_is_added(editor, save):
     """Peft would undo the fusing without a word; nor can a fused one be taken off."""
     path, _ = lora(editor, save, 1, "one")
