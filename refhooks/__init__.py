@@ -54,6 +54,7 @@ from refhooks._core.planning.timetable import Timetable
 from refhooks._core.plugins.loading import load_registry
 from refhooks._core.plugins.registry import PluginRecord, Registry
 from refhooks._editor import Editor
+from refhooks._loras.records import LoraState
 from refhooks.errors import (
     BusyError,
     HookReturnError,
@@ -98,6 +99,7 @@ __all__ = [
     "KeyValues",
     "Layout",
     "LoadedModel",
+    "LoraState",
     "LowRank",
     "Mask",
     "MaskShape",

@@ -11,6 +11,7 @@ from refhooks._core.models.loaded import LoadedModel
 from refhooks._core.planning.request import make_request
 
 if TYPE_CHECKING:
+    import contextlib
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
@@ -253,3 +254,8 @@ class Editor(LoadedModel):
         from refhooks._core.running.run import decode  # noqa: PLC0415  imports torch, which takes a second
 
         return decode(self, latents, Size(height, width))
+
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        from refhooks._core.running.run import exclusive  # noqa: PLC0415  imports torch, which takes a second
+
+        return exclusive(self.family)

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import importlib.util
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
-from safetensors import SafetensorError, safe_open
 
-from refhooks._base.files import is_file
-from refhooks.cli._libraries import logged_as_warnings
+from refhooks._loras.header import read_header
+from refhooks._loras.keys import sort_keys
 from refhooks.cli._parse import parse_lora
-from refhooks.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-MAX_TENSORS = 20_000  # a LoRA on every layer of a 20 B model has about 3,000
+    from refhooks._editor import Editor
+    from refhooks._loras.header import Header
+    from refhooks._loras.keys import Keys
 
 
 @attrs.frozen
 class Lora:
-    """A LoRA file with its scale; 1 is as it was trained."""
+    """A LoRA file, as far as its header tells it, with its scale; 1 is as it was trained."""
 
-    path: Path
+    header: Header
+    keys: Keys
     scale: float
 
 
@@ -33,68 +31,32 @@ def check_loras(texts: Sequence[str]) -> tuple[Lora, ...]:
     """Return the LoRAs that ``--lora`` names.
 
     Raises:
-        InputError: A file is missing or is no safetensors file, or a scale is no number.
+        InputError: A file is missing, is no safetensors file or none of a LoRA, or a scale is no
+            number.
         ModelError: The package that LoRAs need is not installed.
     """
-    loras = tuple(Lora(*parse_lora(text)) for text in texts)
-    for lora in loras:
-        _check_file(lora.path)
-    if loras and importlib.util.find_spec("peft") is None:
-        raise ModelError(
-            '--lora needs the package peft; install it with: pip install "refhooks[lora]"'
-        )
-    return loras
+    return tuple(_check(text) for text in texts)
 
 
-def _check_file(path: Path) -> None:
-    if path.suffix.lower() != ".safetensors":
-        raise InputError(f"--lora {path}: only .safetensors files are read, others can run code")
-    if not is_file(path):
-        raise InputError(f"--lora {path}: there is no such file")
-    try:
-        with safe_open(path, framework="numpy") as opened:
-            count = len(opened.keys())
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"--lora {path}: not a safetensors file: {error}") from error
-    if not 0 < count <= MAX_TENSORS:
-        raise InputError(f"--lora {path}: holds {count} tensors; expected 1 to {MAX_TENSORS}")
+def _check(text: str) -> Lora:
+    from refhooks._loras.injecting import check_peft  # noqa: PLC0415  imports torch, a second
+
+    path, scale = parse_lora(text)
+    header = read_header(path, f"--lora {path}")
+    check_peft(header.label)
+    return Lora(header, sort_keys(header), scale)
 
 
-def add_loras(pipe: Any, loras: Sequence[Lora]) -> None:
-    """Load LoRAs into a pipeline, each with its scale.
+def add_loras(editor: Editor, loras: Sequence[Lora]) -> None:
+    """Add LoRAs to a model, each with its scale; all of them act.
 
     Raises:
-        ModelError: The pipeline takes none, or nothing of a file fits it.
+        InputError: A file holds NaN, or has changed since it was checked.
+        ModelError: It was made for another model.
     """
-    if not loras:
-        return
-    from refhooks._apps.recipes.additions import note_lora_file  # noqa: PLC0415  imports diffusers
+    from refhooks._loras.adding import add_file  # noqa: PLC0415  imports torch, a second
+    from refhooks._loras.places import uncompiled  # noqa: PLC0415  likewise
 
-    model = type(pipe).__name__
-    if not hasattr(pipe, "load_lora_weights"):
-        raise ModelError(f"{model} takes no LoRA; leave --lora out")
-    names = [f"lora{number}" for number in range(1, len(loras) + 1)]
-    for name, lora in zip(names, loras, strict=True):
-        _add(pipe, name, lora.path)
-        if name not in {
-            entry for adapters in pipe.get_list_adapters().values() for entry in adapters
-        }:
-            raise ModelError(f"--lora {lora.path}: nothing in it fits {model}")
-        note_lora_file(pipe.transformer, name, lora.path)
-    pipe.set_adapters(names, adapter_weights=[lora.scale for lora in loras])
-
-
-def _add(pipe: Any, name: str, path: Path) -> None:
-    try:
-        with logged_as_warnings(), warnings.catch_warnings():
-            # peft says so of every LoRA after the first; several are meant here.
-            warnings.filterwarnings("ignore", message="Already found a `peft_config`")
-            pipe.load_lora_weights(
-                str(path.parent),
-                weight_name=path.name,
-                adapter_name=name,
-                use_safetensors=True,
-                local_files_only=True,
-            )
-    except (ValueError, RuntimeError, LookupError, OSError) as error:
-        raise ModelError(f"--lora {path} does not fit {type(pipe).__name__}: {error}") from error
+    for lora in loras:
+        model = uncompiled(editor.family.transformer)
+        add_file(editor.pipe, model, lora.header, lora.scale, keys=lora.keys)

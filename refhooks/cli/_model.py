@@ -121,7 +121,7 @@ def open_editor(plan: ModelPlan) -> Editor:
         torch.set_num_threads(1)
     with quiet(bars=not plan.embedded), spinner:
         editor = Editor.from_pretrained(plan.name, **options)
-        add_loras(editor.pipe, plan.loras)
+        add_loras(editor, plan.loras)
         _offload(editor.pipe, plan)
     editor.pipe.set_progress_bar_config(disable=True)
     return editor

@@ -17,6 +17,7 @@ from PIL import Image, ImageChops
 from safetensors.torch import save_file
 
 import refhooks as rh
+from refhooks._loras.state import states_of
 from refhooks.cli import _model
 from refhooks.cli._model import ModelPlan
 
@@ -227,16 +228,29 @@ def test_a_lora_acts_with_its_scale(edit, lora):
 
 def test_two_loras_act_together(edit, lora, monkeypatch):
     """Each with its own scale."""
-    scales = {}
-    original = QwenImageEditPlusPipeline.set_adapters
-
-    def record(pipe, names, adapter_weights):
-        scales.update(zip(names, adapter_weights, strict=True))
-        original(pipe, names, adapter_weights)
-
-    monkeypatch.setattr(QwenImageEditPlusPipeline, "set_adapters", record)
+    states = []
+    monkeypatch.setattr(
+        _model, "_offload", lambda pipe, _plan: states.extend(states_of(pipe.transformer))
+    )
     assert edit("--lora", f"{lora}:0.25", "--lora", lora).exit_code == 0
-    assert scales == {"lora1": 0.25, "lora2": 1.0}
+    assert [(state.name, state.scale, state.active) for state in states] == [
+        ("my-style", 0.25, True),
+        ("my-style-2", 1.0, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("img_in.oft_R.weight", "of the kind OFT, which is not applied"),
+        ("img_in.weight", "none of its 1 tensors is named as a LoRA's"),
+    ],
+)
+@pytest.mark.usefixtures("unloadable")
+def test_a_kind_that_is_not_applied_is_refused_before_the_model_loads(edit, key, said):
+    """Its keys tell it."""
+    save_file({key: torch.zeros(2, 2)}, "other.safetensors")
+    refused(edit("--lora", "other.safetensors"), "--lora other.safetensors", said)
 
 
 @pytest.mark.parametrize("name", ["unet.down.lora_A.weight", "transformer.no.lora_A.weight", "x"])
@@ -256,5 +270,5 @@ def test_a_lora_without_peft_says_what_to_install(edit, lora, monkeypatch):
 
 def test_an_unheard_of_number_of_tensors_is_refused(edit, lora, monkeypatch):
     """A hostile file may name millions."""
-    monkeypatch.setattr("refhooks.cli._lora.MAX_TENSORS", 3)
+    monkeypatch.setattr("refhooks._loras.header.MAX_TENSORS", 3)
     refused(edit("--lora", lora), "tensors; expected 1 to 3")

@@ -13,6 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from places import BENCHMARKS, DOCS, ROOT
+from safetensors.torch import save_file
 
 import refhooks as rh
 from refhooks.cli import main
@@ -67,12 +68,21 @@ def night(toy, demo):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, demo, night):
-    """The working folder of a reader who ran ``refhooks demo`` there, and made a picture."""
+def folder(tmp_path, monkeypatch, demo, night, toy):
+    """The working folder of a reader who ran ``refhooks demo`` there, made a picture and a LoRA."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(demo, "demo")
     shutil.copy(night, "demo")
+    train_style(toy.family.transformer.get_submodule("transformer_blocks.0.attn.to_q"))
     return tmp_path
+
+
+def train_style(layer):
+    """Write what a reader has trained, as kohya's scripts do."""
+    name = "lora_unet_transformer_blocks_0_attn_to_q"
+    down, up = torch.ones(4, layer.in_features), torch.ones(layer.out_features, 4)
+    tensors = {"lora_down.weight": down, "lora_up.weight": up * 1e-4, "alpha": torch.tensor(4.0)}
+    save_file({f"{name}.{part}": tensor for part, tensor in tensors.items()}, "style.safetensors")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])

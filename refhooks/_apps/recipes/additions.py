@@ -13,26 +13,18 @@ import torch
 from diffusers.models import attention_dispatch
 
 from refhooks._apps.recipes.parts import RecipeLora, is_name
+from refhooks._loras.places import uncompiled
+from refhooks._loras.state import states_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from refhooks._core.contract.family import Family
 
 _hashes: weakref.WeakKeyDictionary[Any, dict[str, tuple[Any, Any, str]]] = (
     weakref.WeakKeyDictionary()
 )
-_files: weakref.WeakKeyDictionary[Any, dict[str, tuple[str, str]]] = weakref.WeakKeyDictionary()
 MAX_TEXT = 200  # of a setting
-
-
-def note_lora_file(transformer: Any, name: str, path: Path) -> None:
-    """Note from which file a LoRA was loaded, for the recipes of what is made with it."""
-    from refhooks._apps.recipes.tables import file_hash  # noqa: PLC0415  beside this module
-
-    held = (path.name if is_name(path.name) else "", file_hash(path))
-    _files.setdefault(transformer, {})[name] = held
 
 
 def loras_of(family: Family, pipe: Any) -> tuple[RecipeLora, ...]:
@@ -43,7 +35,10 @@ def loras_of(family: Family, pipe: Any) -> tuple[RecipeLora, ...]:
     transformer: Any = family.transformer
     layers = list(_layers(transformer))
     names = sorted({name for _, layer in layers for name in _names(layer)})
-    files = _files.get(transformer, {})
+    files = {
+        state.name: (state.file if is_name(state.file) else "", state.sha256)
+        for state in states_of(uncompiled(transformer))
+    }
     found = [_lora(transformer, layers, name, files.get(name, ("", ""))) for name in names]
     gone = sorted(set(getattr(pipe, "_merged_adapters", None) or ()) - set(names))
     return (*found, *(RecipeLora(name[:MAX_TEXT], fused=True) for name in gone))

@@ -11,6 +11,7 @@ from refhooks._core.models.family_calls import named_family
 from refhooks._core.plugins.attribution import naming
 from refhooks._core.plugins.inline import with_plugins
 from refhooks._core.plugins.loading import load_registry
+from refhooks._loras.taking import TakesLoras
 from refhooks.errors import ModelError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["LoadedModel"]
 
 
-class LoadedModel:
+class LoadedModel(TakesLoras):
     """A loaded model with the adapter to its family, and the plugins that names mean.
 
     :class:`refhooks.Editor` is one that edits.

@@ -10,9 +10,9 @@ import attrs
 import pytest
 import tiny
 import torch
+from safetensors.torch import save_file
 
 import refhooks as rh
-from refhooks._apps.recipes.additions import note_lora_file
 from refhooks._apps.recipes.recipe import parse_recipe
 
 pytest.importorskip("peft")
@@ -122,11 +122,17 @@ def test_the_same_lora_under_another_name_is_the_same(made):
 def test_a_lora_s_file_is_recorded_where_it_is_known(folder):
     """Its name without a folder, and the hash of its bytes."""
     pipe = tiny.build("plus", "middle")
-    load(pipe, scale=0.5)
-    (folder / "style.safetensors").write_bytes(b"bytes")
-    note_lora_file(pipe.transformer, "style", folder / "style.safetensors")
+    layer = "transformer_blocks.0.attn.to_q"
+    width = pipe.transformer.get_submodule(layer).in_features
+    factors = {"lora_A": torch.ones(2, width), "lora_B": torch.ones(width, 2)}
+    save_file(
+        {f"{layer}.{part}.weight": factor for part, factor in factors.items()},
+        folder / "style.safetensors",
+    )
+    editor = editor_for(pipe)
+    editor.add_lora(folder / "style.safetensors", 0.5)
 
-    [entry] = editor_for(pipe).edit("photo.png", "x", seed=1, steps=2).recipe.model.loras
+    [entry] = editor.edit("photo.png", "x", seed=1, steps=2).recipe.model.loras
 
     assert (entry.file, entry.scale, entry.active, entry.fused) == (
         "style.safetensors", 0.5, True, False
