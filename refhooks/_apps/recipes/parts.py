@@ -62,7 +62,7 @@ class RecipeReference:
 
 @attrs.frozen
 class RecipeFile:
-    """A file that a mask, a method or a plugin was given.
+    """A file that a mask, a method, a plugin or the model was given.
 
     Attributes:
         sha256: Of the pixels of a picture (``RGBA``, otherwise as for references), or of the bytes.
@@ -88,6 +88,7 @@ class RecipeModel:
         device: Where it ran.
         threads: Of the processor; 0 on another device.
         extras: What was added to it, such as LoRAs by their names.
+        transformer: The single file that its transformer was loaded from, if it was.
     """
 
     name: str = ""
@@ -98,3 +99,4 @@ class RecipeModel:
     device: str = ""
     threads: int = 0
     extras: tuple[str, ...] = ()
+    transformer: RecipeFile | None = None

@@ -43,10 +43,12 @@ def load_model(
     dtype: str | torch.dtype | None,
     kwargs: dict[str, Any],
     weights: bool = True,
+    transformer: str | Path | None = None,
 ) -> tuple[Any, Checkpoint | None]:
     """Load a pipeline of a family that a live plugin knows, with what its checkpoint prescribes.
 
-    Without weights, models are built from their configurations; an embedded one is loaded.
+    Without weights, models are built from their configurations; an embedded one is loaded. A file
+    takes the place of the transformer's weights.
 
     Raises:
         ModelError, OutOfMemoryError: As :meth:`refhooks.Editor.from_pretrained` says.
@@ -56,6 +58,11 @@ def load_model(
         kwargs = {**kwargs, "dtype": check_dtype(dtype)}
     embedded = registry.models.get(str(name_or_path))
     if embedded is not None:
+        if transformer is not None:
+            raise ModelError(
+                f"{embedded.name} comes with refhooks and takes no transformer from {transformer};"
+                " name the model that the file is of"
+            )
         return _load_embedded(embedded, place, kwargs)
     name = str(name_or_path)
     index = _read_index(name, registry, kwargs)
@@ -65,6 +72,8 @@ def load_model(
     try:
         if not weights:
             kwargs, place = _without_weights(name, index, kwargs), None
+        if transformer is not None:
+            kwargs = _with_file(transformer, name, index, kwargs, place)
         return _placed(entry.load().load(pipeline, str(name_or_path), **kwargs), place), None
     except torch.OutOfMemoryError as error:
         raise OutOfMemoryError(
@@ -91,6 +100,26 @@ def _without_weights(name: str, index: Any, kwargs: dict[str, Any]) -> dict[str,
         "dtype": torch_dtype,
         **weightless_modules(name, index, torch_dtype, options),
     }
+
+
+def _with_file(
+    transformer: str | Path, name: str, index: Any, kwargs: dict[str, Any], place: Any
+) -> dict[str, Any]:
+    """What diffusers is given, with the transformer of a file in it."""
+    from refhooks._core.models.transformer_file import (  # noqa: PLC0415  imports accelerate
+        PART,
+        check_transformer_file,
+        load_transformer_file,
+    )
+
+    if PART in kwargs:  # built without weights
+        check_transformer_file(transformer, kwargs[PART], name)
+        return kwargs
+    dtype, options = kwargs.get("dtype", kwargs.get("torch_dtype")), _of_hub(kwargs)
+    module = load_transformer_file(
+        transformer, name, index, dtype=dtype, device=place, options=options
+    )
+    return {**kwargs, PART: module}
 
 
 def _load_embedded(
@@ -176,6 +205,14 @@ def _read_index(name: str, registry: Registry, kwargs: dict[str, Any]) -> Any:
         if index is None:
             raise ModelError(f"{name} has no {INDEX}, so it is not a diffusers pipeline's folder")
         return index
+    if name and is_file(name):
+        raise ModelError(
+            f"{name} is a single file, which holds a transformer and not the whole model; name the"
+            f" model that it is of, and the file as its transformer: --model OWNER/NAME"
+            f' --transformer {name}, or from_pretrained("OWNER/NAME", transformer=...)'
+        )
+    if name.lower().endswith((".safetensors", ".sft", ".gguf")):
+        raise ModelError(f"{name}: there is no such file")
     if "/" not in name:  # the Hub has no such repositories; asking it would hide a typing error
         raise _no_model(name, registry)
     try:
