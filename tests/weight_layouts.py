@@ -204,7 +204,7 @@ def rounded_scales(state: State, path: Path) -> State:
 OTHERS = {"vae.conv1.weight": torch.ones(2, 2), "text_encoders.qwen.norm.weight": torch.ones(2)}
 APPLIED = "dequantised: code · scale, in float32, rounded once"
 LAYOUTS = {
-    "plain": Layout("bf16, fp16 or fp32 `.safetensors`", "the model's own names", "as it is", plain()),
+    "plain": Layout("bf16, fp16 or fp32", "the model's own names", "as it is", plain()),
     "comfy": Layout(
         "from ComfyUI", "`model.diffusion_model.` before each name", "as it is", plain(COMFY)
     ),

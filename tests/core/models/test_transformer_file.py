@@ -68,8 +68,10 @@ def weights_of(model):
         if hasattr(value, "quant_type"):
             from diffusers.quantizers.gguf.utils import dequantize_gguf_tensor
 
-            value = dequantize_gguf_tensor(value).to(model.hf_quantizer.compute_dtype)
-        values[name] = value.detach()
+            dtype = model.hf_quantizer.compute_dtype
+            values[name] = dequantize_gguf_tensor(value).to(dtype)
+        else:
+            values[name] = value.detach()
     return values
 
 
@@ -140,7 +142,7 @@ def test_a_layout_that_diffusers_converts(folders, tmp_path, form):
 
 
 def test_large_weights_are_looked_up_in_pairs(tmp_path):
-    """The same values as one by one, for scales of a tensor and of rows, and another device's way."""
+    """The same values as one by one, for each shape of scales, and as another device's."""
     from refhooks._base.weight_files.reading import PAIRED, Reader
     from refhooks._base.weight_files.scales import checked_scale
 
