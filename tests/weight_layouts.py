@@ -106,7 +106,7 @@ def scaled(
             if value.ndim != 2 or leaf != "weight":
                 tensors[prefix + name], expected[name] = value, value.float()
                 continue
-            layers.append(layer)
+            layers.append(prefix + layer)
             scale = largest(value, shape) / LARGEST[kind]
             codes = coded(value, kind, laid(scale, value))
             expected[name] = codes.float() * laid(scale, value)
@@ -179,7 +179,11 @@ def in_header(form: str):
     """What newer files say in their header."""
     return lambda layers: {
         "_quantization_metadata": json.dumps({
-            "format_version": "1.0", "layers": {layer: {"format": form} for layer in layers},
+            "format_version": "1.0",
+            "layers": {
+                **{layer: {"format": form} for layer in layers},
+                "text_encoders.layers.0.q": {"format": "nvfp4"},  # of another model in the file
+            },
         })
     }  # fmt: skip
 
@@ -202,7 +206,7 @@ def rounded_scales(state: State, path: Path) -> State:
 
 
 OTHERS = {"vae.conv1.weight": torch.ones(2, 2), "text_encoders.qwen.norm.weight": torch.ones(2)}
-APPLIED = "dequantised: code · scale, in float32, rounded once"
+APPLIED = "scales applied"
 LAYOUTS = {
     "plain": Layout("bf16, fp16 or fp32", "the model's own names", "as it is", plain()),
     "comfy": Layout(
@@ -252,7 +256,8 @@ LAYOUTS = {
         "the same",
         "`_quantization_metadata` in the header",
         APPLIED,
-        scaled(FP8, form=number, metadata=in_header("float8_e4m3fn")),
+        scaled(FP8, form=number, prefix=COMFY, metadata=in_header("float8_e4m3fn"),
+               container=torch.uint8),
     ),
     "scaled fp8 e5m2": Layout("scaled fp8", "`F8_E5M2`", APPLIED, scaled(E5M2, form=number)),
     "fp8 by rows": Layout(

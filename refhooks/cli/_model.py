@@ -124,7 +124,7 @@ def open_editor(plan: ModelPlan) -> Editor:
     if plan.offload == "none":
         options["device"] = plan.device
     if plan.quantize != "none":
-        options["quantization_config"] = _quantization(plan)
+        options["quantization_config"] = _quantization(plan.quantize)
         options["dtype"] = plan.dtype or "bfloat16"
     spinner = working(f"loading {plan.name}") if plan.embedded else contextlib.nullcontext()
     if plan.embedded and plan.device in {None, "cpu"}:
@@ -203,12 +203,8 @@ def _check_quantize(kind: str, name: str, *, embedded: bool) -> None:
         raise ModelError("--quantize nf4 needs an accelerator, and there is none here; try int8")
 
 
-def _quantization(plan: ModelPlan) -> Any:
-    """The two large models are quantised; the VAE is small, and shows errors as they are.
-
-    A transformer of a file is what its file makes it.
-    """
-    kind = plan.quantize
+def _quantization(kind: str) -> Any:
+    """The two large models are quantised; the VAE is small, and shows errors as they are."""
     import diffusers  # noqa: PLC0415  takes seconds
     import transformers  # noqa: PLC0415
 
@@ -229,8 +225,4 @@ def _quantization(plan: ModelPlan) -> Any:
             "transformer": diffusers.TorchAoConfig(getattr(quantization, scheme)()),
             "text_encoder": transformers.TorchAoConfig(getattr(quantization, scheme)()),
         }
-    if plan.transformer is not None:
-        del mapping["transformer"]
-        say("note", f"--quantize {kind} is for the text encoder: the transformer is as"
-            f" {plan.transformer} has it", "cyan")  # fmt: skip
     return diffusers.PipelineQuantizationConfig(quant_mapping=mapping)

@@ -129,7 +129,7 @@ class _Filling:
         return own
 
 
-def _quantised(data: torch.Tensor, entry: Entry) -> torch.Tensor:
+def _quantised(data: torch.Tensor, entry: Entry) -> Any:
     import gguf  # noqa: PLC0415  an extra
     from diffusers.quantizers.gguf.utils import GGUFParameter  # noqa: PLC0415
 

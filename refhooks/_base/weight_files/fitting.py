@@ -9,7 +9,7 @@ import torch
 
 from refhooks._base.weight_files.entries import DTYPES, EIGHT_BITS, shape_text
 from refhooks._base.weight_files.reading import Reader
-from refhooks._base.weight_files.scales import Companions, Scale, checked_scale, companions
+from refhooks._base.weight_files.scales import MARKER, Companions, Scale, checked_scale, companions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,11 +67,16 @@ def fit(
     """
     shapes = {name: tuple(value.shape) for name, value in state.items()}
     whole = {name for name, value in state.items() if not value.is_floating_point()}
-    names, left = _without_prefix(file, shapes)
-    marks = frozenset(name for name in names if name.startswith("__") and name.endswith("__"))
+    prefix = _prefix(file, shapes)
+    names = {
+        name.removeprefix(prefix): entry
+        for name, entry in file.entries.items()
+        if name.startswith(prefix) or name == MARKER or _is_mark(name)
+    }
+    marks = frozenset(name for name in names if _is_mark(name))
     with file.path.open("rb", buffering=0) as opened:
         reader = Reader(file, opened)
-        beside = companions(file, names, _told(file, names, reader))
+        beside = companions(file, names, prefix, _told(file, names, reader))
         kept = {
             name: entry
             for name, entry in names.items()
@@ -83,11 +88,11 @@ def fit(
     for name, kind in kinds.items():
         if file.form != "gguf" and name not in {*whole, *scales} and not _is_float(kind):
             raise file.error(f"{name!r:.120} is {kind}, which is no dtype of weights")
-    return Fit(kept, kinds, scales, chosen, left, marks)
+    return Fit(kept, kinds, scales, chosen, len(file.entries) - len(names), marks)
 
 
-def _without_prefix(file: WeightFile, shapes: Mapping[str, Any]) -> tuple[dict[str, Entry], int]:
-    """Names without the prefix by which most fit; what stands beside it is of other models."""
+def _prefix(file: WeightFile, shapes: Mapping[str, Any]) -> str:
+    """The prefix by which most names fit; what stands beside it is of other models."""
     probes = [next(iter(shapes)), max(shapes, key=len)]
     prefixes = dict.fromkeys(PREFIXES)
     for name in file.entries:
@@ -100,13 +105,7 @@ def _without_prefix(file: WeightFile, shapes: Mapping[str, Any]) -> tuple[dict[s
         direct = sum(name.removeprefix(prefix) in shapes for name in under)
         return direct, len(under) * bool(prefix)
 
-    prefix = max(prefixes, key=fitting)
-    under = {
-        name.removeprefix(prefix): entry
-        for name, entry in file.entries.items()
-        if name.startswith(prefix) or "." not in name  # marks stand alone
-    }
-    return under, len(file.entries) - len(under)
+    return max(prefixes, key=fitting)
 
 
 def _told(file: WeightFile, names: Mapping[str, Entry], reader: Reader) -> dict[str, bytes]:
@@ -219,6 +218,10 @@ def _scales(
         if checked is not None:
             scales[name] = checked
     return scales
+
+
+def _is_mark(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
 
 
 def _is_float(kind: str) -> bool:

@@ -114,7 +114,7 @@ class Reader:
 
     def _fill(self, target: torch.Tensor, entry: Entry, start: int) -> None:
         self._file.seek(entry.start + start)
-        room = memoryview(target.numpy())
+        room = memoryview(target.numpy())  # type: ignore[arg-type]  # before numpy 2.3 it is no Buffer
         done = 0
         while done < len(room):  # one read gives 2 GiB at most
             count = self._file.readinto(room[done:])  # type: ignore[attr-defined]  # unbuffered

@@ -18,13 +18,13 @@ import torch
 from refhooks._base.weight_files.entries import EIGHT_BITS, shape_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from refhooks._base.weight_files.entries import Entry, WeightFile
 
-__all__ = ["Companions", "Scale", "checked_scale", "companions"]
+__all__ = ["MARKER", "Companions", "Scale", "checked_scale", "companions"]
 
-_MARKER = "scaled_fp8"
+MARKER = "scaled_fp8"
 FORMATS = ("float8_e4m3fn", "float8_e5m2", "int8")
 _INPUT = ("input_scale", "scale_input", "input_scale_inv")
 _QUANT = "comfy_quant"
@@ -48,19 +48,22 @@ class Companions:
     scaled: bool
 
 
-def companions(file: WeightFile, names: Mapping[str, str], told: Mapping[str, bytes]) -> Companions:
+def companions(
+    file: WeightFile, names: Collection[str], prefix: str, told: Mapping[str, bytes]
+) -> Companions:
     """Return what belongs to the weights of a file, by name.
 
     Args:
         file: For messages, and for what its header says of layers.
-        names: Those of the file, by what they are without a prefix.
+        names: Those of the file, without a prefix.
+        prefix: It, which what the header says of layers may have too.
         told: The bytes of each ``comfy_quant``, by its name without a prefix.
 
     Raises:
         ModelError: A weight has two scales, or a layer is quantised in a way that is not read.
     """
     scales: dict[str, str] = {}
-    ignored = {name for name in names if name.rpartition(".")[2] in {_MARKER, _QUANT}}
+    ignored = {name for name in names if name.rpartition(".")[2] in {MARKER, _QUANT}}
     for name in names:
         layer, dot, leaf = name.rpartition(".")
         if leaf in _INPUT and layer + dot + "weight" in names:
@@ -70,8 +73,8 @@ def companions(file: WeightFile, names: Mapping[str, str], told: Mapping[str, by
             if weight in scales:
                 raise file.error(f"{weight!r:.120} has two scales, {scales[weight]} and {name}")
             scales[weight] = name
-    formats = _formats(file, told)
-    marked = any(name.rpartition(".")[2] == _MARKER for name in names)
+    formats = _formats(file, names, prefix, told)
+    marked = any(name.rpartition(".")[2] == MARKER for name in names)
     return Companions(scales, formats, frozenset(ignored), bool(scales or formats or marked))
 
 
@@ -83,12 +86,16 @@ def _scaled_by(leaf: str) -> str:
     return leaf.removeprefix("scale_") if leaf.startswith("scale_") else ""
 
 
-def _formats(file: WeightFile, told: Mapping[str, bytes]) -> dict[str, Mapping[str, Any]]:
+def _formats(
+    file: WeightFile, names: Collection[str], prefix: str, told: Mapping[str, bytes]
+) -> dict[str, Mapping[str, Any]]:
     formats: dict[str, Mapping[str, Any]] = {}
     header = file.metadata.get("_quantization_metadata")
     if header is not None:
         layers = _json(file, header.encode(), "_quantization_metadata").get("layers", {})
-        formats.update(layers if isinstance(layers, dict) else {})
+        own = layers.items() if isinstance(layers, dict) else ()
+        stripped = {layer.removeprefix(prefix): said for layer, said in own}
+        formats |= {layer: it for layer, it in stripped.items() if f"{layer}.weight" in names}
     for name, data in told.items():
         formats[name.removesuffix(f".{_QUANT}")] = _json(file, data, name)
     for layer, said in formats.items():

@@ -73,7 +73,9 @@ def load_model(
         if not weights:
             kwargs, place = _without_weights(name, index, kwargs), None
         if transformer is not None:
-            kwargs = _with_file(transformer, name, index, kwargs, place)
+            from refhooks._base.weight_files.transformer import with_transformer  # noqa: PLC0415  imports accelerate
+
+            kwargs = with_transformer(transformer, name, index, kwargs, place, _of_hub(kwargs))
         return _placed(entry.load().load(pipeline, str(name_or_path), **kwargs), place), None
     except torch.OutOfMemoryError as error:
         raise OutOfMemoryError(
@@ -100,26 +102,6 @@ def _without_weights(name: str, index: Any, kwargs: dict[str, Any]) -> dict[str,
         "dtype": torch_dtype,
         **weightless_modules(name, index, torch_dtype, options),
     }
-
-
-def _with_file(
-    transformer: str | Path, name: str, index: Any, kwargs: dict[str, Any], place: Any
-) -> dict[str, Any]:
-    """What diffusers is given, with the transformer of a file in it."""
-    from refhooks._core.models.transformer_file import (  # noqa: PLC0415  imports accelerate
-        PART,
-        check_transformer_file,
-        load_transformer_file,
-    )
-
-    if PART in kwargs:  # built without weights
-        check_transformer_file(transformer, kwargs[PART], name)
-        return kwargs
-    dtype, options = kwargs.get("dtype", kwargs.get("torch_dtype")), _of_hub(kwargs)
-    module = load_transformer_file(
-        transformer, name, index, dtype=dtype, device=place, options=options
-    )
-    return {**kwargs, PART: module}
 
 
 def _load_embedded(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 
 import plain
@@ -16,7 +15,7 @@ from weight_layouts import LAYOUTS
 
 import refhooks as rh
 from refhooks import testing
-from refhooks._core.models.transformer_file import load_transformer_file
+from refhooks._base.weight_files.transformer import load_transformer_file
 from refhooks_qwen21._tiny import tiny_pipeline as tiny21
 
 KINDS = ["GGUF Q8_0", "GGUF Q4_0", "GGUF BF16", "scaled fp8 of ComfyUI", "int8 by rows"]
@@ -36,15 +35,22 @@ def wide_pipeline():
     pipe = tiny.build("plus", "middle")
     with torch.random.fork_rng():
         torch.manual_seed(3)
-        pipe.vae = AutoencoderKLQwenImage(
+        vae = AutoencoderKLQwenImage(
             base_dim=8, z_dim=8, dim_mult=[1, 2, 2], num_res_blocks=1,
             temperal_downsample=[False] * 2, latents_mean=[0.1] * 8, latents_std=[1.1] * 8,
         ).eval()  # fmt: skip
         old = dict(pipe.transformer.config)
-        pipe.transformer = QwenImageTransformer2DModel.from_config(
+        transformer = QwenImageTransformer2DModel.from_config(
             {**old, "in_channels": 32, "out_channels": 8}
         ).eval()
-    return pipe
+    return renewed(pipe, vae=vae, transformer=transformer)
+
+
+def renewed(pipe, **parts):
+    """The same pipeline with other parts."""
+    new = type(pipe)(**{**pipe.components, **parts})
+    new.set_progress_bar_config(disable=True)
+    return new
 
 
 def both(pipe, kind, folder):
@@ -54,13 +60,12 @@ def both(pipe, kind, folder):
     path = folder / f"model{layout.suffix}"
     state = {name: value.detach() for name, value in pipe.transformer.state_dict().items()}
     expected = layout.write(state, path)
-    own, dequantised = copy.copy(pipe), pipe
     index = {"transformer": ["diffusers", type(pipe.transformer).__name__]}
-    own.transformer = load_transformer_file(
+    transformer = load_transformer_file(
         path, str(folder / "model"), index, dtype=torch.float32, device=None, options={}
     )
-    dequantised.transformer.load_state_dict(expected)
-    return own, dequantised
+    pipe.transformer.load_state_dict(expected)
+    return renewed(pipe, transformer=transformer), pipe
 
 
 @pytest.mark.parametrize("kind", KINDS)

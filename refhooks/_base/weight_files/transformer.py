@@ -21,11 +21,43 @@ if TYPE_CHECKING:
 
     from refhooks._base.weight_files.fitting import Convert, Fit
 
-__all__ = ["PART", "check_transformer_file", "load_transformer_file"]
+__all__ = ["load_transformer_file", "with_transformer"]
 
-PART = "transformer"
+_PART = "transformer"
 # Marks without weights by which files say what a configuration says here: key, and its value.
 _MARKS = {"__index_timestep_zero__": ("zero_cond_t", True)}
+
+
+def with_transformer(
+    path: str | Path,
+    name: str,
+    index: Mapping[str, Any],
+    kwargs: dict[str, Any],
+    device: torch.device | None,
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return what diffusers is given to load a pipeline, with the transformer of a file in it.
+
+    Args:
+        path: Of the file.
+        name: The folder or repository that all else comes from.
+        index: Its ``model_index.json``.
+        kwargs: What diffusers is given otherwise, with ``dtype``. Where a transformer that holds
+            nothing is in it, the file is only checked.
+        device: Where the model will be; ``None``: the CPU.
+        options: Where the Hub is asked.
+
+    Raises:
+        ModelError: The file cannot be used.
+    """
+    if _PART in kwargs:
+        _check(path, kwargs[_PART], name)
+        return kwargs
+    if kwargs.get("quantization_config") is not None:
+        _warn(f"what loading quantises is not the transformer: it is as {path} has it")
+    dtype: Any = kwargs.get("dtype", kwargs.get("torch_dtype"))
+    module = load_transformer_file(path, name, index, dtype=dtype, device=device, options=options)
+    return {**kwargs, _PART: module}
 
 
 def load_transformer_file(
@@ -51,11 +83,13 @@ def load_transformer_file(
         ModelError: The file cannot be used, or the model has no transformer of diffusers.
     """
     file = open_weights(path)
-    source = index.get(PART)
-    kind = getattr(diffusers, str(source[1]), None) if _of_diffusers(source) else None
+    source = index.get(_PART)
+    kind = None
+    if isinstance(source, list) and len(source) == 2 and source[0] == "diffusers":
+        kind = getattr(diffusers, str(source[1]), None)
     if not (isinstance(kind, type) and issubclass(kind, diffusers.ModelMixin)):
         raise ModelError(f"{name} has no transformer of diffusers, so {path} has no place in it")
-    config = kind.load_config(name, subfolder=PART, **options)  # type: ignore[attr-defined]
+    config = kind.load_config(name, subfolder=_PART, **options)  # type: ignore[attr-defined]
     with init_empty_weights():
         module = kind.from_config(config)  # type: ignore[attr-defined]
     check_gguf(file)
@@ -70,20 +104,11 @@ def load_transformer_file(
     return module.eval()
 
 
-def check_transformer_file(path: str | Path, module: Any, name: str) -> None:
-    """Refuse a file that does not fit a transformer, without reading its weights.
-
-    Raises:
-        ModelError: As :func:`load_transformer_file`.
-    """
+def _check(path: str | Path, module: Any, name: str) -> None:
     file = open_weights(path)
     check_gguf(file)
     _fit(file, module, name)
     note_source(module, file)
-
-
-def _of_diffusers(source: Any) -> bool:
-    return isinstance(source, list) and len(source) == 2 and source[0] == "diffusers"
 
 
 def _fit(file: Any, module: Any, name: str) -> Fit:

@@ -11,13 +11,14 @@ import pytest
 import tiny
 import torch
 import weight_layouts
+from diffusers import QwenImageEditPlusPipeline
 from safetensors.torch import load_file
 from weight_layouts import LAYOUTS, REFUSED, plain, save, scaled
 
 import refhooks as rh
+from refhooks._base.weight_files import transformer
 from refhooks._base.weight_files.opening import open_weights
-from refhooks._core.models import transformer_file
-from refhooks._core.models.transformer_file import load_transformer_file
+from refhooks._base.weight_files.transformer import load_transformer_file
 from refhooks_qwen21._tiny import tiny_pipeline as tiny21
 
 FAMILIES = {
@@ -216,7 +217,7 @@ def test_without_weights_a_file_is_checked(folder, tmp_path, kind, monkeypatch):
     layout = LAYOUTS[kind]
     path = tmp_path / f"model{layout.suffix}"
     layout.write(state_of(folder), path)
-    monkeypatch.setattr(transformer_file, "fill", None)
+    monkeypatch.setattr(transformer, "fill", None)
 
     editor = rh.LoadedModel.from_pretrained(folder, weights=False, transformer=path)
     costs = rh.cost(rh.Stage("default"), 4, editor=editor, height=32, width=32)
@@ -248,6 +249,22 @@ def test_the_mark_of_2511_is_told_to_another_checkpoint(folder, tmp_path):
     with pytest.warns(rh.RefhooksWarning, match=r"zero_cond_t=True, and .* has False"):
         model = load(path, folder)
     assert_weights(model, expected, torch.float32)
+
+
+def test_quantising_while_loading_is_for_the_other_parts(folder, tmp_path, monkeypatch):
+    """Diffusers would leave the transformer as it is without a word."""
+    path = tmp_path / "model.safetensors"
+    plain()(state_of(folder), path)
+    given = {}
+    monkeypatch.setattr(
+        QwenImageEditPlusPipeline,
+        "from_pretrained",
+        lambda _name, **options: given.update(options) or tiny.build("plus", "middle"),
+    )
+
+    with pytest.warns(rh.RefhooksWarning, match="is not the transformer: it is as .*model"):
+        rh.Editor.from_pretrained(folder, transformer=path, quantization_config=object())
+    assert given["transformer"].dtype == torch.float32
 
 
 def test_a_toy_takes_no_file(toy, tmp_path):
