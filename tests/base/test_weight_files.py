@@ -223,6 +223,36 @@ UNFIT = {
 }  # fmt: skip
 
 
+QUANTISED = {
+    "no JSON": ("{", "no JSON"),
+    "half a character": ('"\\ud800"', "no table"),
+    "a number": ("3", "no table"),
+    "layers that are a list": ('{"layers": [1]}', ""),
+    "a layer that is a text": ('{"layers": {"blocks.0.attn.to_q": "nvfp4"}}', "is no table"),
+    "a format that is a number": (
+        '{"layers": {"blocks.0.attn.to_q": {"format": 4}}}', "quantised as 4, which is not read"),
+    "a format that is not read": (
+        '{"layers": {"x.blocks.0.attn.to_q": {"format": "mxfp8"}}}', "quantised as mxfp8"),
+    "of another model": ('{"layers": {"text.q": {"format": "nvfp4"}}}', ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", QUANTISED)
+def test_what_a_header_says_of_layers(tmp_path, name):
+    """Is believed as little as all else."""
+    told, says = QUANTISED[name]
+    path = tmp_path / "model.safetensors"
+    tensors = {f"x.{key}": value for key, value in weights().items()}
+    save_file(tensors, path, metadata={"_quantization_metadata": told})
+    file = open_weights(path)
+
+    if says:
+        with pytest.raises(rh.ModelError, match=says):
+            fit(file, STATE, None, "x")
+    else:
+        assert fit(file, STATE, None, "x").entries.keys() == STATE.keys()
+
+
 @pytest.mark.parametrize("name", UNFIT)
 def test_a_file_that_does_not_fit_says_why(tmp_path, name):
     """In one sentence that begins with the file; nothing is read but scales."""

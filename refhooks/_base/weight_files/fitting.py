@@ -113,7 +113,7 @@ def _told(file: WeightFile, names: Mapping[str, Entry], reader: Reader) -> dict[
     for name, entry in names.items():
         if name.endswith(".comfy_quant"):
             if entry.kind != "U8" or entry.size > MAX_QUANT:
-                raise file.error(f"damaged: {entry.name:.120} is no short text")
+                raise file.error(f"damaged: {entry.name!r:.120} is no short text")
             told[name] = reader.raw(entry).numpy().tobytes()
     return told
 

@@ -71,7 +71,9 @@ def companions(
         weight = layer + dot + _scaled_by(leaf)
         if _scaled_by(leaf) and weight in names:
             if weight in scales:
-                raise file.error(f"{weight!r:.120} has two scales, {scales[weight]} and {name}")
+                raise file.error(
+                    f"{weight!r:.120} has two scales, {scales[weight]!r:.120} and {name!r:.120}"
+                )
             scales[weight] = name
     formats = _formats(file, names, prefix, told)
     marked = any(name.rpartition(".")[2] == MARKER for name in names)
@@ -92,31 +94,32 @@ def _formats(
     formats: dict[str, Mapping[str, Any]] = {}
     header = file.metadata.get("_quantization_metadata")
     if header is not None:
-        layers = _json(file, header.encode(), "_quantization_metadata").get("layers", {})
+        layers = _json(file, header, "_quantization_metadata").get("layers", {})
         own = layers.items() if isinstance(layers, dict) else ()
         stripped = {layer.removeprefix(prefix): said for layer, said in own}
         formats |= {layer: it for layer, it in stripped.items() if f"{layer}.weight" in names}
     for name, data in told.items():
-        formats[name.removesuffix(f".{_QUANT}")] = _json(file, data, name)
+        formats[name.removesuffix(f".{_QUANT}")] = _json(file, data.rstrip(b"\0"), name)
     for layer, said in formats.items():
-        kind = said.get("format") if isinstance(said, dict) else said
-        rotated = isinstance(said, dict) and said.get("convrot")
+        if not isinstance(said, dict):
+            raise file.error(f"damaged: what it says of {layer!r:.120} is no table")
+        kind, rotated = said.get("format"), said.get("convrot")
         if not isinstance(kind, str) or not kind.startswith(FORMATS) or rotated:
             shown = f"{kind}, rotated" if rotated else kind
             raise file.error(
-                f"{layer:.120} is quantised as {shown!s:.40}, which is not read; scaled"
+                f"{layer!r:.120} is quantised as {shown!s:.40}, which is not read; scaled"
                 " float8_e4m3fn, float8_e5m2 and int8 are, and GGUF"
             )
     return formats
 
 
-def _json(file: WeightFile, data: bytes, name: str) -> dict[str, Any]:
+def _json(file: WeightFile, data: str | bytes, name: str) -> dict[str, Any]:
     try:
-        table = json.loads(data.rstrip(b"\0"))
+        table = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise file.error(f"damaged: {name:.120} is no JSON") from error
+        raise file.error(f"damaged: {name!r:.120} is no JSON") from error
     if not isinstance(table, dict):
-        raise file.error(f"damaged: {name:.120} is no table")
+        raise file.error(f"damaged: {name!r:.120} is no table")
     return table
 
 
