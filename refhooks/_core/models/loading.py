@@ -58,12 +58,8 @@ def load_model(
         kwargs = {**kwargs, "dtype": check_dtype(dtype)}
     embedded = registry.models.get(str(name_or_path))
     if embedded is not None:
-        if transformer is not None:
-            raise ModelError(
-                f"{embedded.name} comes with refhooks and takes no transformer from {transformer};"
-                " name the model that the file is of"
-            )
-        return _load_embedded(embedded, place, kwargs)
+        given = {} if transformer is None else {"transformer": transformer}
+        return _load_embedded(embedded, place, {**kwargs, **given})
     name = str(name_or_path)
     index = _read_index(name, registry, kwargs)
     entry, pipeline = _find(name, index, registry)
