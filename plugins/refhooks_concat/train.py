@@ -160,10 +160,13 @@ class _Refused(click.ClickException):
 @click.option("--vision/--no-vision", default=True, help="Show the text encoder the source.")
 @click.option("--gradient-checkpointing", is_flag=True, help="Less memory, a third more time.")
 @click.option("--save-every", type=click.IntRange(1), default=200, metavar="STEPS")
+@click.option("--transformer", metavar="FILE", help="Its transformer, where it is a single file.")
 @click.option("--base", help="Name of the checkpoint, where the model is a folder.")
 @click.option("--device", help="By default the accelerator, if there is one.")
 @click.option("--dtype", type=click.Choice(DTYPES), help="Of the frozen model.")
-def main(model: str, device: str | None, dtype: str | None, **options: Any) -> None:
+def main(
+    model: str, device: str | None, dtype: str | None, transformer: str | None, **options: Any
+) -> None:
     """Train a projection for the method concat, for MODEL, from the pairs in PAIRS_DIR.
 
     MODEL is a folder, a repository or an embedded model. PAIRS_DIR holds pictures and pairs.jsonl,
@@ -177,7 +180,8 @@ def main(model: str, device: str | None, dtype: str | None, **options: Any) -> N
     try:
         read_pairs(job.pairs)  # before a large model is loaded
         check_writable(job.output)
-        train(Editor.from_pretrained(model, device=device, dtype=dtype), job, Settings(**options))
+        place = {"device": device, "dtype": dtype, "transformer": transformer}
+        train(Editor.from_pretrained(model, **place), job, Settings(**options))
     except RefhooksError as error:
         raise _Refused(str(error)) from error
     click.echo(f"wrote {job.output}")

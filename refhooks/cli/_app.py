@@ -20,6 +20,7 @@ from refhooks.cli._options import (
     reference_options,
     sampling_options,
     score_options,
+    transformer_option,
 )
 from refhooks.cli._version import remember_verbose, tell_version
 
@@ -239,6 +240,7 @@ def score(**options: Any) -> None:
     " how many tokens it takes; without it the levels are unshifted. Only its configuration is"
     " read, unless it is embedded.",
 )
+@transformer_option
 @option(
     "Model",
     "--height",

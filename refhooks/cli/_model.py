@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 
+from refhooks._base.weight_files.filling import is_quantised
+from refhooks._base.weight_files.opening import open_weights
 from refhooks._editor import Editor
 from refhooks.cli._libraries import quiet
 from refhooks.cli._lora import Lora, add_loras, check_loras
@@ -33,6 +35,7 @@ class ModelOptions:
     offload: str
     quantize: str
     loras: tuple[str, ...]
+    transformer: str | None = None
 
     @classmethod
     def take(cls, options: dict[str, Any]) -> ModelOptions:
@@ -54,6 +57,7 @@ class ModelPlan:
         quantize: ``none``, ``int8``, ``fp8`` or ``nf4``.
         loras: Their files and scales.
         weights: Whether they are loaded; not for plans.
+        transformer: A single file with the weights of the transformer.
     """
 
     name: str
@@ -65,6 +69,7 @@ class ModelPlan:
     quantize: str = "none"
     loras: tuple[Lora, ...] = ()
     weights: bool = True
+    transformer: str | None = None
 
 
 def plan_model(options: ModelOptions, registry: Registry) -> ModelPlan:
@@ -75,6 +80,10 @@ def plan_model(options: ModelOptions, registry: Registry) -> ModelPlan:
     """
     name = options.name or DEFAULT_MODEL
     embedded = name in registry.models
+    if options.transformer is not None:
+        check_transformer(
+            options.transformer, options.name, embedded=embedded, offload=options.offload
+        )
     if options.name is None and not embedded:
         raise ModelError(
             f"there is no embedded model {name!r}; name a model with --model, a folder or a"
@@ -90,6 +99,7 @@ def plan_model(options: ModelOptions, registry: Registry) -> ModelPlan:
         offload=options.offload,
         quantize=options.quantize,
         loras=check_loras(options.loras),
+        transformer=options.transformer,
     )
 
 
@@ -107,6 +117,8 @@ def open_editor(plan: ModelPlan) -> Editor:
             "cyan",
         )
     options: dict[str, Any] = {"dtype": plan.dtype}
+    if plan.transformer is not None:
+        options["transformer"] = plan.transformer
     if not plan.weights:
         options["weights"] = False
     if plan.offload == "none":
@@ -125,6 +137,26 @@ def open_editor(plan: ModelPlan) -> Editor:
         _offload(editor.pipe, plan)
     editor.pipe.set_progress_bar_config(disable=True)
     return editor
+
+
+def check_transformer(file: str, model: str | None, *, embedded: bool, offload: str = "") -> None:
+    """Refuse what can be refused before the model is loaded.
+
+    Raises:
+        ModelError: No model is named that the file could be of, or it cannot be read.
+    """
+    if model is None or embedded:
+        named = "no model" if model is None else "an embedded one"
+        raise ModelError(
+            f"--transformer {file} needs the model that it is of, for all else, and {named} is"
+            f" named; add --model, such as --model {REAL_MODEL}"
+        )
+    opened = open_weights(file)
+    if offload == "sequential" and is_quantised(opened):
+        raise ModelError(
+            f"--offload sequential cannot move the quantised weights of {file}; use --offload model"
+            " or group"
+        )
 
 
 def _device(options: ModelOptions, *, embedded: bool) -> str | None:

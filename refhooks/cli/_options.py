@@ -45,12 +45,19 @@ metadata_option = option(
     " upright, without the thumbnail) and XMP on, as far as the format of OUT holds them.",
 )  # fmt: skip
 
+transformer_option = option(
+    "Model", "--transformer", metavar="FILE",
+    help="A single file with the transformer of --model, .safetensors or .gguf: plain, scaled fp8"
+    " or int8, or quantised as GGUF has it. All else comes from --model.",
+)  # fmt: skip
+
 model_options = _together(
     option(
         "Model", "--model", "name", metavar="NAME",
         help=f"A folder, a Hugging Face repository such as {REAL_MODEL}, or an embedded model;"
         f" by default the embedded '{DEFAULT_MODEL}'.",
     ),
+    transformer_option,
     option("Model", "--device", metavar="NAME",
            help="Such as cuda or cpu; by default the accelerator, if there is one."),
     option("Model", "--dtype", type=click.Choice(DTYPES),

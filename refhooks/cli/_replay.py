@@ -110,14 +110,23 @@ def _target(options: ReplayOptions, files: Sequence[Path]) -> Path:
 
 def _model(options: ModelOptions, recipe: Recipe, registry: Registry) -> ModelOptions:
     """A recipe may come from a stranger, so it never says what is loaded from anywhere."""
-    name = recipe.model.name
+    name, file = recipe.model.name, recipe.model.transformer
+    if file is not None and options.transformer is None and options.name is not None:
+        name_of_file = file.name or "FILE"
+        say(
+            "note",
+            f"this picture was made with the transformer of a single file; to have the same one,"
+            f" add --transformer {name_of_file}",
+            "cyan",
+        )
     if options.name is not None or not recipe.model.family:
         return options
     if name in registry.models:
         return attrs.evolve(options, name=name)
+    also = "" if file is None else f" --transformer {file.name or 'FILE'}"
     raise ModelError(
         f"{name or 'a model without a name'} made this picture, and a recipe does not choose what"
-        f" is loaded; if you trust that model, add --model {name or 'NAME'}"
+        f" is loaded; if you trust that model, add --model {name or 'NAME'}{also}"
     )
 
 

@@ -58,6 +58,7 @@ class PlanOptions:
     as_json: bool
     with_cost: bool
     model: str | None
+    transformer: str | None
     height: int | None
     width: int | None
 
@@ -81,7 +82,7 @@ def plan_command(options: PlanOptions) -> None:
     check_denoise(denoise, options.steps)
     _check_size(options)
     _check_plot(options, what if isinstance(what, tuple) else (Reference("", what),))
-    editor = _editor(options.model)
+    editor = _editor(options)
     size = {"height": options.height, "width": options.width}
     timetable = plan(what, options.steps, editor=editor, denoise=denoise, **size)
     costs = _cost(what, options, editor, denoise) if options.with_cost else None
@@ -133,7 +134,7 @@ def _run_chain_plan(options: PlanOptions) -> None:
     _check_size(options)
     for edit in chain.edits:
         _check_plot(options, [Reference("", edit.strategy), *edit.references], [edit.edit_mask])
-    editor = _editor(options.model)
+    editor = _editor(options)
     size = {"height": options.height, "width": options.width}
     tables = chain_timetables(chain, options.steps, editor, **size)
     if options.as_json:
@@ -177,13 +178,17 @@ def _say_unshifted() -> None:
     say("note", "unshifted noise levels; --model shows those of a model", "cyan")
 
 
-def _editor(name: str | None) -> Editor | None:
-    if name is None:
+def _editor(options: PlanOptions) -> Editor | None:
+    name, file = options.model, options.transformer
+    if name is None and file is None:
         return None
-    from refhooks.cli._model import ModelPlan, open_editor  # noqa: PLC0415  imports torch
+    from refhooks.cli._model import ModelPlan, check_transformer, open_editor  # noqa: PLC0415  imports torch
 
     embedded = name in load_registry().models
-    return open_editor(ModelPlan(name=name, embedded=embedded, weights=False))
+    if file is not None:
+        check_transformer(file, name, embedded=embedded)
+    plan = ModelPlan(name=str(name), embedded=embedded, weights=False, transformer=file)
+    return open_editor(plan)
 
 
 def _print(timetable: Timetable) -> None:

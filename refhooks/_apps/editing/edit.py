@@ -9,6 +9,7 @@ from refhooks._apps.advice.baseline import baseline_of
 from refhooks._apps.editing.result import EditResult
 from refhooks._apps.recipes.recording import make_recipes
 from refhooks._base.once import keeping
+from refhooks._base.weight_files.sources import source_of
 from refhooks._core.planning.planner import make_plan
 from refhooks._core.running.run import exclusive, run_plan
 from refhooks.errors import RefhooksWarning
@@ -37,6 +38,9 @@ def run_edit(loaded: LoadedModel, request: Request) -> EditResult:
 
 def edit_planned(loaded: LoadedModel, request: Request, plan: Plan) -> EditResult:
     """Run a planned edit, on a model that runs no other; raises as :func:`run_edit`."""
+    source = source_of(loaded.family.transformer)
+    if source is not None:
+        source.begin()  # the recipe needs the hash of its file
     ran = run_plan(loaded, request, plan)
     of_all = f"after step {ran.steps} of {len(plan.timetable.steps)}"
     interrupted = ran.steps < len(plan.timetable.steps)

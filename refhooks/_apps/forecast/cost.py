@@ -11,6 +11,7 @@ import attrs
 from refhooks._apps.forecast.planned import plan, references_of
 from refhooks._apps.forecast.token_use import grid_of, token_use_of
 from refhooks._base.once import keeping
+from refhooks._base.weight_files.sources import floating_weight, source_of
 from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import InputError
 
@@ -280,10 +281,12 @@ def shape_of(editor: LoadedModel, *, height: int | None, width: int | None) -> M
         raise InputError(f"the family {family.name} does not state the size of its model")
     square = family.reference_size(Image.new("RGB", (64, 64)), None)
     transformer: Any = family.transformer
+    source = source_of(transformer)
     return attrs.evolve(
         stated(transformer.config),
         name=family.name,
-        dtype=str(next(transformer.parameters()).dtype).removeprefix("torch."),
+        dtype=str(floating_weight(transformer).dtype).removeprefix("torch."),
+        stored=None if source is None else source.kept_bytes,
         target=math.prod(family.grid(family.output_size(None, height, width, None))),
         reference=math.prod(family.grid(square)),
     )

@@ -91,6 +91,8 @@ def _glances(weight: Any, part: Any, name: str) -> Iterator[bytes]:
     """The first values of a weight, of all tensors that a quantised one consists of."""
     if weight.is_meta:
         weight = _offloaded(part, name)
+    if hasattr(weight, "as_tensor"):  # of a GGUF, the bytes
+        weight = weight.as_tensor()
     if hasattr(weight, "__tensor_flatten__"):
         yield type(weight).__qualname__.encode()
         for inner in weight.__tensor_flatten__()[0]:

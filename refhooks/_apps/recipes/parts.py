@@ -63,7 +63,7 @@ class RecipeReference:
 
 @attrs.frozen
 class RecipeFile:
-    """A file that a mask, a method or a plugin was given.
+    """A file that a mask, a method, a plugin or the model was given.
 
     Attributes:
         sha256: Of the pixels of a picture (``RGBA``, otherwise as for references), or of the bytes.
@@ -163,6 +163,7 @@ class RecipeModel:
         loras: The LoRAs on the transformer; ``None`` in a recipe of an earlier form.
         scheduler: Its class, and the settings that are not that class's own; ``None`` likewise.
         attention: The backends that attention ran on; empty likewise.
+        transformer: The single file that its transformer was loaded from, if it was.
     """
 
     name: str = ""
@@ -176,3 +177,4 @@ class RecipeModel:
     loras: tuple[RecipeLora, ...] | None = attrs.field(default=None, validator=_few)
     scheduler: dict[str, Any] | None = None
     attention: str = ""
+    transformer: RecipeFile | None = None

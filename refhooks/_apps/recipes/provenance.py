@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,10 @@ from refhooks._apps.recipes.additions import (
     scheduler_of,
 )
 from refhooks._apps.recipes.needs import plugin_differences
-from refhooks._apps.recipes.parts import RecipeModel
+from refhooks._apps.recipes.parts import RecipeFile, RecipeModel
 from refhooks._apps.recipes.tables import known_name
+from refhooks._base.weight_files.sources import floating_weight, source_of
+from refhooks.errors import RefhooksWarning
 from refhooks.hookspecs import HOOKSPEC_VERSION
 
 if TYPE_CHECKING:
@@ -37,9 +40,11 @@ _REVISION = re.compile(r"snapshots[/\\]([0-9a-f]{40})")
 def model_of(editor: LoadedModel) -> RecipeModel:
     """Return what an editor runs, without any path of this machine."""
     pipe, transformer = editor.pipe, editor.family.transformer
-    parameter = next(transformer.parameters())
+    parameter = floating_weight(transformer)
     place = parameter.device
-    revision = _REVISION.search(str(getattr(transformer.config, "_name_or_path", "")))
+    places = (transformer, getattr(pipe, "vae", None))  # a file has no revision, the rest has
+    paths = [str(getattr(getattr(it, "config", None), "_name_or_path", "")) for it in places]
+    revision = _REVISION.search("\n".join(paths))
     device = place.type if place.type != "cuda" else torch.cuda.get_device_name(place)
     return RecipeModel(
         name=_model_name(editor),
@@ -53,7 +58,23 @@ def model_of(editor: LoadedModel) -> RecipeModel:
         loras=loras_of(editor.family, pipe),
         scheduler=scheduler_of(pipe),
         attention=attention_of(transformer),
+        transformer=_file(transformer),
     )
+
+
+def _file(transformer: Any) -> RecipeFile | None:
+    source = source_of(transformer)
+    if source is None:
+        return None
+    digest = source.sha256()
+    if not digest:
+        warnings.warn(
+            f"{source.name} is not there any more, or has changed since the transformer was loaded"
+            " from it, so the recipe has no hash of it",
+            RefhooksWarning,
+            stacklevel=6,
+        )
+    return RecipeFile(digest, known_name(source.name), picture=False) if digest else None
 
 
 def _model_name(editor: LoadedModel) -> str:
@@ -129,4 +150,8 @@ def addition_changes(model: RecipeModel, now: RecipeModel) -> tuple[str, ...]:
 
 
 def _said(value: Any) -> str:
+    if value is None or isinstance(value, RecipeFile):
+        return (
+            f"{value.name or 'a file'} (sha256 {value.sha256[:12]}…)" if value else "no single file"
+        )
     return ", ".join(value) or "none" if isinstance(value, tuple) else str(value) or "not known"

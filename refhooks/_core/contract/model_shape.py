@@ -23,6 +23,7 @@ class ModelShape:
         mlp: Width of the feed-forward layers over ``H·D``.
         parameters: Number of the transformer's weights.
         dtype: Of the weights, and of keys and values: ``bfloat16``, ``float16`` or ``float32``.
+        stored: Memory that the weights take where they are kept in fewer bits; ``None``: as dtype.
         passes: Forward passes of a step under the model's own default guidance.
         pixels: Side of the square of pixels that a token stands for.
         target: Tokens of the output, ``T``.
@@ -39,6 +40,7 @@ class ModelShape:
     parameters: int = attrs.field(validator=_COUNT)
     mlp: float = attrs.field(default=4.0, validator=validators.gt(0.0))
     dtype: str = attrs.field(default="bfloat16", validator=validators.in_(WEIGHT_BYTES))
+    stored: int | None = attrs.field(default=None, validator=validators.optional(_COUNT))
     passes: int = attrs.field(default=1, validator=_COUNT)
     pixels: int = attrs.field(default=16, validator=_COUNT)
     target: int = attrs.field(default=4096, validator=_COUNT)
@@ -54,7 +56,7 @@ class ModelShape:
     @property
     def weight_bytes(self) -> int:
         """Memory of the transformer's weights."""
-        return self.parameters * WEIGHT_BYTES[self.dtype]
+        return self.stored or self.parameters * WEIGHT_BYTES[self.dtype]
 
     def flops(self, tokens: float, keys: float) -> float:
         """Return the floating-point operations of one forward pass for one picture.

@@ -68,6 +68,7 @@ class LoadedModel(TakesLoras):
         device: str | torch.device | None = None,
         dtype: str | torch.dtype | None = None,
         weights: bool = True,
+        transformer: str | Path | torch.nn.Module | None = None,
         plugins: Sequence[object] = (),
         **kwargs: Any,
     ) -> Self:
@@ -81,17 +82,24 @@ class LoadedModel(TakesLoras):
             weights: ``False`` reads the configuration alone, in seconds and without the memory,
                 for :func:`refhooks.plan` and :func:`refhooks.cost`; edits are refused. An embedded
                 model is loaded all the same, it is small.
+            transformer: A single file with the weights of the transformer, ``.safetensors`` or
+                ``.gguf``: in bf16 or alike, scaled fp8 or int8 (its scales are applied), or
+                quantised as GGUF has it; all else is that of ``name_or_path``. Or a transformer
+                that is loaded.
             plugins: As for :class:`Editor`.
             **kwargs: Passed to diffusers' ``from_pretrained``; without weights, those of the Hub
                 alone (``revision``, ``token``, ``local_files_only``...).
 
         Raises:
             ModelError: No such model, not a diffusers pipeline, a device or dtype that is not
-                there, or a family that no live plugin knows.
+                there, a family that no live plugin knows, or a file that is none, damaged, or of
+                another model.
             OutOfMemoryError: The device is too small for it.
         """
         from refhooks._core.models.loading import load_model  # noqa: PLC0415  imports diffusers, which takes seconds
 
+        if transformer is not None and not isinstance(transformer, str | Path):
+            kwargs["transformer"], transformer = transformer, None
         pipe, checkpoint = load_model(
             name_or_path,
             registry=load_registry(),
@@ -99,6 +107,7 @@ class LoadedModel(TakesLoras):
             dtype=dtype,
             kwargs=kwargs,
             weights=weights,
+            transformer=transformer,
         )
         return cls(pipe, checkpoint=checkpoint, plugins=plugins)
 

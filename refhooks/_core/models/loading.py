@@ -43,10 +43,12 @@ def load_model(
     dtype: str | torch.dtype | None,
     kwargs: dict[str, Any],
     weights: bool = True,
+    transformer: str | Path | None = None,
 ) -> tuple[Any, Checkpoint | None]:
     """Load a pipeline of a family that a live plugin knows, with what its checkpoint prescribes.
 
-    Without weights, models are built from their configurations; an embedded one is loaded.
+    Without weights, models are built from their configurations; an embedded one is loaded. A file
+    takes the place of the transformer's weights.
 
     Raises:
         ModelError, OutOfMemoryError: As :meth:`refhooks.Editor.from_pretrained` says.
@@ -56,7 +58,8 @@ def load_model(
         kwargs = {**kwargs, "dtype": check_dtype(dtype)}
     embedded = registry.models.get(str(name_or_path))
     if embedded is not None:
-        return _load_embedded(embedded, place, kwargs)
+        given = {} if transformer is None else {"transformer": transformer}
+        return _load_embedded(embedded, place, {**kwargs, **given})
     name = str(name_or_path)
     index = _read_index(name, registry, kwargs)
     entry, pipeline = _find(name, index, registry)
@@ -65,6 +68,10 @@ def load_model(
     try:
         if not weights:
             kwargs, place = _without_weights(name, index, kwargs), None
+        if transformer is not None:
+            from refhooks._base.weight_files.transformer import with_transformer  # noqa: PLC0415  imports accelerate
+
+            kwargs = with_transformer(transformer, name, index, kwargs, place, _of_hub(kwargs))
         return _placed(entry.load().load(pipeline, str(name_or_path), **kwargs), place), None
     except torch.OutOfMemoryError as error:
         raise OutOfMemoryError(
@@ -176,6 +183,14 @@ def _read_index(name: str, registry: Registry, kwargs: dict[str, Any]) -> Any:
         if index is None:
             raise ModelError(f"{name} has no {INDEX}, so it is not a diffusers pipeline's folder")
         return index
+    if name and is_file(name):
+        raise ModelError(
+            f"{name} is a single file, which holds a transformer and not the whole model; name the"
+            f" model that it is of, and the file as its transformer: --model OWNER/NAME"
+            f' --transformer {name}, or from_pretrained("OWNER/NAME", transformer=...)'
+        )
+    if name.lower().endswith((".safetensors", ".sft", ".gguf")):
+        raise ModelError(f"{name}: there is no such file")
     if "/" not in name:  # the Hub has no such repositories; asking it would hide a typing error
         raise _no_model(name, registry)
     try:
