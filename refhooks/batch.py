@@ -10,6 +10,7 @@ from refhooks._apps.editing.edit import edit_planned
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import is_list
 from refhooks._base.once import keeping
+from refhooks._base.turns import seconds_of
 from refhooks._core.planning.bounds import MAX_SEED, read_seed
 from refhooks._core.planning.input_pictures import InputPicture
 from refhooks._core.planning.planner import make_plan, with_outlook
@@ -62,13 +63,16 @@ class Options(TypedDict, total=False):
     steps: int | None
     height: int | None
     width: int | None
-    resolution: int | None
+    resolution: int | Literal["native"] | None
+    vision_resolution: int | None
     denoise: float
     edit_mask: Mask | MaskShape | MaskForm | None
+    align: bool
     plugins: Sequence[object]
     callback: Callback | None
     check: Literal["final", "eager"]
     record_attention: bool
+    wait: bool | float
 
 
 @keeping()
@@ -103,8 +107,9 @@ def edit_batch(
     _check_options(options)
     if not is_list(jobs) or not jobs or not all(isinstance(job, Job) for job in jobs):
         raise InputError(f"jobs must be a list of at least one Job, got {jobs!r:.80}")
+    seconds = seconds_of(options.pop("wait", False))
     requests = _requests(jobs, strategy, others, options)
-    with exclusive(editor.family):
+    with exclusive(editor.family, seconds):
         plans = [_planned(editor, *numbered) for numbered in enumerate(requests, 1)]
         for number, plan in enumerate(plans[1:], 2):
             _check_same(plans[0], plan, number)
@@ -209,7 +214,8 @@ def _merged(plans: Sequence[Plan]) -> Plan:
 
 
 def _stacked(opened: Sequence[InputPicture]) -> InputPicture:
-    return InputPicture(tuple(entry.picture for entry in opened))
+    pictures = tuple(entry.picture for entry in opened)
+    return InputPicture(pictures, canvas=opened[0].canvas)
 
 
 def _shown(entries: Sequence[Shown]) -> Shown:

@@ -28,6 +28,7 @@ class QwenImageEdit(FlowFamily):
     max_references: ClassVar[int] = 1
     input_projection: ClassVar[str | None] = "img_in"
     takes_adapters: ClassVar[bool] = True
+    takes_vision_area: ClassVar[bool] = True
     run: ClassVar[type[FlowRun]] = QwenRun
 
     def __init__(self, pipe: Any, checkpoint: Checkpoint) -> None:
@@ -85,20 +86,25 @@ class QwenImageEdit(FlowFamily):
     ) -> Text:
         """Encode the template, filled in with each prompt and the pictures."""
         template = self._template([entry.number for entry in shown])
-        seen = [[self._seen(picture) for picture in entry.pictures] for entry in shown]
+        seen = [[self._seen(picture, entry.area) for picture in entry.pictures] for entry in shown]
         pictures = [
             [each[place] if len(each) > 1 else each[0] for each in seen]
             for place in range(len(prompts))
         ]
         return _text.encode(self.pipe, [template.format(p) for p in prompts], pictures, copies)
 
+    @property
+    def vision_area(self) -> int:
+        """Pixels at which the text encoder sees pictures: by default those of the VAE."""
+        return self.checkpoint.vision or self.checkpoint.reference or self.area
+
     def _template(self, numbers: Sequence[int]) -> str:
         template = str(self.pipe.prompt_template_encode)
         return template if numbers else template.replace(_text.PLACEHOLDER, "")
 
-    def _seen(self, picture: Image) -> Image:
+    def _seen(self, picture: Image, area: int | None) -> Image:
         """The picture as the text encoder is given it."""
-        area = self.checkpoint.vision or self.checkpoint.reference or self.area
+        area = area or self.vision_area
         size = self.size_of(area, picture.width / picture.height)
         return self.pipe.image_processor.resize(picture, size.height, size.width)  # type: ignore[no-any-return]
 
@@ -118,10 +124,10 @@ class QwenImageEditPlus(QwenImageEdit):
         named = "".join(f"Picture {number}: {_text.PLACEHOLDER}" for number in numbers)
         return str(self.pipe.prompt_template_encode).replace("{}", named + "{}")
 
-    def _seen(self, picture: Image) -> Image:
-        area = self.checkpoint.vision or stock_plus.CONDITION_IMAGE_SIZE
-        size = self.size_of(area, picture.width / picture.height)
-        return self.pipe.image_processor.resize(picture, size.height, size.width)  # type: ignore[no-any-return]
+    @property
+    def vision_area(self) -> int:
+        """The stock pipeline's, unless the checkpoint says another."""
+        return self.checkpoint.vision or int(stock_plus.CONDITION_IMAGE_SIZE)
 
     @property
     def area(self) -> int:

@@ -76,7 +76,7 @@ def baseline_of(registry: Registry, request: Request, plan: Plan) -> Baseline | 
     edit_mask = request.edit_mask
     return Baseline(
         pictures=plan.source.pictures,
-        size=plan.size,
+        size=plan.exact,
         edit_mask=None if edit_mask is None else as_mask(registry, edit_mask, "edit_mask"),
         regions=tuple(
             entry.cover

@@ -107,7 +107,7 @@ def grid_of(reference: Reference, shape: ModelShape, editor: LoadedModel | None)
             return editor.family.grid(editor.family.reference_size(opened.picture, area))
         if area == "native":
             size = opened.size
-            return max(1, size.height // shape.pixels), max(1, size.width // shape.pixels)
+            return -(-size.height // shape.pixels), -(-size.width // shape.pixels)
         ratio = opened.size.height / opened.size.width
     else:
         ratio = 1.0

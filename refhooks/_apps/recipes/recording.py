@@ -93,6 +93,8 @@ class _Maker:
             )
         )
         edit_mask, plugins = self._edit_mask(), self._plugins()
+        if request.align:
+            self._writer.use("argument", "align")
         family = self._editor.family
         self._writer.use("family", family.name)
         source = plan.source if self._has_source() else None
@@ -106,8 +108,11 @@ class _Maker:
             steps=len(plan.timetable.steps),
             denoise=request.denoise,
             cfg=plan.guidance.scale,
-            height=plan.size.height,
-            width=plan.size.width,
+            height=plan.exact.height,
+            width=plan.exact.width,
+            native=request.resolution == "native",
+            vision_resolution=request.vision_resolution,
+            align=request.align,
             edit_mask=edit_mask,
             plugins=plugins,
             files=tuple(self._writer.files.values()),

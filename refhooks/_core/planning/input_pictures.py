@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+    from refhooks._base.canvas import Canvas
     from refhooks._core.contract.family import FamilyRun
 
 __all__ = ["HandedOn", "InputPicture", "open_picture"]
@@ -45,11 +46,13 @@ class InputPicture:
             each of its jobs.
         latents: Those that hold it at its own size, ``[1,T,C]``, if it was handed on with them.
         handed: Whether an edit before made it.
+        canvas: What each lies on in its own size; ``None``: it is resized.
     """
 
     pictures: tuple[Image, ...]
     latents: Tensor | None = None
     handed: bool = False
+    canvas: Canvas | None = None
 
     @property
     def picture(self) -> Image:
@@ -61,22 +64,42 @@ class InputPicture:
         """The picture's own size."""
         return Size(self.picture.height, self.picture.width)
 
+    @property
+    def whole(self) -> Size:
+        """The size that the model is given it in where that is not another resolution."""
+        return self.size if self.canvas is None else self.canvas.size
+
+    @property
+    def laid(self) -> tuple[Image, ...]:
+        """The pictures, on their canvas if they have one."""
+        canvas = self.canvas
+        return self.pictures if canvas is None else tuple(map(canvas.lay, self.pictures))
+
+    def fits(self, size: Size) -> bool:
+        """Return whether a picture fitted to a size is what it is, however it is fitted."""
+        return size == (self.whole if self._on_output else self.size)
+
+    @property
+    def _on_output(self) -> bool:
+        return self.canvas is not None and self.canvas.output
+
     def encode(self, opened: FamilyRun, size: Size) -> Tensor:
         """Return clean latents ``[1 or B,R,C]``, of pictures resized to ``size``."""
-        if self.latents is not None and size == self.size:
+        if self.latents is not None and size == self.whole:
             return self.latents
-        return _joined([opened.encode(picture, size) for picture in self.pictures])
+        return _joined([opened.encode(picture, size) for picture in self.laid])
 
     def encode_fitted(self, opened: FamilyRun, size: Size, fit: str) -> Tensor:
         """Return clean latents ``[1 or B,T,C]``, of pictures fitted to ``size``."""
-        if self.latents is not None and size == self.size:
+        if self.latents is not None and self.fits(size):
             return self.latents
-        fitted = [fit_picture(picture, size, fit) for picture in self.pictures]
+        pictures = self.laid if self._on_output else self.pictures
+        fitted = [fit_picture(picture, size, fit) for picture in pictures]
         return _joined([opened.encode(picture, size) for picture in fitted])
 
     def hiding(self, picture: Image) -> InputPicture:
         """Return the same with some of it hidden; nothing holds that yet."""
-        return self if picture is self.picture else InputPicture((picture,))
+        return self if picture is self.picture else InputPicture((picture,), canvas=self.canvas)
 
 
 def open_picture(image: Any, mode: str = "RGB") -> InputPicture:

@@ -52,12 +52,11 @@ def bind_source(opened: FamilyRun, plan: Plan) -> Source | None:
     def pixels() -> Tensor:
         shape = (plan.size.width, plan.size.height)
         arrays = [
-            np.asarray(picture.resize(shape, Image.Resampling.LANCZOS))
-            for picture in source.pictures
+            np.asarray(picture.resize(shape, Image.Resampling.LANCZOS)) for picture in source.laid
         ]
         return torch.from_numpy(np.stack(arrays) / np.float32(255)).permute(0, 3, 1, 2)
 
-    return Source(frame=source.size, size=plan.size, grid=opened.grid, encode=encode, pixels=pixels)
+    return Source(source.size, plan.size, opened.grid, encode, pixels, source.canvas)
 
 
 def bind_hooks(
@@ -206,6 +205,6 @@ def _encoders(opened: FamilyRun, used: InputPicture, own: Size, target: Size) ->
     def encode_fitted(fit: str) -> Tensor:
         return used.encode_fitted(opened, target, fit)
 
-    if used.size == own == target:
+    if own == target and used.fits(target):
         return encode, lambda fit: encode() if fit in FITS else encode_fitted(fit)
     return encode, encode_fitted

@@ -13,6 +13,8 @@ import attrs
 import torch
 
 from refhooks._base.pictures import as_pil
+from refhooks._base.size import Size, upward
+from refhooks._base.turns import Turns
 from refhooks._core.models.empty_weights import has_weights
 from refhooks._core.models.family_calls import Moment, named_family, named_run
 from refhooks._core.plugins.attribution import naming_warnings
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from refhooks._base.size import Size
     from refhooks._core.contract.drift import Drift
     from refhooks._core.contract.family import Family, FamilyRun
     from refhooks._core.contract.source import Source
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from refhooks._core.planning.timetable import Timetable
 
 LOG = logging.getLogger("refhooks")
-_locks: weakref.WeakKeyDictionary[torch.nn.Module, threading.Lock] = weakref.WeakKeyDictionary()
-_locks_guard = threading.Lock()
+_turns: weakref.WeakKeyDictionary[torch.nn.Module, Turns] = weakref.WeakKeyDictionary()
+_turns_guard = threading.Lock()
 
 
 @attrs.frozen(eq=False)
@@ -84,7 +85,7 @@ def run_plan(loaded: LoadedModel, request: Request, plan: Plan) -> Ran:
             latents, pictures = denoise(run)
             shares = run.family.recorded()
         return Ran(
-            images=as_pil(pictures),
+            images=as_pil(pictures[..., : plan.exact.height, : plan.exact.width]),
             latents=latents,
             timetable=run.timetable,
             attention_shares=shares,
@@ -149,7 +150,9 @@ def _decode(family: Family, size: Size, latents: Tensor, *, eager: bool) -> Tens
 @torch.no_grad()
 def decode(loaded: LoadedModel, latents: Tensor, size: Size) -> tuple[Image, ...]:
     """Return the pictures that clean latents ``[B,T,C]`` hold."""
-    return as_pil(named_family(loaded.family, loaded.registry).decode(latents, size))
+    family = named_family(loaded.family, loaded.registry)
+    whole = Size(upward(size.height, family.multiple), upward(size.width, family.multiple))
+    return as_pil(family.decode(latents, whole)[..., : size.height, : size.width])
 
 
 def _check_finite(latents: Tensor, *, eager: bool) -> None:
@@ -163,24 +166,36 @@ def _check_finite(latents: Tensor, *, eager: bool) -> None:
     raise NotFiniteError(f"the final latents hold NaN or infinity; {advice}")
 
 
+def turns_of(family: Family) -> Turns:
+    """Return who has the family's transformer, and who waits for it."""
+    with _turns_guard:
+        model = getattr(family.transformer, "_orig_mod", family.transformer)  # under torch.compile
+        return _turns.setdefault(model, Turns())
+
+
 @contextlib.contextmanager
-def exclusive(family: Family) -> Iterator[None]:
+def exclusive(family: Family, seconds: float | None = 0.0) -> Iterator[None]:
     """Keep a transformer to one edit.
 
+    Args:
+        family: Whose.
+        seconds: To wait for it at most, in the order in which it was asked for; ``None``: until it
+            is free.
+
     Raises:
-        BusyError: It already runs another.
+        BusyError: It runs another for all of that time, or the one in which this was called.
     """
-    with _locks_guard:
-        model = getattr(family.transformer, "_orig_mod", family.transformer)  # under torch.compile
-        lock = _locks.setdefault(model, threading.Lock())
-    if not lock.acquire(blocking=False):
+    turns = turns_of(family)
+    if not turns.take(seconds):
+        waited = f" after {seconds:g} s in which this one waited" if seconds else ""
         raise BusyError(
-            "this transformer already runs an edit; wait for it, or load a second copy of the model"
+            f"this transformer already runs an edit{waited}; let this one wait (wait=True), or load"
+            " a second copy of the model"
         )
     try:
         yield
     finally:
-        lock.release()
+        turns.give()
 
 
 @contextlib.contextmanager
