@@ -215,7 +215,8 @@ def _merged(plans: Sequence[Plan]) -> Plan:
 
 def _stacked(opened: Sequence[InputPicture]) -> InputPicture:
     pictures = tuple(entry.picture for entry in opened)
-    return InputPicture(pictures, canvas=opened[0].canvas)
+    files = tuple(file for entry in opened for file in entry.files)
+    return InputPicture(pictures, canvas=opened[0].canvas, files=files)
 
 
 def _shown(entries: Sequence[Shown]) -> Shown:

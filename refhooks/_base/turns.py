@@ -23,8 +23,7 @@ def seconds_of(wait: Any) -> float | None:
         return None if wait else 0.0
     if not isinstance(wait, numbers.Real) or not math.isfinite(wait) or wait < 0:
         raise InputError(
-            "wait must be True, False or the most seconds to wait, 0 or above;"
-            f" got {wait!r:.80}"
+            f"wait must be True, False or the most seconds to wait, 0 or above; got {wait!r:.80}"
         )
     return min(float(wait), threading.TIMEOUT_MAX)
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from refhooks._apps.recipes.picture_files import Insides
     from refhooks._apps.recipes.recipe import Recipe
     from refhooks._apps.recipes.recording import Materials
+    from refhooks._base.shifts import Shift
     from refhooks._core.contract.drift import Drift
     from refhooks._core.planning.timetable import Timetable
 
@@ -46,7 +47,9 @@ class EditResult:
             where none were reused or nothing was measured.
         retouched: Whether a plugin, such as an edit mask, could change the pictures after they were
             decoded: then ``latents`` do not hold what the pictures show.
-        before: What the pictures are compared with; ``None`` without a source.
+        before: What the pictures are compared with; ``None`` without a source. A source that came
+            from a file stays in it, and is read again when it is needed; one that was given as a
+            picture is kept.
         recipes: What each picture was made from; empty where no recipe could be made.
         materials: The pictures that the recipes name, for ``save(embed=True)``.
     """
@@ -90,6 +93,7 @@ class EditResult:
     def advise(self, number: int = 0) -> Advice:
         """Return the advice on a picture, counted from 0; raises as :attr:`advice`."""
         from refhooks._apps.advice.advice import advise  # noqa: PLC0415  measures with torch, a second
+        from refhooks._base.shifts import can_measure  # noqa: PLC0415
 
         before = self._before(number)
         return advise(
@@ -98,7 +102,23 @@ class EditResult:
             inside=before.inside(),
             timetable=self.timetable,
             attention_share=self._attention_share(number),
+            shift=self.shift(number) if can_measure() else None,
         )
+
+    def shift(self, number: int = 0) -> Shift:
+        """Measure how a picture, counted from 0, lies over its source: moved, and scaled.
+
+        Needs the extra ``measure``. A picture that has too little of the source left gets a
+        :class:`Shift` that says so, and no numbers.
+
+        Raises:
+            InputError: scikit-image is not installed, or there is no source to compare it with, or
+                its file has changed.
+        """
+        from refhooks._base.shifts import check_measure, measure_shift  # noqa: PLC0415
+
+        check_measure()
+        return measure_shift(self._before(number).picture(number), self.images[number])
 
     def compare(self, number: int = 0) -> Image.Image:
         """Return a sheet of the source, a picture (counted from 0) and their difference.

@@ -129,8 +129,7 @@ class _Maker:
         return request.source is not None and request.source is not request.references[0].image
 
     def _source(self, source: InputPicture) -> RecipePicture:
-        key, named = rgb_hash(source.picture), self._request.source
-        self._materials.pictures.setdefault(key, (source.picture, False))
+        key, named = self._held(source.picture, source.files[0]), self._request.source
         return RecipePicture(key, name_of(named), handed=isinstance(named, HandedOn))
 
     def _alone(self, batch: Recipe, place: int) -> Recipe:
@@ -153,14 +152,19 @@ class _Maker:
     def _picture(self, image: Any, planned: PlannedReference, place: int) -> RecipePicture:
         pictures = planned.opened.pictures
         picture = pictures[min(place, len(pictures) - 1)]
+        file = planned.opened.files[min(place, len(pictures) - 1)]
+        name = "" if file is None else known_name(file.name)
+        key = self._held(picture, file)
+        handed = isinstance(image, HandedOn)
+        return RecipePicture(key, name or name_of(image) or name_of(picture), handed=handed)
+
+    def _held(self, picture: Image.Image, file: Path | None) -> str:
+        """Note a picture, in its file if it is in one, and return its hash."""
         key = rgb_hash(picture)
-        if isinstance(image, str | Path):
-            path = Path(image).absolute()
-            self._materials.pictures[key] = (path, False)
-            return RecipePicture(key, known_name(path.name))
+        if file is not None:
+            self._materials.pictures[key] = (file, False)
         self._materials.pictures.setdefault(key, (picture, False))
-        name = name_of(image) or name_of(picture)
-        return RecipePicture(key, name, handed=isinstance(image, HandedOn))
+        return key
 
     def _strategy(self, strategy: Strategy, number: int) -> dict[str, Any]:
         try:

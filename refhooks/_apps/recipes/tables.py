@@ -13,7 +13,7 @@ from PIL import Image
 
 from refhooks._apps.files.writer import Writer
 from refhooks._apps.recipes.parts import RecipeFile, is_name
-from refhooks._base.pictures import in_mode, load_picture, load_whole
+from refhooks._base.pictures import in_mode, load_picture, load_whole, pixels_hash
 from refhooks._core.planning.input_pictures import HandedOn
 from refhooks._core.planning.strategy import method_name
 from refhooks.errors import InputError, RefhooksWarning, StrategyError
@@ -32,18 +32,12 @@ MAX_FILE = 2**32
 
 def rgb_hash(picture: Image.Image) -> str:
     """Return the hash of a picture's pixels as RGB, on white where it is transparent."""
-    return _pixels(in_mode(picture, "RGB"), "RGB")
+    return pixels_hash(in_mode(picture, "RGB"), "RGB")
 
 
 def mask_hash(picture: Path | Image.Image) -> str:
     """Return the hash of a mask's pixels, as they are seen."""
-    return _pixels(load_whole(picture).convert("RGBA"), "RGBA")
-
-
-def _pixels(picture: Image.Image, mode: str) -> str:
-    digest = hashlib.sha256(f"{mode} {picture.width}x{picture.height}\n".encode())
-    digest.update(picture.tobytes())
-    return digest.hexdigest()
+    return pixels_hash(load_whole(picture).convert("RGBA"), "RGBA")
 
 
 def file_hash(path: Path) -> str:

@@ -190,7 +190,7 @@ def _edit(recipe: Recipe, finder: Finder, registry: Registry) -> _Edit:
 
 def _opened(path: Path, entry: RecipePicture) -> Any:
     """What an edit before made is taken at its own size, as it was then."""
-    return HandedOn(load_rgba(path), None, path.name) if entry.handed else path
+    return HandedOn(load_rgba(path), None, path.name, path.absolute()) if entry.handed else path
 
 
 def _request(edit: _Edit, settings: Mapping[str, Any], callback: Callback | None) -> Request:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -30,11 +31,13 @@ class HandedOn:
         latents: ``[1,T,C]``, as the family's VAE normalises them; ``None``: the picture is encoded
             again.
         name: Of the file that holds it, if it is known.
+        file: That file, if it can be read again.
     """
 
     picture: Image
     latents: Tensor | None
     name: str = ""
+    file: Path | None = None
 
 
 @attrs.frozen(eq=False)
@@ -47,12 +50,14 @@ class InputPicture:
         latents: Those that hold it at its own size, ``[1,T,C]``, if it was handed on with them.
         handed: Whether an edit before made it.
         canvas: What each lies on in its own size; ``None``: it is resized.
+        files: Where each can be read again; ``None``: it is in memory alone.
     """
 
     pictures: tuple[Image, ...]
     latents: Tensor | None = None
     handed: bool = False
     canvas: Canvas | None = None
+    files: tuple[Path | None, ...] = (None,)
 
     @property
     def picture(self) -> Image:
@@ -113,8 +118,11 @@ def open_picture(image: Any, mode: str = "RGB") -> InputPicture:
         InputError: It is none, or cannot be read.
     """
     if isinstance(image, HandedOn):
-        return InputPicture((in_mode(image.picture, mode),), image.latents, handed=True)
-    return InputPicture((load_rgba(image) if mode == "RGBA" else load_picture(image),))
+        picture, files = in_mode(image.picture, mode), (image.file,)
+        return InputPicture((picture,), image.latents, handed=True, files=files)
+    file = Path(image).absolute() if isinstance(image, str | Path) else None
+    picture = load_rgba(image) if mode == "RGBA" else load_picture(image)
+    return InputPicture((picture,), files=(file,))
 
 
 def _joined(latents: Sequence[Tensor]) -> Tensor:

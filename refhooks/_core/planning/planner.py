@@ -181,7 +181,7 @@ def _plugins(
         mask = as_mask(loaded.registry, request.edit_mask, "edit_mask")
         plugins.append(loaded.registry.for_argument("edit_mask", mask))
     if request.align:
-        plugins.append(loaded.registry.for_argument("align", True))  # noqa: FBT003  its value
+        plugins.append(loaded.registry.for_argument("align", True))
     labels = plugin_labels(plugins, loaded.registry)
     for plugin, label in zip(plugins, labels, strict=True):
         if not is_description(plugin):
@@ -299,7 +299,7 @@ def _sized(
 
 
 def _size(loaded: LoadedModel, opened: InputPicture, resolution: int | str | None) -> Size:
-    """What has a canvas, or an edit before made, is taken as it is, unless the call says an area."""
+    """What has a canvas, or an edit before made, is taken as it is, unless an area is said."""
     if (opened.canvas is not None or opened.handed) and not isinstance(resolution, int):
         return opened.whole
     return loaded.family.reference_size(opened.laid[0], resolution)
