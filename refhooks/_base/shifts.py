@@ -298,7 +298,8 @@ class _Pair:
         height, width = self.source.shape
         inside = np.abs(fit.scale * rows + fit.y) <= (height - 1) / 2
         inside &= np.abs(fit.scale * columns + fit.x) <= (width - 1) / 2
-        return inside.astype(np.float64)
+        weights: Values = inside.astype(np.float64)
+        return weights
 
     def _normal(self, fit: _Fit, bound: float) -> tuple[Values, Values]:
         """The normal equations of one step: ``[3,3]``, and ``[tiles,3]`` of each part."""

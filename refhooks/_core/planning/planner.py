@@ -161,7 +161,7 @@ def _laid(
     pictures: Sequence[InputPicture],
     source: InputPicture | None,
 ) -> list[InputPicture]:
-    """Pictures of the source's size lie on what it lies on; others that are native, on their own."""
+    """A picture of the source's size lies on what that does; another native one, on its own."""
     frame, canvas = (None, None) if source is None else (source.size, source.canvas)
     laid = []
     for reference, opened in zip(references, pictures, strict=True):
