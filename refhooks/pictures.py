@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from refhooks._base.pictures import as_pil as to_pictures
 from refhooks._base.pictures import fit_picture, load_alpha, load_picture
-from refhooks._base.shifts import check_measure, measure_shift, moved_back
+from refhooks._base.shift import check_measure
+from refhooks._base.shifts import measure_shift, moved_back
 
 __all__ = [
     "check_measure", "fit_picture", "load_alpha", "load_picture", "measure_shift", "moved_back",

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from refhooks import InputError, RefhooksWarning, hookimpl
-from refhooks.pictures import check_measure, measure_shift, moved_back, to_pictures
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,6 +53,8 @@ class Align:
         """
         if frame is None:
             raise InputError("align needs a source picture, but image is None")
+        from refhooks.pictures import check_measure  # noqa: PLC0415  imports PIL
+
         check_measure()
 
     def bind_run(self, run: RunInfo) -> Any:
@@ -69,6 +70,8 @@ class _Aligned:
     @hookimpl(tryfirst=True)  # what an edit mask puts back is in its place
     def refhooks_image(self, images: Tensor) -> Tensor | None:
         import torch  # noqa: PLC0415  plugins load without it
+
+        from refhooks.pictures import measure_shift, moved_back, to_pictures  # noqa: PLC0415
 
         if not bool(torch.isfinite(images).all()):
             return None  # whoever looks for that says so better

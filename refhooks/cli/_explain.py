@@ -16,7 +16,8 @@ from refhooks._apps.recipes.picture_files import load_recipe
 from refhooks._apps.replay.replay import recorded
 from refhooks._base.once import keeping
 from refhooks._base.pictures import load_picture
-from refhooks._base.shifts import can_measure, measure_shift
+from refhooks._base.shift import can_measure
+from refhooks._base.shifts import measure_shift
 from refhooks._base.size import Size
 from refhooks._core.planning.compilation import compile_timetable
 from refhooks._core.planning.factories import as_mask
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from PIL import Image
+    from torch import Tensor
 
     from refhooks._apps.recipes.recipe import Recipe
     from refhooks._core.masks.mask import Mask
@@ -55,12 +57,14 @@ class _Made:
     """What is known of how a picture was made.
 
     Attributes:
-        before: What it was made from, and where it was to change.
+        before: What it was made from.
+        inside: Where it was to change, ``[height,width]``; ``None``: there was no mask.
         facts: How it was made, for a report.
         timetable: What its references did, if that is known.
     """
 
     before: Baseline
+    inside: Tensor | None
     facts: tuple[str, ...]
     timetable: Timetable | None = None
 
@@ -79,7 +83,7 @@ def run_explain(options: ExplainOptions) -> None:
     before = origin.before
     source = before.source()
     shift = measure_shift(before.picture(), result) if can_measure() else None
-    advice = advise(source, result, inside=before.inside(), timetable=origin.timetable, shift=shift)
+    advice = advise(source, result, inside=origin.inside, timetable=origin.timetable, shift=shift)
     if shift is not None and shift.noticed:
         say("warning", f"{shift}; see the page on sizes, and --align", "yellow")
     if options.as_json:
@@ -122,7 +126,7 @@ def _made(options: ExplainOptions, result: Image.Image, registry: Registry) -> _
         say("note", f"only the pictures are looked at: {error}", "cyan")
     picture = load_picture(options.source)
     before = Baseline((picture,), Size(picture.height, picture.width), size, edit_mask)
-    return _Made(before, (f"made from {options.source}",))
+    return _Made(before, before.inside(), (f"made from {options.source}",))
 
 
 def _recorded(
@@ -143,7 +147,7 @@ def _recorded(
         tuple(mask for strategy in strategies for mask in strategy.masks if mask.kind == "region"),
     )
     facts = (recipe.prompt, f"seed {recipe.seed}, {recipe.steps} steps, {recipe.model.name}")
-    return _Made(before, facts, _timetable(strategies, recipe, registry))
+    return _Made(before, before.inside(), facts, _timetable(strategies, recipe, registry))
 
 
 def _timetable(strategies: Sequence[Strategy], recipe: Recipe, registry: Registry) -> Timetable:

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 import refhooks as rh
-from refhooks._base.shifts import Shift, measure_shift, moved_back
+from refhooks._base.shift import Shift
+from refhooks._base.shifts import measure_shift, moved_back
 from refhooks_toy import make_pairs
 
 SHIFTS = [

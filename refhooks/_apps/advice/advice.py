@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from refhooks._base.shifts import NOTICED
+from refhooks._base.shift import NOTICED
 from refhooks._base.strength_names import ARTIFACTS_ABOVE
 from refhooks._core.plugins.loading import load_registry
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from refhooks._base.shifts import Shift
+    from refhooks._base.shift import Shift
     from refhooks._core.contract.values import Row
     from refhooks._core.planning.timetable import Timetable
 

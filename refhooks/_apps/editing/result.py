@@ -9,6 +9,7 @@ import attrs
 
 from refhooks._base.files import write_whole
 from refhooks._base.outputs import EXTENSIONS, QUALITY, check_output
+from refhooks._base.shift import can_measure, check_measure
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from refhooks._apps.recipes.picture_files import Insides
     from refhooks._apps.recipes.recipe import Recipe
     from refhooks._apps.recipes.recording import Materials
-    from refhooks._base.shifts import Shift
+    from refhooks._base.shift import Shift
     from refhooks._core.contract.drift import Drift
     from refhooks._core.planning.timetable import Timetable
 
@@ -93,7 +94,6 @@ class EditResult:
     def advise(self, number: int = 0) -> Advice:
         """Return the advice on a picture, counted from 0; raises as :attr:`advice`."""
         from refhooks._apps.advice.advice import advise  # noqa: PLC0415  measures with torch, a second
-        from refhooks._base.shifts import can_measure  # noqa: PLC0415
 
         before = self._before(number)
         return advise(
@@ -115,7 +115,7 @@ class EditResult:
             InputError: scikit-image is not installed, or there is no source to compare it with, or
                 its file has changed.
         """
-        from refhooks._base.shifts import check_measure, measure_shift  # noqa: PLC0415
+        from refhooks._base.shifts import measure_shift  # noqa: PLC0415  imports numpy
 
         check_measure()
         return measure_shift(self._before(number).picture(number), self.images[number])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from click.testing import CliRunner
 from PIL import Image
 
 import refhooks as rh
-from refhooks._base import shifts
 from refhooks.cli import main
 
 SHIFT = (2.3, -1.2, 1.02)
@@ -39,6 +39,14 @@ class Mover:
         made = images.clone()
         made[:, :3, :height, :width] = moved.to(images)
         return made
+
+
+def without_the_extra(monkeypatch):
+    """As where scikit-image is not installed."""
+    stock = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name == "skimage" else stock(name, *a)
+    )
 
 
 @pytest.fixture
@@ -159,7 +167,7 @@ def test_what_it_cannot_do_is_refused(editor, never_called, scene, image, option
 
 def test_the_extra_is_named_before_anything_runs(edit, never_called, scene, monkeypatch):
     """What to install."""
-    monkeypatch.setattr(shifts, "can_measure", lambda: False)
+    without_the_extra(monkeypatch)
 
     with never_called(), pytest.raises(rh.InputError, match=r"refhooks\[measure\]"):
         edit(scene, align=True)
@@ -175,7 +183,7 @@ def test_advice_says_what_is_shifted(moved, monkeypatch):
     assert "px right" in str(advice)
     assert json.loads(advice.to_json())["shift"]["x"] == pytest.approx(SHIFT[0], abs=0.1)
 
-    monkeypatch.setattr(shifts, "can_measure", lambda: False)
+    without_the_extra(monkeypatch)
     assert moved().advice.shift is None
 
 
