@@ -10,13 +10,12 @@ from refhooks._apps.editing.edit import edit_planned
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import is_list
 from refhooks._base.once import keeping
-from refhooks._base.turns import seconds_of
+from refhooks._base.turns import exclusive, seconds_of
 from refhooks._core.planning.bounds import MAX_SEED, read_seed
 from refhooks._core.planning.input_pictures import InputPicture
 from refhooks._core.planning.planner import make_plan, with_outlook
 from refhooks._core.planning.request import make_request
 from refhooks._core.planning.strategy import Reference
-from refhooks._core.running.run import exclusive
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def edit_batch(
         raise InputError(f"jobs must be a list of at least one Job, got {jobs!r:.80}")
     seconds = seconds_of(options.pop("wait", False))
     requests = _requests(jobs, strategy, others, options)
-    with exclusive(editor.family, seconds):
+    with exclusive(editor.family.transformer, seconds):
         plans = [_planned(editor, *numbered) for numbered in enumerate(requests, 1)]
         for number, plan in enumerate(plans[1:], 2):
             _check_same(plans[0], plan, number)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import math
 import numbers
 import threading
-from typing import Any
+import weakref
+from typing import TYPE_CHECKING, Any
 
 from refhooks.errors import BusyError, InputError
 
-__all__ = ["Turns", "seconds_of"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Turns", "exclusive", "seconds_of", "turns_of"]
 
 
 def seconds_of(wait: Any) -> float | None:
@@ -89,3 +94,39 @@ class Turns:
                 self._waiting.popleft().set()
             else:
                 self._owner = None
+
+
+_turns: weakref.WeakKeyDictionary[Any, Turns] = weakref.WeakKeyDictionary()
+_guard = threading.Lock()
+
+
+def turns_of(transformer: Any) -> Turns:
+    """Return who has a transformer, and who waits for it."""
+    with _guard:
+        model = getattr(transformer, "_orig_mod", transformer)  # under torch.compile
+        return _turns.setdefault(model, Turns())
+
+
+@contextlib.contextmanager
+def exclusive(transformer: Any, seconds: float | None = 0.0) -> Iterator[None]:
+    """Keep a transformer to one edit.
+
+    Args:
+        transformer: It.
+        seconds: To wait for it at most, in the order in which it was asked for; ``None``: until it
+            is free.
+
+    Raises:
+        BusyError: It runs another for all of that time, or the one in which this was called.
+    """
+    turns = turns_of(transformer)
+    if not turns.take(seconds):
+        waited = f" after {seconds:g} s in which this one waited" if seconds else ""
+        raise BusyError(
+            f"this transformer already runs an edit{waited}; let this one wait (wait=True), or load"
+            " a second copy of the model"
+        )
+    try:
+        yield
+    finally:
+        turns.give()

@@ -8,9 +8,9 @@ from refhooks._apps.advice.baseline import baseline_of
 from refhooks._apps.editing.result import EditResult
 from refhooks._apps.recipes.recording import make_recipes
 from refhooks._base.once import keeping
-from refhooks._base.turns import seconds_of
+from refhooks._base.turns import exclusive, seconds_of, turns_of
 from refhooks._core.planning.planner import make_plan
-from refhooks._core.running.run import exclusive, run_plan, turns_of
+from refhooks._core.running.run import run_plan
 
 if TYPE_CHECKING:
     from refhooks._core.models.loaded import LoadedModel
@@ -36,10 +36,10 @@ def run_edit(loaded: LoadedModel, request: Request, *, wait: bool | float = Fals
         OutOfMemoryError: The device is full.
     """
     seconds = seconds_of(wait)
-    if seconds != 0 and turns_of(loaded.family).is_taken:
+    if seconds != 0 and turns_of(loaded.family.transformer).is_taken:
         with keeping():  # no longer: who waits holds no decoded picture
             make_plan(loaded, request)
-    with exclusive(loaded.family, seconds), keeping():
+    with exclusive(loaded.family.transformer, seconds), keeping():
         return edit_planned(loaded, request, make_plan(loaded, request))
 
 

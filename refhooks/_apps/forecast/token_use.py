@@ -148,7 +148,7 @@ def _unmasked(
     if reference.image != "":
         own = open_picture(reference.image).size
     covered = cover_masks([strategy.masks[number] for number in places], place, own, own)
-    compositor = compositor_of(place, covered, Grids(own, own, grid, grid, torch.device("cpu")))
+    compositor = compositor_of(place, covered, Grids(own, grid, grid, torch.device("cpu")))
     if compositor is None:
         return whole
     keeps = [compositor.keep(tuple(row.masks[number] for number in places)) for row in rows]

@@ -20,12 +20,11 @@ from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import is_list
 from refhooks._base.once import keeping
 from refhooks._base.pictures import load_rgba
-from refhooks._base.turns import seconds_of
+from refhooks._base.turns import exclusive, seconds_of
 from refhooks._core.planning.input_pictures import HandedOn
 from refhooks._core.planning.planner import make_plan
 from refhooks._core.planning.request import Request, make_request
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
-from refhooks._core.running.run import exclusive
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def replay(
     request = _checked(replayed, finder, settings, editor.registry, callback)
     for note in finder.notes:
         warn(note)
-    with exclusive(editor.family, seconds):
+    with exclusive(editor.family.transformer, seconds):
         with needing(replayed.used, editor.registry):
             plan = make_plan(editor, request)
         result = edit_planned(editor, request, plan)

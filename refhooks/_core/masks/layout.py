@@ -31,14 +31,12 @@ class Grids:
     """Where masks are laid.
 
     Attributes:
-        frame: Size of the source, which region masks lie on.
         output: Size of the output.
         target: Rows and columns of the output's tokens.
         own: Rows and columns of the reference's tokens, ``None`` if it gives none.
         device: Of the run.
     """
 
-    frame: Size
     output: Size
     target: Grid
     own: Grid | None

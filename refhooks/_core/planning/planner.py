@@ -71,7 +71,7 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
     _warn_of_hidden(request.prompts, shown)
     references = _sized(loaded, request.references, references, timetable)
     if source is not None:
-        timetable = describe(timetable, family, references, source.size, size)
+        timetable = describe(timetable, family, references, size)
     plan = Plan(
         references=references,
         source=source,

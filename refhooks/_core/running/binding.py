@@ -122,10 +122,9 @@ def _contract(family: Family, opened: FamilyRun, info: RunInfo) -> Contract:
 
 def _compositors(opened: FamilyRun, plan: Plan) -> Compositors:
     """What confines each stage of each reference that has masks; (reference, stage) is the key."""
-    frame = plan.size if plan.source is None else plan.source.size
     compositors = {}
     for slot, reference in enumerate(plan.references):
-        grids = Grids(frame, plan.size, opened.grid, opened.grids[slot], opened.noise.device)
+        grids = Grids(plan.size, opened.grid, opened.grids[slot], opened.noise.device)
         for stage in range(len(reference.methods)):
             compositor = compositor_of(slot, reference.masks, grids)
             if compositor is not None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import threading
-import weakref
 from typing import TYPE_CHECKING
 
 import attrs
@@ -14,13 +12,12 @@ import torch
 
 from refhooks._base.pictures import as_pil
 from refhooks._base.size import Size, upward
-from refhooks._base.turns import Turns
 from refhooks._core.models.empty_weights import has_weights
 from refhooks._core.models.family_calls import Moment, named_family, named_run
 from refhooks._core.plugins.attribution import naming_warnings
 from refhooks._core.running.binding import bind_hooks, bind_source
 from refhooks._core.running.bound_run import Run
-from refhooks.errors import BusyError, InputError, NotFiniteError, OutOfMemoryError
+from refhooks.errors import InputError, NotFiniteError, OutOfMemoryError
 from refhooks.loop import denoise
 
 if TYPE_CHECKING:
@@ -38,8 +35,6 @@ if TYPE_CHECKING:
     from refhooks._core.planning.timetable import Timetable
 
 LOG = logging.getLogger("refhooks")
-_turns: weakref.WeakKeyDictionary[torch.nn.Module, Turns] = weakref.WeakKeyDictionary()
-_turns_guard = threading.Lock()
 
 
 @attrs.frozen(eq=False)
@@ -164,38 +159,6 @@ def _check_finite(latents: Tensor, *, eager: bool) -> None:
         else 'run again with check="eager", which names the plugin that made them'
     )
     raise NotFiniteError(f"the final latents hold NaN or infinity; {advice}")
-
-
-def turns_of(family: Family) -> Turns:
-    """Return who has the family's transformer, and who waits for it."""
-    with _turns_guard:
-        model = getattr(family.transformer, "_orig_mod", family.transformer)  # under torch.compile
-        return _turns.setdefault(model, Turns())
-
-
-@contextlib.contextmanager
-def exclusive(family: Family, seconds: float | None = 0.0) -> Iterator[None]:
-    """Keep a transformer to one edit.
-
-    Args:
-        family: Whose.
-        seconds: To wait for it at most, in the order in which it was asked for; ``None``: until it
-            is free.
-
-    Raises:
-        BusyError: It runs another for all of that time, or the one in which this was called.
-    """
-    turns = turns_of(family)
-    if not turns.take(seconds):
-        waited = f" after {seconds:g} s in which this one waited" if seconds else ""
-        raise BusyError(
-            f"this transformer already runs an edit{waited}; let this one wait (wait=True), or load"
-            " a second copy of the model"
-        )
-    try:
-        yield
-    finally:
-        turns.give()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import pytest
 import tiny
 
 import refhooks as rh
-from refhooks._core.running.run import turns_of
+from refhooks._base.turns import turns_of
 from refhooks.batch import Job, edit_batch
 
 CALLS = {
@@ -66,7 +66,7 @@ def test_it_waits_for_the_edit_that_runs(editor, recipe, name):
                 calls[name](editor, wait)
         thread = threading.Thread(target=lambda: made.append(calls[name](editor, True)))
         thread.start()
-        while not turns_of(editor.family)._waiting:
+        while not turns_of(editor.family.transformer)._waiting:
             pass
         held.go_on.set()
         thread.join(60)
@@ -91,7 +91,7 @@ def test_an_edit_within_an_edit_is_refused(editor):
     with pytest.raises(rh.BusyError, match="within another"):
         editor.edit(tiny.picture(), "a", steps=2, callback=inner)
 
-    assert not turns_of(editor.family).is_taken
+    assert not turns_of(editor.family.transformer).is_taken
 
 
 def test_an_edit_that_fails_lets_the_next_one_run(editor):
