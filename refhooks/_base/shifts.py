@@ -148,7 +148,7 @@ def _judged(fit: _Fit, agreed: float, size: tuple[int, int], grain: float, fines
         reason = f"it is known to {error:.1f} px only"
     if reason:
         return Shift(None, None, None, agreed, reason=reason)
-    return Shift(fit.x, fit.y, fit.scale, agreed, error, most, grain)
+    return Shift(float(fit.x), float(fit.y), float(fit.scale), agreed, error, most, grain)
 
 
 @attrs.frozen(eq=False)

@@ -22,7 +22,7 @@ from refhooks_qwen21._tiny import tiny_pipeline as tiny_21
 SIZES = [(57, 71), (64, 48), (40, 33), (31, 64)]
 BOX = (10, 20, 21, 17)  # x, y, width and height, on no edge of a token
 KINDS = ["edit", "plus", "21"]
-AREA = rh.Checkpoint(output=48 * 48, reference=48 * 48, vision=48 * 48)
+AREA = rh.Checkpoint(output=64 * 64, reference=48 * 48, vision=48 * 48)
 
 
 @pytest.fixture(scope="module")
