@@ -126,7 +126,7 @@ def _first_fit(
     """Find the shift at a glance; a text says why there is none."""
     pair = _Pair.of(source, result, shape)
     if pair.is_flat:
-        return "one of the pictures has hardly any structure", 0.0
+        return "one of the pictures is small, or has hardly any structure", 0.0
     fit = pair.descend(pair.start(), ROBUST)
     agreed = pair.agreed(fit)
     if agreed < SURE:
