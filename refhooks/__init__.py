@@ -21,6 +21,7 @@ from refhooks._apps.forecast.planned import plan
 from refhooks._apps.recipes.parts import RecipeFile, RecipeModel, RecipePicture, RecipeReference
 from refhooks._apps.recipes.picture_files import load_recipe, strip_recipe
 from refhooks._apps.recipes.recipe import Recipe
+from refhooks._base.shift import Shift
 from refhooks._base.size import Size
 from refhooks._core.contract.checkpoint import Checkpoint
 from refhooks._core.contract.drift import Drift
@@ -128,6 +129,7 @@ __all__ = [
     "RunInfo",
     "RunPlugin",
     "Schedule",
+    "Shift",
     "Shown",
     "Size",
     "Source",

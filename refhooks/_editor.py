@@ -64,14 +64,17 @@ class Editor(LoadedModel):
         seed: int | Sequence[int] | None = None,
         height: int | None = None,
         width: int | None = None,
-        resolution: int | None = None,
+        resolution: int | Literal["native"] | None = None,
+        vision_resolution: int | None = None,
         denoise: float = 1.0,
         edit_mask: Mask | MaskShape | MaskForm | None = None,
+        align: bool = False,
         plugins: Sequence[object] = (),
         n: int = 1,
         callback: Callback | None = None,
         check: Literal["final", "eager"] = "final",
         record_attention: bool = False,
+        wait: bool | float = False,
     ) -> EditResult:
         """Edit a picture.
 
@@ -89,13 +92,21 @@ class Editor(LoadedModel):
             seed: 0 and above; several make a batch. ``None`` draws one and keeps it in the result.
             height: Pixels, a multiple of what the model works in (16 for Qwen-Image-Edit).
             width: Likewise.
-            resolution: Pixel area of the output, in the shape of the source.
+            resolution: Pixel area of the output, in the shape of the source; or ``native``: the
+                source's own height and width, exactly, and nothing is resized. The model works on
+                it with its last row and column repeated up to its multiple, and what it makes of
+                those is cut off; masks, ``denoise`` and references of the source's size follow.
+            vision_resolution: Pixel area at which the text encoder sees pictures; ``None``: the
+                checkpoint's own.
             denoise: Above 0, up to 1: how much of the way from noise to picture is run. Below 1 the
                 run starts from the source, noised to the first of the last ``steps`` noise levels
                 of a schedule of ``round(steps / denoise)``; there are still ``steps`` steps.
             edit_mask: Where the picture may change at all, as a mask, or as what
                 :func:`refhooks.mask` takes; outside of it and its feather band the source's pixels,
                 resized to the output, are put back exactly.
+            align: Move and scale each picture back onto the source, if that can be measured
+                (:meth:`EditResult.shift`); at its edges the outermost pixels are repeated. Needs
+                the extra ``measure``.
             plugins: Run plugins (:func:`refhooks.plugin`), or objects whose run hooks take part.
             n: Pictures from consecutive seeds.
             callback: Called at each step as ``callback(step, latents, x0)`` with ``x_t`` and the
@@ -105,11 +116,13 @@ class Editor(LoadedModel):
             check: ``final`` looks for NaN once; ``eager`` after every hook, and names the plugin.
             record_attention: Keep how much of the attention each reference gets, for each step and
                 block, in the result; the picture stays the same to the bit, but takes longer.
+            wait: Where the model runs another edit: wait for it, in the order in which edits came;
+                a number is the most seconds to wait. ``False``: raise at once.
 
         Raises:
             InputError: An argument cannot be used; found before the first step.
             UnknownNameError: A method that no live plugin registers.
-            BusyError: The model already runs another edit.
+            BusyError: The model already runs another edit, or did so for all of ``wait``.
             HookReturnError: What a hook returned breaks its contract.
             NotFiniteError: The result holds NaN or infinity.
             OutOfMemoryError: The device is full.
@@ -128,15 +141,17 @@ class Editor(LoadedModel):
             height=height,
             width=width,
             resolution=resolution,
+            vision_resolution=vision_resolution,
             denoise=denoise,
             edit_mask=edit_mask,
+            align=align,
             plugins=plugins,
             n=n,
             callback=callback,
             check=check,
             record_attention=record_attention,
         )
-        return run_edit(self, request)
+        return run_edit(self, request, wait=wait)
 
     def chain(
         self,
@@ -150,12 +165,15 @@ class Editor(LoadedModel):
         seed: int | None = None,
         height: int | None = None,
         width: int | None = None,
-        resolution: int | None = None,
+        resolution: int | Literal["native"] | None = None,
+        vision_resolution: int | None = None,
         handover: Literal["latents", "pixels"] = "latents",
+        align: bool = False,
         plugins: Sequence[object] = (),
         callback: Callback | None = None,
         on_result: Callable[[int, EditResult], object] | None = None,
         check: Literal["final", "eager"] = "final",
+        wait: bool | float = False,
     ) -> ChainResult:
         """Edit a picture several times, each edit on what the one before made.
 
@@ -169,15 +187,20 @@ class Editor(LoadedModel):
             seed: Of the first edit; each one after it has the next number. ``None`` draws one.
             height: Of every output, pixels.
             width: Likewise.
-            resolution: Pixel area of every output, in the shape of the picture.
+            resolution: Pixel area of every output, in the shape of the picture, or ``native``, as
+                in :meth:`edit`.
+            vision_resolution: As in :meth:`edit`, for every edit.
             handover: ``latents``: an edit gets the latents of the one before as they are, and
                 pixels only where the model looks at them (its text encoder); ``pixels``: the
                 picture is decoded and encoded again, which loses a little each time. A picture that
-                a plugin changed after it was decoded is always handed on as pixels.
+                a plugin, or ``align``, changed after it was decoded is always handed on as pixels.
+            align: As in :meth:`edit`: each edit back onto what the one before made.
             plugins: As in :meth:`edit`, for every edit.
             callback: As in :meth:`edit`, for every edit.
             on_result: Called as ``on_result(index, result)`` when an edit is done.
             check: As in :meth:`edit`.
+            wait: As in :meth:`edit`: each of the edits waits for its own turn, so that others may
+                run between two of them.
 
         Returns:
             The result of every edit.
@@ -197,12 +220,14 @@ class Editor(LoadedModel):
             "height": height,
             "width": width,
             "resolution": resolution,
+            "vision_resolution": vision_resolution,
+            "align": align,
             "plugins": plugins,
             "check": check,
         }
         chain = as_chain(edits, strength, denoise)
         with keeping():
-            run = ChainRun(self, image, chain, seed=seed, options=options, handover=handover)
+            run = ChainRun(self, image, chain, seed, options, handover, wait)
             return run.run(callback, on_result)
 
     def replay(
@@ -211,6 +236,7 @@ class Editor(LoadedModel):
         *,
         references: Sequence[str | Path] = (),
         callback: Callback | None = None,
+        wait: bool | float = False,
         **settings: Any,
     ) -> EditResult:
         """Run an edit again from its recipe: the same picture to the bit, or a warning says why.
@@ -224,6 +250,7 @@ class Editor(LoadedModel):
             references: Files of pictures and masks, in any order. One that the recipe does not know
                 takes the place of the first picture that is found nowhere.
             callback: As in :meth:`edit`.
+            wait: Likewise.
             **settings: What to do otherwise: ``strength`` and ``method`` (of reference 1),
                 ``denoise``, ``steps``, ``seed``, ``cfg``, ``height``, ``width``, ``prompt``,
                 ``negative_prompt``. A picture of a batch then runs alone.
@@ -236,14 +263,14 @@ class Editor(LoadedModel):
         """
         from refhooks._apps.replay.replay import replay  # noqa: PLC0415  imports torch, a second
 
-        return replay(self, recipe, references, callback, settings)
+        return replay(self, recipe, references, callback, wait, settings)
 
     def decode(self, latents: Tensor, *, height: int, width: int) -> tuple[Image, ...]:
         """Return the pictures that clean latents hold, for a callback's previews.
 
         Args:
             latents: ``x0`` of a callback, or ``latents`` of a result, ``[B,T,C]``.
-            height: Of the output, pixels.
+            height: Of the output, pixels; what the model works on beyond it is cut off.
             width: Likewise.
 
         Raises:

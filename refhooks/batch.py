@@ -10,12 +10,12 @@ from refhooks._apps.editing.edit import edit_planned
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import is_list
 from refhooks._base.once import keeping
+from refhooks._base.turns import exclusive, seconds_of
 from refhooks._core.planning.bounds import MAX_SEED, read_seed
 from refhooks._core.planning.input_pictures import InputPicture
 from refhooks._core.planning.planner import make_plan, with_outlook
 from refhooks._core.planning.request import make_request
 from refhooks._core.planning.strategy import Reference
-from refhooks._core.running.run import exclusive
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,13 +62,16 @@ class Options(TypedDict, total=False):
     steps: int | None
     height: int | None
     width: int | None
-    resolution: int | None
+    resolution: int | Literal["native"] | None
+    vision_resolution: int | None
     denoise: float
     edit_mask: Mask | MaskShape | MaskForm | None
+    align: bool
     plugins: Sequence[object]
     callback: Callback | None
     check: Literal["final", "eager"]
     record_attention: bool
+    wait: bool | float
 
 
 @keeping()
@@ -103,8 +106,9 @@ def edit_batch(
     _check_options(options)
     if not is_list(jobs) or not jobs or not all(isinstance(job, Job) for job in jobs):
         raise InputError(f"jobs must be a list of at least one Job, got {jobs!r:.80}")
+    seconds = seconds_of(options.pop("wait", False))
     requests = _requests(jobs, strategy, others, options)
-    with exclusive(editor.family):
+    with exclusive(editor.family.transformer, seconds):
         plans = [_planned(editor, *numbered) for numbered in enumerate(requests, 1)]
         for number, plan in enumerate(plans[1:], 2):
             _check_same(plans[0], plan, number)
@@ -210,7 +214,10 @@ def _merged(plans: Sequence[Plan]) -> Plan:
 
 def _stacked(opened: Sequence[InputPicture]) -> InputPicture:
     return InputPicture(
-        tuple(entry.picture for entry in opened), tuple(entry.own[0] for entry in opened)
+        tuple(entry.picture for entry in opened),
+        tuple(entry.own[0] for entry in opened),
+        canvas=opened[0].canvas,
+        files=tuple(file for entry in opened for file in entry.files),
     )
 
 

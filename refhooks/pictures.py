@@ -1,7 +1,13 @@
-"""Pictures from files and hands that are not trusted, for plugins that read some."""
+"""Pictures from files and hands that are not trusted, and shifts, for plugins that need them."""
 
 from __future__ import annotations
 
+from refhooks._base.pictures import as_pil as to_pictures
 from refhooks._base.pictures import fit_picture, load_alpha, load_mask, load_picture
+from refhooks._base.shift import check_measure
+from refhooks._base.shifts import measure_shift, moved_back
 
-__all__ = ["fit_picture", "load_alpha", "load_mask", "load_picture"]
+__all__ = [
+    "check_measure", "fit_picture", "load_alpha", "load_mask", "load_picture", "measure_shift",
+    "moved_back", "to_pictures",
+]  # fmt: skip

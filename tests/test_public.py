@@ -66,6 +66,7 @@ PUBLIC = [
     "RunInfo",
     "RunPlugin",
     "Schedule",
+    "Shift",
     "Shown",
     "Size",
     "Source",

@@ -30,6 +30,7 @@ class QwenImageEdit(FlowFamily):
     max_references: ClassVar[int] = 1
     input_projection: ClassVar[str | None] = "img_in"
     takes_adapters: ClassVar[bool] = True
+    takes_vision_area: ClassVar[bool] = True
     run: ClassVar[type[FlowRun]] = QwenRun
 
     def __init__(self, pipe: Any, checkpoint: Checkpoint) -> None:
@@ -92,7 +93,7 @@ class QwenImageEdit(FlowFamily):
     ) -> Text:
         """Encode the template, filled in with each prompt and the pictures."""
         template = self._template([entry.number for entry in shown])
-        seen = [[self._seen(picture) for picture in entry.pictures] for entry in shown]
+        seen = [[self._seen(picture, entry.area) for picture in entry.pictures] for entry in shown]
         pictures = [
             [each[place] if len(each) > 1 else each[0] for each in seen]
             for place in range(len(prompts))
@@ -112,25 +113,26 @@ class QwenImageEdit(FlowFamily):
         """
         grids = [self.grid(entry) for entry in (size, *references) if entry is not None]
         text = self._template([entry.number for entry in shown]).format(prompt)
-        seen = [self._seen_size(entry.pictures[0]) for entry in shown]
+        seen = [self._seen_size(entry.pictures[0], entry.area) for entry in shown]
         room = len(self.pipe.transformer.pos_embed.pos_freqs) - max(map(reach, grids))
         return _text.length(self.pipe, text, seen), room
+
+    @property
+    def vision_area(self) -> int:
+        """Pixels at which the text encoder sees pictures: by default those of the VAE."""
+        return self.checkpoint.vision or self.checkpoint.reference or self.area
 
     def _template(self, numbers: Sequence[int]) -> str:
         template = str(self.pipe.prompt_template_encode)
         return template if numbers else template.replace(_text.PLACEHOLDER, "")
 
-    def _seen(self, picture: Image) -> Image:
+    def _seen(self, picture: Image, area: int | None) -> Image:
         """The picture as the text encoder is given it."""
-        size = self._seen_size(picture)
+        size = self._seen_size(picture, area)
         return self.pipe.image_processor.resize(picture, size.height, size.width)  # type: ignore[no-any-return]
 
-    def _seen_size(self, picture: Image) -> Size:
-        return self.size_of(self._seen_area, picture.width / picture.height)
-
-    @property
-    def _seen_area(self) -> int:
-        return self.checkpoint.vision or self.checkpoint.reference or self.area
+    def _seen_size(self, picture: Image, area: int | None) -> Size:
+        return self.size_of(area or self.vision_area, picture.width / picture.height)
 
     def size_of(self, area: int, ratio: float) -> Size:
         """Return a size in the stock pipeline's steps of 32."""
@@ -149,7 +151,8 @@ class QwenImageEditPlus(QwenImageEdit):
         return str(self.pipe.prompt_template_encode).replace("{}", named + "{}")
 
     @property
-    def _seen_area(self) -> int:
+    def vision_area(self) -> int:
+        """The stock pipeline's, unless the checkpoint says another."""
         return self.checkpoint.vision or int(stock_plus.CONDITION_IMAGE_SIZE)
 
     @property

@@ -35,6 +35,7 @@ class QwenImage21(FlowFamily):
     max_references: ClassVar[int] = 10
     input_projection: ClassVar[str | None] = "img_in"
     takes_adapters: ClassVar[bool] = True
+    takes_vision_area: ClassVar[bool] = True
     reuse_exact: ClassVar[bool] = True
     sight: ClassVar[Literal["joint", "prefix"]] = "prefix"
     picture_mode: ClassVar[Literal["RGB", "RGBA"]] = "RGBA"
@@ -149,8 +150,9 @@ class QwenImage21(FlowFamily):
     def _seen_size(self, entry: Shown, own: Size | None) -> Size:
         """The text encoder sees a picture at the size at which the VAE does."""
         picture: Image = entry.pictures[0]
-        if self.checkpoint.vision is not None:
-            return self.size_of(self.checkpoint.vision, picture.width / picture.height)
+        area = entry.area or self.checkpoint.vision
+        if area is not None:
+            return self.size_of(area, picture.width / picture.height)
         return own or self.reference_size(picture, None)
 
     def check_attention(self, *, edited: bool, dropped: bool) -> None:

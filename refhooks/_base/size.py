@@ -19,3 +19,8 @@ class Size:
 def nearest(length: float, multiple: int) -> int:
     """Return the nearest multiple above 0."""
     return max(multiple, round(length / multiple) * multiple)
+
+
+def upward(length: int, multiple: int) -> int:
+    """Return the smallest multiple that is not below."""
+    return -(-length // multiple) * multiple

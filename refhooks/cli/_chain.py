@@ -50,13 +50,15 @@ class ChainOptions:
     steps: int | None
     seed: int | None
     cfg: float | None
-    resolution: int | None
+    resolution: int | Literal["native"] | None
+    vision_resolution: int | None
+    align: bool
     height: int | None
     width: int | None
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of ``Editor.chain`` that each of its edits shares."""
-        names = ("steps", "cfg", "resolution", "height", "width")
+        names = ("steps", "cfg", "resolution", "height", "width", "vision_resolution", "align")
         return {name: getattr(self, name) for name in names}
 
 

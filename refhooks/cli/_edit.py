@@ -14,6 +14,7 @@ from refhooks._apps.files.strategy_file import load_file
 from refhooks._apps.forecast.planned import NATIVE
 from refhooks._base.once import keeping
 from refhooks._base.pictures import load_picture
+from refhooks._base.size import Size
 from refhooks._core.planning.request import make_request
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
 from refhooks._core.plugins.loading import load_registry
@@ -61,7 +62,9 @@ class EditOptions:
     count: int
     cfg: float | None
     negative: str
-    resolution: int | None
+    resolution: int | Literal["native"] | None
+    vision_resolution: int | None
+    align: bool
     height: int | None
     width: int | None
     preview_every: int | None
@@ -82,6 +85,8 @@ class EditOptions:
             "height": self.height,
             "width": self.width,
             "resolution": self.resolution,
+            "vision_resolution": self.vision_resolution,
+            "align": self.align,
             "n": self.count,
         }
 
@@ -213,6 +218,7 @@ def _check_arguments(job: EditJob) -> None:
     call.apply_defaults()
     arguments = dict(call.arguments)
     del arguments["self"]
+    del arguments["wait"]  # nothing else runs in this process
     make_request(**arguments)
     check_denoise(job.options.denoise, job.options.steps)
 
@@ -254,9 +260,11 @@ def _watched(editor: Editor, job: EditJob, *, previews: bool = True) -> Iterator
     steps = options.steps or editor.family.default_steps
     if every is not None and every > steps:
         say("warning", f"--preview-every {every}: of {steps} steps there is no preview", "yellow")
-    size = editor.family.output_size(
-        load_picture(options.image), options.height, options.width, options.resolution
-    )
+    picture = load_picture(options.image)
+    size = Size(picture.height, picture.width)
+    if options.resolution != "native":
+        asked = (options.height, options.width, options.resolution)
+        size = editor.family.output_size(picture, *asked)
     with steps_bar(steps) as advance:
 
         def callback(step: int, _latents: Tensor, x0: Tensor) -> None:

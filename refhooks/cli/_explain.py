@@ -16,6 +16,8 @@ from refhooks._apps.recipes.picture_files import load_recipe
 from refhooks._apps.replay.replay import recorded
 from refhooks._base.once import keeping
 from refhooks._base.pictures import load_picture
+from refhooks._base.shift import can_measure
+from refhooks._base.shifts import measure_shift
 from refhooks._base.size import Size
 from refhooks._core.planning.compilation import compile_timetable
 from refhooks._core.planning.factories import as_mask
@@ -55,13 +57,13 @@ class _Made:
     """What is known of how a picture was made.
 
     Attributes:
-        source: What it was made from, as large as it is.
+        before: What it was made from.
         inside: Where it was to change, ``[height,width]``; ``None``: there was no mask.
         facts: How it was made, for a report.
         timetable: What its references did, if that is known.
     """
 
-    source: Image.Image
+    before: Baseline
     inside: Tensor | None
     facts: tuple[str, ...]
     timetable: Timetable | None = None
@@ -78,7 +80,12 @@ def run_explain(options: ExplainOptions) -> None:
         check_report(options.html)
     result = load_picture(options.picture)
     origin = _made(options, result, load_registry())
-    advice = advise(origin.source, result, inside=origin.inside, timetable=origin.timetable)
+    before = origin.before
+    source = before.source()
+    shift = measure_shift(before.picture(), result) if can_measure() else None
+    advice = advise(source, result, inside=origin.inside, timetable=origin.timetable, shift=shift)
+    if shift is not None and shift.noticed:
+        say("warning", f"{shift}; see the page on sizes, and --align", "yellow")
     if options.as_json:
         click.echo(advice.to_json())
     else:
@@ -88,7 +95,7 @@ def run_explain(options: ExplainOptions) -> None:
         report = Report(
             title=options.picture,
             facts=origin.facts,
-            source=origin.source,
+            source=source,
             result=result,
             advice=advice,
             timetable=origin.timetable,
@@ -117,8 +124,9 @@ def _made(options: ExplainOptions, result: Image.Image, registry: Registry) -> _
                 f"{error}; name the picture that it was made from with --source"
             ) from error
         say("note", f"only the pictures are looked at: {error}", "cyan")
-    before = Baseline((load_picture(options.source),), size, edit_mask)
-    return _Made(before.source(), before.inside(), (f"made from {options.source}",))
+    picture = load_picture(options.source)
+    before = Baseline((picture,), Size(picture.height, picture.width), size, edit_mask)
+    return _Made(before, before.inside(), (f"made from {options.source}",))
 
 
 def _recorded(
@@ -129,22 +137,17 @@ def _recorded(
     if original is None:
         raise InputError("it was made from the prompt alone, so there is nothing to compare with")
     source = load_picture(original)
-    frame = Size(source.height, source.width)
     strategies = [as_strategy(reference.strategy, NATIVE) for reference in request.references]
     own = request.edit_mask
     before = Baseline(
         (source,),
+        Size(source.height, source.width),
         size,
         named or (None if own is None else as_mask(registry, own, "the recipe's edit mask")),
-        tuple(
-            mask.cover(frame)
-            for strategy in strategies
-            for mask in strategy.masks
-            if mask.kind == "region"
-        ),
+        tuple(mask for strategy in strategies for mask in strategy.masks if mask.kind == "region"),
     )
     facts = (recipe.prompt, f"seed {recipe.seed}, {recipe.steps} steps, {recipe.model.name}")
-    return _Made(before.source(), before.inside(), facts, _timetable(strategies, recipe, registry))
+    return _Made(before, before.inside(), facts, _timetable(strategies, recipe, registry))
 
 
 def _timetable(strategies: Sequence[Strategy], recipe: Recipe, registry: Registry) -> Timetable:

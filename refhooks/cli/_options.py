@@ -20,6 +20,21 @@ QUANTIZATIONS = ("none", "int8", "fp8", "nf4")
 DTYPES = ("bfloat16", "float16", "float32")
 
 
+class _Resolution(click.ParamType):  # type: ignore[type-arg]
+    """A pixel area, or ``native``."""
+
+    name = "resolution"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return an area as a number."""
+        if value == "native":
+            return value
+        try:
+            return click.IntRange(1).convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(f"{error.message} Or give 'native'.", param, ctx)
+
+
 def option(heading: str, *names: str, **kwargs: Any) -> Callable[[Any], Any]:
     """Return a decorator that adds an option under a heading of the help."""
     return click.option(*names, cls=Option, heading=heading, **kwargs)
@@ -117,13 +132,19 @@ _cfg = option(
     help="Guidance: how closely to follow the prompt; 1 is off. By default the model's own.",
 )  # fmt: skip
 _size = _together(
-    option("Sampling", "--resolution", type=click.IntRange(1), metavar="PIXELS",
+    option("Sampling", "--resolution", type=_Resolution(), metavar="PIXELS|native",
            help="Area of the output, width times height, in the shape of IMAGE: 1048576 is that of"
-           " 1024x1024."),
+           " 1024x1024. 'native': IMAGE's own width and height, to the pixel, and nothing is"
+           " resized."),
     option("Sampling", "--height", metavar="PIXELS", type=click.IntRange(1),
            help="Of the output; the width follows if it is not given."),
     option("Sampling", "--width", metavar="PIXELS", type=click.IntRange(1),
            help="Of the output; the height follows if it is not given."),
+    option("Sampling", "--vision-resolution", metavar="PIXELS", type=click.IntRange(1),
+           help="Area at which the model's text encoder sees pictures; by default its own."),
+    option("Sampling", "--align", is_flag=True,
+           help="Move and scale what is made back onto IMAGE, where that can be measured. Needs the"
+           " extra 'measure'."),
 )  # fmt: skip
 
 _denoise = option(

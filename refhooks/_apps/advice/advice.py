@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._base.shift import NOTICED
 from refhooks._base.strength_names import ARTIFACTS_ABOVE
 from refhooks._core.plugins.loading import load_registry
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+    from refhooks._base.shift import Shift
     from refhooks._core.contract.values import Row
     from refhooks._core.planning.timetable import Timetable
 
@@ -36,6 +38,7 @@ BOUNDS = {
     "loses structure: similarity below": SIMILARITY_BELOW,
     "loses structure: edges below": EDGES_BELOW,
     "artifacts: strength above": ARTIFACTS_ABOVE,
+    "shifted: pixels above": NOTICED,
 }
 SAFE = 1.3
 LITTLE_ATTENTION, MUCH_ATTENTION = 0.05, 0.5
@@ -44,6 +47,7 @@ NOTHING = "Changes nothing despite edit prompt"
 LOST = "Loses all structure"
 ARTIFACTS = "Artifacts and distortions"
 PARTIAL = "Partial changes only"
+SHIFTED = "Shifted or zoomed"  # which the guide does not have
 
 
 @attrs.frozen
@@ -124,8 +128,9 @@ class Advice:
         measured: Of the picture and its source.
         references: What each reference did; ``None`` where only the pictures are known.
         first_sigma: Noise level at the first step; below 1 the run started from the source.
-        issues: Those found, in a fixed order.
+        issues: Those found, in a fixed order; last, whether the picture is shifted.
         unjudged: Those that need to know more than is known, and why.
+        shift: How the picture lies over its source; ``None`` where that was not measured.
     """
 
     measured: Measured
@@ -133,6 +138,7 @@ class Advice:
     first_sigma: float | None
     issues: tuple[Issue, ...]
     unjudged: tuple[str, ...]
+    shift: Shift | None = None
 
     def lines(self) -> list[str]:
         """Return what was measured, a line each."""
@@ -148,7 +154,7 @@ class Advice:
             lines.insert(1, f"masks: changed are {shares}")
         for number, steering in enumerate(self.references or (), 1):
             lines.append(f"reference {number}: {_told(steering)}")
-        return lines
+        return lines if self.shift is None else [*lines, str(self.shift)]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the advice, and the bounds it was judged by, as what JSON can hold."""
@@ -172,6 +178,7 @@ def advise(
     inside: Tensor | None = None,
     timetable: Timetable | None = None,
     attention_share: Tensor | None = None,
+    shift: Shift | None = None,
 ) -> Advice:
     """Measure a picture, and say which common problems it has.
 
@@ -181,6 +188,7 @@ def advise(
         inside: What masks cover, ``[height,width]``, bool; ``None`` without masks.
         timetable: What the references did; ``None`` where only the pictures are known.
         attention_share: As a result holds it.
+        shift: How the picture lies over its source, if that was measured.
     """
     measured = measure(source, result, inside)
     references = None if timetable is None else _steering(timetable, attention_share)
@@ -191,8 +199,9 @@ def advise(
         measured=measured,
         references=references,
         first_sigma=sigma,
-        issues=tuple(case.issues()),
+        issues=(*case.issues(), *_shifted(shift)),
         unjudged=tuple(unjudged),
+        shift=shift,
     )
 
 
@@ -336,6 +345,19 @@ def _artifacts(steering: Steering) -> Issue:
         (f"reference strength above {ARTIFACTS_ABOVE:g}",),
         (f"keep the strength below {SAFE:g}",),
     )
+
+
+def _shifted(shift: Shift | None) -> Iterator[Issue]:
+    if shift is not None and shift.noticed:
+        yield Issue(
+            SHIFTED,
+            (f"{shift} (above {NOTICED:g} px)",),
+            (
+                "the output has another size than the source, which was stretched to it",
+                "the model moves what it makes",
+            ),
+            ("resolution='native' (--resolution native)", "align=True (--align)"),
+        )
 
 
 def _told(steering: Steering) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from refhooks._base.pictures import KeptPicture
 from refhooks._core.planning.factories import as_mask
 
 if TYPE_CHECKING:
@@ -26,22 +27,38 @@ class Baseline:
     """The source of an edit.
 
     Attributes:
-        pictures: As they were given; one for all results, or one for each.
+        pictures: As they were given; one for all results, or one for each. What came from a file is
+            read from it again when it is needed.
+        frame: Their size.
         size: Of the output.
         edit_mask: Where the picture may change at all; ``None``: everywhere.
-        regions: What the region masks of the references cover of the source, ``[height,width]``.
+        regions: The region masks of the references, which lie on the source.
     """
 
-    pictures: tuple[Image, ...]
+    pictures: tuple[Image | KeptPicture, ...]
+    frame: Size
     size: Size
     edit_mask: Mask | None = None
-    regions: tuple[Tensor, ...] = ()
+    regions: tuple[Mask, ...] = ()
+
+    def picture(self, number: int = 0) -> Image:
+        """Return the source of a result in its own size.
+
+        Raises:
+            InputError: Its file is no longer there, or has changed.
+        """
+        picture = self.pictures[number if len(self.pictures) > 1 else 0]
+        return picture.load() if isinstance(picture, KeptPicture) else picture
 
     def source(self, number: int = 0) -> Image:
-        """Return the source of a result, resized to the output as an edit mask resizes it."""
+        """Return the source of a result, resized to the output as an edit mask resizes it.
+
+        Raises:
+            InputError: As :meth:`picture`.
+        """
         from PIL import Image  # noqa: PLC0415  import refhooks is quick
 
-        picture = self.pictures[number if len(self.pictures) > 1 else 0]
+        picture = self.picture(number)
         shape = (self.size.width, self.size.height)
         if picture.size == shape:
             return picture
@@ -54,14 +71,11 @@ class Baseline:
             ``[height,width]`` of the output, bool.
         """
         from refhooks._base.coverage import resized  # noqa: PLC0415  imports torch, a second
-        from refhooks._base.size import Size  # noqa: PLC0415
 
-        covers = list(self.regions)
-        if self.edit_mask is not None:
-            picture = self.pictures[0]
-            covers = [self.edit_mask.cover(Size(picture.height, picture.width))]
-        if not covers:
+        masks = self.regions if self.edit_mask is None else (self.edit_mask,)
+        if not masks:
             return None
+        covers = [mask.cover(self.frame) for mask in masks]
         areas = [resized(cover, self.size.height, self.size.width) > 0.0 for cover in covers]
         whole = areas[0]
         for cover in areas[1:]:
@@ -74,12 +88,16 @@ def baseline_of(registry: Registry, request: Request, plan: Plan) -> Baseline | 
     if plan.source is None:
         return None
     edit_mask = request.edit_mask
+    files = zip(plan.source.pictures, plan.source.files, strict=True)
     return Baseline(
-        pictures=plan.source.pictures,
-        size=plan.size,
+        pictures=tuple(
+            picture if file is None else KeptPicture.of(picture, file) for picture, file in files
+        ),
+        frame=plan.source.size,
+        size=plan.exact,
         edit_mask=None if edit_mask is None else as_mask(registry, edit_mask, "edit_mask"),
         regions=tuple(
-            entry.cover
+            entry.mask
             for reference in plan.references
             for entry in reference.masks
             if entry.mask.kind == "region"

@@ -17,8 +17,9 @@ from refhooks._core.planning.bounds import (
     read_seed,
     read_steps,
 )
+from refhooks._core.planning.request import read_resolution
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
-from refhooks.errors import StrategyError
+from refhooks.errors import InputError, StrategyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,6 +147,13 @@ def _chain_denoise(value: Any) -> float | tuple[float, ...] | Schedule | str | N
     return None if value is None else strengths(value, "a chain's denoise", MAX_DENOISE)
 
 
+def _chain_resolution(value: Any) -> int | Literal["native"] | None:
+    try:
+        return read_resolution(value, "a chain's resolution")
+    except InputError as error:
+        raise StrategyError(str(error)) from error
+
+
 @attrs.frozen
 class Chain:
     """Several edits, one after the other.
@@ -156,6 +164,8 @@ class Chain:
             over the edits (its progress is 0 at the first and 1 at the last) or its short form: the
             a strength that rises or falls over the edits.
         denoise: Likewise, above 0 and up to 1.
+        resolution: Of every output, as for ``Editor.edit``: a pixel area in the shape of the
+            picture, ``native`` for its own size, or ``None``: what the call says.
 
     Raises:
         StrategyError: What is no edit, or a number out of its range.
@@ -167,6 +177,9 @@ class Chain:
     )
     denoise: float | tuple[float, ...] | Schedule | str | None = attrs.field(
         default=None, kw_only=True, converter=_chain_denoise
+    )
+    resolution: int | Literal["native"] | None = attrs.field(
+        default=None, kw_only=True, converter=_chain_resolution
     )
 
 

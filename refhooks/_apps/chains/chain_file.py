@@ -70,6 +70,7 @@ class ChainTable:
     edit: Any = None
     strength: Any = None
     denoise: Any = None
+    resolution: Any = None
 
 
 def load_chain(path: str | Path) -> Chain:
@@ -134,7 +135,7 @@ class _Loader(Loader):
                 name: self._made(value, "schedule", self.registry.schedule)
                 for name, value in over.items()
             }
-            chain = Chain(edits, **settings)
+            chain = Chain(edits, resolution=table.resolution, **settings)
             for value in (chain.strength, chain.denoise):
                 if isinstance(value, str):
                     self.registry.schedule_from(value)
@@ -247,6 +248,8 @@ class _Writer(Writer):
             for name in ("strength", "denoise")
             if (value := getattr(chain, name)) is not None
         }
+        if chain.resolution is not None:
+            over["resolution"] = chain.resolution
         edits = [self._edit(edit, f"edit {place}") for place, edit in enumerate(chain.edits, 1)]
         return {**over, "edit": edits}
 

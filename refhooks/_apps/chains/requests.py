@@ -15,7 +15,7 @@ from refhooks._core.planning.strategy import Reference, Stage, Strategy
 from refhooks.errors import RefhooksError, StrategyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from refhooks._apps.chains.chain import Chain, Edit
     from refhooks._base.size import Size
@@ -55,7 +55,8 @@ class Requests:
         drawn = secrets.randbelow(2**31) if seed is None else seed
         self._first_seed = read_seed(drawn, high=MAX_SEED - len(chain.edits))
         self._chain = chain
-        self._options = options
+        self._options = {**options, **_resolution(chain, options)}
+        self._image = image
         self._native = native
         self._strengths = over_edits(registry, chain, "strength")
         self._denoise = over_edits(registry, chain, "denoise")
@@ -94,9 +95,9 @@ class Requests:
         """Return what stands for the first edit's output, as large as it, until that is there."""
         return HandedOn(self.original.picture.resize((size.width, size.height)), None)
 
-    def _size(self, previous: HandedOn) -> dict[str, int | None]:
+    def _size(self, previous: HandedOn) -> dict[str, Any]:
         """Every edit has the size of the first one's output."""
-        if previous is self.original:
+        if previous is self.original or self._options.get("resolution") == "native":
             return {}
         return {
             "height": previous.picture.height,
@@ -106,13 +107,25 @@ class Requests:
 
     def _references(self, place: int, edit: Edit, previous: HandedOn) -> list[Reference]:
         strategy = strategy_of(edit, self._strengths, place, self._native)
-        original = self.original.picture
+        original: Any = self._image
         if place == 0 or edit.reference == "original":
             return [Reference(original, strategy)]
         before = Reference(previous, strategy)  # type: ignore[arg-type]
         if edit.reference == "previous":
             return [before]
         return [before, Reference(original, edit.original)]
+
+
+def _resolution(chain: Chain, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The size that the chain itself says."""
+    if chain.resolution is None:
+        return {}
+    for name in ("resolution", "height", "width"):
+        if options.get(name) is not None:
+            raise StrategyError(
+                f"the chain has a resolution of its own, {chain.resolution}; leave {name} out"
+            )
+    return {"resolution": chain.resolution}
 
 
 def over_edits(

@@ -8,6 +8,7 @@ from refhooks._apps.chains.chain import HANDOVERS, Chain, ChainResult
 from refhooks._apps.chains.requests import Requests, named
 from refhooks._apps.editing.edit import run_edit
 from refhooks._base.names import listed
+from refhooks._base.turns import seconds_of
 from refhooks._core.planning.input_pictures import HandedOn
 from refhooks._core.planning.planner import make_plan
 from refhooks.errors import InputError
@@ -30,6 +31,7 @@ class ChainRun:
         seed: Of the first edit; the others follow.
         options: Arguments of ``make_request`` that all edits share.
         handover: How each edit gets what the one before made.
+        wait: As for one edit; each of them waits for its own turn.
 
     Raises:
         InputError: An argument, or an edit, cannot be used; the message names the edit.
@@ -40,14 +42,16 @@ class ChainRun:
         editor: LoadedModel,
         image: Any,
         chain: Chain,
-        *,
         seed: int | None,
         options: dict[str, Any],
         handover: Literal["latents", "pixels"],
+        wait: bool | float = False,
     ) -> None:
         if handover not in HANDOVERS:
             raise InputError(f"handover must be one of {listed(HANDOVERS)}; got {handover!r}")
+        seconds_of(wait)
         self._editor = editor
+        self._wait = wait
         self._count = len(chain.edits)
         self._handover = handover
         self._requests = Requests(
@@ -63,7 +67,7 @@ class ChainRun:
             with named(place, self._count):
                 plan = make_plan(editor, self._requests.request(place, previous))
             if place == 0:
-                previous = self._requests.made(plan.size)
+                previous = self._requests.made(plan.exact)
 
     def run(
         self, callback: Callback | None, on_result: Callable[[int, EditResult], object] | None
@@ -74,7 +78,7 @@ class ChainRun:
         for place in range(self._count):
             with named(place, self._count):
                 request = self._requests.request(place, previous, callback)
-                result = run_edit(self._editor, request)
+                result = run_edit(self._editor, request, wait=self._wait)
             results.append(result)
             if on_result is not None:
                 on_result(place, result)
@@ -89,4 +93,4 @@ class ChainRun:
         materials = result.materials
         name = "" if materials is None else materials.saved.get(0, "")
         origin = None if materials is None or not materials.sources else materials.sources[0]
-        return HandedOn(result.image, result.latents if keeps else None, name, origin)
+        return HandedOn(result.image, result.latents if keeps else None, name, origin=origin)

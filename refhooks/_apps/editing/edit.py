@@ -9,9 +9,10 @@ from refhooks._apps.advice.baseline import baseline_of
 from refhooks._apps.editing.result import EditResult
 from refhooks._apps.recipes.recording import make_recipes
 from refhooks._base.once import keeping
+from refhooks._base.turns import exclusive, seconds_of, turns_of
 from refhooks._base.weight_files.sources import source_of
 from refhooks._core.planning.planner import make_plan
-from refhooks._core.running.run import exclusive, run_plan
+from refhooks._core.running.run import run_plan
 from refhooks.errors import RefhooksWarning
 
 if TYPE_CHECKING:
@@ -22,9 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["edit_planned", "run_edit"]
 
 
-@keeping()
-def run_edit(loaded: LoadedModel, request: Request) -> EditResult:
+def run_edit(loaded: LoadedModel, request: Request, *, wait: bool | float = False) -> EditResult:
     """Run one edit.
+
+    Args:
+        loaded: The model.
+        request: What is asked for.
+        wait: For another edit to end, in the order in which they came; a number is the most seconds
+            to wait. What cannot be used is refused before.
 
     Raises:
         InputError: Something cannot be used; found before the first step.
@@ -32,7 +38,11 @@ def run_edit(loaded: LoadedModel, request: Request) -> EditResult:
         NotFiniteError: Encoded prompts, latents or pixels hold NaN or infinity.
         OutOfMemoryError: The device is full.
     """
-    with exclusive(loaded.family):
+    seconds = seconds_of(wait)
+    if seconds != 0 and turns_of(loaded.family.transformer).is_taken:
+        with keeping():  # no longer: who waits holds no decoded picture
+            make_plan(loaded, request)
+    with exclusive(loaded.family.transformer, seconds), keeping():
         return edit_planned(loaded, request, make_plan(loaded, request))
 
 

@@ -9,6 +9,7 @@ import attrs
 
 from refhooks._base.files import write_whole
 from refhooks._base.outputs import EXTENSIONS, QUALITY, check_output
+from refhooks._base.shift import can_measure, check_measure
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from refhooks._apps.recipes.picture_files import Insides
     from refhooks._apps.recipes.recipe import Recipe
     from refhooks._apps.recipes.recording import Materials
+    from refhooks._base.shift import Shift
     from refhooks._core.contract.drift import Drift
     from refhooks._core.planning.timetable import Timetable
 
@@ -49,7 +51,9 @@ class EditResult:
             decoded: then ``latents`` do not hold what the pictures show.
         interrupted: Whether ``pipe._interrupt`` ended the run before its last step: the pictures
             are what the latents held then, as the stock pipeline's are, and their recipes say so.
-        before: What the pictures are compared with; ``None`` without a source.
+        before: What the pictures are compared with; ``None`` without a source. A source that came
+            from a file stays in it, and is read again when it is needed; one that was given as a
+            picture is kept.
         recipes: What each picture was made from; empty where no recipe could be made.
         materials: The pictures that the recipes name, for ``save(embed=True)``.
     """
@@ -102,7 +106,23 @@ class EditResult:
             inside=before.inside(),
             timetable=self.timetable,
             attention_share=self._attention_share(number),
+            shift=self.shift(number) if can_measure() else None,
         )
+
+    def shift(self, number: int = 0) -> Shift:
+        """Measure how a picture, counted from 0, lies over its source: moved, and scaled.
+
+        Needs the extra ``measure``. A picture that has too little of the source left gets a
+        :class:`Shift` that says so, and no numbers.
+
+        Raises:
+            InputError: scikit-image is not installed, or there is no source to compare it with, or
+                its file has changed.
+        """
+        from refhooks._base.shifts import measure_shift  # noqa: PLC0415  imports numpy
+
+        check_measure()
+        return measure_shift(self._before(number).picture(number), self.images[number])
 
     def compare(self, number: int = 0) -> Image.Image:
         """Return a sheet of the source, a picture (counted from 0) and their difference.

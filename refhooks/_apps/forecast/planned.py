@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 
@@ -49,7 +49,7 @@ def plan(
     editor: LoadedModel | None = None,
     height: int | None = None,
     width: int | None = None,
-    resolution: int | None = None,
+    resolution: int | Literal["native"] | None = None,
     denoise: float = 1.0,
 ) -> Timetable:
     """Return what every reference would do at every step, without running anything.
@@ -62,7 +62,7 @@ def plan(
             strategy that depends on the noise level may then differ from what a model does.
         height: Of the output in pixels; noise levels may depend on it.
         width: Likewise.
-        resolution: Likewise, as a pixel area.
+        resolution: Likewise, as a pixel area, or ``native``: the first picture's own size.
         denoise: As for ``edit()``: noise levels begin lower where it is below 1.
 
     Raises:

@@ -107,7 +107,7 @@ def grid_of(reference: Reference, shape: ModelShape, editor: LoadedModel | None)
             return editor.family.grid(editor.family.reference_size(opened.picture, area))
         if area == "native":
             size = opened.size
-            return max(1, size.height // shape.pixels), max(1, size.width // shape.pixels)
+            return -(-size.height // shape.pixels), -(-size.width // shape.pixels)
         ratio = opened.size.height / opened.size.width
     else:
         ratio = 1.0
@@ -148,7 +148,7 @@ def _unmasked(
     if reference.image != "":
         own = open_picture(reference.image).size
     covered = cover_masks([strategy.masks[number] for number in places], place, own, own)
-    compositor = compositor_of(place, covered, Grids(own, own, grid, grid, torch.device("cpu")))
+    compositor = compositor_of(place, covered, Grids(own, grid, grid, torch.device("cpu")))
     if compositor is None:
         return whole
     keeps = [compositor.keep(tuple(row.masks[number] for number in places)) for row in rows]

@@ -59,6 +59,9 @@ class Recipe:
         cfg: Guidance scale.
         height: Of the output, pixels.
         width: Likewise.
+        native: Whether that is the source's own, by ``resolution="native"``.
+        vision_resolution: As in the call.
+        align: Likewise.
         edit_mask: As a ``[[mask]]`` of a strategy file, or ``None``.
         plugins: Run plugins with their options.
         files: What masks, methods and plugins read.
@@ -82,6 +85,9 @@ class Recipe:
     cfg: float = attrs.field(validator=_within(0, MAX_CFG))
     height: int = attrs.field(validator=_within(1, 2**16))
     width: int = attrs.field(validator=_within(1, 2**16))
+    native: bool = False
+    vision_resolution: int | None = None
+    align: bool = False
     source: RecipePicture | None = None
     edit_mask: dict[str, Any] | None = None
     plugins: tuple[dict[str, Any], ...] = ()

@@ -122,6 +122,8 @@ class _Maker:
             )
         )
         edit_mask, plugins = self._edit_mask(), self._plugins()
+        if request.align:
+            self._writer.use("argument", "align")
         family = self._editor.family
         self._writer.use("family", family.name)
         source = plan.source if self._has_source() else None
@@ -135,8 +137,11 @@ class _Maker:
             steps=len(plan.timetable.steps),
             denoise=request.denoise,
             cfg=plan.guidance.scale,
-            height=plan.size.height,
-            width=plan.size.width,
+            height=plan.exact.height,
+            width=plan.exact.width,
+            native=request.resolution == "native",
+            vision_resolution=request.vision_resolution,
+            align=request.align,
             edit_mask=edit_mask,
             plugins=plugins,
             files=tuple(self._writer.files.values()),
@@ -163,8 +168,7 @@ class _Maker:
         return request.source is not None and request.source is not request.references[0].image
 
     def _source(self, source: InputPicture) -> RecipePicture:
-        key, named = rgb_hash(source.picture), self._request.source
-        self._materials.pictures.setdefault(key, (_given(source, 0), False))
+        key, named = self._held(source, 0), self._request.source
         return RecipePicture(key, name_of(named), handed=isinstance(named, HandedOn))
 
     def _alone(self, batch: Recipe, place: int) -> Recipe:
@@ -185,16 +189,21 @@ class _Maker:
         )
 
     def _picture(self, image: Any, planned: PlannedReference, place: int) -> RecipePicture:
-        pictures = planned.opened.pictures
-        picture = pictures[min(place, len(pictures) - 1)]
-        key = rgb_hash(picture)
-        if isinstance(image, str | Path):
-            path = Path(image).absolute()
-            self._materials.pictures[key] = (path, False)
-            return RecipePicture(key, known_name(path.name))
-        self._materials.pictures.setdefault(key, (_given(planned.opened, place), False))
-        name = name_of(image) or name_of(picture)
-        return RecipePicture(key, name, handed=isinstance(image, HandedOn))
+        opened = planned.opened
+        place = min(place, len(opened.pictures) - 1)
+        file, picture = opened.files[place], opened.pictures[place]
+        name = "" if file is None else known_name(file.name)
+        handed = isinstance(image, HandedOn)
+        key = self._held(opened, place)
+        return RecipePicture(key, name or name_of(image) or name_of(picture), handed=handed)
+
+    def _held(self, opened: InputPicture, place: int) -> str:
+        """Note a picture, in its file if it is in one, and return its hash."""
+        key, file = rgb_hash(opened.pictures[place]), opened.files[place]
+        if file is not None:
+            self._materials.pictures[key] = (file, False)
+        self._materials.pictures.setdefault(key, (_given(opened, place), False))
+        return key
 
     def _strategy(self, strategy: Strategy, number: int) -> dict[str, Any]:
         try:

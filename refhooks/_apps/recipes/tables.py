@@ -14,7 +14,14 @@ from PIL import Image
 from refhooks._apps.files.writer import Writer
 from refhooks._apps.recipes.parts import RecipeFile, is_name
 from refhooks._base.colours import has_profile, without_profile
-from refhooks._base.pictures import in_mode, load_mask, load_original, load_picture, load_whole
+from refhooks._base.pictures import (
+    in_mode,
+    load_mask,
+    load_original,
+    load_picture,
+    load_whole,
+    pixels_hash,
+)
 from refhooks._core.masks.shape_cover import shape_cover
 from refhooks._core.planning.input_pictures import HandedOn
 from refhooks._core.planning.strategy import method_name
@@ -34,18 +41,13 @@ MAX_FILE = 2**32
 
 def rgb_hash(picture: Image.Image) -> str:
     """Return the hash of a picture's pixels in sRGB, on white where it is transparent."""
-    return _pixels(in_mode(load_whole(picture) if has_profile(picture) else picture, "RGB"), "RGB")
+    shown = load_whole(picture) if has_profile(picture) else picture
+    return pixels_hash(in_mode(shown, "RGB"), "RGB")
 
 
 def mask_hash(picture: Path | Image.Image) -> str:
     """Return the hash of a mask's pixels, as they are seen."""
-    return _pixels(load_mask(picture).convert("RGBA"), "RGBA")
-
-
-def _pixels(picture: Image.Image, mode: str) -> str:
-    digest = hashlib.sha256(f"{mode} {picture.width}x{picture.height}\n".encode())
-    digest.update(picture.tobytes())
-    return digest.hexdigest()
+    return pixels_hash(load_mask(picture).convert("RGBA"), "RGBA")
 
 
 def file_hash(path: Path) -> str:

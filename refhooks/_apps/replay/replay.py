@@ -22,11 +22,11 @@ from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import is_list
 from refhooks._base.once import keeping
 from refhooks._base.pictures import load_original
+from refhooks._base.turns import exclusive, seconds_of
 from refhooks._core.planning.input_pictures import HandedOn
 from refhooks._core.planning.planner import make_plan
 from refhooks._core.planning.request import Request, make_request
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
-from refhooks._core.running.run import exclusive
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,16 +60,18 @@ def replay(
     recipe: Recipe | str | Path,
     references: Sequence[str | Path],
     callback: Callback | None,
+    wait: bool | float,
     settings: Mapping[str, Any],
 ) -> EditResult:
     """Run a recipe again; see :meth:`refhooks.Editor.replay`."""
+    seconds = seconds_of(wait)
     replayed = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     folder = Folder()
     finder = Finder(replayed, folder, [Path(path) for path in references])
     request = _checked(replayed, finder, settings, editor.registry, callback)
     for note in finder.notes:
         warn(note)
-    with exclusive(editor.family):
+    with exclusive(editor.family.transformer, seconds):
         with needing(replayed.used, editor.registry):
             plan = make_plan(editor, request)
         result = edit_planned(editor, request, plan)
@@ -194,11 +196,14 @@ def _edit(recipe: Recipe, finder: Finder, registry: Registry) -> _Edit:
 def _opened(finder: Finder, entry: RecipePicture, label: str) -> Any:
     """What an edit before made is taken at its own size, as it was then."""
     path = finder.picture(entry, label)
-    if path not in finder.by_numbers:
-        return HandedOn(load_original(path), None, path.name, path) if entry.handed else path
-    plain = without_profile(load_original(path))
-    vars(plain)["filename"] = str(path)
-    return HandedOn(plain, None, path.name, path) if entry.handed else plain
+    picture: Any = path
+    if path in finder.by_numbers:
+        picture = without_profile(load_original(path))
+        vars(picture)["filename"] = str(path)
+    if not entry.handed:
+        return picture
+    given = load_original(path) if picture is path else picture
+    return HandedOn(given, None, path.name, file=path.absolute(), origin=path)
 
 
 def _request(edit: _Edit, settings: Mapping[str, Any], callback: Callback | None) -> Request:
@@ -215,8 +220,9 @@ def _request(edit: _Edit, settings: Mapping[str, Any], callback: Callback | None
         "steps": recipe.steps,
         "denoise": recipe.denoise,
         "cfg": recipe.cfg,
-        "height": recipe.height,
-        "width": recipe.width,
+        **_size(recipe, overrides),
+        "vision_resolution": recipe.vision_resolution,
+        "align": recipe.align,
         **overrides,
     }
     if "strength" in settings or "method" in settings:
@@ -224,13 +230,20 @@ def _request(edit: _Edit, settings: Mapping[str, Any], callback: Callback | None
     return make_request(
         first,
         references=others,
-        resolution=None,
         edit_mask=edit.edit_mask,
         plugins=edit.plugins,
         callback=callback,
         source=edit.source,
         **values,
     )
+
+
+def _size(recipe: Recipe, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The size of the output; one that is set takes the place of a native one."""
+    if recipe.native and not {"height", "width"} & set(overrides):
+        return {"height": None, "width": None, "resolution": "native"}
+    own = {} if recipe.native else {"height": recipe.height, "width": recipe.width}
+    return {"height": None, "width": None, **own, "resolution": None}
 
 
 def _changed(first: Reference | None, method: Any, strength: Any) -> Reference:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 
-from refhooks._base.size import Size, nearest
+from refhooks._base.size import Size, nearest, upward
 from refhooks._core.contract.family_run import FamilyRun
 from refhooks.errors import InputError
 
@@ -63,10 +63,12 @@ class Shown:
         number: ``n`` of its ``Picture n``, from 1; the slot of the reference, plus 1.
         pictures: As loaded, in the family's ``picture_mode``: one for all prompts, or one for each
             of them.
+        area: Pixels to which the call wants it resized; ``None``: as the checkpoint says.
     """
 
     number: int
     pictures: tuple[Image, ...]
+    area: int | None = None
 
 
 class Family(abc.ABC):
@@ -88,6 +90,7 @@ class Family(abc.ABC):
             target, so that those of one step hold for all.
         sight: Who sees whom; see :data:`Sight`.
         picture_mode: How pictures are opened: ``RGB``, laid on white, or ``RGBA``.
+        takes_vision_area: Whether it minds ``Shown.area``; where not, one is refused.
     """
 
     name: ClassVar[str]
@@ -99,6 +102,7 @@ class Family(abc.ABC):
     reuse_exact: ClassVar[bool] = False
     sight: ClassVar[Sight] = "joint"
     picture_mode: ClassVar[Literal["RGB", "RGBA"]] = "RGB"
+    takes_vision_area: ClassVar[bool] = False
 
     @classmethod
     def load(cls, pipeline: Any, name_or_path: str, **kwargs: Any) -> Any:
@@ -173,13 +177,21 @@ class Family(abc.ABC):
         return Size(nearest(width / ratio, self.multiple), nearest(width, self.multiple))
 
     def output_size(
-        self, picture: Image | None, height: int | None, width: int | None, resolution: int | None
+        self,
+        picture: Image | None,
+        height: int | None,
+        width: int | None,
+        resolution: int | str | None,
     ) -> Size:
         """Return the output's size: the one given, or of ``resolution`` pixels like the picture.
+
+        With ``native`` it is the picture's own, each side up to what the model works in.
 
         Raises:
             InputError: The size is not a multiple of what the model works in.
         """
+        if resolution == "native":
+            return self._native(picture)
         ratio = 1.0 if picture is None else picture.width / picture.height
         for name, value in (("height", height), ("width", width)):
             if value is not None and value % self.multiple:
@@ -193,22 +205,29 @@ class Family(abc.ABC):
             return Size(height, nearest(height * ratio, self.multiple))
         if width is not None:
             return Size(nearest(width / ratio, self.multiple), width)
-        return self.size_of(resolution or self.checkpoint.output or self.area, ratio)
+        area = resolution if isinstance(resolution, int) else self.checkpoint.output
+        return self.size_of(area or self.area, ratio)
 
     def reference_size(self, picture: Image, resolution: int | str | None) -> Size:
         """Return the size at which the VAE encodes a reference.
 
         Args:
             picture: The reference.
-            resolution: Pixel area, ``native`` (the picture's own size, rounded to what the model
-                works in) or ``None`` (the checkpoint's own policy).
+            resolution: Pixel area, ``native`` (the picture's own size, each side up to what the
+                model works in) or ``None`` (the checkpoint's own policy).
         """
         if resolution == "native":
-            return Size(
-                nearest(picture.height, self.multiple), nearest(picture.width, self.multiple)
-            )
+            return self._native(picture)
         area = resolution if isinstance(resolution, int) else self.checkpoint.reference
         return self.size_of(area or self.area, picture.width / picture.height)
+
+    def _native(self, picture: Image | None) -> Size:
+        if picture is None:
+            raise InputError(
+                "resolution='native' is the size of the source picture, and there is none; give"
+                " height and width"
+            )
+        return Size(upward(picture.height, self.multiple), upward(picture.width, self.multiple))
 
     def grid(self, size: Size) -> tuple[int, int]:
         """Return the rows and columns of tokens of a picture of this size."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from refhooks._base.canvas import Canvas
     from refhooks._base.size import Size
     from refhooks._core.contract.protocols import Covering
 
@@ -21,12 +22,16 @@ __all__ = ["Source"]
 class Source:
     """The picture being edited, resized to the output's size; its shape is not kept.
 
+    Where the output has the picture's own size (``resolution="native"``), it is not resized: it
+    lies on a canvas of the size in which the model works, and ``size`` is the canvas's.
+
     It is encoded when it is first asked for, once a run.
 
     Attributes:
         frame: Its own size, on which masks are laid.
         size: Of the output.
         grid: Rows and columns of the output's tokens.
+        canvas: What it lies on in its own size; ``None``: it is resized.
         kept: What :meth:`put_back` returned last, ``[B,3 or 4,height,width]``, and how much of each
             of its pixels is the source's, ``[height,width]``, 0–1; ``None``: nothing was put back.
     """
@@ -36,6 +41,7 @@ class Source:
     grid: tuple[int, int]
     _encode: Callable[[], Tensor]
     _pixels: Callable[[], Tensor]
+    canvas: Canvas | None = None
     kept: tuple[Tensor, Tensor] | None = attrs.field(default=None, init=False)
 
     @property
@@ -74,7 +80,10 @@ class Source:
         """
         from refhooks._base.coverage import resized  # noqa: PLC0415  imports torch, a second
 
-        return resized(mask.cover(self.frame), self.size.height, self.size.width)
+        cover = mask.cover(self.frame)
+        if self.canvas is not None:
+            cover = self.canvas.spread(cover)
+        return resized(cover, self.size.height, self.size.width)
 
     def tokens(self, cover: Tensor) -> Tensor:
         """Return the largest cover within each token, ``[1,T,1]``, of a cover of the pixels."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+    from refhooks._base.canvas import Canvas
     from refhooks._base.size import Size
     from refhooks._core.contract.values import Row
     from refhooks._core.masks.mask import Mask
@@ -30,14 +31,12 @@ class Grids:
     """Where masks are laid.
 
     Attributes:
-        frame: Size of the source, which region masks lie on.
         output: Size of the output.
         target: Rows and columns of the output's tokens.
         own: Rows and columns of the reference's tokens, ``None`` if it gives none.
         device: Of the run.
     """
 
-    frame: Size
     output: Size
     target: Grid
     own: Grid | None
@@ -46,16 +45,29 @@ class Grids:
 
 @attrs.frozen(eq=False)
 class MaskCover:
-    """A mask and its cover on the picture that it lies on; one that covers all of it is none."""
+    """A mask and its cover on the picture that it lies on; one that covers all of it is none.
+
+    ``canvas`` is what that picture lies on in its own size; ``None``: it is resized.
+    """
 
     place: int
     mask: Mask
     label: str
     cover: Tensor
+    canvas: Canvas | None = None
+
+    @property
+    def spread(self) -> Tensor:
+        """The cover on all of the canvas."""
+        return self.cover if self.canvas is None else self.canvas.spread(self.cover)
 
 
 def cover_masks(
-    masks: Sequence[Mask], reference: int, frame: Size, own: Size
+    masks: Sequence[Mask],
+    reference: int,
+    frame: Size,
+    own: Size,
+    canvases: tuple[Canvas | None, Canvas | None] = (None, None),
 ) -> tuple[MaskCover, ...]:
     """Return the masks of a reference that cover less than everything.
 
@@ -64,6 +76,7 @@ def cover_masks(
         reference: 0-based, for messages.
         frame: Size of the source.
         own: Size of the reference picture.
+        canvases: What the source lies on, and the reference.
 
     Raises:
         InputError: A mask covers nothing.
@@ -71,14 +84,16 @@ def cover_masks(
     covered = []
     for place, mask in enumerate(masks):
         label = f"reference {reference + 1}, mask {place + 1} ({mask.kind} {mask.shape.name!r})"
-        cover = mask.cover(frame if mask.kind == "region" else own)
+        region = mask.kind == "region"
+        cover = mask.cover(frame if region else own)
         if not bool((cover > 0).any()):
             raise InputError(
                 f"{label} covers nothing, so the reference could do nothing; invert=True turns it"
                 " around, and strength 0 leaves the reference out"
             )
         if not bool((cover >= 1).all()):
-            covered.append(MaskCover(place, mask, label, cover))
+            canvas = canvases[0 if region else 1]
+            covered.append(MaskCover(place, mask, label, cover, canvas))
     return tuple(covered)
 
 
@@ -117,16 +132,16 @@ def _on_grids(entry: MaskCover, grids: Grids) -> GridMask:
     mask, cover, device = entry.mask, entry.cover, grids.device
     if mask.kind == "region":
         text = {"full": 1.0, "area": float(cover.mean()), "none": 0.0}[mask.text]
-        target = resized(cover, *grids.target).flatten().to(device)
+        target = resized(entry.spread, *grids.target).flatten().to(device)
         shape = (grids.output.height, grids.output.width)
         return GridMask(
             entry.place,
             "region",
             target=target,
             text=text,
-            pixels=lambda: resized(cover, *shape).to(device),
+            pixels=lambda: resized(entry.spread, *shape).to(device),
         )
-    own = None if grids.own is None else resized(cover, *grids.own).flatten().to(device)
+    own = None if grids.own is None else resized(entry.spread, *grids.own).flatten().to(device)
     return GridMask(
         entry.place,
         "content",
@@ -137,7 +152,9 @@ def _on_grids(entry: MaskCover, grids: Grids) -> GridMask:
 
 
 def _fitted(entry: MaskCover, fit: str, grids: Grids) -> Tensor:
-    target = resized(fitted(entry.cover, grids.output, fit), *grids.target).flatten()
+    on_output = entry.canvas is not None and entry.canvas.output
+    cover = entry.spread if on_output else fitted(entry.cover, grids.output, fit)
+    target = resized(cover, *grids.target).flatten()
     if not bool((target > 0).any()):
         warnings.warn(
             f"{entry.label}: fit={fit!r} cuts off what it covers, so the reference does nothing",

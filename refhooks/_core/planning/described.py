@@ -25,7 +25,6 @@ def describe(
     timetable: Timetable,
     family: Family,
     references: Sequence[PlannedReference],
-    frame: Size,
     output: Size,
 ) -> Timetable:
     """Return the timetable with the area of each reference and the tokens that it gives.
@@ -36,7 +35,7 @@ def describe(
     compositors, counts = [], []
     for slot, reference in enumerate(references):
         own = family.grid(reference.size) if reference.size and reference.gives_tokens else None
-        grids = Grids(frame, output, family.grid(output), own, torch.device("cpu"))
+        grids = Grids(output, family.grid(output), own, torch.device("cpu"))
         compositors.append(compositor_of(slot, reference.masks, grids))
         _check_something(slot, compositors[-1], timetable)
         counts.append(0 if own is None else own[0] * own[1])

@@ -48,7 +48,8 @@ class Plan:
     Attributes:
         references: In the order of the call.
         source: The picture being edited; ``None`` where there is none.
-        size: Of the output.
+        size: Of the output, as the model makes it.
+        exact: What of it is kept, from the top left: all, or as much as the source has.
         guidance: Scale and negative prompts.
         from_noise: Whether the run starts from noise alone, not from the source.
         scheduler: A private copy, ready to run.
@@ -61,6 +62,7 @@ class Plan:
     references: tuple[PlannedReference, ...]
     source: InputPicture | None
     size: Size
+    exact: Size
     guidance: Guidance
     from_noise: bool
     scheduler: Any

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
     from torch import Tensor
+
+    from refhooks._base.canvas import Canvas
 
     Encode = Callable[[Image, Size], Tensor]
 
@@ -30,12 +33,14 @@ class HandedOn:
         latents: ``[1,T,C]``, as the family's VAE normalises them; ``None``: the picture is encoded
             again.
         name: Of the file that holds it, if it is known.
+        file: That file, if it can be read again.
         origin: The picture at the start, a path or a PIL picture, if it is known.
     """
 
     picture: Image
     latents: Tensor | None
     name: str = ""
+    file: Path | None = None
     origin: Any = None
 
 
@@ -49,12 +54,16 @@ class InputPicture:
         own: The same in their own colours, each with its profile; ``None`` for what is in sRGB.
         latents: Those that hold it at its own size, ``[1,T,C]``, if it was handed on with them.
         handed: Whether an edit before made it.
+        canvas: What each lies on in its own size; ``None``: it is resized.
+        files: Where each can be read again; ``None``: it is in memory alone.
     """
 
     pictures: tuple[Image, ...]
     own: tuple[Image | None, ...]
     latents: Tensor | None = None
     handed: bool = False
+    canvas: Canvas | None = None
+    files: tuple[Path | None, ...] = (None,)
 
     @property
     def picture(self) -> Image:
@@ -66,22 +75,44 @@ class InputPicture:
         """The picture's own size."""
         return Size(self.picture.height, self.picture.width)
 
+    @property
+    def whole(self) -> Size:
+        """The size that the model is given it in where that is not another resolution."""
+        return self.size if self.canvas is None else self.canvas.size
+
+    @property
+    def laid(self) -> tuple[Image, ...]:
+        """The pictures, on their canvas if they have one."""
+        canvas = self.canvas
+        return self.pictures if canvas is None else tuple(map(canvas.lay, self.pictures))
+
+    def fits(self, size: Size) -> bool:
+        """Return whether a picture fitted to a size is what it is, however it is fitted."""
+        return size == (self.whole if self._on_output else self.size)
+
+    @property
+    def _on_output(self) -> bool:
+        return self.canvas is not None and self.canvas.output
+
     def encode(self, encode: Encode, size: Size) -> Tensor:
         """Return clean latents ``[1 or B,R,C]``, of pictures resized to ``size``."""
-        if self.latents is not None and size == self.size:
+        if self.latents is not None and size == self.whole:
             return self.latents
-        return _joined([encode(picture, size) for picture in self.pictures])
+        return _joined([encode(picture, size) for picture in self.laid])
 
     def encode_fitted(self, encode: Encode, size: Size, fit: str) -> Tensor:
         """Return clean latents ``[1 or B,T,C]``, of pictures fitted to ``size``."""
-        if self.latents is not None and size == self.size:
+        if self.latents is not None and self.fits(size):
             return self.latents
-        fitted = [fit_picture(picture, size, fit) for picture in self.pictures]
+        pictures = self.laid if self._on_output else self.pictures
+        fitted = [fit_picture(picture, size, fit) for picture in pictures]
         return _joined([encode(picture, size) for picture in fitted])
 
     def hiding(self, picture: Image) -> InputPicture:
         """Return the same with some of it hidden; nothing holds that yet."""
-        return self if picture is self.picture else InputPicture((picture,), (None,))
+        if picture is self.picture:
+            return self
+        return InputPicture((picture,), (None,), canvas=self.canvas)
 
     def of_job(self, number: int) -> tuple[Image, Image | None]:
         """Return the picture of a job, and the same in its own colours if it is in others."""
@@ -102,11 +133,13 @@ def open_picture(image: Any, mode: str = "RGB") -> InputPicture:
     handed = image if isinstance(image, HandedOn) else None
     given = load_original(image if handed is None else handed.picture)
     wide = has_profile(given)
+    file = Path(image).absolute() if isinstance(image, str | Path) else None
     return InputPicture(
         (in_mode(load_whole(given) if wide else given, mode),),
         (in_mode(given, mode) if wide else None,),
         None if handed is None else handed.latents,
         handed=handed is not None,
+        files=(file if handed is None else handed.file,),
     )
 
 

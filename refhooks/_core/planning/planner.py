@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._base.canvas import Canvas, remark_on
 from refhooks._core.contract.family import Guidance, Shown, prompted
 from refhooks._core.contract.methods import check_method, edits_prefix
 from refhooks._core.masks.layout import cover_masks, hide, in_force
@@ -55,10 +56,14 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
     mode = family.picture_mode
     pictures = [open_picture(reference.image, mode) for reference in request.references]
     source = _source(loaded, request, pictures)
-    references = _resolve(loaded, request.references, pictures, source)
     picture = None if source is None else source.picture
     size = family.output_size(picture, request.height, request.width, request.resolution)
     _judge(loaded.checkpoint, request.prompts, source, size)
+    if source is not None and request.resolution == "native":
+        source = attrs.evolve(source, canvas=Canvas(size, output=True))
+        _warn(remark_on(size, loaded.checkpoint.output or family.area))
+    pictures = _laid(family, request.references, pictures, source)
+    references = _resolve(loaded, request.references, pictures, source)
     steps = request.steps or family.default_steps
     scheduler, sigmas, timesteps = family.schedule(
         steps, size, steps_in_all(steps, request.denoise)
@@ -67,16 +72,17 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
         [reference.strategy for reference in references], sigmas, loaded.registry
     )
     references = _hidden(references, timetable)
-    shown = _shown(references, timetable)
+    shown = _shown(family, references, timetable, request.vision_resolution)
     _warn_of_hidden(request.prompts, shown)
     references = _sized(loaded, request.references, references, timetable)
     _warn_of_specks(references, source, size)
     if source is not None:
-        timetable = describe(timetable, family, references, source.size, size)
+        timetable = describe(timetable, family, references, size)
     plan = Plan(
         references=references,
         source=source,
         size=size,
+        exact=size if source is None or source.canvas is None else source.size,
         guidance=guidance,
         from_noise=request.denoise == 1.0,
         scheduler=scheduler,
@@ -173,6 +179,23 @@ def _judge(
             _warn(warning)
 
 
+def _laid(
+    family: Family,
+    references: Sequence[Reference],
+    pictures: Sequence[InputPicture],
+    source: InputPicture | None,
+) -> list[InputPicture]:
+    """A picture of the source's size lies on what that does; another native one, on its own."""
+    frame, canvas = (None, None) if source is None else (source.size, source.canvas)
+    laid = []
+    for reference, opened in zip(references, pictures, strict=True):
+        own = canvas if opened.size == frame else None
+        if own is None and reference.resolution == "native":
+            own = Canvas(family.reference_size(opened.picture, "native"))
+        laid.append(attrs.evolve(opened, canvas=own))
+    return laid
+
+
 def _plugins(
     loaded: LoadedModel, request: Request, source: InputPicture | None, size: Size
 ) -> tuple[tuple[Any, str], ...]:
@@ -181,6 +204,8 @@ def _plugins(
     if request.edit_mask is not None:
         mask = as_mask(loaded.registry, request.edit_mask, "edit_mask")
         plugins.append(loaded.registry.for_argument("edit_mask", mask))
+    if request.align:
+        plugins.append(loaded.registry.for_argument("align", True))
     labels = plugin_labels(plugins, loaded.registry)
     for plugin, label in zip(plugins, labels, strict=True):
         if not is_description(plugin):
@@ -203,8 +228,9 @@ def _resolve(
     methods = [resolve_methods(loaded, strategy) for strategy in strategies]
     planned = []
     for number, (strategy, opened) in enumerate(zip(strategies, pictures, strict=True)):
-        frame = opened.size if source is None else source.size
-        masks = cover_masks(strategy.masks, number, frame, opened.size)
+        frame = opened if source is None else source
+        canvases = (frame.canvas, opened.canvas)
+        masks = cover_masks(strategy.masks, number, frame.size, opened.size, canvases)
         kept = loaded.family.sight == "prefix" and not any(map(edits_prefix, methods[number]))
         if kept and any(
             entry.mask.kind == "region" and entry.mask.text == "area" for entry in masks
@@ -267,14 +293,31 @@ def resolve_methods(loaded: LoadedModel, strategy: Strategy) -> tuple[Method, ..
     return methods
 
 
-def _shown(references: Sequence[PlannedReference], timetable: Timetable) -> tuple[Shown, ...]:
-    """The text encoder sees a picture that acts at any step, unless its strategy says otherwise."""
-    return tuple(
-        Shown(number + 1, reference.used.pictures)
+def _shown(
+    family: Family,
+    references: Sequence[PlannedReference],
+    timetable: Timetable,
+    area: int | None,
+) -> tuple[Shown, ...]:
+    """The text encoder sees a picture that acts at any step, unless its strategy says otherwise.
+
+    Raises:
+        InputError: It is to see them at an area, but sees none, or cannot.
+    """
+    if area is not None and not family.takes_vision_area:
+        raise InputError(f"{family.name} has no vision_resolution; leave it out")
+    shown = tuple(
+        Shown(number + 1, reference.used.laid, area)
         for number, reference in enumerate(references)
         if reference.strategy.vision == "always"
         or (reference.strategy.vision == "auto" and any(timetable.strengths(number)))
     )
+    if area is not None and not shown:
+        raise InputError(
+            "vision_resolution would do nothing, since the text encoder is shown no picture; leave"
+            " it out"
+        )
+    return shown
 
 
 def _sized(
@@ -300,10 +343,10 @@ def _sized(
 
 
 def _size(loaded: LoadedModel, opened: InputPicture, resolution: int | str | None) -> Size:
-    """What an edit before made is taken as it is, unless the call says otherwise."""
-    if opened.handed and resolution is None:
-        return opened.size
-    return loaded.family.reference_size(opened.picture, resolution)
+    """What has a canvas, or an edit before made, is taken as it is, unless an area is said."""
+    if (opened.canvas is not None or opened.handed) and not isinstance(resolution, int):
+        return opened.whole
+    return loaded.family.reference_size(opened.laid[0], resolution)
 
 
 def _warn(message: str | None) -> None:

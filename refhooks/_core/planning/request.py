@@ -36,7 +36,9 @@ class Request:
         denoise: Above 0, up to 1.
         edit_mask: As it was given; ``None``: the whole picture may change.
         cfg: ``None``: the checkpoint's own scale.
-        height, width, resolution: The output's size, as it was given.
+        height, width, resolution: The output's size, as it was given; ``native``: the source's.
+        vision_resolution: Pixel area at which the text encoder sees pictures; ``None``: its own.
+        align: Whether pictures are moved and scaled back onto the source.
         plugins: Objects whose run hooks take part.
         callback: Called after each prediction.
         eager: Check every value a hook returns.
@@ -55,7 +57,9 @@ class Request:
     cfg: float | None
     height: int | None
     width: int | None
-    resolution: int | None
+    resolution: int | Literal["native"] | None
+    vision_resolution: int | None
+    align: bool
     plugins: tuple[object, ...]
     callback: Callback | None
     eager: bool
@@ -81,8 +85,10 @@ def make_request(
     height: Any,
     width: Any,
     resolution: Any,
+    vision_resolution: Any = None,
     denoise: Any = 1.0,
     edit_mask: Any = None,
+    align: Any = False,
     plugins: Any = (),
     n: Any = 1,
     callback: Any = None,
@@ -100,8 +106,13 @@ def make_request(
         raise InputError(f"check must be one of {listed(CHECKS)}; got {check!r}")
     if resolution is not None and (height is not None or width is not None):
         raise InputError("give either resolution, or height and width")
-    if image is None and (edit_mask is not None or denoise != 1):
-        argument = "denoise below 1" if edit_mask is None else "an edit_mask"
+    if image is None and resolution == "native":
+        raise InputError("resolution='native' needs a source picture, but image is None")
+    if not isinstance(align, bool):
+        raise InputError(f"align must be True or False, got {align!r:.80}")
+    if image is None and (edit_mask is not None or denoise != 1 or align):
+        argument = "an edit_mask" if edit_mask is not None else "denoise below 1"
+        argument = "align" if align else argument
         raise InputError(f"{argument} needs a source picture, but image is None")
     return Request(
         prompts=prompts,
@@ -115,7 +126,9 @@ def make_request(
         cfg=None if cfg is None else read_cfg(cfg),
         height=_optional(height, "height", 1, 2**16),
         width=_optional(width, "width", 1, 2**16),
-        resolution=_optional(resolution, "resolution", 1, 2**32),
+        resolution=read_resolution(resolution),
+        vision_resolution=_optional(vision_resolution, "vision_resolution", 1, 2**32),
+        align=align,
         plugins=_plugins(plugins),
         callback=_callback(callback),
         eager=check == "eager",
@@ -196,6 +209,17 @@ def _callback(value: Any) -> Callback | None:
 
 def _optional(value: Any, name: str, low: int, high: int) -> int | None:
     return None if value is None else whole(value, name, low, high)
+
+
+def read_resolution(value: Any, name: str = "resolution") -> int | Literal["native"] | None:
+    """Return a pixel area, ``native`` or ``None``.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    if isinstance(value, str) and value != "native":
+        raise InputError(f"{name} must be a pixel area or 'native', got {value!r:.80}")
+    return "native" if isinstance(value, str) else _optional(value, name, 1, 2**32)
 
 
 def _is_list(value: Any) -> bool:

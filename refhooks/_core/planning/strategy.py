@@ -155,8 +155,8 @@ class Reference:
     Attributes:
         image: Path or PIL picture.
         strategy: A strategy, stage, method or its name; ``None``: the family's native method at 1.
-        resolution: Pixel area at which the VAE encodes it, ``"native"`` for its own size, or
-            ``None`` for the checkpoint's policy.
+        resolution: Pixel area at which the VAE encodes it, ``"native"`` for its own size, with its
+            edges repeated up to what the model works in, or ``None`` for the checkpoint's policy.
     """
 
     image: str | Path | Image

@@ -56,12 +56,11 @@ def bind_source(family: Family, opened: FamilyRun, plan: Plan) -> Source | None:
     def pixels() -> Tensor:
         shape = (plan.size.width, plan.size.height)
         arrays = [
-            np.asarray(picture.resize(shape, Image.Resampling.LANCZOS))
-            for picture in source.pictures
+            np.asarray(picture.resize(shape, Image.Resampling.LANCZOS)) for picture in source.laid
         ]
         return torch.from_numpy(np.stack(arrays) / np.float32(255)).permute(0, 3, 1, 2)
 
-    return Source(frame=source.size, size=plan.size, grid=opened.grid, encode=encode, pixels=pixels)
+    return Source(source.size, plan.size, opened.grid, encode, pixels, source.canvas)
 
 
 def bind_hooks(
@@ -128,10 +127,9 @@ def _contract(family: Family, opened: FamilyRun, info: RunInfo) -> Contract:
 
 def _compositors(opened: FamilyRun, plan: Plan) -> Compositors:
     """What confines each stage of each reference that has masks; (reference, stage) is the key."""
-    frame = plan.size if plan.source is None else plan.source.size
     compositors = {}
     for slot, reference in enumerate(plan.references):
-        grids = Grids(frame, plan.size, opened.grid, opened.grids[slot], opened.noise.device)
+        grids = Grids(plan.size, opened.grid, opened.grids[slot], opened.noise.device)
         for stage, method in enumerate(reference.methods):
             prefix = edits_prefix(method)
             compositor = compositor_of(slot, reference.masks, grids, prefix=prefix)
@@ -218,6 +216,6 @@ def _encoders(encoding: Encode, used: InputPicture, own: Size, target: Size) -> 
     def encode_fitted(fit: str) -> Tensor:
         return used.encode_fitted(encoding, target, fit)
 
-    if used.size == own == target:
+    if own == target and used.fits(target):
         return encode, lambda fit: encode() if fit in FITS else encode_fitted(fit)
     return encode, encode_fitted

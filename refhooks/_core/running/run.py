@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import threading
-import weakref
 from typing import TYPE_CHECKING
 
 import attrs
@@ -14,6 +12,7 @@ import torch
 
 from refhooks._base.colours import in_own_colours
 from refhooks._base.pictures import as_pil
+from refhooks._base.size import Size, upward
 from refhooks._core.models.empty_weights import has_weights
 from refhooks._core.models.family_calls import Moment, named_family, named_run
 from refhooks._core.plugins.attribution import naming_warnings
@@ -22,7 +21,7 @@ from refhooks._core.running.bound_run import Run
 from refhooks._parts import autoencoder
 from refhooks._parts.finite import check_final, check_texts
 from refhooks._parts.tiles import check_tiles
-from refhooks.errors import BusyError, InputError, OutOfMemoryError
+from refhooks.errors import InputError, OutOfMemoryError
 from refhooks.loop import denoise
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from refhooks._base.size import Size
     from refhooks._core.contract.drift import Drift
     from refhooks._core.contract.family import Family, FamilyRun
     from refhooks._core.contract.source import Source
@@ -41,8 +39,6 @@ if TYPE_CHECKING:
     from refhooks._core.planning.timetable import Timetable
 
 LOG = logging.getLogger("refhooks")
-_locks: weakref.WeakKeyDictionary[torch.nn.Module, threading.Lock] = weakref.WeakKeyDictionary()
-_locks_guard = threading.Lock()
 
 
 @attrs.frozen(eq=False)
@@ -152,12 +148,13 @@ def _noised(opened: FamilyRun, plan: Plan, source: Source | None) -> Tensor:
 
 def _finished(pictures: Tensor, plan: Plan, source: Source | None) -> tuple[Image, ...]:
     """The pictures; what was put back of a source comes out in its own colours."""
-    images = as_pil(pictures)
+    height, width = plan.exact.height, plan.exact.width
+    images = as_pil(pictures[..., :height, :width])
     if source is None or source.kept is None or plan.source is None:
         return images
     put_back, share = source.kept
     same = (put_back == pictures).all(dim=1).cpu()  # what came after may have changed some of it
-    kept = (share.to("cpu", torch.float32) * same).numpy()  # [B,height,width]
+    kept = (share.to("cpu", torch.float32) * same)[:, :height, :width].numpy()  # [B,height,width]
     return tuple(
         in_own_colours(image, *plan.source.of_job(number), kept[number])
         for number, image in enumerate(images)
@@ -178,29 +175,10 @@ def decode(loaded: LoadedModel, latents: Tensor, size: Size) -> tuple[Image, ...
         InputError, NotFiniteError: As :meth:`refhooks.Editor.decode` says.
     """
     family = named_family(loaded.family, loaded.registry)
-    check_tiles(loaded.pipe, [size])
-    autoencoder.check_latents(family, latents, size)
-    return as_pil(autoencoder.decode(family, latents, size))
-
-
-@contextlib.contextmanager
-def exclusive(family: Family) -> Iterator[None]:
-    """Keep a transformer to one edit.
-
-    Raises:
-        BusyError: It already runs another.
-    """
-    with _locks_guard:
-        model = getattr(family.transformer, "_orig_mod", family.transformer)  # under torch.compile
-        lock = _locks.setdefault(model, threading.Lock())
-    if not lock.acquire(blocking=False):
-        raise BusyError(
-            "this transformer already runs an edit; wait for it, or load a second copy of the model"
-        )
-    try:
-        yield
-    finally:
-        lock.release()
+    whole = Size(upward(size.height, family.multiple), upward(size.width, family.multiple))
+    check_tiles(loaded.pipe, [whole])
+    autoencoder.check_latents(family, latents, whole)
+    return as_pil(autoencoder.decode(family, latents, whole)[..., : size.height, : size.width])
 
 
 @contextlib.contextmanager

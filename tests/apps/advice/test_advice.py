@@ -116,7 +116,7 @@ def test_json_holds_everything(edit):
     assert held["measured"]["changed"] == advice.measured.changed
     assert held["bounds"]["artifacts: strength above"] == 1.5
     assert set(held) == {
-        "measured", "references", "first_sigma", "issues", "unjudged", "bounds",
+        "measured", "references", "first_sigma", "issues", "unjudged", "bounds", "shift",
     }  # fmt: skip
 
 

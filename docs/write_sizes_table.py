@@ -1,0 +1,99 @@
+"""Write the tables of docs/sizes.md: how each family resizes pictures, by its own code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+import refhooks as rh
+from refhooks._base.canvas import LEAST, MOST
+from refhooks.testing._tiny import tiny_pipeline
+from refhooks_qwen21._tiny import tiny_pipeline as tiny_21
+
+if TYPE_CHECKING:
+    from refhooks import Family, Size
+
+PAGE = Path(__file__).parent / "sizes.md"
+BEGIN, END = "a test compares it -->\n", "<!-- end of sizes -->"
+SOURCES = [(1024, 1024), (1000, 750), (1920, 1080), (4000, 3000), (600, 800)]
+TOY_SOURCES = [(64, 64), (100, 75)]
+RULES = (
+    "| family | output and references, about | in steps of | `height`, `width` in steps of |"
+    " `native` within |"
+)
+EXAMPLES = (
+    "| family | picture | output unless you say | that stretches it | text encoder sees |"
+    " with `native` the model works on |"
+)
+REAL_FACTOR = {"qwen-image-edit": 8, "qwen-image-edit-plus": 8, "qwen-image-21": 16}
+
+
+def families() -> dict[str, tuple[Family, list[tuple[int, int]]]]:
+    """Return each family as it is with its released checkpoints, and pictures to show.
+
+    A released VAE makes pictures 8 times smaller (16 times for 2.1); the tiny one is told so.
+    """
+    made: dict[str, tuple[Family, list[tuple[int, int]]]] = {}
+    for pipe in (tiny_pipeline("edit"), tiny_pipeline("plus"), tiny_21()):
+        family = rh.Editor(pipe).family
+        pipe.vae_scale_factor = REAL_FACTOR[family.name]
+        made[f"`{family.name}`"] = (family, SOURCES)
+    made["`toy`"] = (rh.Editor.from_pretrained("toy").family, TOY_SOURCES)
+    return made
+
+
+def _stretch(source: tuple[int, int], size: Size) -> str:
+    """By how much one pixel of the source grows along each side."""
+    across, down = size.width / source[0], size.height / source[1]
+    if across == down == 1.0:
+        return "none"
+    return f"× {across:.3f} across, × {down:.3f} down"
+
+
+def _seen(family: Any, picture: Image.Image) -> str:
+    area = getattr(family, "vision_area", None)
+    if area is None:
+        return "as the reference"
+    return str(family.size_of(area, picture.width / picture.height))
+
+
+def rules() -> str:
+    """Return what each family prescribes, in Markdown."""
+    rows = [RULES, "| --- " * 5 + "|"]
+    for name, (family, _) in families().items():
+        area = family.checkpoint.output or family.area
+        side = round(area**0.5)
+        low, high = round(LEAST * area), round(MOST * area)
+        rows.append(
+            f"| {name} | {side}×{side} = {area} pixels | 32 | {family.multiple} |"
+            f" {low} to {high} pixels, else a warning |"
+        )
+    return "\n".join(rows)
+
+
+def examples() -> str:
+    """Return what becomes of pictures of some sizes, in Markdown."""
+    rows = [EXAMPLES, "| --- " * 6 + "|"]
+    for name, (family, sources) in families().items():
+        for source in sources:
+            picture = Image.new("RGB", source)
+            size = family.output_size(picture, None, None, None)
+            native = family.output_size(picture, None, None, "native")
+            beside, below = native.width - source[0], native.height - source[1]
+            rows.append(
+                f"| {name} | {source[0]}x{source[1]} | {size} | {_stretch(source, size)} |"
+                f" {_seen(family, picture)} | {native}: {beside} columns, {below} rows repeated |"
+            )
+    return "\n".join(rows)
+
+
+def with_tables(text: str) -> str:
+    """Return the page with its tables replaced."""
+    start, stop = text.index(BEGIN) + len(BEGIN), text.index(END)
+    return f"{text[:start]}{rules()}\n\n{examples()}\n{text[stop:]}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
