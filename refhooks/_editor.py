@@ -283,6 +283,6 @@ class Editor(LoadedModel):
         return decode(self, latents, Size(height, width))
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
-        from refhooks._core.running.run import exclusive  # noqa: PLC0415  imports torch, which takes a second
+        from refhooks._base.turns import exclusive  # noqa: PLC0415  beside what needs it
 
-        return exclusive(self.family)
+        return exclusive(self.family.transformer)

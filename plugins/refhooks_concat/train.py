@@ -180,7 +180,7 @@ def main(
     try:
         read_pairs(job.pairs)  # before a large model is loaded
         check_writable(job.output)
-        place = {"device": device, "dtype": dtype, "transformer": transformer}
+        place: dict[str, Any] = {"device": device, "dtype": dtype, "transformer": transformer}
         train(Editor.from_pretrained(model, **place), job, Settings(**options))
     except RefhooksError as error:
         raise _Refused(str(error)) from error

@@ -104,7 +104,10 @@ def grid_of(reference: Reference, shape: ModelShape, editor: LoadedModel | None)
 
         opened = open_picture(reference.image)
         if editor is not None:
-            return editor.family.grid(editor.family.reference_size(opened.picture, area))
+            grid: tuple[int, int] = editor.family.grid(
+                editor.family.reference_size(opened.picture, area)
+            )
+            return grid
         if area == "native":
             size = opened.size
             return -(-size.height // shape.pixels), -(-size.width // shape.pixels)

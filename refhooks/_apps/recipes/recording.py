@@ -51,7 +51,7 @@ class Materials:
 
 def _file_of(source: Any) -> Path | Image.Image:
     """The file of a picture that was read here; one that the caller opened says all itself."""
-    read = type(source).__name__ == "Image" and getattr(source, "filename", "")
+    read = getattr(source, "filename", "") if type(source).__name__ == "Image" else ""
     place = read or source
     return Path(place).absolute() if isinstance(place, str | Path) else source
 

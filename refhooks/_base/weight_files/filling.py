@@ -96,7 +96,8 @@ class _Filling:
             return _quantised(reader.raw(entry), entry)
         own = self._own.get(name, torch.float32)
         if not own.is_floating_point:
-            return reader.plain(entry).to(own)
+            plain: torch.Tensor = reader.plain(entry).to(own)
+            return plain
         scale = self._laid.scales.get(name)
         return reader.values(entry, self._laid.kinds[name], self._wanted(name), scale)
 

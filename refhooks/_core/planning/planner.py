@@ -346,7 +346,8 @@ def _size(loaded: LoadedModel, opened: InputPicture, resolution: int | str | Non
     """What has a canvas, or an edit before made, is taken as it is, unless an area is said."""
     if (opened.canvas is not None or opened.handed) and not isinstance(resolution, int):
         return opened.whole
-    return loaded.family.reference_size(opened.laid[0], resolution)
+    size: Size = loaded.family.reference_size(opened.laid[0], resolution)
+    return size
 
 
 def _warn(message: str | None) -> None:
