@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
+from refhooks._base.shown import shown
 from refhooks.errors import InputError
 
 
@@ -30,6 +33,17 @@ def remove(path: Path) -> None:
     """Remove a file if it is there and can be removed."""
     with contextlib.suppress(OSError, ValueError):
         path.unlink(missing_ok=True)
+
+
+def as_path(value: Any) -> Path:
+    """Return a path that a user gave.
+
+    Raises:
+        InputError: It is neither a text nor a path.
+    """
+    if not isinstance(value, str | PathLike):
+        raise InputError(f"a file is named by a path, got {shown(value)}")
+    return Path(value)
 
 
 def is_file(path: str | Path) -> bool:

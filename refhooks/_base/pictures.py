@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from refhooks._base.names import listed
 from refhooks._base.once import once
+from refhooks._base.shown import one_of, shown
 from refhooks.errors import InputError, RefhooksWarning
 
 if TYPE_CHECKING:
@@ -262,13 +263,13 @@ def fit_picture(
     shape = (size.width, size.height)
     if picture.size == shape:
         return picture
+    if not one_of(fit, FITS):
+        raise InputError(f"fit must be one of {listed(FITS)}; got {shown(fit)}")
     if fit == "cover":
         return ImageOps.fit(picture, shape, resample)
     if fit == "stretch":
         return picture.resize(shape, resample)
-    if fit == "contain":
-        return _contain(picture, size, resample)
-    raise InputError(f"fit must be one of {listed(FITS)}; got {fit!r}")
+    return _contain(picture, size, resample)
 
 
 def _contain(picture: Image.Image, size: Size, resample: Image.Resampling) -> Image.Image:

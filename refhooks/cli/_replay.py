@@ -12,6 +12,7 @@ import click
 from refhooks._apps.recipes.picture_files import load_recipe, strip_recipe
 from refhooks._apps.replay.replay import check_replay
 from refhooks._base.once import keeping
+from refhooks._base.shown import shown
 from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._denoise import say_denoise
 from refhooks.cli._libraries import quiet
@@ -94,7 +95,7 @@ def _value(name: str, value: str, label: str, registry: Registry) -> Any:
     try:
         return int(value) if name in WHOLE else float(value)
     except ValueError as error:
-        raise InputError(f"{label}: {name} must be a number, got {value!r:.80}") from error
+        raise InputError(f"{label}: {name} must be a number, got {shown(value)}") from error
 
 
 def _target(options: ReplayOptions, files: Sequence[Path]) -> Path:

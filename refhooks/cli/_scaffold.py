@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from refhooks._base.files import is_file, is_folder
 from refhooks._base.names import listed
+from refhooks._base.shown import shown
 from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import InputError
 
@@ -90,14 +91,14 @@ def _files(kind: str, hook: str, module: str) -> dict[str, str]:
 
 def _check(name: str, kind: str, hook: str) -> None:
     if kind not in KINDS:
-        raise InputError(f"kind must be one of {listed(KINDS)}; got {kind!r:.80}")
+        raise InputError(f"kind must be one of {listed(KINDS)}; got {shown(kind)}")
     if hook not in HOOKS:
-        raise InputError(f"hook must be one of {listed(HOOKS)}; got {hook!r:.80}")
+        raise InputError(f"hook must be one of {listed(HOOKS)}; got {shown(hook)}")
     module = name.replace("-", "_")
     if not _NAME.fullmatch(name) or len(name) > 60 or keyword.iskeyword(module):
         raise InputError(
             f"a plugin's name is lower case letters and digits with hyphens, such as my-method, and"
-            f" no Python keyword; got {name!r:.80}"
+            f" no Python keyword; got {shown(name)}"
         )
     registry = load_registry()
     taken = {record.name for record in registry.records}

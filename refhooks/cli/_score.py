@@ -19,6 +19,7 @@ from refhooks._base.figures import write_plot
 from refhooks._base.files import is_folder, write_whole
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.outputs import check_output
+from refhooks._base.shown import shown
 from refhooks._base.tables import parse_json
 from refhooks._core.planning.planner import resolve_methods
 from refhooks._core.planning.strategy import Strategy
@@ -144,7 +145,7 @@ def _checked(pairs: Sequence[object], model: str) -> list[Pair]:
     for pair in pairs:
         if not isinstance(pair, Pair):
             raise PluginError(
-                f"the model {model!r}: its pairs must be refhooks.score.Pair, got {pair!r:.80}"
+                f"the model {model!r}: its pairs must be refhooks.score.Pair, got {shown(pair)}"
             )
     return [pair for pair in pairs if isinstance(pair, Pair)]
 

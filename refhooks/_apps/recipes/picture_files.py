@@ -8,19 +8,19 @@ import io
 import json
 import secrets
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from refhooks._apps.recipes import metadata
 from refhooks._apps.recipes.recipe import Recipe, parse_recipe
-from refhooks._base.files import remove, write_whole
+from refhooks._base.files import as_path, remove, write_whole
 from refhooks._base.tables import MAX_BYTES, parse_json
 from refhooks.errors import InputError, RefhooksWarning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from PIL.Image import Image
 
@@ -140,7 +140,7 @@ def load_recipe(picture: str | Path) -> Recipe:
         InputError: There is no such file, it carries no recipe, or what it carries is none: too
             large, too deep, of another form. Nothing of it is run.
     """
-    path = Path(picture)
+    path = as_path(picture)
     try:
         if not path.is_file():
             raise InputError(f"there is no file {path}")
@@ -206,7 +206,7 @@ def strip_recipe(picture: str | Path) -> bool:
     Raises:
         InputError: The file cannot be read or written.
     """
-    path = Path(picture)
+    path = as_path(picture)
     try:
         if not path.is_file() or path.stat().st_size > MAX_PICTURE:
             raise InputError(f"{path} is no picture of up to 256 MiB")

@@ -17,6 +17,7 @@ from refhooks._apps.recipes.parts import (
     RecipeReference,
     is_name,
 )
+from refhooks._base.shown import shown
 from refhooks._base.tables import MAX_BYTES, parse_json
 from refhooks._core.planning.bounds import MAX_CFG, MAX_DENOISE, MAX_SEED, MAX_STEPS
 from refhooks.errors import InputError
@@ -168,7 +169,7 @@ def _exactly(kind: type) -> Any:
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             return float(value)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise ValueError(f"{value!r:.80} is no {kind.__name__}")
+            raise ValueError(f"{shown(value)} is no {kind.__name__}")
         if isinstance(value, str):
             value.encode("utf-8")  # a lone surrogate is in no text
         return value
@@ -182,7 +183,7 @@ for _kind in (str, int, float, bool):
 
 def _table(value: Any, _: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"{value!r:.80} is no table")  # noqa: TRY004
+        raise ValueError(f"{shown(value)} is no table")  # noqa: TRY004
     return value
 
 
@@ -210,7 +211,7 @@ def parse_recipe(text: bytes, label: str) -> Recipe:
     data = parse_json(text, f"{label}: the recipe")
     if data.get("format") != FORMAT:
         raise InputError(
-            f"{label}: the recipe has the format {data.get('format')!r:.80}, and this version of"
+            f"{label}: the recipe has the format {shown(data.get('format'))}, and this version of"
             f" refhooks reads {FORMAT}"
         )
     own = {key: value for key, value in data.items() if key not in {"prompt", "seed"}}

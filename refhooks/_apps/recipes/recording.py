@@ -83,14 +83,16 @@ class _Maker:
     def _batch(self) -> Recipe:
         request, plan = self._request, self._plan
         references = tuple(
-            RecipeReference(
-                self._picture(reference.image, planned, 0),
-                self._strategy(planned.strategy, number),
-                reference.resolution,
-            )
-            for number, (reference, planned) in enumerate(
-                zip(request.references, plan.references, strict=True)
-            )
+            [
+                RecipeReference(
+                    self._picture(reference.image, planned, 0),
+                    self._strategy(planned.strategy, number),
+                    reference.resolution,
+                )
+                for number, (reference, planned) in enumerate(
+                    zip(request.references, plan.references, strict=True)
+                )
+            ]
         )
         edit_mask, plugins = self._edit_mask(), self._plugins()
         family = self._editor.family

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -16,10 +15,12 @@ from refhooks._apps.recipes.recording import Materials
 from refhooks._apps.recipes.tables import rgb_hash
 from refhooks._apps.replay.finder import Finder, Folder, warn
 from refhooks._apps.replay.tables import Tables
+from refhooks._base.files import as_path
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import is_list
 from refhooks._base.once import keeping
 from refhooks._base.pictures import load_rgba
+from refhooks._base.shown import shown
 from refhooks._core.planning.input_pictures import HandedOn
 from refhooks._core.planning.planner import make_plan
 from refhooks._core.planning.request import Request, make_request
@@ -29,6 +30,7 @@ from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from refhooks._apps.editing.result import EditResult
     from refhooks._apps.recipes.parts import RecipePicture
@@ -63,7 +65,7 @@ def replay(
     """Run a recipe again; see :meth:`refhooks.Editor.replay`."""
     replayed = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     folder = Folder()
-    finder = Finder(replayed, folder, [Path(path) for path in references])
+    finder = Finder(replayed, folder, [as_path(path) for path in references])
     request = _checked(replayed, finder, settings, editor.registry, callback)
     for note in finder.notes:
         warn(note)
@@ -91,7 +93,7 @@ def check_replay(
     Returns:
         The files that the replay will read.
     """
-    finder = Finder(recipe, Folder(), [Path(path) for path in references])
+    finder = Finder(recipe, Folder(), [as_path(path) for path in references])
     _checked(recipe, finder, settings, registry, None)
     return tuple(finder.read)
 
@@ -105,7 +107,7 @@ def recorded(
     Raises:
         RefhooksError: As :meth:`refhooks.Editor.replay` says.
     """
-    finder = Finder(recipe, Folder(), [Path(path) for path in references])
+    finder = Finder(recipe, Folder(), [as_path(path) for path in references])
     yield _checked(recipe, finder, {}, registry, None)
 
 
@@ -154,23 +156,25 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
     for name, value in settings.items():
         if name not in SETTINGS:
             raise InputError(
-                f"a replay has no setting {name!r:.80}.{did_you_mean(name, SETTINGS)} There are"
+                f"a replay has no setting {shown(name)}.{did_you_mean(name, SETTINGS)} There are"
                 f" {listed(SETTINGS)}"
             )
         if name in {"seed", "prompt", "negative_prompt"} and is_list(value):
-            raise InputError(f"a replay makes one picture: {name} must be one, got {value!r:.80}")
+            raise InputError(f"a replay makes one picture: {name} must be one, got {shown(value)}")
 
 
 def _edit(recipe: Recipe, finder: Finder, registry: Registry) -> _Edit:
     """Return what a recipe says, as values; whatever is wrong with it is found here."""
     tables = Tables(recipe, finder, registry)
     references = tuple(
-        Reference(
-            _opened(finder.picture(entry.picture, f"reference {number}"), entry.picture),
-            tables.strategy(entry.strategy, f"reference {number}"),
-            resolution=entry.resolution,
-        )
-        for number, entry in enumerate(recipe.references, 1)
+        [
+            Reference(
+                _opened(finder.picture(entry.picture, f"reference {number}"), entry.picture),
+                tables.strategy(entry.strategy, f"reference {number}"),
+                resolution=entry.resolution,
+            )
+            for number, entry in enumerate(recipe.references, 1)
+        ]
     )
     source = None
     if recipe.source is not None:
@@ -181,7 +185,7 @@ def _edit(recipe: Recipe, finder: Finder, registry: Registry) -> _Edit:
         references,
         source,
         None if recipe.edit_mask is None else tables.mask(recipe.edit_mask),
-        tuple(tables.plugin(table) for table in recipe.plugins),
+        tuple([tables.plugin(table) for table in recipe.plugins]),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from refhooks._base.numbers import number
+from refhooks._base.shown import shown
 from refhooks._base.strength_names import ARTIFACTS_ABOVE
 from refhooks._core.contract.protocols import StageStep
 from refhooks._core.contract.values import Planned, Row, Step
@@ -100,7 +101,7 @@ def _ended(switch: Switch, step: StageStep, label: str, origin: str) -> bool:
     if not isinstance(ended, bool):
         raise StrategyError(
             f"{label}: switch {switch.name!r}{origin} at {_at(step)} must say True or False,"
-            f" got {ended!r:.80}"
+            f" got {shown(ended)}"
         )
     return ended
 
@@ -151,7 +152,8 @@ def _given(
             raise StrategyError(f"{label}: {error}") from error
     if not isinstance(strength, tuple):
         origin = registry.origin("schedule", strength)
-        return tuple(_scheduled(strength, step, label, origin) for step in steps)
+        scheduled = [_scheduled(strength, step, label, origin) for step in steps]
+        return tuple(scheduled)  # in a generator StopIteration would be lost
     if len(strength) != len(steps):
         raise StrategyError(
             f"{label}: strength lists {len(strength)} numbers, but the {span} has"

@@ -211,8 +211,10 @@ def resolve_methods(loaded: LoadedModel, strategy: Strategy) -> tuple[Method, ..
         UnknownNameError: A method that no live plugin registers.
     """
     methods = tuple(
-        loaded.registry.method(stage.method) if isinstance(stage.method, str) else stage.method
-        for stage in strategy.stages
+        [
+            loaded.registry.method(stage.method) if isinstance(stage.method, str) else stage.method
+            for stage in strategy.stages
+        ]
     )
     for entry in methods:
         reason = loaded.family.refuses.get(entry.name)
@@ -240,18 +242,20 @@ def _sized(
     timetable: Timetable,
 ) -> tuple[PlannedReference, ...]:
     return tuple(
-        attrs.evolve(
-            reference,
-            size=_size(loaded, reference.opened, requested[number].resolution),
-            gives_tokens=any(
-                getattr(method, "gives_tokens", True)
-                for stage, method in enumerate(reference.methods)
-                if any(timetable.strengths(number, stage))
-            ),
-        )
-        if any(timetable.strengths(number))
-        else reference
-        for number, reference in enumerate(references)
+        [
+            attrs.evolve(
+                reference,
+                size=_size(loaded, reference.opened, requested[number].resolution),
+                gives_tokens=any(
+                    getattr(method, "gives_tokens", True)
+                    for stage, method in enumerate(reference.methods)
+                    if any(timetable.strengths(number, stage))
+                ),
+            )
+            if any(timetable.strengths(number))
+            else reference
+            for number, reference in enumerate(references)
+        ]
     )
 
 

@@ -47,21 +47,24 @@ class PluginRecord:
 
 def split(names: str | None) -> tuple[str, ...]:
     """Return the names that a variable of the environment holds, normalised."""
-    return tuple(_normalise(name) for name in (names or "").split(",") if name.strip())
+    return tuple(normalised(name) for name in (names or "").split(",") if name.strip())
 
 
-def _normalise(name: str) -> str:
-    """PEP 503: what distribution names are compared by."""
+def normalised(name: str) -> str:
+    """Return a distribution's name as PEP 503 compares it."""
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
 def distribution(point: EntryPoint) -> str:
     """Return the normalised name of the distribution that has an entry point."""
-    return _normalise(point.dist.name or "") if point.dist else ""
+    try:
+        return normalised(point.dist.name or "") if point.dist else ""
+    except Exception:  # noqa: BLE001  metadata may hold anything
+        return ""
 
 
 def _keys(point: EntryPoint) -> tuple[str, str]:
-    return _normalise(point.name), distribution(point)
+    return normalised(point.name), distribution(point)
 
 
 def refused(

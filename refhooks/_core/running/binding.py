@@ -15,13 +15,15 @@ from refhooks._core.contract.methods import BoundReference, RunInfo
 from refhooks._core.contract.source import Source
 from refhooks._core.masks.layout import Grids, compositor_of, warn_of_no_reach
 from refhooks._core.models.family_calls import named_family
+from refhooks._core.models.memory import explained, out_of_memory
 from refhooks._core.plugins.attribution import naming
 from refhooks._core.plugins.labels import is_description
 from refhooks._core.running.checks import Contract
 from refhooks._core.running.hooks import BoundPlugin, Hooks, close_all
+from refhooks.errors import RefhooksError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
@@ -90,8 +92,7 @@ def bind_hooks(
     bound: list[BoundPlugin] = []
     try:
         for index in range(len(plan.references)):
-            for plugin in _bound(loaded.registry, opened, plan, index, info, compositors):
-                bound.append(plugin)  # noqa: PERF402  one by one: the next may fail to bind
+            _bind_stages(loaded.registry, opened, plan, index, info, compositors, bound)
         for run_plugin, label in plan.plugins:
             implementer = (
                 _bind(label, run_plugin.bind_run, info)
@@ -100,8 +101,8 @@ def bind_hooks(
             )
             bound.append(BoundPlugin(implementer, label))
         return Hooks(bound, _contract(family, opened, info), compositors, eager=eager)
-    except BaseException:
-        close_all(bound)
+    except BaseException as error:
+        close_all(bound, error)
         raise
 
 
@@ -140,19 +141,20 @@ def _cover(compositors: Compositors, ctx: Context, reference: int) -> Tensor | N
     return None if compositor is None else compositor.target(row.masks)
 
 
-def _bound(
+def _bind_stages(
     registry: Registry,
     opened: FamilyRun,
     plan: Plan,
     index: int,
     info: RunInfo,
     compositors: Compositors,
-) -> Iterator[BoundPlugin]:
-    """Bind the stages of one reference that act at any step."""
+    bound: list[BoundPlugin],
+) -> None:
+    """Bind the stages of one reference that act at any step, one by one: any may fail."""
     planned = plan.references[index]
     if planned.size is None:
         return
-    encode, encode_fitted = _encoders(opened, planned.used, planned.size, plan.size)
+    encode, encode_fitted = _encoders(opened, planned.used, planned.size, plan.size, index)
     for stage, method in enumerate(planned.methods):
         compositor = compositors.get((index, stage))
         reference = BoundReference(
@@ -172,7 +174,7 @@ def _bound(
                 steps = zip(plan.timetable.steps, reference.strengths, strict=True)
                 rows = [planned.rows[index] for planned, strength in steps if strength]
                 warn_of_no_reach(label, compositor, rows)
-            yield BoundPlugin(implementation, label, index, stage, compositor)
+            bound.append(BoundPlugin(implementation, label, index, stage, compositor))
 
 
 def _tokens(plan: Plan, index: int, stage: int) -> int | None:
@@ -192,7 +194,23 @@ def _fitted(encode: Callable[[str], Tensor], compositor: MaskCompositor | None, 
     return encode(fit)
 
 
-def _encoders(opened: FamilyRun, used: InputPicture, own: Size, target: Size) -> Any:
+def _fitting(encode: Callable[[], Tensor], index: int, size: Size) -> Tensor:
+    """Name the reference that is too large for memory."""
+    try:
+        return encode()
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RefhooksError) or not (
+            isinstance(error, MemoryError) or out_of_memory(error)
+        ):
+            raise
+        message = (
+            f"reference {index + 1} does not fit into memory at {size}; lower its resolution, or"
+            " that of the output"
+        )
+        raise explained(error, message) from error
+
+
+def _encoders(opened: FamilyRun, used: InputPicture, own: Size, target: Size, index: int) -> Any:
     """A picture is encoded when a method first asks, and once a run for each way to fit it.
 
     One that has the size of both is the same, however it is fitted.
@@ -200,11 +218,11 @@ def _encoders(opened: FamilyRun, used: InputPicture, own: Size, target: Size) ->
 
     @functools.cache
     def encode() -> Tensor:
-        return used.encode(opened, own)
+        return _fitting(lambda: used.encode(opened, own), index, own)
 
     @functools.cache
     def encode_fitted(fit: str) -> Tensor:
-        return used.encode_fitted(opened, target, fit)
+        return _fitting(lambda: used.encode_fitted(opened, target, fit), index, target)
 
     if used.size == own == target:
         return encode, lambda fit: encode() if fit in FITS else encode_fitted(fit)

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 import attrs
 import torch
 
+from refhooks._base.closing import Closing
 from refhooks._base.pictures import as_pil
 from refhooks._core.models.empty_weights import has_weights
 from refhooks._core.models.family_calls import Moment, named_family, named_run
+from refhooks._core.models.memory import explained, out_of_memory
 from refhooks._core.plugins.attribution import naming_warnings
 from refhooks._core.running.binding import bind_hooks, bind_source
 from refhooks._core.running.bound_run import Run
-from refhooks.errors import BusyError, InputError, NotFiniteError, OutOfMemoryError
+from refhooks.errors import BusyError, InputError, NotFiniteError
 from refhooks.loop import denoise
 
 if TYPE_CHECKING:
@@ -79,8 +81,8 @@ def run_plan(loaded: LoadedModel, request: Request, plan: Plan) -> Ran:
         )
     for remark in plan.timetable.remarks:
         LOG.info(remark)
-    with _memory_explained(loaded, request):
-        with _bind(loaded, request, plan) as run:
+    try:
+        with _Bound(loaded, request, plan) as run:
             latents, pictures = denoise(run)
             shares = run.family.recorded()
         return Ran(
@@ -91,48 +93,68 @@ def run_plan(loaded: LoadedModel, request: Request, plan: Plan) -> Ran:
             drift=tuple(run.drifts),
             retouched=run.hooks.retouches,
         )
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise explained(error, _lower(loaded, request)) from error
 
 
-@contextlib.contextmanager
-def _bind(loaded: LoadedModel, request: Request, plan: Plan) -> Iterator[Run]:
+class _Bound:
+    """A run, bound for as long as a ``with`` takes; no generator, where StopIteration is lost."""
+
+    def __init__(self, loaded: LoadedModel, request: Request, plan: Plan) -> None:
+        self._arguments = loaded, request, plan
+        self._closing = Closing()
+
+    def __enter__(self) -> Run:
+        try:
+            return _bind(*self._arguments, self._closing)
+        except BaseException as error:
+            self._closing.close(error)
+            raise
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._closing.close(error)
+
+
+def _bind(loaded: LoadedModel, request: Request, plan: Plan, closing: Closing) -> Run:
     family = named_family(loaded.family, loaded.registry)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(naming_warnings())
-        state = family.open(
-            prompts=request.prompts,
-            guidance=plan.guidance,
-            seeds=request.batch_seeds,
-            size=plan.size,
-            references=[
-                reference.size if reference.gives_tokens else None for reference in plan.references
-            ],
-            shown=plan.shown,
-        )
-        stack.callback(named_run(state, family, loaded.registry).close)
-        moment = Moment()
-        opened = named_run(state, family, loaded.registry, moment)
-        source = bind_source(opened, plan)
-        drifts: list[Drift] = []
-        hooks = bind_hooks(loaded, opened, plan, source, drifts.append, eager=request.eager)
-        stack.callback(hooks.close)
-        opened.prepare(attention=hooks.edits_attention, record=request.record_attention)
-        bar = stack.enter_context(loaded.pipe.progress_bar(total=len(plan.timetable.steps)))
-        bar.set_description(f"seed {request.seeds[0]}")
-        yield Run(
-            family=opened,
-            start=opened.noise if plan.from_noise else _noised(opened, plan, source),
-            hooks=hooks,
-            drifts=drifts,
-            scheduler=plan.scheduler,
-            timetable=plan.timetable,
-            timesteps=plan.timesteps,
-            name=family.name,
-            blocks=family.blocks,
-            moment=moment,
-            decode=functools.partial(_decode, family, plan.size, eager=request.eager),
-            bar=bar,
-            callback=request.callback,
-        )
+    closing.enter(naming_warnings())
+    state = family.open(
+        prompts=request.prompts,
+        guidance=plan.guidance,
+        seeds=request.batch_seeds,
+        size=plan.size,
+        references=[
+            reference.size if reference.gives_tokens else None for reference in plan.references
+        ],
+        shown=plan.shown,
+    )
+    closing.callback(named_run(state, family, loaded.registry).close)
+    moment = Moment()
+    opened = named_run(state, family, loaded.registry, moment)
+    source = bind_source(opened, plan)
+    drifts: list[Drift] = []
+    hooks = bind_hooks(loaded, opened, plan, source, drifts.append, eager=request.eager)
+    closing.callback(hooks.close)
+    opened.prepare(attention=hooks.edits_attention, record=request.record_attention)
+    bar = closing.enter(loaded.pipe.progress_bar(total=len(plan.timetable.steps)))
+    bar.set_description(f"seed {request.seeds[0]}")
+    return Run(
+        family=opened,
+        start=opened.noise if plan.from_noise else _noised(opened, plan, source),
+        hooks=hooks,
+        drifts=drifts,
+        scheduler=plan.scheduler,
+        timetable=plan.timetable,
+        timesteps=plan.timesteps,
+        name=family.name,
+        blocks=family.blocks,
+        moment=moment,
+        decode=functools.partial(_decode, family, plan.size, eager=request.eager),
+        bar=bar,
+        callback=request.callback,
+    )
 
 
 def _noised(opened: FamilyRun, plan: Plan, source: Source | None) -> Tensor:
@@ -183,17 +205,10 @@ def exclusive(family: Family) -> Iterator[None]:
         lock.release()
 
 
-@contextlib.contextmanager
-def _memory_explained(loaded: LoadedModel, request: Request) -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        full = isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
-        if not full:
-            raise
-        raise OutOfMemoryError(
-            f"out of memory with {len(request.references)} references and"
-            f" {len(request.batch_seeds)} pictures at once; lower resolution, n or"
-            " the references' resolution, or offload the model"
-            f" ({type(loaded.pipe).__name__}.enable_model_cpu_offload())"
-        ) from error
+def _lower(loaded: LoadedModel, request: Request) -> str:
+    return (
+        f"out of memory with {len(request.references)} references and"
+        f" {len(request.batch_seeds)} pictures at once; lower resolution, n or"
+        " the references' resolution, or offload the model"
+        f" ({type(loaded.pipe).__name__}.enable_model_cpu_offload())"
+    )
