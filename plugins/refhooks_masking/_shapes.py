@@ -113,7 +113,7 @@ class _Length:
 
 def _length(value: Any, label: str) -> _Length:
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
-        if not abs(value) <= MAX_LENGTH:  # before a float of it overflows
+        if not abs(value) <= MAX_LENGTH:  # type: ignore[operator]  # before a float of it overflows
             raise ValueError(f"{label} is out of range: {value!r:.80}")
         length = _Length(float(value), percent=False)
     else:

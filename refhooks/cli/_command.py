@@ -15,6 +15,7 @@ import click
 
 from refhooks._base.shown import note, shown, told
 from refhooks._core.plugins.loading import load_registry
+from refhooks.cli._signals import Terminated, ended_by_sigterm
 from refhooks.cli._terminal import say, warnings_as_lines
 from refhooks.errors import PluginError, RefhooksError
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 GENERAL = "General"
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
+TERMINATED = 143  # 128 + SIGTERM
 MAX_NOTES = 20
 
 
@@ -164,7 +166,8 @@ class App(click.Group):
             prog_name: How the help names the program.
             complete_var: As click takes it.
             standalone_mode: ``True`` exits: 0, 2 for what the user can put right, 1 for anything
-                else, 130 after Ctrl-C. ``False`` lets exceptions through.
+                else, 130 after Ctrl-C, 143
+                after SIGTERM. ``False`` lets exceptions through.
             **extra: As click takes them.
         """
         settings = Settings()
@@ -177,7 +180,7 @@ class App(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):  # a character that it lacks must not end a run
                 stream.reconfigure(errors="backslashreplace")
-        with warnings_as_lines():
+        with warnings_as_lines(), ended_by_sigterm():
             status = _status(run, settings)
         sys.exit(status)
 
@@ -185,9 +188,9 @@ class App(click.Group):
 def _status(run: Callable[[], object], settings: Settings) -> int:
     try:
         returned = run()
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
         say("interrupted", "nothing half-written was left behind", "yellow")
-        return INTERRUPTED
+        return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
     except click.ClickException as error:
         return _usage(error)
     except BrokenPipeError:

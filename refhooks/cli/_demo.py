@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import shutil
@@ -11,27 +12,36 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PIL.Image import open as open_image
+from PIL.PngImagePlugin import PngInfo
+
 from refhooks._apps.editing.result import save_picture
+from refhooks._apps.recipes.picture_files import load_recipe
+from refhooks._apps.recipes.tables import rgb_hash
 from refhooks._base.contact_sheets import make_sheet
+from refhooks._base.files import try_writing, write_whole
 from refhooks._base.outputs import check_output
 from refhooks._base.pictures import load_picture
 from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import ModelPlan, open_editor
 from refhooks.cli._options import DEFAULT_MODEL, REAL_MODEL
+from refhooks.cli._room import picture_room
 from refhooks.cli._terminal import steps_bar, tell
 from refhooks.errors import InputError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from PIL.Image import Image
 
     from refhooks._apps.editing.result import EditResult
+    from refhooks._apps.recipes.recipe import Recipe
     from refhooks._core.contract.entries import EmbeddedModel
 
 PROMPTS = ("make it night", "turn it into a pencil sketch")  # where the model names none
 SEED = 0
+MARK = "refhooks demo"
 
 
 def run_demo(folder: Path) -> None:
@@ -46,13 +56,16 @@ def run_demo(folder: Path) -> None:
     photo = load_picture(_sample(model))
     prompts = model.prompts or PROMPTS
     photo_place, place, sheet_place = _places(folder)
+    _check_own(photo, prompts[0], photo_place, place, sheet_place)
+    area = model.checkpoint.output or photo.width * photo.height
+    try_writing(place, picture_room(area, 4))  # the picture, the photo, and both on the sheet
     save_picture(photo, photo_place)
     editor = open_editor(ModelPlan(name=model.name, embedded=True))
     steps = editor.family.default_steps
     with quiet(bars=False), steps_bar(steps) as advance:
         result = editor.edit(photo_place, prompts[0], seed=SEED, callback=lambda *_: advance())
     result.save(place)
-    save_picture(_sheet(photo, result, prompts[0], steps), sheet_place)
+    write_whole(_marked(_sheet(photo, result, prompts[0], steps)), sheet_place)
     _tell(place, sheet_place, time.perf_counter() - started)
     _tell_next(photo_place, folder, prompts)
 
@@ -82,6 +95,43 @@ def _places(folder: Path) -> tuple[Path, Path, Path]:
     names = ("photo.png", "edited.png", "before-after.png")
     photo, edited, sheet = [check_output(folder / name) for name in names]
     return photo, edited, sheet
+
+
+def _check_own(photo: Image, prompt: str, photo_place: Path, place: Path, sheet: Path) -> None:
+    """Let an earlier demo be written over, and nothing else."""
+    own: dict[Path, Callable[[], bool]] = {
+        photo_place: lambda: load_picture(photo_place).tobytes() == photo.tobytes(),
+        place: lambda: _is_of_demo(load_recipe(place), photo, prompt),
+        sheet: lambda: _is_marked(sheet),
+    }
+    for name, is_own in own.items():
+        try:
+            kept = not name.exists() or is_own()
+        except (InputError, OSError, ValueError):
+            kept = False
+        if not kept:
+            raise InputError(
+                f"{name} is there already, and is not this demo's; name another folder with -o,"
+                " or move it away"
+            )
+
+
+def _is_of_demo(recipe: Recipe, photo: Image, prompt: str) -> bool:
+    pictures = [picture.sha256 for picture in recipe.pictures]
+    return pictures == [rgb_hash(photo)] and (recipe.prompt, recipe.seed) == (prompt, SEED)
+
+
+def _marked(sheet: Image) -> bytes:
+    """A sheet has no recipe, so its file says in another way whose it is."""
+    info, file = PngInfo(), io.BytesIO()
+    info.add_text("Software", MARK)  # type: ignore[no-untyped-call]
+    sheet.save(file, "PNG", pnginfo=info)
+    return file.getvalue()
+
+
+def _is_marked(sheet: Path) -> bool:
+    with open_image(sheet, formats=("PNG",)) as opened:
+        return bool(opened.info.get("Software") == MARK)
 
 
 def _sheet(photo: Image, result: EditResult, prompt: str, steps: int) -> Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -14,6 +15,7 @@ from refhooks._apps.advice.report import Report, check_report, write_report
 from refhooks._apps.forecast.planned import NATIVE
 from refhooks._apps.recipes.picture_files import load_recipe
 from refhooks._apps.replay.replay import recorded
+from refhooks._base.files import try_writing
 from refhooks._base.once import keeping
 from refhooks._base.pictures import load_picture
 from refhooks._base.size import Size
@@ -22,6 +24,7 @@ from refhooks._core.planning.factories import as_mask
 from refhooks._core.planning.request import steps_in_all
 from refhooks._core.planning.strategy import as_strategy
 from refhooks._core.plugins.loading import load_registry
+from refhooks.cli._room import REPORT, picture_room
 from refhooks.cli._terminal import say, tell
 from refhooks.errors import InputError, RefhooksError, RefhooksWarning
 
@@ -77,6 +80,9 @@ def run_explain(options: ExplainOptions) -> None:
     if options.html is not None:
         check_report(options.html)
     result = load_picture(options.picture)
+    if options.html is not None:  # three pictures as text, a third longer than their bytes
+        room = picture_room(result.width * result.height, 3) * 4 // 3
+        try_writing(Path(options.html), room + REPORT)
     origin = _made(options, result, load_registry())
     advice = advise(origin.source, result, inside=origin.inside, timetable=origin.timetable)
     if options.as_json:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import keyword
 import re
-import secrets
 import shutil
 from importlib import resources
 from string import Template
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from refhooks._base.files import is_file, is_folder
 from refhooks._base.names import listed
 from refhooks._base.shown import shown
+from refhooks._base.unfinished import beside, sweep
 from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import InputError
 
@@ -65,15 +65,16 @@ def new_plugin(
     files = _files(kind, hook, module)
     modules = [path for path in files if path.endswith(".py") and "/" not in path]
     values["modules"] = ", ".join(f'"{path}"' for path in modules)
-    beside = folder / f".{secrets.token_hex(8)}.part"
+    sweep(folder)
+    part = beside(folder / "new")
     try:
         for path, template in files.items():
-            _write(beside / path, template, values)
-        beside.rename(root)
+            _write(part / path, template, values)
+        part.rename(root)
     except OSError as error:
         raise InputError(f"{root} cannot be written: {error}") from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)
     return tuple(root / path for path in files)
 
 

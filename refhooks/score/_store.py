@@ -13,6 +13,7 @@ import attrs
 
 from refhooks._apps.grids.grid import kept_picture
 from refhooks._base.files import write_whole
+from refhooks._base.unfinished import sweep
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Store:
         store = cls(Path(folder))
         try:
             (store.folder / PICTURES).mkdir(parents=True, exist_ok=True)  # type: ignore[operator]
+            for place in (store.folder, store.folder / PICTURES):  # type: ignore[operator]
+                sweep(place)  # type: ignore[arg-type]
             lines = store._lines.read_bytes().split(b"\n") if store._lines.exists() else []
         except OSError as error:
             raise InputError(f"{folder} cannot be used to keep results: {error}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path  # noqa: TC003  cattrs reads the annotations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import attrs
 import cattrs
@@ -84,25 +84,23 @@ class Recipe:
     width: int = attrs.field(validator=_within(1, 2**16))
     source: RecipePicture | None = None
     edit_mask: dict[str, Any] | None = None
-    plugins: tuple[dict[str, Any], ...] = ()
+    plugins: tuple[dict[str, Any], ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
     files: tuple[RecipeFile, ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
     model: RecipeModel = RecipeModel()  # noqa: RUF009  frozen
     versions: dict[str, str] = attrs.field(factory=dict)
     used: dict[str, str] = attrs.field(factory=dict)
     pixels: str = ""
-    notes: tuple[str, ...] = ()
-    lost: tuple[str, ...] = ()
+    notes: tuple[str, ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
+    lost: tuple[str, ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
     format: int = FORMAT
     folder: Path | None = attrs.field(default=None, eq=False, repr=False)
     embedded: dict[str, bytes] = attrs.field(factory=dict, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a batch that does not fit together."""
-        count = len(self.prompts) * len(self.seeds)
-        if len(self.negative) != len(self.prompts) or not 0 <= self.picture < min(
-            count, MAX_PICTURES
-        ):
-            raise ValueError(f"there is no picture {self.picture} of {count}")
+        batch = min(self.count, MAX_PICTURES)
+        if len(self.negative) != len(self.prompts) or not 0 <= self.picture < batch:
+            raise ValueError(f"there is no picture {self.picture} of {self.count}")
         if self.height * self.width > MAX_PIXELS:
             raise ValueError(f"{self.width}x{self.height} are more than {MAX_PIXELS} pixels")
         if max(self.height, self.width) > MAX_RATIO * min(self.height, self.width):
@@ -111,6 +109,11 @@ class Recipe:
             )
         if any(not 0 <= seed <= MAX_SEED for seed in self.seeds):
             raise ValueError(f"a seed must be from 0 to {MAX_SEED}")
+
+    @property
+    def count(self) -> int:
+        """How many pictures the batch had that this one was made in."""
+        return len(self.prompts) * len(self.seeds)
 
     @property
     def prompt(self) -> str:
@@ -167,7 +170,7 @@ def _exactly(kind: type) -> Any:
 
     def take(value: Any, _: Any) -> Any:
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
+            return float(value)  # of at most 64 bits
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise ValueError(f"{shown(value)} is no {kind.__name__}")
         if isinstance(value, str):
@@ -190,7 +193,41 @@ def _table(value: Any, _: Any) -> dict[str, Any]:
 _strict.register_structure_hook_func(lambda cls: cls == dict[str, Any], _table)
 
 
-_UNFIT = (ValueError, TypeError, KeyError, AttributeError, cattrs.ForbiddenExtraKeysError)
+def _list_of(cls: Any) -> Any:
+    """A converter would make a list of a text's letters, and of a table's keys."""
+    inner = get_args(cls)[0]
+
+    def take(value: Any, _: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise ValueError(f"{shown(value)} is no list")  # noqa: TRY004
+        return tuple([_strict.structure(entry, inner) for entry in value])
+
+    return take
+
+
+def _is_tuple(cls: Any) -> bool:
+    origin: Any = get_origin(cls)
+    return origin is tuple
+
+
+_strict.register_structure_hook_factory(_is_tuple, _list_of)
+
+
+def _texts(value: Any, _: Any) -> dict[str, str]:
+    return {key: _strict.structure(text, str) for key, text in _table(value, _).items()}
+
+
+_strict.register_structure_hook_func(lambda cls: cls == dict[str, str], _texts)
+
+
+_UNFIT = (
+    ArithmeticError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    cattrs.ForbiddenExtraKeysError,
+)
 
 
 def _structured(data: dict[str, Any]) -> Recipe:

@@ -95,10 +95,16 @@ class Finder:
         return None
 
     def _unpacked(self, key: str, name: str, kind: str) -> Path:
-        place = self._folder.path / key / (name or "picture.png")
-        if not place.exists():
-            place.parent.mkdir(exist_ok=True)
-            place.write_bytes(self._recipe.embedded[key])
+        try:
+            place = self._folder.path / key / (name or "picture.png")
+            if not place.exists():
+                place.parent.mkdir(exist_ok=True)
+                place.write_bytes(self._recipe.embedded[key])
+        except OSError as error:
+            raise InputError(
+                f"what is inside of the recipe cannot be written to {tempfile.gettempdir()}:"
+                f" {error.strerror}; make room there, or name another folder with TMPDIR"
+            ) from error
         if kind == "file" or self._hash(place, kind) != key:
             raise InputError("a picture inside of the recipe is not the one that it names")
         return place

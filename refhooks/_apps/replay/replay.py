@@ -45,6 +45,9 @@ SETTINGS = (
 )  # fmt: skip
 
 
+MAX_AT_ONCE = 256  # pictures
+
+
 @attrs.frozen
 class _Edit:
     recipe: Recipe
@@ -69,11 +72,16 @@ def replay(
     request = _checked(replayed, finder, settings, editor.registry, callback)
     for note in finder.notes:
         warn(note)
+    if not settings and _is_alone(replayed, settings):
+        warn(
+            f"this picture was made in a batch of {replayed.count}, and at most {MAX_AT_ONCE} are"
+            " made for one; it is made alone, which may differ in the last bits"
+        )
     with exclusive(editor.family):
         with needing(replayed.used, editor.registry):
             plan = make_plan(editor, request)
         result = edit_planned(editor, request, plan)
-    number = 0 if settings else replayed.picture
+    number = 0 if _is_alone(replayed, settings) else replayed.picture
     if not settings and not finder.notes:
         _tell_differences(replayed, result, number, editor)
     else:  # another picture is meant, so there is none to compare it with
@@ -189,6 +197,11 @@ def _edit(recipe: Recipe, finder: Finder, registry: Registry) -> _Edit:
     )
 
 
+def _is_alone(recipe: Recipe, settings: Mapping[str, Any]) -> bool:
+    """A batch is made again for the bits' sake; not one that a stranger's file made up."""
+    return bool(settings) or recipe.count > MAX_AT_ONCE
+
+
 def _opened(path: Path, entry: RecipePicture) -> Any:
     """What an edit before made is taken at its own size, as it was then."""
     return HandedOn(load_rgba(path), None, path.name) if entry.handed else path
@@ -197,7 +210,7 @@ def _opened(path: Path, entry: RecipePicture) -> Any:
 def _request(edit: _Edit, settings: Mapping[str, Any], callback: Callback | None) -> Request:
     """The whole batch as it was; with settings the one picture alone."""
     recipe = edit.recipe
-    alone = bool(settings)
+    alone = _is_alone(recipe, settings)
     number = recipe.picture // len(recipe.seeds)
     overrides = {name: settings[name] for name in settings if name not in {"strength", "method"}}
     first, *others = edit.references or (None,)

@@ -33,19 +33,19 @@ def installed(group: str) -> tuple[list[EntryPoint], list[PluginRecord]]:
     """
     points: list[EntryPoint] = []
     broken: list[PluginRecord] = []
-    known: set[tuple[str, str]] = set()
+    known: set[tuple[str, bool]] = set()
     for place in distributions():
         try:
-            name = normalised(place.metadata["Name"] or "")
-            key = (name, str(place.locate_file("")) if name in {OURS, ""} else "")
             own = [point for point in place.entry_points if point.group == group]
+            name = normalised(place.metadata["Name"] or "") if own else ""
         except Exception as error:  # noqa: BLE001  metadata may hold anything
             if _mentions(place, group):
                 broken.append(_unreadable(place, error))
             continue
+        key = (name or str(place.locate_file("")), any(map(ships, own)))
         if own and key not in known:
             points += own
-        known.add(key)
+            known.add(key)
     return points, broken
 
 

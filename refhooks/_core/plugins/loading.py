@@ -13,11 +13,12 @@ import attrs
 from refhooks._base.shown import told
 from refhooks._core.contract.entries import OWN_COMMANDS
 from refhooks._core.plugins.calls import RegistrationCalls
-from refhooks._core.plugins.installed import distribution, installed, ships, version
+from refhooks._core.plugins.installed import installed, ships, version
 from refhooks._core.plugins.record import (
     ALLOW,
     BLOCK,
     PluginRecord,
+    distribution,
     refused,
     split,
     warn_of_unknown,
@@ -81,9 +82,10 @@ def _load_one(
     )
     if why_not:
         return record
+    if taken is not None:
+        reason = f"there is a plugin of that name already, from {taken}"
+        return attrs.evolve(record, state="broken", reason=reason)
     try:
-        if taken is not None:
-            raise PluginError(f"there is a plugin of that name already, from {taken}")
         registers = register_plugin(point.load(), point.name, registry)
     except KeyboardInterrupt:
         raise
