@@ -23,7 +23,7 @@ MAX_DEPTH = 32
 MAX_WHOLE = 2**63 - 1
 # tomllib takes time that grows with the square of the parts of a dotted key: minutes for 1 MiB.
 _LONG_KEY = re.compile(
-    r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)"""
+    r"""(?<![\w-])(?:(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)"""
     f"{{{MAX_DEPTH}}}"
 )
 

@@ -124,7 +124,7 @@ def _is_of_demo(recipe: Recipe, photo: Image, prompt: str) -> bool:
 def _marked(sheet: Image) -> bytes:
     """A sheet has no recipe, so its file says in another way whose it is."""
     info, file = PngInfo(), io.BytesIO()
-    info.add_text("Software", MARK)  # type: ignore[no-untyped-call]
+    info.add_text("Software", MARK)
     sheet.save(file, "PNG", pnginfo=info)
     return file.getvalue()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from refhooks._apps.advice.report import Report, check_report, write_report
 from refhooks._apps.forecast.planned import NATIVE
 from refhooks._apps.recipes.picture_files import load_recipe
 from refhooks._apps.replay.replay import recorded
+from refhooks._base.advice import silenced
 from refhooks._base.files import try_writing
 from refhooks._base.once import keeping
 from refhooks._base.pictures import load_picture
@@ -26,7 +26,7 @@ from refhooks._core.planning.strategy import as_strategy
 from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._room import REPORT, picture_room
 from refhooks.cli._terminal import say, tell
-from refhooks.errors import InputError, RefhooksError, RefhooksWarning
+from refhooks.errors import InputError, RefhooksError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -157,6 +157,5 @@ def _timetable(strategies: Sequence[Strategy], recipe: Recipe, registry: Registr
     """At unshifted noise levels: those of the run are known to its model only."""
     total = steps_in_all(recipe.steps, recipe.denoise)
     sigmas = [(recipe.steps - index) / total for index in range(recipe.steps)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RefhooksWarning)  # that a strength is high is advice here
+    with silenced():  # that a strength is high is advice here
         return compile_timetable(strategies, sigmas, registry)

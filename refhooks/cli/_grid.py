@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from refhooks._apps.forecast.planned import NATIVE
 from refhooks._apps.grids.fields import Axis, Field, make_axis, read_axis, read_field
 from refhooks._apps.grids.fingerprint import fingerprint
 from refhooks._apps.grids.grid import Grid, fill, kept_picture, make_cells
+from refhooks._base.advice import silenced
 from refhooks._base.contact_sheets import make_table
 from refhooks._base.figures import check_plot, new_figure, write_plot
 from refhooks._base.files import try_writing
@@ -35,7 +35,7 @@ from refhooks.cli._model import open_editor
 from refhooks.cli._places import check_apart
 from refhooks.cli._room import PLOT, picture_room
 from refhooks.cli._terminal import say, steps_bar, tell
-from refhooks.errors import InputError, RefhooksWarning
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -223,8 +223,7 @@ def _check_cell(cell: Cell, registry: Registry) -> None:
     if steps is None:
         return
     sigmas = [(steps - index) / steps for index in range(steps)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RefhooksWarning)
+    with silenced():
         compile_timetable([_strategy(cell, NATIVE)], sigmas, registry)
 
 

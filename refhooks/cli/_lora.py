@@ -93,5 +93,14 @@ def _add(pipe: Any, name: str, path: Path) -> None:
                 use_safetensors=True,
                 local_files_only=True,
             )
-    except (ValueError, RuntimeError, LookupError, OSError) as error:
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:  # a file of a stranger, read by diffusers and peft
         raise ModelError(f"--lora {path} does not fit {type(pipe).__name__}: {error}") from error

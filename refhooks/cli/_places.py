@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from refhooks._apps.chains.chain import places_of
+from refhooks._base.advice import warn_user
 from refhooks._base.files import is_file, try_writing
 from refhooks._base.names import listed
 from refhooks._base.outputs import check_output
 from refhooks.cli._terminal import say
-from refhooks.errors import InputError, RefhooksWarning
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,7 @@ def save(result: EditResult, target: Path, *, embed: bool, recipe: bool = True) 
         try:
             return result.save(target, recipe=recipe, embed=True)
         except InputError as error:
-            warnings.warn(f"saved without --embed: {error}", RefhooksWarning, stacklevel=2)
+            warn_user(f"saved without --embed: {error}", stacklevel=2)
     return result.save(target, recipe=recipe)
 
 

@@ -20,7 +20,7 @@ from refhooks._base.files import is_folder, try_writing, write_whole
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.outputs import check_output
 from refhooks._base.shown import shown
-from refhooks._base.tables import parse_json
+from refhooks._base.tables import MAX_BYTES, parse_json, read_capped
 from refhooks._core.planning.planner import resolve_methods
 from refhooks._core.planning.strategy import Strategy
 from refhooks._core.plugins.loading import load_registry
@@ -254,10 +254,7 @@ def _check_folder(folder: Path, about: dict[str, Any]) -> None:
     """
     place = folder / ABOUT
     if place.exists():
-        try:
-            earlier = parse_json(place.read_bytes(), str(place))
-        except OSError as error:
-            raise InputError(f"{place} cannot be read: {error}") from error
+        earlier = parse_json(read_capped(place, MAX_BYTES, InputError), str(place))
         other = [name for name in about if earlier.get(name) != about[name]]
         if other and other[0] == "fingerprint":
             raise InputError(

@@ -13,6 +13,7 @@ import numpy as np
 
 from refhooks._base.files import as_path, write_whole
 from refhooks._base.names import did_you_mean, listed
+from refhooks._base.strict import strict_converter
 from refhooks._base.tables import parse_json
 from refhooks.errors import InputError, StrategyError, UnknownNameError
 from refhooks.score._cell import CONSTANT, Settings
@@ -239,10 +240,18 @@ class Scorecard:
             table = parse_json(data, str(path))
             if (table.get("format"), table.get("version")) != (FORMAT, VERSION):
                 raise InputError(f"{path} is no scorecard of refhooks, or of another version")
-            return cattrs.structure(table, cls)
+            return strict_converter().structure(table, cls)
         except StrategyError as error:
             raise InputError(str(error)) from error
-        except (cattrs.BaseValidationError, TypeError, ValueError, KeyError) as error:
+        except (
+            cattrs.BaseValidationError,
+            cattrs.ForbiddenExtraKeysError,
+            ArithmeticError,
+            AttributeError,
+            TypeError,
+            ValueError,
+            KeyError,
+        ) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{path} is no scorecard of refhooks: {error}") from error

@@ -13,6 +13,7 @@ import numpy as np
 
 from refhooks._apps.files.writer import Writer
 from refhooks._apps.grids.fingerprint import fingerprint
+from refhooks._base.advice import silenced
 from refhooks._base.numbers import is_list
 from refhooks._base.shown import shown
 from refhooks._core.planning.compilation import compile_timetable
@@ -21,7 +22,7 @@ from refhooks._core.planning.strategy import as_strategy
 from refhooks.errors import InputError
 from refhooks.score._card import MEASURES, Scene, Score, Scorecard
 from refhooks.score._cell import ADDRESS, Cell, Progress, Settings, digest
-from refhooks.score._edit import edited, filled, measure, silenced
+from refhooks.score._edit import edited, filled, measure
 from refhooks.score._pair import Pair, Shot, grouped, make_shot
 from refhooks.score._store import Store
 
@@ -175,7 +176,7 @@ class _Run:
             (work, group)
             for work in self.works
             for group in work.groups
-            if self.store.batch(self._key(work, group)) is None
+            if self.store.batch(self._key(work, group), len(group)) is None
         ]
         lacking = self._lacking(missing)
         done = 0
@@ -255,8 +256,10 @@ class _Run:
         names = (*MEASURES, *self.measures)
         values: dict[str, list[float | None]] = {name: [None] * len(self.pairs) for name in names}
         for group in work.groups:
-            batch = self.store.batch(self._key(work, group)) or {}
+            batch = self.store.batch(self._key(work, group), len(group)) or {}
             for name, row in batch.items():
+                if name not in values:
+                    continue  # a measure that nobody asked for
                 for place, value in zip(group, row, strict=True):
                     values[name][place] = value
         cell = work.cell

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from refhooks._core.plugins.registry import Registry
 
 
+MAX_ENTRIES = 1000  # of each list of tables: as many as a run may have steps
+
+
 @attrs.frozen
 class StageTable:
     """``[[stage]]``, as it stands in a file."""
@@ -182,6 +185,11 @@ class Loader:
             raise StrategyError(
                 f"{where.rstrip(':')}: there is no [[{key}]]"
                 + ("" if data is None else f"; {key} is {shown(data)}")
+            )
+        if len(data) > MAX_ENTRIES:
+            where = f"{self.path}: {place}".rstrip(", ")
+            raise StrategyError(
+                f"{where.rstrip(':')}: there are {len(data)} [[{key}]], at most {MAX_ENTRIES}"
             )
         return data
 

@@ -179,7 +179,9 @@ def read_preset(path: Path, registry: Registry, origin: str) -> Preset:
     table: PresetTable = as_table(PresetTable, read_table(path), label)
     if not isinstance(table.measured, bool):
         raise StrategyError(f"{label}: measured must be true or false, got {shown(table.measured)}")
-    ranges: RangeTable = as_table(RangeTable, table.range or {}, f"{label}: range")
+    ranges: RangeTable = as_table(
+        RangeTable, {} if table.range is None else table.range, f"{label}: range"
+    )
     steers = FileTable(vision=table.vision, stage=table.stage, mask=table.mask)
     strategy = Loader(registry, path).strategy(steers, "")
     denoise = _denoise(table.denoise, label)

@@ -6,15 +6,17 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from PIL import Image
 
 from refhooks._apps.grids.fields import with_values
 from refhooks._apps.grids.fingerprint import key
+from refhooks._base.pictures import open_file
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from PIL import Image
 
     from refhooks._apps.editing.result import EditResult
     from refhooks._apps.grids.fields import Axis, Field
@@ -152,7 +154,7 @@ def fill(
 def kept_picture(place: Path) -> Image.Image | None:
     """Return a cell's picture; ``None`` if it is not there, or is damaged."""
     try:
-        with Image.open(place) as picture:
+        with open_file(place, ("PNG",)) as picture:
             return picture.convert("RGB")
     except (OSError, ValueError, SyntaxError):
         return None

@@ -7,17 +7,17 @@ import binascii
 import hashlib
 import io
 import json
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from refhooks._apps.recipes import metadata
 from refhooks._apps.recipes.recipe import Recipe, parse_recipe
+from refhooks._base.advice import warn_user
 from refhooks._base.files import as_path, mode_of, remove, write_whole
 from refhooks._base.shown import shown
 from refhooks._base.tables import MAX_BYTES, parse_json
-from refhooks.errors import InputError, RefhooksWarning
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -260,4 +260,4 @@ def strip_recipe(picture: str | Path) -> bool:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, RefhooksWarning, stacklevel=4)
+    warn_user(message, stacklevel=4)

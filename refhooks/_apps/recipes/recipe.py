@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path  # noqa: TC003  cattrs reads the annotations
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import cattrs
@@ -18,6 +18,7 @@ from refhooks._apps.recipes.parts import (
     is_name,
 )
 from refhooks._base.shown import shown
+from refhooks._base.strict import strict_converter
 from refhooks._base.tables import MAX_BYTES, parse_json
 from refhooks._core.planning.bounds import MAX_CFG, MAX_DENOISE, MAX_SEED, MAX_STEPS
 from refhooks.errors import InputError
@@ -162,62 +163,7 @@ class Recipe:
 
 _HELD = ("folder", "embedded")
 _plain = cattrs.Converter()
-_strict = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
-
-
-def _exactly(kind: type) -> Any:
-    """A converter would make a number of a text, and a text of anything."""
-
-    def take(value: Any, _: Any) -> Any:
-        if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)  # of at most 64 bits
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise ValueError(f"{shown(value)} is no {kind.__name__}")
-        if isinstance(value, str):
-            value.encode("utf-8")  # a lone surrogate is in no text
-        return value
-
-    return take
-
-
-for _kind in (str, int, float, bool):
-    _strict.register_structure_hook(_kind, _exactly(_kind))
-
-
-def _table(value: Any, _: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{shown(value)} is no table")  # noqa: TRY004
-    return value
-
-
-_strict.register_structure_hook_func(lambda cls: cls == dict[str, Any], _table)
-
-
-def _list_of(cls: Any) -> Any:
-    """A converter would make a list of a text's letters, and of a table's keys."""
-    inner = get_args(cls)[0]
-
-    def take(value: Any, _: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list):
-            raise ValueError(f"{shown(value)} is no list")  # noqa: TRY004
-        return tuple([_strict.structure(entry, inner) for entry in value])
-
-    return take
-
-
-def _is_tuple(cls: Any) -> bool:
-    origin: Any = get_origin(cls)
-    return origin is tuple
-
-
-_strict.register_structure_hook_factory(_is_tuple, _list_of)
-
-
-def _texts(value: Any, _: Any) -> dict[str, str]:
-    return {key: _strict.structure(text, str) for key, text in _table(value, _).items()}
-
-
-_strict.register_structure_hook_func(lambda cls: cls == dict[str, str], _texts)
+_strict = strict_converter()
 
 
 _UNFIT = (

@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import shutil
 import tempfile
-import warnings
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from refhooks._apps.recipes.tables import hash_of
+from refhooks._base.advice import warn_user
 from refhooks._base.files import is_file
 from refhooks._base.pictures import load_picture
-from refhooks.errors import InputError, RefhooksWarning
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,4 +135,4 @@ def _said(name: str) -> str:
 
 def warn(message: str) -> None:
     """Warn at the line that asked for the replay."""
-    warnings.warn(message, RefhooksWarning, stacklevel=4)
+    warn_user(message, stacklevel=4)

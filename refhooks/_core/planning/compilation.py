@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import attrs
 
+from refhooks._base.advice import warn_user
 from refhooks._base.numbers import number
 from refhooks._base.shown import shown
 from refhooks._base.strength_names import ARTIFACTS_ABOVE
@@ -16,7 +16,7 @@ from refhooks._core.planning.bounds import MAX_STRENGTH, read_strength
 from refhooks._core.planning.strategy import method_name
 from refhooks._core.planning.timetable import Timetable
 from refhooks._core.plugins.attribution import naming
-from refhooks.errors import InputError, RefhooksWarning, StrategyError
+from refhooks.errors import InputError, StrategyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,14 +123,13 @@ def _strengths(
     stage: Stage, steps: Sequence[StageStep], registry: Registry, label: str
 ) -> tuple[float, ...]:
     if not steps:
-        warnings.warn(f"{label} gets no step", RefhooksWarning, stacklevel=2)
+        warn_user(f"{label} gets no step", stacklevel=2)
         return ()
     strengths = _given(stage.strength, steps, registry, label)
     if max(strengths) > ARTIFACTS_ABOVE:
-        warnings.warn(
+        warn_user(
             f"{label}: strength {max(strengths):g} is above {ARTIFACTS_ABOVE}, where artifacts are"
             " likely; below 1.3 is usually enough",
-            RefhooksWarning,
             stacklevel=2,
         )
     return strengths

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._base.advice import warn_user
 from refhooks._core.contract.family import Guidance, Shown
 from refhooks._core.contract.methods import check_method
 from refhooks._core.masks.layout import cover_masks, hide, in_force
@@ -23,7 +23,7 @@ from refhooks._core.planning.strategy import as_strategy
 from refhooks._core.plugins.attribution import naming
 from refhooks._core.plugins.labels import is_description, naming_method, plugin_labels
 from refhooks._core.plugins.validation import check_implementations
-from refhooks.errors import InputError, RefhooksWarning
+from refhooks.errors import InputError
 from refhooks.hookspecs import Registration, RunHooks
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ def _size(loaded: LoadedModel, opened: InputPicture, resolution: int | str | Non
 
 def _warn(message: str | None) -> None:
     if message:
-        warnings.warn(message, RefhooksWarning, stacklevel=2)
+        warn_user(message, stacklevel=2)
 
 
 def _warn_of_hidden(prompts: Sequence[str], shown: Sequence[Shown]) -> None:

@@ -12,7 +12,9 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from refhooks._base.advice import is_silent
 from refhooks._base.shown import note
+from refhooks.errors import RefhooksWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,6 +112,8 @@ def _leave() -> None:
 
 
 def _show(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
+    if is_silent() and issubclass(category, RefhooksWarning):
+        return  # of a plugin's own
     place = current_place()
     if place is not None:
         with contextlib.suppress(Exception):  # a category may be made of anything

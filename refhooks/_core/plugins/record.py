@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import warnings
 from typing import TYPE_CHECKING, Literal
 
 import attrs
 
+from refhooks._base.advice import warn_user
 from refhooks._base.names import did_you_mean
-from refhooks.errors import RefhooksWarning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,9 +83,8 @@ def warn_of_unknown(points: Sequence[EntryPoint], named: dict[str, tuple[str, ..
     for variable, names in named.items():
         for name in names:
             if name not in known:
-                warnings.warn(
+                warn_user(
                     f"{variable} names {name!r}, which is no installed plugin or distribution."
                     f"{did_you_mean(name, known)}",
-                    RefhooksWarning,
                     stacklevel=4,
                 )
