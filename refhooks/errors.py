@@ -17,6 +17,7 @@ note that names the plugin, its distribution, the hook, the step and the referen
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 MAX_MESSAGE: Final = 4000  # characters
@@ -32,6 +33,8 @@ def printable(text: str) -> str:
 
 def readable(text: str) -> str:
     """Return the same of at most 4,000 characters: what is left out is in the middle."""
+    if len(text) > MAX_MESSAGE:
+        text = re.sub(r"(\S{300})\S{300,}(\S{100})", r"\1 … \2", text)  # names, not the words
     if len(text) > MAX_MESSAGE:
         text = f"{text[: MAX_MESSAGE - 1000]} … {text[-900:]}"
     line = printable(text)

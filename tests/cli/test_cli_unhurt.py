@@ -265,15 +265,19 @@ def test_the_command_that_new_offers_is_quoted(cli):
 def test_a_signal_ends_a_command_with_a_word(tmp_path, number):
     """Terminated is interrupted: half of nothing stays, and the status tells which it was."""
     code = (
-        "import os, click, refhooks.cli as cli\n"
+        "import os, sys, click, refhooks.cli as cli\n"
         "@cli.main.command('stuck')\n"
         "def stuck():\n"
-        "    try: os.kill(os.getpid(), %d); __import__('time').sleep(60)\n"
+        "    try: os.kill(os.getpid(), int(sys.argv[1])); __import__('time').sleep(60)\n"
         "    finally: print('cleaned up')\n"
-        "cli.main(['stuck'])\n" % number
+        "cli.main(['stuck'])\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], check=False, capture_output=True, text=True, cwd=tmp_path
+        [sys.executable, "-c", code, str(int(number))],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
     )
 
     assert 128 + number == done.returncode, done.stderr

@@ -92,6 +92,8 @@ class Insides:
         try:
             write_whole(json.dumps(data).encode("ascii"), place, mode=mode_of(path))
         except InputError as error:
+            if _is_sidecar(place):
+                remove(place)  # it is of a picture that is there no more
             _warn(f"{path} has no recipe: {error}")
         else:
             _warn(f"the recipe does not fit into {path}; it is in {place}, and belongs beside it")

@@ -82,7 +82,7 @@ def replay(
             plan = make_plan(editor, request)
         result = edit_planned(editor, request, plan)
     number = 0 if _is_alone(replayed, settings) else replayed.picture
-    if not settings and not finder.notes:
+    if not _is_alone(replayed, settings) and not finder.notes:
         _tell_differences(replayed, result, number, editor)
     else:  # another picture is meant, so there is none to compare it with
         for line in plugin_differences(replayed.used, editor.registry):

@@ -168,7 +168,7 @@ class Reference:
 
     @resolution.validator
     def _area(self, _: object, value: object) -> None:
-        whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        whole = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 2**32
         if value is not None and not one_of(value, ("native",)) and not whole:
             raise StrategyError(
                 f"a reference's resolution must be a pixel area or 'native', got {shown(value)}"

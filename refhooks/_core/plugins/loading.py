@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._base.distributions import entry_points, name_of, ships, version_of
 from refhooks._base.shown import told
 from refhooks._core.contract.entries import OWN_COMMANDS
 from refhooks._core.plugins.calls import RegistrationCalls
-from refhooks._core.plugins.installed import installed, ships, version
 from refhooks._core.plugins.record import (
     ALLOW,
     BLOCK,
     PluginRecord,
-    distribution,
     refused,
     split,
     warn_of_unknown,
@@ -29,6 +28,8 @@ from refhooks.errors import PluginError, RefhooksError, readable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from importlib.metadata import EntryPoint
+
+    from refhooks._base.distributions import Unreadable
 
 
 GROUP = "refhooks"
@@ -45,38 +46,40 @@ def load_registry() -> Registry:
 
 @functools.cache
 def _load(allow: str | None, block: str | None) -> Registry:
-    points, broken = installed(GROUP)
-    points = sorted(points, key=_order)
+    points = sorted(entry_points(group=GROUP), key=_order)
     allowed, blocked = split(allow), split(block)
     warn_of_unknown(points, {ALLOW: allowed, BLOCK: blocked})
     owners = {("command", name): GROUP for name in OWN_COMMANDS}
     registry = Registry(records=(), methods={}, families={}, models={}, owners=owners)
     records = _load_all(points, registry, lambda it: refused(it, allow, allowed, blocked))
-    return attrs.evolve(registry, records=(*records, *broken))
+    return attrs.evolve(registry, records=tuple(records))
 
 
-def _order(point: EntryPoint) -> tuple[bool, str, str]:
+def _order(point: EntryPoint | Unreadable) -> tuple[bool, str, str]:
     """Those that ship come first: what is installed beside them takes no name away from them."""
     return not ships(point), point.name, point.value
 
 
 def _load_all(
-    points: Sequence[EntryPoint], registry: Registry, why_not: Callable[[EntryPoint], str]
+    points: Sequence[EntryPoint | Unreadable],
+    registry: Registry,
+    why_not: Callable[[EntryPoint | Unreadable], str],
 ) -> Iterator[PluginRecord]:
     names: dict[str, str] = {}
     for point in points:
         record = _load_one(point, registry, why_not(point), names.get(point.name))
-        names.setdefault(point.name, record.origin or "no distribution")
+        if record.state == "live":
+            names[point.name] = record.origin or "no distribution"
         yield record
 
 
 def _load_one(
-    point: EntryPoint, registry: Registry, why_not: str, taken: str | None
+    point: EntryPoint | Unreadable, registry: Registry, why_not: str, taken: str | None
 ) -> PluginRecord:
     record = PluginRecord(
         name=point.name,
-        distribution=distribution(point),
-        version=version(point),
+        distribution=name_of(point),
+        version=version_of(point),
         state="blocked" if why_not else "live",
         reason=why_not,
     )

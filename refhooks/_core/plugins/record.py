@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Literal
 
 import attrs
 
 from refhooks._base.advice import warn_user
+from refhooks._base.distributions import name_of, normalised
 from refhooks._base.names import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.metadata import EntryPoint
+
+    from refhooks._base.distributions import Unreadable
 
 ALLOW = "REFHOOKS_PLUGINS"
 BLOCK = "REFHOOKS_BLOCK"
@@ -49,25 +51,15 @@ def split(names: str | None) -> tuple[str, ...]:
     return tuple(normalised(name) for name in (names or "").split(",") if name.strip())
 
 
-def normalised(name: str) -> str:
-    """Return a distribution's name as PEP 503 compares it."""
-    return re.sub(r"[-_.]+", "-", name.strip()).lower()
-
-
-def distribution(point: EntryPoint) -> str:
-    """Return the normalised name of the distribution that has an entry point."""
-    try:
-        return normalised(point.dist.name or "") if point.dist else ""
-    except Exception:  # noqa: BLE001  metadata may hold anything
-        return ""
-
-
-def _keys(point: EntryPoint) -> tuple[str, str]:
-    return normalised(point.name), distribution(point)
+def _keys(point: EntryPoint | Unreadable) -> tuple[str, str]:
+    return normalised(point.name), name_of(point)
 
 
 def refused(
-    point: EntryPoint, allow: str | None, allowed: Sequence[str], blocked: Sequence[str]
+    point: EntryPoint | Unreadable,
+    allow: str | None,
+    allowed: Sequence[str],
+    blocked: Sequence[str],
 ) -> str:
     """Return why the environment does not let a plugin in; empty: it does."""
     if any(key in blocked for key in _keys(point)):
@@ -77,7 +69,9 @@ def refused(
     return ""
 
 
-def warn_of_unknown(points: Sequence[EntryPoint], named: dict[str, tuple[str, ...]]) -> None:
+def warn_of_unknown(
+    points: Sequence[EntryPoint | Unreadable], named: dict[str, tuple[str, ...]]
+) -> None:
     """Warn of names in the environment that are of no plugin; they are by variable."""
     known = sorted({key for point in points for key in _keys(point) if key})
     for variable, names in named.items():

@@ -196,7 +196,9 @@ class Registry:
 
     def record(self, plugin: str | None) -> PluginRecord | None:
         """Return the record of a plugin by its name."""
-        return next((record for record in self.records if record.name == plugin), None)
+        named = [record for record in self.records if record.name == plugin]
+        live = [record for record in named if record.state == "live"]
+        return next(iter([*live, *named]), None)
 
     def origin(self, kind: str, made: Any) -> str:
         """Return what messages put after a name: `` [distribution version]``, where it is known.

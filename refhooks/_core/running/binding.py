@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from refhooks._base.memory import explained, out_of_memory
 from refhooks._base.pictures import FITS
 from refhooks._core.contract.methods import BoundReference, RunInfo
 from refhooks._core.contract.source import Source
 from refhooks._core.masks.layout import Grids, compositor_of, warn_of_no_reach
 from refhooks._core.models.family_calls import named_family
-from refhooks._core.models.memory import explained, out_of_memory
 from refhooks._core.plugins.attribution import naming
 from refhooks._core.plugins.labels import is_description
 from refhooks._core.running.checks import Contract

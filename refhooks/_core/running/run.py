@@ -13,10 +13,10 @@ import attrs
 import torch
 
 from refhooks._base.closing import Closing
+from refhooks._base.memory import explained, out_of_memory
 from refhooks._base.pictures import as_pil
 from refhooks._core.models.empty_weights import has_weights
 from refhooks._core.models.family_calls import Moment, named_family, named_run
-from refhooks._core.models.memory import explained, out_of_memory
 from refhooks._core.plugins.attribution import naming_warnings
 from refhooks._core.running.binding import bind_hooks, bind_source
 from refhooks._core.running.bound_run import Run

@@ -30,6 +30,11 @@ print(json.dumps({
 OURS = ("default", "inject", "concat", "cross_attn")
 
 
+def as_bytes(content):
+    """What a file holds."""
+    return content if isinstance(content, bytes) else content.encode()
+
+
 def distribution(folder, name, points, metadata=None, module=None, code=""):
     """Put the metadata of a distribution, and a module, where Python looks for them."""
     info = folder / f"{name}-1.0.dist-info"
