@@ -34,7 +34,7 @@ def write_whole(data: bytes, path: Path, *, mode: int | None = None) -> None:
         sweep(place.parent)
         part, mode = beside(place), mode_of(place) or mode
         if mode is not None:
-            part.touch(mode & 0o600, exist_ok=False)  # a private file is private at every moment
+            part.touch(0o600, exist_ok=False)  # a private file is private at every moment
         with part.open("xb" if mode is None else "r+b") as file:
             file.write(data)
         if mode is not None:

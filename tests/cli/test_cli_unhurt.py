@@ -20,8 +20,8 @@ import tiny
 import refhooks as rh
 from refhooks._apps.editing import result as saving
 from refhooks._apps.recipes.metadata import into_png
-from refhooks._base import files
 from refhooks.cli._libraries import logged_as_warnings
+from refhooks.score import Pair
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link])
@@ -50,7 +50,6 @@ def test_a_mask_is_not_written_over(edit, unloadable):
 @pytest.fixture
 def full(monkeypatch):
     """A disk on which no file may have more than so many bytes."""
-    monkeypatch.setattr(files, "urandom", None, raising=False)
     real = Path.open
 
     def limit(most):
@@ -111,7 +110,7 @@ def test_a_full_disk_is_told_before_the_model_loads(cli, toy, unloadable, full, 
     """As many bytes are tried as the output may take; nothing stays of the trial."""
     model = attrs.evolve(
         toy, samples=lambda: [Path("photo.png").absolute()], pairs=lambda count: [
-            rh.score.Pair("photo.png", "x", right="photo.png") for _ in range(count)
+            Pair("photo.png", "x", right="photo.png") for _ in range(count)
         ],
     )  # fmt: skip
     rh.load_registry().models["toy"] = model
@@ -149,7 +148,7 @@ def test_the_json_of_a_score_may_lie_on_a_full_disk(cli, toy, unloadable, monkey
         if "card" in str(place):
             raise rh.InputError(f"{place} cannot be written: No space left on device")
 
-    pairs = [rh.score.Pair("photo.png", "x", right="photo.png")]
+    pairs = [Pair("photo.png", "x", right="photo.png")]
     rh.load_registry().models["toy"] = attrs.evolve(toy, pairs=lambda _count: pairs)
     monkeypatch.setattr(_score, "try_writing", try_writing)
     done = cli("score", "-o", "scores", "--quick", "--json", "card.json")

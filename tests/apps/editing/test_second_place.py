@@ -7,7 +7,6 @@ import re
 import stat
 import tempfile
 import threading
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -141,8 +140,7 @@ class TestSidecars:
 
             def save(result, both=both):
                 both.wait()
-                with warnings.catch_warnings():
-                    result.save("a.jpg")
+                result.save("a.jpg")
 
             threads = [threading.Thread(target=save, args=(it,)) for it in made]
             [it.start() for it in threads]
