@@ -252,7 +252,7 @@ def test_advice_to_copy_is_quoted(cli, edit):
 def test_the_command_that_new_offers_is_quoted(cli):
     """Folders may be called anything."""
     Path("my 'odd' $folder").mkdir()
-    done = cli("new", "mine", "--folder", "my 'odd' $folder")
+    done = cli("new", "mine", "-o", "my 'odd' $folder")
     assert done.exit_code == 0, done.output
 
     offered = next(line for line in done.output.splitlines() if line.startswith("next: "))
