@@ -10,6 +10,7 @@ from refhooks._apps.editing.edit import edit_planned
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import is_list
 from refhooks._base.once import keeping
+from refhooks._base.shown import shown
 from refhooks._base.turns import exclusive, seconds_of
 from refhooks._core.planning.bounds import MAX_SEED, read_seed
 from refhooks._core.planning.input_pictures import InputPicture
@@ -105,7 +106,7 @@ def edit_batch(
     """
     _check_options(options)
     if not is_list(jobs) or not jobs or not all(isinstance(job, Job) for job in jobs):
-        raise InputError(f"jobs must be a list of at least one Job, got {jobs!r:.80}")
+        raise InputError(f"jobs must be a list of at least one Job, got {shown(jobs)}")
     seconds = seconds_of(options.pop("wait", False))
     requests = _requests(jobs, strategy, others, options)
     with exclusive(editor.family.transformer, seconds):
@@ -151,14 +152,14 @@ _SIZE = {"height": None, "width": None, "resolution": None}
 
 def _request(job: Job, strategy: Any, others: Any, shared: dict[str, Any]) -> Request:
     if not isinstance(job.prompt, str):
-        raise InputError(f"a job's prompt must be a string, got {job.prompt!r:.80}")
+        raise InputError(f"a job's prompt must be a string, got {shown(job.prompt)}")
     if not is_list(job.references):
         raise InputError(f"a job's references must be a list, got {type(job.references).__name__}")
     for image in (job.image, *job.references):
         if image is None or isinstance(image, Reference):
             raise InputError(
-                f"a job's pictures are paths or PIL pictures, got {image!r:.80}; a batch is steered"
-                " by its arguments strategy and others"
+                f"a job's pictures are paths or PIL pictures, got {shown(image)}; a batch is"
+                " steered by its arguments strategy and others"
             )
     return make_request(
         job.image,

@@ -17,9 +17,41 @@ note that names the plugin, its distribution, the hook, the step and the referen
 
 from __future__ import annotations
 
+import re
+from typing import Final
 
-class RefhooksError(Exception):
-    """Base of every error refhooks raises on purpose."""
+MAX_MESSAGE: Final = 4000  # characters
+
+
+def printable(text: str) -> str:
+    """Return a text as one line without control characters.
+
+    Names and values of strangers' files may hold escape sequences, which a terminal obeys.
+    """
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+
+
+def readable(text: str) -> str:
+    """Return the same of at most 4,000 characters: what is left out is in the middle."""
+    if len(text) > MAX_MESSAGE:
+        text = re.sub(r"(\S{300})\S{300,}(\S{100})", r"\1 … \2", text)  # names, not the words
+    if len(text) > MAX_MESSAGE:
+        text = f"{text[: MAX_MESSAGE - 1000]} … {text[-900:]}"
+    line = printable(text)
+    return line if len(line) <= MAX_MESSAGE else f"{line[: MAX_MESSAGE - 2]} …"
+
+
+def _escaped(letter: str) -> str:
+    return " " if letter.isspace() else letter.encode("unicode_escape").decode("ascii")
+
+
+class _Readable(Exception):  # noqa: N818  no error of its own
+    def __str__(self) -> str:
+        return readable(super().__str__())
+
+
+class RefhooksError(_Readable):
+    """Base of every error refhooks raises on purpose; its message is :func:`readable`."""
 
 
 class InputError(RefhooksError, ValueError):
@@ -58,5 +90,5 @@ class OutOfMemoryError(RefhooksError, MemoryError):
     """The device ran out of memory; the message says what to lower."""
 
 
-class RefhooksWarning(UserWarning):
+class RefhooksWarning(_Readable, UserWarning):
     """Something works, but probably not as the user expects."""

@@ -244,7 +244,7 @@ class FlowRun(FamilyRun):
         self.device = family.pipe._execution_device
         self.dtype = texts["cond"].embeds.dtype
         self.grid = family.grid(size)
-        self.grids = tuple(None if entry is None else family.grid(entry) for entry in references)
+        self.grids = tuple([None if entry is None else family.grid(entry) for entry in references])
         self.heads = config.num_attention_heads
         self.width = config.num_attention_heads * config.attention_head_dim
         self.branches = tuple(Branch(name, text=name) for name in texts)

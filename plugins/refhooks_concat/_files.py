@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
+import stat
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -45,7 +47,7 @@ def check_writable(path: Path) -> None:
     """
     if path.suffix != ".safetensors" or not path.absolute().parent.is_dir():
         raise InputError(f"{path} must be a .safetensors file in a folder that is there")
-    fresh = path.with_name(path.name + ".new")
+    fresh = _fresh(path)
     try:
         fresh.write_bytes(b"")
         fresh.unlink()
@@ -124,12 +126,19 @@ def _restore(learner: Learner, tensors: Mapping[str, Tensor]) -> None:
         learner.optimizer.state[parameter] = state
 
 
+def _fresh(path: Path) -> Path:
+    """A name that is nobody's, for what becomes the file once it is whole."""
+    return path.with_name(f".{secrets.token_hex(8)}.part")
+
+
 def _write(path: Path, tensors: Mapping[str, Tensor], said: Mapping[str, str]) -> None:
     """Beside, then renamed: a kill never leaves half of a file."""
-    fresh = path.with_name(path.name + ".new")
+    fresh = _fresh(path)
     plain = {name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}
     try:
         save_file(plain, fresh, dict(said))
+        if path.exists():
+            fresh.chmod(stat.S_IMODE(path.stat().st_mode))
         fresh.replace(path)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path} cannot be written: {error}") from error

@@ -185,7 +185,7 @@ def _header(path: str, file: Any) -> Header:
         if not said.get(name):
             raise InputError(f"{label}: its header does not name {name}")
     shape = shapes.pop(WEIGHT)
-    if len(shape) != 2 or _said_shape(said["projection"], label) != shape:
+    if len(shape) != 2 or 0 in shape or _said_shape(said["projection"], label) != shape:
         raise InputError(
             f"{label}: {WEIGHT} has the shape {list(shape)}, its header says {said['projection']}"
         )
@@ -198,7 +198,9 @@ def _said_shape(text: str, label: str) -> Shape | None:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{label}: what its header says of projection is no JSON") from error
     shape = said.get("shape") if isinstance(said, dict) else None
-    return tuple(shape) if isinstance(shape, list) else None
+    if not isinstance(shape, list) or any(type(side) is not int for side in shape):
+        return None
+    return tuple(shape)
 
 
 def _layers(shapes: Mapping[str, Shape], label: str) -> dict[str, tuple[int, int]]:
@@ -212,7 +214,7 @@ def _layers(shapes: Mapping[str, Shape], label: str) -> dict[str, tuple[int, int
     layers = {}
     for name, part_shapes in parts.items():
         down, up, alpha = (part_shapes.get(part) for part in _PARTS)
-        if down is None or up is None or len(down) != 2 or len(up) != 2 or down[0] != up[1]:
+        if down is None or up is None or not _is_low_rank(down, up):
             raise InputError(
                 f"{label}: the LoRA of {name} needs lora_A [rank,in] and lora_B [out,rank], got"
                 f" {down} and {up}"
@@ -221,6 +223,11 @@ def _layers(shapes: Mapping[str, Shape], label: str) -> dict[str, tuple[int, int
             raise InputError(f"{label}: the LoRA of {name} needs one number alpha, got {alpha}")
         layers[name] = (down[1], up[0])
     return layers
+
+
+def _is_low_rank(down: Shape, up: Shape) -> bool:
+    """Whether ``up @ down`` is a product of a rank of at least 1."""
+    return len(down) == 2 == len(up) and down[0] == up[1] and 0 not in (*down, *up)
 
 
 def _load(file: Any, header: Header, like: Tensor) -> Projection:

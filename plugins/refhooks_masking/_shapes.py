@@ -20,6 +20,7 @@ __all__ = ["Alpha", "Array", "Box", "Picture", "Polygon"]
 
 _LENGTH = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*(%?)\s*")
 MAX_POINTS = 10_000
+MAX_LENGTH = 2**24
 _OTHER_SHAPE = 0.05  # from this difference of aspect ratios on, a mask is likely of another picture
 
 
@@ -108,6 +109,8 @@ class _Length:
 
 def _length(value: Any, label: str) -> _Length:
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        if not abs(value) <= MAX_LENGTH:  # type: ignore[operator]  # before a float of it overflows
+            raise ValueError(f"{label} is out of range: {value!r:.80}")
         length = _Length(float(value), percent=False)
     else:
         match = _LENGTH.fullmatch(value) if isinstance(value, str) else None
@@ -116,7 +119,7 @@ def _length(value: Any, label: str) -> _Length:
                 f"{label} must be pixels or percent, as 120 or '25%'; got {value!r:.80}"
             )
         length = _Length(float(match[1]), percent=bool(match[2]))
-    if not abs(length.value) <= 2**24:
+    if not abs(length.value) <= MAX_LENGTH:
         raise ValueError(f"{label} is out of range: {value!r:.80}")
     return length
 

@@ -181,9 +181,9 @@ def _is_plain(group: BlockGroup) -> bool:
 def _project(attn: Any, hidden: Tensor, rotary: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values, ``[B,L,H,D]``."""
     size = attn.inner_dim // attn.heads
-    query, keys, values = (
+    query, keys, values = [
         layer(hidden).unflatten(-1, (-1, size)) for layer in (attn.to_q, attn.to_k, attn.to_v)
-    )
+    ]
     query, keys = attn.norm_q(query).to(values.dtype), attn.norm_k(keys).to(values.dtype)
     if rotary is None:
         return query, keys, values

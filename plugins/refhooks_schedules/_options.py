@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import numbers
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ MAX_ENTRIES = 10_000
 def is_number(value: object) -> bool:
     """Return whether a value is a finite real number; bools are none."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return real and math.isfinite(value)  # type: ignore[arg-type]
+    return real and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
 
 
 def in_range(value: object, name: str, low: float, high: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,8 +19,9 @@ from refhooks._attending.blocks import (
     target_shares,
 )
 from refhooks._attending.merging import merged_attention
+from refhooks._base.advice import warn_user
 from refhooks._base.names import listed
-from refhooks.errors import InputError, RefhooksWarning
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -241,9 +241,8 @@ def _warn_of_backend(processors: Sequence[Any]) -> None:
         )
     name = getattr(backend, "value", backend)
     if name not in _OURS:
-        warnings.warn(
+        warn_user(
             f"the attention backend {name!r} is not used at steps that edit attention: they need a"
             " log-sum-exp, and take torch's own kernels for it",
-            RefhooksWarning,
             stacklevel=2,
         )

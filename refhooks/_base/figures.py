@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from refhooks._base.files import write_whole
+from refhooks._base.files import as_path, write_whole
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 DOTS = 120  # an inch
 
@@ -43,7 +43,7 @@ def check_plot(path: str | Path) -> Path:
     Raises:
         InputError: It does not end in .png.
     """
-    place = Path(path)
+    place = as_path(path)
     if place.suffix.lower() != ".png":
         raise InputError(f"{place}: a plot is written as .png")
     return place

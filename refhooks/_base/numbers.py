@@ -6,6 +6,7 @@ import numbers
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
+from refhooks._base.shown import shown
 from refhooks.errors import InputError, StrategyError
 
 
@@ -13,7 +14,9 @@ def number(value: Any, label: str, low: float, high: float) -> float:
     """Return a real number in ``low``–``high`` as a float; bools are no numbers here."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not real or not low <= value <= high:
-        raise StrategyError(f"{label} must be a number from {low:g} to {high:g}, got {value!r:.80}")
+        raise StrategyError(
+            f"{label} must be a number from {low:g} to {high:g}, got {shown(value)}"
+        )
     return float(value)
 
 
@@ -30,5 +33,5 @@ def whole(value: Any, name: str, low: int, high: int) -> int:
     """
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not whole or not low <= value <= high:
-        raise InputError(f"{name} must be a whole number from {low} to {high}, got {value!r:.80}")
+        raise InputError(f"{name} must be a whole number from {low} to {high}, got {shown(value)}")
     return int(value)

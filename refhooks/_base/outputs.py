@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from refhooks._base.files import as_path
 from refhooks._base.names import listed
 from refhooks.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EXTENSIONS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 QUALITY = 95
@@ -18,7 +22,7 @@ def check_output(path: str | Path) -> Path:
     Raises:
         InputError: Its ending, or its folder, does not allow it.
     """
-    target = Path(path)
+    target = as_path(path)
     if target.suffix.lower() not in EXTENSIONS:
         raise InputError(f"{target}: the ending must be one of {listed(EXTENSIONS)}")
     try:

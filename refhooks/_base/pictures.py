@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +13,14 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from refhooks._base import colours
+from refhooks._base.advice import warn_user
 from refhooks._base.names import listed
 from refhooks._base.once import once
-from refhooks.errors import InputError, RefhooksWarning
+from refhooks._base.shown import one_of, shown
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -230,18 +231,39 @@ def _read(path: Path, *, as_mask: bool) -> _Shown:
 
 
 def _decode(path: Path, *, as_mask: bool) -> _Shown:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            opened = Image.open(path, formats=FORMATS)
-        except (OSError, ValueError):  # of what a PNG file holds, a profile can do that
-            data = colours.png_without_profile(path.read_bytes())
-            if data is None:
-                raise
-            opened = Image.open(io.BytesIO(data), formats=FORMATS)
-            opened.info[colours.KEY] = None
-        with opened:
-            return _shown(opened, str(path), as_mask=as_mask)
+    try:
+        opened = open_file(path)
+    except (OSError, ValueError):  # of what a PNG file holds, a profile can do that
+        data = colours.png_without_profile(path.read_bytes())
+        if data is None:
+            raise
+        opened = Image.open(io.BytesIO(data), formats=FORMATS)
+        opened.info[colours.KEY] = None
+    with opened:
+        return _shown(opened, str(path), as_mask=as_mask)
+
+
+def open_file(path: Path, formats: Sequence[str] = FORMATS) -> Image.Image:
+    """Open a picture's file as ``Image.open`` does, without its warning of large pictures.
+
+    refhooks has a cap of its own, and filters of warnings are the whole process's, so that no
+    thread may change them for a while.
+
+    Raises:
+        UnidentifiedImageError: It is of none of these formats.
+        OSError: It cannot be read, or is damaged.
+    """
+    with path.open("rb") as file:
+        head = file.read(16)
+    Image.init()
+    for kind in formats:
+        factory, accepts = Image.OPEN[kind]
+        if accepts is None or accepts(head) is True:
+            try:
+                return factory(str(path), str(path))  # type: ignore[arg-type]
+            except (SyntaxError, IndexError, TypeError, struct.error):
+                break  # as Image.open takes them: what begins like one need not be one
+    raise UnidentifiedImageError(f"{path} is no picture of the formats {listed(formats)}")
 
 
 def _bytes(shown: _Shown) -> int:
@@ -290,10 +312,8 @@ def _as_rgba(shown: _Shown, label: str) -> Image.Image:
 def _only(shown: _Shown, label: str) -> Image.Image:
     """All that the first picture shows."""
     if shown.frames > 1:
-        warnings.warn(
-            f"{label} is animated or holds several pictures; only the first is used",
-            RefhooksWarning,
-            stacklevel=4,
+        warn_user(
+            f"{label} is animated or holds several pictures; only the first is used", stacklevel=4
         )
     return shown.whole
 
@@ -381,13 +401,13 @@ def fit_picture(
     shape = (size.width, size.height)
     if picture.size == shape:
         return picture
+    if not one_of(fit, FITS):
+        raise InputError(f"fit must be one of {listed(FITS)}; got {shown(fit)}")
     if fit == "cover":
         return ImageOps.fit(picture, shape, resample)
     if fit == "stretch":
         return picture.resize(shape, resample)
-    if fit == "contain":
-        return _contain(picture, size, resample)
-    raise InputError(f"fit must be one of {listed(FITS)}; got {fit!r}")
+    return _contain(picture, size, resample)
 
 
 def _contain(picture: Image.Image, size: Size, resample: Image.Resampling) -> Image.Image:

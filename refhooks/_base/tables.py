@@ -8,6 +8,7 @@ import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
+from refhooks._base.shown import shown
 from refhooks.errors import StrategyError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ MAX_DEPTH = 32
 MAX_WHOLE = 2**63 - 1
 # tomllib takes time that grows with the square of the parts of a dotted key: minutes for 1 MiB.
 _LONG_KEY = re.compile(
-    r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)"""
+    r"""(?<![\w-])(?:(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)"""
     f"{{{MAX_DEPTH}}}"
 )
 
@@ -45,7 +46,7 @@ def read_table(path: Path) -> dict[str, Any]:
         kind = path.suffix.lower().lstrip(".").upper()
         raise StrategyError(f"{path} is not valid {kind}: {error}") from error
     if not isinstance(data, dict):
-        raise StrategyError(f"{path} must hold a table, got {data!r:.80}")
+        raise StrategyError(f"{path} must hold a table, got {shown(data)}")
     _check_values(data, path)
     return data
 
@@ -63,7 +64,7 @@ def parse_json(data: bytes, label: str) -> dict[str, Any]:
     except ValueError as error:
         raise StrategyError(f"{label} is not valid JSON: {error}") from error
     if not isinstance(table, dict):
-        raise StrategyError(f"{label} must hold a table, got {table!r:.80}")
+        raise StrategyError(f"{label} must hold a table, got {shown(table)}")
     _check_values(table, label)
     return table
 
@@ -105,7 +106,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for key, value in pairs:
         if key in table:
-            raise ValueError(f"the key {key!r:.80} comes twice")
+            raise ValueError(f"the key {shown(key)} comes twice")
         table[key] = value
     return table
 

@@ -14,6 +14,7 @@ from refhooks._apps.chains.requests import Requests, named
 from refhooks._apps.forecast.planned import NATIVE
 from refhooks._base.files import is_file
 from refhooks._base.once import keeping
+from refhooks._base.pictures import load_picture
 from refhooks._core.masks.layout import cover_masks
 from refhooks._core.planning.factories import as_mask
 from refhooks._core.planning.input_pictures import open_picture
@@ -24,6 +25,7 @@ from refhooks.cli._libraries import quiet
 from refhooks.cli._masks import files_of
 from refhooks.cli._model import ModelOptions, ModelPlan, open_editor, plan_model
 from refhooks.cli._places import check_chain_places, save
+from refhooks.cli._room import output_pixels, picture_room
 from refhooks.cli._terminal import steps_bar, tell
 from refhooks.errors import InputError
 
@@ -115,8 +117,18 @@ def _check(options: ChainOptions, registry: Registry) -> _Job:
             request = requests.request(place, requests.original)
             files += _check_request(request, registry, sized=place == 0)
             checked.append(request)
-    places = check_chain_places(options.output, len(checked), files)
-    return _Job(options, chain, plan_model(options.model, registry), tuple(checked), places)
+    model, first = plan_model(options.model, registry), checked[0]
+    pixels = output_pixels(
+        model.name,
+        registry,
+        load_picture(options.image),
+        height=first.height,
+        width=first.width,
+        resolution=first.resolution,
+    )
+    room = picture_room(pixels, len(checked))
+    places = check_chain_places(options.output, len(checked), files, room)
+    return _Job(options, chain, model, tuple(checked), places)
 
 
 def _chain(options: ChainOptions, registry: Registry) -> Chain:

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from refhooks.cli._terminal import printable, say, tell, working
+from refhooks.cli._terminal import say, tell, working
+from refhooks.errors import printable
 from refhooks.testing._kit import CHECKS, run_checks
 
 if TYPE_CHECKING:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from refhooks._base.shown import note, shown, told
 from refhooks._core.plugins.loading import load_registry
+from refhooks.cli._signals import Terminated, ended_by_sigterm
 from refhooks.cli._terminal import say, warnings_as_lines
 from refhooks.errors import PluginError, RefhooksError
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 GENERAL = "General"
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
+TERMINATED = 143  # 128 + SIGTERM
+MAX_NOTES = 20
 
 
 @attrs.define
@@ -104,7 +108,7 @@ class PluginCommand(click.Command):
         """
         command = self._entry.load()
         if not isinstance(command, click.Command):
-            raise PluginError(f"{_place(self._entry.name)}: {command!r:.80} is no click.Command")
+            raise PluginError(f"{_place(self._entry.name)}: {shown(command)} is no click.Command")
         if not any("--debug" in parameter.opts for parameter in command.params):
             command = copy.copy(command)
             command.params = [*command.params, _debug_option()]
@@ -129,10 +133,10 @@ class App(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except Exception as error:
+        except BaseException as error:
             name = ctx.invoked_subcommand
-            if name is not None and name not in self.commands:
-                error.add_note(f"raised by {_place(name)}")
+            if name is not None and name not in self.commands and not isinstance(error, SystemExit):
+                note(error, f"raised by {_place(name)}")
             raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -162,7 +166,8 @@ class App(click.Group):
             prog_name: How the help names the program.
             complete_var: As click takes it.
             standalone_mode: ``True`` exits: 0, 2 for what the user can put right, 1 for anything
-                else, 130 after Ctrl-C. ``False`` lets exceptions through.
+                else, 130 after Ctrl-C, 143
+                after SIGTERM. ``False`` lets exceptions through.
             **extra: As click takes them.
         """
         settings = Settings()
@@ -175,7 +180,7 @@ class App(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):  # a character that it lacks must not end a run
                 stream.reconfigure(errors="backslashreplace")
-        with warnings_as_lines():
+        with warnings_as_lines(), ended_by_sigterm():
             status = _status(run, settings)
         sys.exit(status)
 
@@ -183,9 +188,9 @@ class App(click.Group):
 def _status(run: Callable[[], object], settings: Settings) -> int:
     try:
         returned = run()
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
         say("interrupted", "nothing half-written was left behind", "yellow")
-        return INTERRUPTED
+        return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
     except click.ClickException as error:
         return _usage(error)
     except BrokenPipeError:
@@ -193,7 +198,11 @@ def _status(run: Callable[[], object], settings: Settings) -> int:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:  # noqa: BLE001  this is where every error ends
+    except SystemExit as error:
+        if not getattr(error, "__notes__", ()):
+            raise  # the program's own; a plugin's is an error of it
+        return _failure(error, debug=settings.debug)
+    except BaseException as error:  # noqa: BLE001  this is where every error ends
         return _failure(error, debug=settings.debug)
     return returned if isinstance(returned, int) else 0
 
@@ -209,18 +218,24 @@ def _usage(error: click.ClickException) -> int:
     return error.exit_code
 
 
-def _failure(error: Exception, *, debug: bool) -> int:
+def _failure(error: BaseException, *, debug: bool) -> int:
     """A refhooks error speaks for itself; any other names its type and who raised it."""
     if debug:
         traceback.print_exception(error)
-    expected = isinstance(error, RefhooksError)
-    kind = "" if expected and str(error) else f"{type(error).__name__}: "
-    say("error", f"{kind}{error}", "red")
-    for note in getattr(error, "__notes__", ()):
-        say("note", note, "dim")
+    expected, message = isinstance(error, RefhooksError), told(error)
+    say("error", message if expected and message else f"{type(error).__name__}: {message}", "red")
+    for line in _notes(error):
+        say("note", line, "dim")
     if not expected and not debug:
         say("help", "the same command with --debug shows where it happened", "dim")
     return 2 if expected else 1
+
+
+def _notes(error: BaseException) -> list[str]:
+    """Its notes, and what a group of errors holds."""
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    lines = [f"one of them: {type(it).__name__}: {told(it)}" for it in inner[:MAX_NOTES]]
+    return [*lines, *[str(note) for note in getattr(error, "__notes__", ())[:MAX_NOTES]]]
 
 
 def debugging() -> bool:

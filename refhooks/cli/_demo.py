@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import os
 import shlex
 import shutil
@@ -11,27 +13,36 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PIL.Image import open as open_image
+from PIL.PngImagePlugin import PngInfo
+
 from refhooks._apps.editing.result import save_picture
+from refhooks._apps.recipes.picture_files import load_recipe
+from refhooks._apps.recipes.tables import rgb_hash
 from refhooks._base.contact_sheets import make_sheet
+from refhooks._base.files import try_writing, write_whole
 from refhooks._base.outputs import check_output
 from refhooks._base.pictures import load_picture, load_whole
 from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import ModelPlan, open_editor
 from refhooks.cli._options import DEFAULT_MODEL, REAL_MODEL
+from refhooks.cli._room import picture_room
 from refhooks.cli._terminal import steps_bar, tell
 from refhooks.errors import InputError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from PIL.Image import Image
 
     from refhooks._apps.editing.result import EditResult
+    from refhooks._apps.recipes.recipe import Recipe
     from refhooks._core.contract.entries import EmbeddedModel
 
 PROMPTS = ("make it night", "turn it into a pencil sketch")  # where the model names none
 SEED = 0
+MARK = "refhooks demo"
 
 
 def run_demo(folder: Path) -> None:
@@ -47,6 +58,10 @@ def run_demo(folder: Path) -> None:
     prompts = model.prompts or PROMPTS
     companions = {folder / name: load_whole(path) for name, path in model.companions().items()}
     photo_place, place, sheet_place, *_ = _places(folder, companions)
+    _check_own({photo_place: photo, **companions}, prompts[0], place, sheet_place)
+    area = model.checkpoint.output or photo.width * photo.height
+    # The picture, what goes with it, the photo, and both on the sheet.
+    try_writing(place, picture_room(area, 4 + len(companions)))
     for each, picture in {photo_place: photo, **companions}.items():
         save_picture(picture, each)
     editor = open_editor(ModelPlan(name=model.name, embedded=True))
@@ -54,7 +69,7 @@ def run_demo(folder: Path) -> None:
     with quiet(bars=False), steps_bar(steps) as advance:
         result = editor.edit(photo_place, prompts[0], seed=SEED, callback=lambda *_: advance())
     result.save(place)
-    save_picture(_sheet(photo, result, prompts[0], steps), sheet_place)
+    write_whole(_marked(_sheet(photo, result, prompts[0], steps)), sheet_place)
     _tell(place, sheet_place, time.perf_counter() - started)
     _tell_next(photo_place, folder, prompts)
 
@@ -83,6 +98,49 @@ def _places(folder: Path, companions: Iterable[Path]) -> list[Path]:
         raise InputError(f"{folder} cannot be made: {error}") from error
     names = ("photo.png", "edited.png", "before-after.png")
     return [check_output(place) for place in (*(folder / name for name in names), *companions)]
+
+
+def _check_own(pictures: Mapping[Path, Image], prompt: str, place: Path, sheet: Path) -> None:
+    """Let an earlier demo be written over, and nothing else."""
+    photo = next(iter(pictures.values()))
+    own: dict[Path, Callable[[], bool]] = {
+        place: lambda: _is_of_demo(load_recipe(place), photo, prompt),
+        sheet: lambda: _is_marked(sheet),
+    }
+    for each, picture in pictures.items():
+        own[each] = functools.partial(_is_same, each, picture)
+    for name, is_own in own.items():
+        try:
+            kept = not name.exists() or is_own()
+        except (InputError, OSError, ValueError):
+            kept = False
+        if not kept:
+            raise InputError(
+                f"{name} is there already, and is not this demo's; name another folder with -o,"
+                " or move it away"
+            )
+
+
+def _is_same(place: Path, picture: Image) -> bool:
+    return load_whole(place).tobytes() == load_whole(picture).tobytes()
+
+
+def _is_of_demo(recipe: Recipe, photo: Image, prompt: str) -> bool:
+    pictures = [picture.sha256 for picture in recipe.pictures]
+    return pictures == [rgb_hash(photo)] and (recipe.prompt, recipe.seed) == (prompt, SEED)
+
+
+def _marked(sheet: Image) -> bytes:
+    """A sheet has no recipe, so its file says in another way whose it is."""
+    info, file = PngInfo(), io.BytesIO()
+    info.add_text("Software", MARK)
+    sheet.save(file, "PNG", pnginfo=info)
+    return file.getvalue()
+
+
+def _is_marked(sheet: Path) -> bool:
+    with open_image(sheet, formats=("PNG",)) as opened:
+        return bool(opened.info.get("Software") == MARK)
 
 
 def _sheet(photo: Image, result: EditResult, prompt: str, steps: int) -> Image:

@@ -27,6 +27,7 @@ from refhooks.cli._parse import parse_reference, parse_strength
 from refhooks.cli._places import check_places, preview_place, save
 from refhooks.cli._presets import with_preset
 from refhooks.cli._preview import write_preview
+from refhooks.cli._room import output_pixels, picture_room
 from refhooks.cli._terminal import say, steps_bar, tell
 from refhooks.errors import InputError
 
@@ -109,6 +110,7 @@ class EditJob:
     masks: Masks
     plugins: tuple[RunPlugin, ...]
     read: tuple[str, ...]
+    pixels: int
 
     def steering(self, native: str) -> dict[str, Any]:
         """Return what ``Editor.edit`` takes as source and its strategy."""
@@ -172,12 +174,28 @@ def check_edit(options: EditOptions, registry: Registry) -> EditJob:
     pictures = [options.image, *[str(entry.image) for entry in references]]
     masks = options.masks.read(registry)
     everyone = (source or Reference(options.image), *references)
-    files = masks.check(everyone, [load_picture(picture) for picture in pictures])
+    opened = [load_picture(picture) for picture in pictures]
+    files = masks.check(everyone, opened)
     preview = options.preview_every is not None
     pictures += [str(file) for file in files]
-    target = check_places(options.output, count=options.count, preview=preview, pictures=pictures)
     model = plan_model(options.model, registry)
-    job = EditJob(options, target, model, source, references, masks, plugins, tuple(pictures))
+    pixels = output_pixels(
+        model.name,
+        registry,
+        opened[0],
+        height=options.height,
+        width=options.width,
+        resolution=options.resolution,
+    )
+    target = check_places(
+        options.output,
+        count=options.count,
+        preview=preview,
+        pictures=pictures,
+        room=picture_room(pixels, options.count + preview, opened if options.embed else ()),
+    )
+    read = tuple(pictures)
+    job = EditJob(options, target, model, source, references, masks, plugins, read, pixels)
     _check_arguments(job)
     if options.measure_drift:
         exact_arguments(**job.steering(NATIVE), references=references, registry=registry)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -14,6 +14,8 @@ from refhooks._apps.advice.report import Report, check_report, write_report
 from refhooks._apps.forecast.planned import NATIVE
 from refhooks._apps.recipes.picture_files import load_recipe
 from refhooks._apps.replay.replay import recorded
+from refhooks._base.advice import silenced
+from refhooks._base.files import try_writing
 from refhooks._base.once import keeping
 from refhooks._base.pictures import load_picture
 from refhooks._base.shift import can_measure
@@ -24,8 +26,9 @@ from refhooks._core.planning.factories import as_mask
 from refhooks._core.planning.request import steps_in_all
 from refhooks._core.planning.strategy import as_strategy
 from refhooks._core.plugins.loading import load_registry
+from refhooks.cli._room import REPORT, picture_room
 from refhooks.cli._terminal import say, tell
-from refhooks.errors import InputError, RefhooksError, RefhooksWarning
+from refhooks.errors import InputError, RefhooksError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +82,9 @@ def run_explain(options: ExplainOptions) -> None:
     if options.html is not None:
         check_report(options.html)
     result = load_picture(options.picture)
+    if options.html is not None:  # three pictures as text, a third longer than their bytes
+        room = picture_room(result.width * result.height, 3) * 4 // 3
+        try_writing(Path(options.html), room + REPORT)
     origin = _made(options, result, load_registry())
     before = origin.before
     source = before.source()
@@ -154,6 +160,5 @@ def _timetable(strategies: Sequence[Strategy], recipe: Recipe, registry: Registr
     """At unshifted noise levels: those of the run are known to its model only."""
     total = steps_in_all(recipe.steps, recipe.denoise)
     sigmas = [(recipe.steps - index) / total for index in range(recipe.steps)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RefhooksWarning)  # that a strength is high is advice here
+    with silenced():  # that a strength is high is advice here
         return compile_timetable(strategies, sigmas, registry)

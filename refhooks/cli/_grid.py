@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,10 @@ from refhooks._apps.forecast.planned import NATIVE, plan
 from refhooks._apps.grids.fields import Axis, Field, make_axis, read_axis, read_field
 from refhooks._apps.grids.fingerprint import fingerprint
 from refhooks._apps.grids.grid import Grid, fill, kept_picture, make_cells
+from refhooks._base.advice import silenced
 from refhooks._base.contact_sheets import make_table
 from refhooks._base.figures import check_plot, new_figure, write_plot
+from refhooks._base.files import try_writing
 from refhooks._base.once import keeping
 from refhooks._base.outputs import check_output
 from refhooks._base.pictures import load_picture
@@ -33,8 +34,9 @@ from refhooks.cli._edit import check_edit
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import open_editor
 from refhooks.cli._places import check_apart
+from refhooks.cli._room import PLOT, picture_room
 from refhooks.cli._terminal import say, steps_bar, tell
-from refhooks.errors import InputError, RefhooksWarning
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -195,11 +197,13 @@ def _check(edit: EditOptions, options: GridOptions, registry: Registry) -> _Shee
     if options.plot is not None:
         check_plot(options.plot)
         check_apart(check_output(options.plot), [*job.read, job.target])
+        try_writing(Path(options.plot), PLOT)
         new_figure(1.0, 1.0)  # matplotlib is an extra
     sheet = _Sheet(grid, job, folder, options)
-    for cell in _flat(sheet.lines(NATIVE, registry)):
+    cells = _flat(sheet.lines(NATIVE, registry))
+    for cell in cells:
         _check_cell(cell, registry)
-    _make_folder(folder)
+    _make_folder(folder, job, len(cells))
     return sheet
 
 
@@ -219,8 +223,7 @@ def _check_cell(cell: Cell, registry: Registry) -> None:
     if steps is None:
         return
     sigmas = [(steps - index) / steps for index in range(steps)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RefhooksWarning)
+    with silenced():
         compile_timetable([_strategy(cell, NATIVE)], sigmas, registry)
 
 
@@ -232,8 +235,7 @@ def _strategy(cell: Cell, native: str) -> Strategy:
 
 def _check_plans(editor: Editor, cells: Sequence[Cell]) -> None:
     """Refuse what this model cannot do, before the first picture; seeds make no difference."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RefhooksWarning)
+    with silenced():
         for cell in {(cell.row, cell.column): cell for cell in cells}.values():
             make_plan(editor, make_request(**cell.arguments))
 
@@ -253,12 +255,14 @@ def _possible(sheet: _Sheet, editor: Editor) -> _Sheet:
     return attrs.evolve(sheet, grid=attrs.evolve(sheet.grid, rows=kept))
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(folder: Path, job: EditJob, count: int) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        there = len(list(folder.glob("*.png")))
     except OSError as error:
         raise InputError(f"{folder} cannot be made: {error}") from error
-    check_output(folder / "cell.png")
+    place = check_output(folder / "cell.png")
+    try_writing(place, picture_room(job.pixels, max(count - there, 0)))
 
 
 def _filled(editor: Editor, sheet: _Sheet, cells: Sequence[Cell]) -> tuple[list[Image.Image], int]:

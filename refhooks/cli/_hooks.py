@@ -8,7 +8,8 @@ import attrs
 import click
 
 from refhooks._core.plugins.loading import load_registry
-from refhooks.cli._terminal import printable, working
+from refhooks.cli._terminal import working
+from refhooks.errors import printable
 from refhooks.testing import _implementers
 
 

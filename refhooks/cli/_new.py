@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from refhooks.cli._scaffold import new_plugin
@@ -19,4 +20,5 @@ def run_new(name: str, kind: str, hook: str, folder: Path) -> None:
     """
     for path in new_plugin(name, kind, hook, folder=folder):
         tell(f"wrote {path}")
-    tell(f"next: pip install --editable '{folder / name}[test]' && refhooks check {name}")
+    package = shlex.quote(f"{folder / name}[test]")
+    tell(f"next: pip install --editable {package} && refhooks check {name}")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from refhooks._apps.chains.chain import places_of
-from refhooks._base.files import remove
+from refhooks._base.advice import warn_user
+from refhooks._base.files import is_file, try_writing
+from refhooks._base.names import listed
 from refhooks._base.outputs import check_output
-from refhooks.errors import InputError, RefhooksWarning
+from refhooks.cli._terminal import say
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,9 @@ def preview_place(output: Path) -> Path:
     return output.with_name(f"{output.stem}.preview.png")
 
 
-def check_places(output: str, *, count: int, preview: bool, pictures: Sequence[str | Path]) -> Path:
+def check_places(
+    output: str, *, count: int, preview: bool, pictures: Sequence[str | Path], room: int
+) -> Path:
     """Check every file that an edit will write, and return its output.
 
     Args:
@@ -32,9 +35,10 @@ def check_places(output: str, *, count: int, preview: bool, pictures: Sequence[s
         count: Number of pictures; several are numbered.
         preview: Whether there will be one.
         pictures: What the edit reads; none of it may be written over.
+        room: How many bytes all of it may take.
 
     Raises:
-        InputError: A name, its ending or its folder does not allow it.
+        InputError: A name, its ending or its folder does not allow it, or the disk is too full.
     """
     target = _checked(output)
     places = [target]
@@ -42,18 +46,22 @@ def check_places(output: str, *, count: int, preview: bool, pictures: Sequence[s
         places = [target.with_stem(f"{target.stem}-{number + 1}") for number in range(count)]
     if preview:
         places.append(preview_place(target))
-    _check_all(places, pictures)
+    _check_all(places, pictures, room)
+    _say_replaced([place for place in places if place != target])
     return target
 
 
-def check_chain_places(output: str, count: int, pictures: Sequence[str | Path]) -> tuple[Path, ...]:
+def check_chain_places(
+    output: str, count: int, pictures: Sequence[str | Path], room: int
+) -> tuple[Path, ...]:
     """Check every file that a chain of so many edits will write, and return them in order.
 
     Raises:
         InputError: As :func:`check_places` says.
     """
     places = places_of(_checked(output), count)
-    _check_all(places, pictures)
+    _check_all(places, pictures, room)
+    _say_replaced([place for place in places if place != Path(output)])
     return places
 
 
@@ -76,7 +84,7 @@ def save(
             return result.save(target, recipe=recipe, embed=embed, metadata=metadata)
         except InputError as error:
             without = " and ".join(asked)
-            warnings.warn(f"saved without {without}: {error}", RefhooksWarning, stacklevel=2)
+            warn_user(f"saved without {without}: {error}", stacklevel=2)
     return result.save(target, recipe=recipe)
 
 
@@ -96,12 +104,19 @@ def _same(one: Path, other: Path) -> bool:
     return one.absolute() == other.absolute()
 
 
-def _check_all(places: Sequence[Path], pictures: Sequence[str | Path]) -> None:
+def _say_replaced(places: Sequence[Path]) -> None:
+    """Nobody typed these names, so what is there may be anybody's."""
+    there = [str(place) for place in places if is_file(place)]
+    if there:
+        say("note", f"replaces {listed(there)}", "cyan")
+
+
+def _check_all(places: Sequence[Path], pictures: Sequence[str | Path], room: int) -> None:
     for place in places:
         _checked(place)
         if any(_same(place, Path(picture)) for picture in pictures):
             raise InputError(f"{place} is one of the pictures to read; name another output")
-    _try_writing(places[0])
+    try_writing(places[0], room)
 
 
 def _checked(place: str | Path) -> Path:
@@ -113,14 +128,3 @@ def _checked(place: str | Path) -> Path:
     except OSError as error:
         raise InputError(f"{place} cannot be written: {error.strerror}") from error
     return checked
-
-
-def _try_writing(target: Path) -> None:
-    """Permissions do not tell all: there are read-only disks, full ones, and the superuser."""
-    beside = target.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        beside.touch(exist_ok=False)
-    except OSError as error:
-        raise InputError(f"{target} cannot be written: {error.strerror}") from error
-    finally:
-        remove(beside)

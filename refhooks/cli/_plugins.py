@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from refhooks._core.plugins.loading import load_registry
-from refhooks.cli._terminal import printable
+from refhooks.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

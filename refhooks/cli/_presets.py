@@ -13,8 +13,8 @@ from rich.text import Text
 from refhooks._apps.files.presets import all_presets, changed, preset
 from refhooks._base.names import listed
 from refhooks._core.planning.strategy import method_name
-from refhooks.cli._terminal import printable, say, tell
-from refhooks.errors import InputError
+from refhooks.cli._terminal import say, tell
+from refhooks.errors import InputError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 from refhooks._apps.editing.result import save_picture
+from refhooks._base.advice import warn_user
 from refhooks._base.contact_sheets import make_sheet
-from refhooks.errors import InputError, RefhooksWarning
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def write_preview(editor: Editor, x0: Tensor, size: Size, place: Path) -> None:
     try:
         save_picture(_sheet(pictures), place)
     except InputError as error:  # a run must not be lost for a look at it
-        warnings.warn(f"no preview: {error}", RefhooksWarning, stacklevel=2)
+        warn_user(f"no preview: {error}", stacklevel=2)
 
 
 def _sheet(pictures: tuple[Image, ...]) -> Image:

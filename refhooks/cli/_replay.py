@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,13 +12,17 @@ import click
 
 from refhooks._apps.recipes.picture_files import load_recipe, strip_recipe
 from refhooks._apps.replay.replay import check_replay
+from refhooks._base.files import is_file
 from refhooks._base.once import keeping
+from refhooks._base.pictures import load_picture
+from refhooks._base.shown import shown
 from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._denoise import say_denoise
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import ModelOptions, open_editor, plan_model
 from refhooks.cli._parse import parse_strength
 from refhooks.cli._places import check_places, save
+from refhooks.cli._room import picture_room
 from refhooks.cli._terminal import say, steps_bar, tell
 from refhooks.errors import InputError, ModelError
 
@@ -55,7 +60,7 @@ def run_replay(options: ReplayOptions) -> None:
     recipe = load_recipe(options.picture)
     settings = _settings(options.settings, registry)
     files = check_replay(recipe, options.references, settings, registry)
-    target = _target(options, files)
+    target = _target(options, files, recipe)
     model = plan_model(_model(options.model, recipe, registry), registry)
     started = time.perf_counter()
     editor = open_editor(model)
@@ -95,16 +100,23 @@ def _value(name: str, value: str, label: str, registry: Registry) -> Any:
     try:
         return int(value) if name in WHOLE else float(value)
     except ValueError as error:
-        raise InputError(f"{label}: {name} must be a number, got {value!r:.80}") from error
+        raise InputError(f"{label}: {name} must be a number, got {shown(value)}") from error
 
 
-def _target(options: ReplayOptions, files: Sequence[Path]) -> Path:
+def _target(options: ReplayOptions, files: Sequence[Path], recipe: Recipe) -> Path:
     picture = Path(options.picture)
     if options.output is None and picture.suffix.lower() == ".json":
         raise InputError("name the output with -o")
     output = options.output or str(picture.with_stem(f"{picture.stem}-replay"))
+    if options.output is None and is_file(output):
+        say("note", f"replaces {output}", "cyan")
+    embedded = [load_picture(file) for file in files] if options.embed else []
     return check_places(
-        output, count=1, preview=False, pictures=[options.picture, *options.references, *files]
+        output,
+        count=1,
+        preview=False,
+        pictures=[options.picture, *options.references, *files],
+        room=picture_room(recipe.height * recipe.width, 1, embedded),
     )
 
 
@@ -126,7 +138,8 @@ def _model(options: ModelOptions, recipe: Recipe, registry: Registry) -> ModelOp
     also = "" if file is None else f" --transformer {file.name or 'FILE'}"
     raise ModelError(
         f"{name or 'a model without a name'} made this picture, and a recipe does not choose what"
-        f" is loaded; if you trust that model, add --model {name or 'NAME'}{also}"
+        f" is loaded; if you trust that model, add --model"
+        f" {shlex.quote(name) if name else 'NAME'}{also}"
     )
 
 

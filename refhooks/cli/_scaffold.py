@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import keyword
 import re
-import secrets
 import shutil
 from importlib import resources
 from string import Template
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from refhooks._base.files import is_file, is_folder
 from refhooks._base.names import listed
+from refhooks._base.shown import shown
+from refhooks._base.unfinished import beside, sweep
 from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import InputError
 
@@ -64,15 +65,16 @@ def new_plugin(
     files = _files(kind, hook, module)
     modules = [path for path in files if path.endswith(".py") and "/" not in path]
     values["modules"] = ", ".join(f'"{path}"' for path in modules)
-    beside = folder / f".{secrets.token_hex(8)}.part"
+    sweep(folder)
+    part = beside(folder / "new")
     try:
         for path, template in files.items():
-            _write(beside / path, template, values)
-        beside.rename(root)
+            _write(part / path, template, values)
+        part.rename(root)
     except OSError as error:
         raise InputError(f"{root} cannot be written: {error}") from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)
     return tuple(root / path for path in files)
 
 
@@ -90,14 +92,14 @@ def _files(kind: str, hook: str, module: str) -> dict[str, str]:
 
 def _check(name: str, kind: str, hook: str) -> None:
     if kind not in KINDS:
-        raise InputError(f"kind must be one of {listed(KINDS)}; got {kind!r:.80}")
+        raise InputError(f"kind must be one of {listed(KINDS)}; got {shown(kind)}")
     if hook not in HOOKS:
-        raise InputError(f"hook must be one of {listed(HOOKS)}; got {hook!r:.80}")
+        raise InputError(f"hook must be one of {listed(HOOKS)}; got {shown(hook)}")
     module = name.replace("-", "_")
     if not _NAME.fullmatch(name) or len(name) > 60 or keyword.iskeyword(module):
         raise InputError(
             f"a plugin's name is lower case letters and digits with hyphens, such as my-method, and"
-            f" no Python keyword; got {name!r:.80}"
+            f" no Python keyword; got {shown(name)}"
         )
     registry = load_registry()
     taken = {record.name for record in registry.records}

@@ -16,10 +16,11 @@ from rich.text import Text
 from refhooks._apps.grids.fields import Field, make_axis
 from refhooks._apps.grids.fingerprint import fingerprint
 from refhooks._base.figures import write_plot
-from refhooks._base.files import is_folder, write_whole
+from refhooks._base.files import is_folder, try_writing, write_whole
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.outputs import check_output
-from refhooks._base.tables import parse_json
+from refhooks._base.shown import shown
+from refhooks._base.tables import MAX_BYTES, parse_json, read_capped
 from refhooks._core.planning.planner import resolve_methods
 from refhooks._core.planning.strategy import Strategy
 from refhooks._core.plugins.loading import load_registry
@@ -27,8 +28,9 @@ from refhooks.cli._libraries import quiet
 from refhooks.cli._model import open_editor, plan_model
 from refhooks.cli._parse import check_strength
 from refhooks.cli._places import check_apart
-from refhooks.cli._terminal import printable, say, tell, work_bar
-from refhooks.errors import InputError, PluginError
+from refhooks.cli._room import SCORE
+from refhooks.cli._terminal import say, tell, work_bar
+from refhooks.errors import InputError, PluginError, printable
 from refhooks.score import (
     Pair,
     Settings,
@@ -144,7 +146,7 @@ def _checked(pairs: Sequence[object], model: str) -> list[Pair]:
     for pair in pairs:
         if not isinstance(pair, Pair):
             raise PluginError(
-                f"the model {model!r}: its pairs must be refhooks.score.Pair, got {pair!r:.80}"
+                f"the model {model!r}: its pairs must be refhooks.score.Pair, got {shown(pair)}"
             )
     return [pair for pair in pairs if isinstance(pair, Pair)]
 
@@ -192,12 +194,13 @@ def _folder(options: ScoreOptions) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder} cannot be made: {error}") from error
-    check_output(folder / RESPONSES)
+    try_writing(check_output(folder / RESPONSES), SCORE)
     if options.json_file is not None and not is_folder(Path(options.json_file).absolute().parent):
         raise InputError(f"--json {options.json_file}: there is no such folder")
     if options.json_file is not None:
         read = [file for file in (options.pairs, options.cells) if file is not None]
         check_apart(Path(options.json_file), read)
+        try_writing(Path(options.json_file), SCORE)
     return folder
 
 
@@ -251,10 +254,7 @@ def _check_folder(folder: Path, about: dict[str, Any]) -> None:
     """
     place = folder / ABOUT
     if place.exists():
-        try:
-            earlier = parse_json(place.read_bytes(), str(place))
-        except OSError as error:
-            raise InputError(f"{place} cannot be read: {error}") from error
+        earlier = parse_json(read_capped(place, MAX_BYTES, InputError), str(place))
         other = [name for name in about if earlier.get(name) != about[name]]
         if other and other[0] == "fingerprint":
             raise InputError(

@@ -10,25 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from refhooks.errors import RefhooksWarning
+from refhooks.errors import RefhooksWarning, printable, readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-
-def printable(text: str) -> str:
-    """Return a text as one line without control characters.
-
-    File names and messages of strangers' plugins may hold escape sequences, which a terminal obeys.
-    """
-    line = " ".join(text.split("\n"))
-    return "".join(
-        character if character.isprintable() else _escaped(character) for character in line
-    )
-
-
-def _escaped(character: str) -> str:
-    return " " if character.isspace() else character.encode("unicode_escape").decode("ascii")
 
 
 def stderr() -> Console:
@@ -38,7 +23,7 @@ def stderr() -> Console:
 
 def say(kind: str, message: str, style: str = "") -> None:
     """Print ``kind: message`` on stderr, as one line."""
-    stderr().print(Text(f"{kind}: {printable(message)}", style=style))
+    stderr().print(Text(f"{kind}: {readable(message)}", style=style))
 
 
 def tell(message: str) -> None:

@@ -18,6 +18,7 @@ from refhooks._apps.files.strategy_file import load_file
 from refhooks._apps.forecast.chain_plan import chain_timetables
 from refhooks._apps.forecast.cost import cost
 from refhooks._apps.forecast.planned import plan
+from refhooks._base.files import try_writing
 from refhooks._base.once import keeping
 from refhooks._core.masks.mask import Mask
 from refhooks._core.planning.strategy import Reference, Strategy
@@ -25,8 +26,9 @@ from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._masks import files_of
 from refhooks.cli._places import check_apart
-from refhooks.cli._terminal import printable, say, tell
-from refhooks.errors import InputError
+from refhooks.cli._room import PLOT
+from refhooks.cli._terminal import say, tell
+from refhooks.errors import InputError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -171,7 +173,9 @@ def _check_plot(options: PlanOptions, references: Sequence[Any], masks: Sequence
     shapes = [mask.shape for strategy in strategies for mask in strategy.masks]
     shapes += [mask.shape for mask in masks if isinstance(mask, Mask)]
     files += [mask for mask in masks if isinstance(mask, str | Path)]
-    check_apart(Path(options.plot), [*files, *[file for it in shapes for file in files_of(it)]])
+    place = Path(options.plot)
+    check_apart(place, [*files, *[file for it in shapes for file in files_of(it)]])
+    try_writing(place, PLOT)
 
 
 def _say_unshifted() -> None:

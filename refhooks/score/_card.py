@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import cattrs
 import numpy as np
 
-from refhooks._base.files import write_whole
+from refhooks._base.files import as_path, write_whole
 from refhooks._base.names import did_you_mean, listed
+from refhooks._base.strict import strict_converter
 from refhooks._base.tables import parse_json
 from refhooks.errors import InputError, StrategyError, UnknownNameError
 from refhooks.score._cell import CONSTANT, Settings
@@ -21,6 +21,7 @@ from refhooks.score._measures import interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -218,8 +219,8 @@ class Scorecard:
                 for kind, only in [(ALL, None), *((kind, kind) for kind in self.kinds)]
             }
         text = json.dumps(card, ensure_ascii=False, allow_nan=False) + "\n"
-        write_whole(text.encode(), Path(path))
-        return Path(path)
+        write_whole(text.encode(), as_path(path))
+        return as_path(path)
 
     @classmethod
     def read_json(cls, path: str | Path) -> Scorecard:
@@ -229,7 +230,7 @@ class Scorecard:
             InputError: It cannot be read, or is no scorecard of this version.
         """
         try:
-            with Path(path).open("rb") as file:
+            with as_path(path).open("rb") as file:
                 data = file.read(MAX_BYTES + 1)
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error}") from error
@@ -239,10 +240,18 @@ class Scorecard:
             table = parse_json(data, str(path))
             if (table.get("format"), table.get("version")) != (FORMAT, VERSION):
                 raise InputError(f"{path} is no scorecard of refhooks, or of another version")
-            return cattrs.structure(table, cls)
+            return strict_converter().structure(table, cls)
         except StrategyError as error:
             raise InputError(str(error)) from error
-        except (cattrs.BaseValidationError, TypeError, ValueError, KeyError) as error:
+        except (
+            cattrs.BaseValidationError,
+            cattrs.ForbiddenExtraKeysError,
+            ArithmeticError,
+            AttributeError,
+            TypeError,
+            ValueError,
+            KeyError,
+        ) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{path} is no scorecard of refhooks: {error}") from error
@@ -269,8 +278,8 @@ class Scorecard:
                     "" if it is None else getattr(it, part) for it in intervals for part in parts
                 ]
                 rows.writerow(["" if it is None else it for it in (*told, kind, *figures)])
-        write_whole(text.getvalue().encode(), Path(path))
-        return Path(path)
+        write_whole(text.getvalue().encode(), as_path(path))
+        return as_path(path)
 
     def curve(
         self, method: str, measure: str, kinds: str | Sequence[str] | None = None

@@ -11,6 +11,7 @@ from attrs import validators
 
 from refhooks._apps.grids.fingerprint import KEY_LENGTH, described
 from refhooks._base.numbers import is_list, whole
+from refhooks._base.shown import shown
 from refhooks._core.planning.bounds import (
     MAX_SEED,
     read_cfg,
@@ -34,7 +35,7 @@ ADDRESS = " at 0x"  # in the ``repr`` of what has no value of its own
 
 def _name(_cell: object, _field: object, value: Any) -> None:
     if not isinstance(value, str) or not value.strip():
-        raise InputError(f"a cell's name must be a text, got {value!r:.80}")
+        raise InputError(f"a cell's name must be a text, got {shown(value)}")
 
 
 def _denoise(value: Any) -> float:
@@ -66,7 +67,7 @@ def _kinds(value: Any) -> tuple[str, ...] | None:
         return None
     kinds = (value,) if isinstance(value, str) else tuple(value) if is_list(value) else ()
     if not kinds or not all(isinstance(kind, str) for kind in kinds):
-        raise InputError(f"a cell's kinds must be a list of names, got {value!r:.80}")
+        raise InputError(f"a cell's kinds must be a list of names, got {shown(value)}")
     return kinds
 
 

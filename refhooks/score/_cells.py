@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from refhooks._apps.files.loader import FileTable, Loader
 from refhooks._apps.files.structuring import as_table, at_label
+from refhooks._base.files import as_path
 from refhooks._base.names import listed
+from refhooks._base.shown import shown
 from refhooks._base.tables import read_table
 from refhooks._core.planning.strategy import Stage, Strategy, method_name
 from refhooks._core.plugins.loading import load_registry
@@ -18,6 +19,7 @@ from refhooks.score._cell import CONSTANT, Cell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from refhooks._core.contract.methods import Method
 
@@ -139,12 +141,12 @@ def read_cells(path: str | Path) -> tuple[Cell, ...]:
             key.
         UnknownNameError: It names what no live plugin registers.
     """
-    place = Path(path)
+    place = as_path(path)
     table: _CellsTable = as_table(_CellsTable, read_table(place), str(place))
     if not isinstance(table.cell, list) or not 0 < len(table.cell) <= MOST:
         raise StrategyError(f"{place}: there must be 1 to {MOST:,} [[cell]] tables")
     loader = _CellLoader(load_registry(), place)
-    return tuple(loader.cell(data, f"cell {number}") for number, data in enumerate(table.cell, 1))
+    return tuple([loader.cell(data, f"cell {number}") for number, data in enumerate(table.cell, 1)])
 
 
 @attrs.frozen
@@ -153,9 +155,9 @@ class _CellLoader(Loader):
         where = self._label(label)
         table: _CellTable = as_table(_CellTable, data, where)
         if not isinstance(table.name, str) or not table.name.strip():
-            raise StrategyError(f"{where}: name must be a text, got {table.name!r:.80}")
+            raise StrategyError(f"{where}: name must be a text, got {shown(table.name)}")
         if not table.name.isprintable():
-            raise StrategyError(f"{where}: name must be one line, got {table.name!r:.80}")
+            raise StrategyError(f"{where}: name must be one line, got {shown(table.name)}")
         strategy = self._strategy(table, label)
         labels = _labels(strategy)
         with at_label(where):
@@ -185,7 +187,7 @@ class _CellLoader(Loader):
 
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise InputError(f"attention must be true or false, got {value!r:.80}")
+        raise InputError(f"attention must be true or false, got {shown(value)}")
     return value
 
 

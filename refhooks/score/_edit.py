@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import warnings
 from typing import TYPE_CHECKING, Any
 
+from refhooks._base.advice import silenced
 from refhooks._base.pictures import load_picture
 from refhooks._core.planning.strategy import Stage
 from refhooks.batch import Job, edit_batch
-from refhooks.errors import RefhooksWarning
 from refhooks.score import _measures as measures_of
 from refhooks.score._card import MEASURES
 from refhooks.score._cell import Settings
 from refhooks.score._pair import grouped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from PIL.Image import Image
 
@@ -104,10 +102,3 @@ def edited(editor: Editor, pairs: Sequence[Pair], cell: Cell, *, without: bool) 
         plugins=cell.plugins,
         record_attention=cell.attention,
     )
-
-
-@contextlib.contextmanager
-def silenced() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RefhooksWarning)
-        yield

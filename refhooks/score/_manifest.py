@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 
+from refhooks._base.files import as_path
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.pictures import load_picture
+from refhooks._base.shown import shown
 from refhooks._base.tables import parse_json, read_capped
 from refhooks.errors import InputError
 from refhooks.score._pair import Pair
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
 MAX_BYTES = 16 * 2**20
@@ -53,7 +56,7 @@ def read_manifest(path: str | Path) -> tuple[Pair, ...]:
         InputError: The file cannot be read, or a line is no pair; the message names the file, the
             line and the field.
     """
-    place = Path(path)
+    place = as_path(path)
     pairs: list[Pair] = []
     for number, line in enumerate(_lines(place), 1):
         if line.strip():
@@ -75,18 +78,18 @@ def _pair(line: bytes, label: str, folder: Path) -> Pair:
     unknown = [key for key in data if key not in KEYS]
     if unknown:
         raise InputError(
-            f"{label}: unknown field {unknown[0]!r:.80}.{did_you_mean(unknown[0], KEYS)}"
+            f"{label}: unknown field {shown(unknown[0])}.{did_you_mean(unknown[0], KEYS)}"
             f" Fields: {listed(KEYS)}"
         )
     row = _Line(**data)
     for field in ("source", "prompt"):
         if not isinstance(getattr(row, field), str) or not getattr(row, field).strip():
-            raise InputError(f"{label}: {field} must be a text, got {getattr(row, field)!r:.80}")
+            raise InputError(f"{label}: {field} must be a text, got {shown(getattr(row, field))}")
     references = row.references
     if not isinstance(references, list | tuple) or len(references) > MAX_REFERENCES:
         raise InputError(
             f"{label}: references must be a list of at most {MAX_REFERENCES} pictures, got"
-            f" {references!r:.80}"
+            f" {shown(references)}"
         )
     source = _place(row.source, f"{label}: source", folder)
     others = [_place(it, f"{label}: references", folder) for it in references]
@@ -102,7 +105,7 @@ def _pair(line: bytes, label: str, folder: Path) -> Pair:
 def _place(value: Any, label: str, folder: Path) -> Path:
     """A picture that can be read; whatever is wrong with it, the field is named."""
     if not isinstance(value, str) or not value:
-        raise InputError(f"{label} must be a picture's path, got {value!r:.80}")
+        raise InputError(f"{label} must be a picture's path, got {shown(value)}")
     try:
         load_picture(folder / value)
     except InputError as error:
@@ -117,6 +120,6 @@ def _mask(value: Any, label: str, folder: Path, source: Path) -> npt.NDArray[np.
         width, height = load_picture(source).size
         return np.ones((height, width), bool)
     if not isinstance(value, str):
-        raise InputError(f"{label} must be a picture's path, or true, got {value!r:.80}")
+        raise InputError(f"{label} must be a picture's path, or true, got {shown(value)}")
     grey = load_picture(_place(value, label, folder)).convert("L")
     return np.asarray(grey) >= WHITE

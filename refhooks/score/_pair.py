@@ -11,6 +11,7 @@ from PIL import Image
 
 from refhooks._base.numbers import is_list
 from refhooks._base.pictures import load_picture
+from refhooks._base.shown import shown
 from refhooks._core.planning.bounds import MAX_SEED, read_seed
 from refhooks.errors import InputError
 from refhooks.score._measures import changed_region
@@ -33,7 +34,7 @@ def _seed(value: Any) -> int:
 
 def _references(value: Any) -> tuple[Picture, ...]:
     if not is_list(value):
-        raise InputError(f"a pair's references must be a list of pictures, got {value!r:.80}")
+        raise InputError(f"a pair's references must be a list of pictures, got {shown(value)}")
     return tuple(value)
 
 
@@ -88,7 +89,7 @@ class Pair:
         """Look at every picture once: what cannot be used is found before anything runs."""
         for field, text in (("prompt", self.prompt), ("kind", self.kind)):
             if not isinstance(text, str) or not text.strip() or len(text) > MAX_PROMPT:
-                raise InputError(f"a pair's {field} must be a text, got {text!r:.80}")
+                raise InputError(f"a pair's {field} must be a text, got {shown(text)}")
         pictures = [load_picture(it) for it in (self.source, *self.references)]
         right = None if self.right is None else load_picture(self.right)
         size = pictures[0].size

@@ -13,14 +13,16 @@ import numpy as np
 
 from refhooks._apps.files.writer import Writer
 from refhooks._apps.grids.fingerprint import fingerprint
+from refhooks._base.advice import silenced
 from refhooks._base.numbers import is_list
+from refhooks._base.shown import shown
 from refhooks._core.planning.compilation import compile_timetable
 from refhooks._core.planning.planner import resolve_methods
 from refhooks._core.planning.strategy import as_strategy
 from refhooks.errors import InputError
 from refhooks.score._card import MEASURES, Scene, Score, Scorecard
 from refhooks.score._cell import ADDRESS, Cell, Progress, Settings, digest
-from refhooks.score._edit import edited, filled, measure, silenced
+from refhooks.score._edit import edited, filled, measure
 from refhooks.score._pair import Pair, Shot, grouped, make_shot
 from refhooks.score._store import Store
 
@@ -174,7 +176,7 @@ class _Run:
             (work, group)
             for work in self.works
             for group in work.groups
-            if self.store.batch(self._key(work, group)) is None
+            if self.store.batch(self._key(work, group), len(group)) is None
         ]
         lacking = self._lacking(missing)
         done = 0
@@ -247,15 +249,17 @@ class _Run:
                 cfg=family.default_cfg if settings.cfg is None else settings.cfg,
             ),
             scenes=tuple(Scene(it.key, it.kind, len(it.references)) for it in self.pairs),
-            cells=tuple(self._score(work) for work in self.works),
+            cells=tuple([self._score(work) for work in self.works]),
         )
 
     def _score(self, work: _Work) -> Score:
         names = (*MEASURES, *self.measures)
         values: dict[str, list[float | None]] = {name: [None] * len(self.pairs) for name in names}
         for group in work.groups:
-            batch = self.store.batch(self._key(work, group)) or {}
+            batch = self.store.batch(self._key(work, group), len(group)) or {}
             for name, row in batch.items():
+                if name not in values:
+                    continue  # a measure that nobody asked for
                 for place, value in zip(group, row, strict=True):
                     values[name][place] = value
         cell = work.cell
@@ -297,7 +301,7 @@ def _number(value: Any, name: str) -> float | None:
     if value is None:
         return None
     if not isinstance(value, int | float | np.integer | np.floating):
-        raise InputError(f"the measure {name!r} must return a number or None, got {value!r:.80}")
+        raise InputError(f"the measure {name!r} must return a number or None, got {shown(value)}")
     return float(value)
 
 
@@ -305,7 +309,7 @@ def _check_lists(pairs: Any, cells: Any) -> None:
     for entries, kind, name in ((pairs, Pair, "pairs"), (cells, Cell, "cells")):
         if not is_list(entries) or not entries or not all(isinstance(it, kind) for it in entries):
             raise InputError(
-                f"{name} must be a list of at least one {kind.__name__}, got {entries!r:.80}"
+                f"{name} must be a list of at least one {kind.__name__}, got {shown(entries)}"
             )
     names = [cell.name for cell in cells]
     twice = next((name for name in names if names.count(name) > 1), None)

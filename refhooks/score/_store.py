@@ -13,6 +13,8 @@ import attrs
 
 from refhooks._apps.grids.grid import kept_picture
 from refhooks._base.files import write_whole
+from refhooks._base.tables import read_capped
+from refhooks._base.unfinished import sweep
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 LINES, PICTURES = "batches.jsonl", "without"
+MAX_BYTES = 2**28  # of the lines
 Values = dict[str, list[float | None]]
 
 
@@ -48,10 +51,14 @@ class Store:
         store = cls(Path(folder))
         try:
             (store.folder / PICTURES).mkdir(parents=True, exist_ok=True)  # type: ignore[operator]
-            lines = store._lines.read_bytes().split(b"\n") if store._lines.exists() else []
+            for place in (store.folder, store.folder / PICTURES):  # type: ignore[operator]
+                sweep(place)  # type: ignore[arg-type]
+            data = b""
+            if store._lines.exists():
+                data = read_capped(store._lines, MAX_BYTES, InputError)
         except OSError as error:
             raise InputError(f"{folder} cannot be used to keep results: {error}") from error
-        for line in lines:
+        for line in data.split(b"\n"):
             entry = _entry(line)
             if entry is not None:
                 store._batches[entry[0]] = entry[1]
@@ -62,9 +69,16 @@ class Store:
         assert self.folder is not None  # noqa: S101  asked before
         return self.folder / LINES
 
-    def batch(self, key: str) -> Values | None:
-        """Return what a finished batch measured, if it is kept."""
-        return self._batches.get(key)
+    def batch(self, key: str, count: int | None = None) -> Values | None:
+        """Return what a finished batch measured, if it is kept, of so many pictures."""
+        kept = self._batches.get(key)
+        if (
+            kept is not None
+            and count is not None
+            and {len(row) for row in kept.values()} != {count}
+        ):
+            return None  # a line that somebody else has changed: it is run again
+        return kept
 
     def keep(self, key: str, values: Mapping[str, Sequence[float | None]]) -> None:
         """Keep what a batch measured; on the disk when this returns.
@@ -111,6 +125,13 @@ def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
+def _measured(value: Any) -> float | None:
+    """What a line says; neither a bool nor a text is a measure."""
+    if value is not None and type(value) not in {int, float}:
+        raise TypeError
+    return _finite(value)
+
+
 def _ends_line(file: Any) -> bool:
     file.seek(-1, os.SEEK_END)
     return bool(file.read(1) == b"\n")
@@ -121,7 +142,16 @@ def _entry(line: bytes) -> tuple[str, Values] | None:
     try:
         data = json.loads(line)
         key, values = data["batch"], data["values"]
-        rows = {str(name): [_finite(it) for it in row] for name, row in values.items()}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        rows = {str(name): [_measured(it) for it in row] for name, row in values.items()}
+        if not all(isinstance(row, list) for row in values.values()):
+            return None
+    except (
+        ArithmeticError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+    ):
         return None
     return (key, rows) if isinstance(key, str) else None

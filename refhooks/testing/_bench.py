@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import warnings
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 import torch
 
+from refhooks._base.advice import silenced
 from refhooks._core.contract.checkpoint import Checkpoint
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
 from refhooks._editor import Editor
-from refhooks.errors import RefhooksWarning
 from refhooks.testing._tiny import picture, tiny_pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from PIL.Image import Image
     from torch import Tensor
@@ -159,9 +157,4 @@ class LeftHalf:
         return half
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Without refhooks' advice to users: the kit asks for odd things on purpose."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RefhooksWarning)
-        yield
+quiet = silenced  # the kit asks for odd things on purpose

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from refhooks._base.pictures import in_mode
+from refhooks._base.shown import shown
 from refhooks._base.size import Size
 from refhooks._core.contract.checkpoint import Checkpoint
 from refhooks._core.contract.family import Family, Guidance
@@ -50,7 +51,7 @@ def family(subject: Subject) -> None:
     """Its adapter can be imported, is complete, and goes by its name."""
     adapter = subject.registered.load()
     if not (inspect.isclass(adapter) and issubclass(adapter, Family)):
-        raise CheckFailed(f"load() must return a subclass of refhooks.Family, got {adapter!r:.80}")
+        raise CheckFailed(f"load() must return a subclass of refhooks.Family, got {shown(adapter)}")
     if inspect.isabstract(adapter):
         missing = ", ".join(sorted(adapter.__abstractmethods__))
         raise CheckFailed(f"{adapter.__name__} lacks {missing}")

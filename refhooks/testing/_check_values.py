@@ -9,6 +9,7 @@ import click
 import torch
 from click.testing import CliRunner
 
+from refhooks._base.shown import shown
 from refhooks._base.size import Size
 from refhooks._core.masks.shape_cover import shape_cover
 from refhooks._core.planning.compilation import compile_timetable
@@ -86,7 +87,7 @@ def command(subject: Subject) -> None:
     """It can be imported, and its help can be read."""
     program = subject.registered.load()
     if not isinstance(program, click.Command):
-        raise CheckFailed(f"load() returns no click.Command: {program!r:.80}")
+        raise CheckFailed(f"load() returns no click.Command: {shown(program)}")
     help_run = CliRunner().invoke(program, ["--help"])
     if help_run.exit_code != 0:
         raise CheckFailed(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from refhooks._base.names import did_you_mean, listed
+from refhooks._base.shown import shown
 from refhooks._core.plugins.inline import plugin_name, with_plugins
 from refhooks._core.plugins.loading import load_registry
 from refhooks._core.plugins.registry import make
@@ -131,7 +132,9 @@ def _subjects(record: PluginRecord, entry: str, registry: Registry) -> list[Subj
 
 
 def _written(options: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value!r:.40}" for name, value in options.items()) or "no options"
+    return (
+        ", ".join(f"{name}={shown(value, 40)}" for name, value in options.items()) or "no options"
+    )
 
 
 def _examples(registered: Any) -> Sequence[Mapping[str, Any]]:

@@ -7,9 +7,9 @@ import threading
 
 import pytest
 import tiny
-from PIL import Image
 
 from refhooks._base import once as module
+from refhooks._base import pictures
 from refhooks._base.once import keeping, once
 from refhooks._base.pictures import load_alpha, load_picture, load_whole
 
@@ -94,13 +94,13 @@ def test_what_it_is_named_by_lives_as_long():
 def decoded(monkeypatch):
     """The names of the files that are decoded."""
     names = []
-    original = Image.open
+    original = pictures.open_file
 
     def opened(path, *rest, **options):
         names.append(path.name)
         return original(path, *rest, **options)
 
-    monkeypatch.setattr(Image, "open", opened)
+    monkeypatch.setattr(pictures, "open_file", opened)
     return names
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import html
 import io
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -16,13 +15,14 @@ from refhooks._apps.advice.advice import percent
 from refhooks._apps.advice.plots import draw_attention
 from refhooks._base.contact_sheets import make_sheet
 from refhooks._base.figures import as_png
-from refhooks._base.files import is_folder, write_whole
+from refhooks._base.files import as_path, is_folder, write_whole
 from refhooks._base.measures import difference
 from refhooks._core.planning.timetable_plot import draw_timetable
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -138,7 +138,7 @@ def check_report(path: str | Path) -> Path:
     Raises:
         InputError: It does not end in .html, or there is no such folder.
     """
-    place = Path(path)
+    place = as_path(path)
     if place.suffix.lower() != ".html":
         raise InputError(f"{place}: a report is written as .html")
     if not is_folder(place.parent):

@@ -8,6 +8,7 @@ import attrs
 
 from refhooks._base.names import listed
 from refhooks._base.numbers import is_list
+from refhooks._base.shown import one_of, shown
 from refhooks._core.contract.protocols import strengths
 from refhooks._core.planning.bounds import (
     MAX_DENOISE,
@@ -60,7 +61,7 @@ def _steering(value: Strategy | Stage | Method | str | None) -> Strategy | Metho
 
 def _references(value: Any) -> tuple[Reference, ...]:
     if not is_list(value):
-        raise StrategyError(f"an edit's references must be a list, got {value!r:.80}")
+        raise StrategyError(f"an edit's references must be a list, got {shown(value)}")
     listed = [entry if isinstance(entry, Reference) else Reference(entry) for entry in value]
     return tuple(attrs.evolve(entry, strategy=_steering(entry.strategy)) for entry in listed)
 
@@ -111,13 +112,13 @@ class Edit:
     @negative_prompt.validator
     def _is_text(self, field: attrs.Attribute[Any], value: object) -> None:
         if not isinstance(value, str):
-            raise StrategyError(f"an edit's {field.name} must be a string, got {value!r:.80}")
+            raise StrategyError(f"an edit's {field.name} must be a string, got {shown(value)}")
 
     @reference.validator
     def _is_known(self, _: object, value: object) -> None:
-        if value not in TAKEN:
+        if not one_of(value, TAKEN):
             raise StrategyError(
-                f"an edit's reference must be one of {listed(TAKEN)}; got {value!r}"
+                f"an edit's reference must be one of {listed(TAKEN)}; got {shown(value)}"
             )
 
     @original.validator
@@ -133,7 +134,7 @@ def _edits(value: Any) -> tuple[Edit, ...]:
     edits = tuple(value) if is_list(value) else (value,)
     for entry in edits:
         if not isinstance(entry, Edit):
-            raise StrategyError(f"a chain is a list of refhooks.Edit, got {entry!r:.80}")
+            raise StrategyError(f"a chain is a list of refhooks.Edit, got {shown(entry)}")
     if not edits:
         raise StrategyError("a chain needs at least one edit")
     return edits

@@ -11,7 +11,9 @@ from refhooks._apps.chains.chain import Chain, Edit
 from refhooks._apps.files.loader import FileTable, Loader
 from refhooks._apps.files.structuring import as_table, at_label, write_table
 from refhooks._apps.files.writer import NotPlainError, Writer
+from refhooks._base.files import as_path
 from refhooks._base.names import listed
+from refhooks._base.shown import shown
 from refhooks._base.tables import read_table
 from refhooks._core.planning.factories import as_mask
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
@@ -84,7 +86,7 @@ def load_chain(path: str | Path) -> Chain:
             file, the edit, its stage, mask or picture, and the key.
         UnknownNameError: A method, schedule, switch or mask shape that no live plugin registers.
     """
-    place = Path(path)
+    place = as_path(path)
     data = read_table(place)
     if "edit" not in data and ("stage" in data or "reference" in data):
         load = "load_strategy" if "stage" in data else "load_references"
@@ -97,7 +99,7 @@ def load_chain(path: str | Path) -> Chain:
 
 def is_chain(path: str | Path) -> bool:
     """Return whether a file holds ``[[edit]]``; raises as :func:`load_chain` where it is none."""
-    return "edit" in read_table(Path(path))
+    return "edit" in read_table(as_path(path))
 
 
 def dump_chain(chain: Chain, path: str | Path) -> Path:
@@ -116,9 +118,9 @@ def dump_chain(chain: Chain, path: str | Path) -> Path:
             method, schedule, switch or mask shape that is not registered.
         InputError: The file cannot be written.
     """
-    place = Path(path)
+    place = as_path(path)
     if not isinstance(chain, Chain):
-        raise StrategyError(f"write a refhooks.Chain, got {chain!r:.80}")
+        raise StrategyError(f"write a refhooks.Chain, got {shown(chain)}")
     return write_table(_Writer(load_registry(), place, None).chain(chain), place)
 
 
@@ -216,7 +218,9 @@ class _Loader(Loader):
         where = self._label(label)
         table: PictureTable = as_table(PictureTable, data, where)
         if not isinstance(table.image, str) or not table.image:
-            raise StrategyError(f"{where}: image must be a picture's path, got {table.image!r:.80}")
+            raise StrategyError(
+                f"{where}: image must be a picture's path, got {shown(table.image)}"
+            )
         strategy = self._steering(table, label)
         with at_label(where):
             return Reference(self.path.parent / table.image, strategy, resolution=table.resolution)

@@ -8,6 +8,7 @@ from refhooks._apps.chains.chain import HANDOVERS, Chain, ChainResult
 from refhooks._apps.chains.requests import Requests, named
 from refhooks._apps.editing.edit import run_edit
 from refhooks._base.names import listed
+from refhooks._base.shown import one_of, shown
 from refhooks._base.turns import seconds_of
 from refhooks._core.planning.input_pictures import HandedOn
 from refhooks._core.planning.planner import make_plan
@@ -47,8 +48,8 @@ class ChainRun:
         handover: Literal["latents", "pixels"],
         wait: bool | float = False,
     ) -> None:
-        if handover not in HANDOVERS:
-            raise InputError(f"handover must be one of {listed(HANDOVERS)}; got {handover!r}")
+        if not one_of(handover, HANDOVERS):
+            raise InputError(f"handover must be one of {listed(HANDOVERS)}; got {shown(handover)}")
         seconds_of(wait)
         self._editor = editor
         self._wait = wait

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import threading
 from typing import TYPE_CHECKING, Literal
 
 import attrs
 
+from refhooks._apps.editing.rescue import rescued
 from refhooks._base.files import write_whole
 from refhooks._base.outputs import EXTENSIONS, QUALITY, check_output
 from refhooks._base.shift import can_measure, check_measure
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from refhooks._core.planning.timetable import Timetable
 
 __all__ = ["EditResult"]
+
+_writing = threading.Lock()  # a picture and what lies beside it are of one edit
 
 
 @attrs.frozen(eq=False)
@@ -232,7 +237,9 @@ class EditResult:
 
         Raises:
             InputError: Another ending, a folder that is missing or cannot be written, or metadata
-                of a source that is not there, has changed since, or was none.
+                of a source that is not there, has changed since, or was none. Where only the
+                writing itself fails, as on a disk that is full by now, the pictures are put into a
+                new temporary folder, which the message names.
         """
         if metadata not in ("drop", "keep"):
             raise InputError(f"metadata must be 'drop' or 'keep', got {metadata!r:.80}")
@@ -243,8 +250,12 @@ class EditResult:
         inside = [
             self._insides(it, recipe=recipe, embed=embed, keep=keep) for it in range(len(paths))
         ]
-        for picture, place, carried in zip(self.images, paths, inside, strict=True):
-            save_picture(picture, place, carried)
+        finished = list(zip(self.images, paths, inside, strict=True))
+        for number, (picture, place, carried) in enumerate(finished):
+            try:
+                save_picture(picture, place, carried)
+            except InputError as error:
+                raise rescued(finished[number:], save_picture, error) from error
         if self.materials is not None:
             self.materials.saved.update(enumerate(place.name for place in paths))
         return tuple(paths)
@@ -278,6 +289,8 @@ def save_picture(picture: Image.Image, path: Path, inside: Insides | None = None
             buffer.write(inside.encode(picture, kind, QUALITY))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be written: {error}") from error
-    write_whole(buffer.getvalue(), path)
-    if inside is not None:
-        inside.beside(path, kind)
+    data = buffer.getvalue()
+    with _writing:
+        write_whole(data, path)
+        if inside is not None:
+            inside.beside(path, kind, hashlib.sha256(data).hexdigest())

@@ -9,6 +9,7 @@ import attrs
 from refhooks._apps.files.mask_tables import read_mask
 from refhooks._apps.files.structuring import as_table, at_label
 from refhooks._base.names import did_you_mean, listed
+from refhooks._base.shown import shown
 from refhooks._core.masks.mask import Mask
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
 from refhooks.errors import StrategyError
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from refhooks._core.contract.methods import RunPlugin
     from refhooks._core.plugins.registry import Registry
+
+
+MAX_ENTRIES = 1000  # of each list of tables: as many as a run may have steps
 
 
 @attrs.frozen
@@ -77,8 +81,10 @@ class Loader:
     def references(self, tables: Any) -> tuple[Reference, ...]:
         """Return the references that tables describe."""
         return tuple(
-            self._reference(entry, f"reference {number}")
-            for number, entry in enumerate(self._list(tables, "reference", ""), 1)
+            [
+                self._reference(entry, f"reference {number}")
+                for number, entry in enumerate(self._list(tables, "reference", ""), 1)
+            ]
         )
 
     def strategy(self, table: FileTable | ReferenceTable, label: str) -> Strategy:
@@ -97,14 +103,16 @@ class Loader:
         if tables is None:
             return ()
         return tuple(
-            self._plugin(entry, f"plugin {number}")
-            for number, entry in enumerate(self._list(tables, "plugin", ""), 1)
+            [
+                self._plugin(entry, f"plugin {number}")
+                for number, entry in enumerate(self._list(tables, "plugin", ""), 1)
+            ]
         )
 
     def _plugin(self, data: Any, label: str) -> RunPlugin:
         with at_label(self._label(label)):
             if not isinstance(data, dict):
-                raise StrategyError(f"must be a table with the key 'plugin', got {data!r:.80}")
+                raise StrategyError(f"must be a table with the key 'plugin', got {shown(data)}")
             plugin: RunPlugin = self._made(data, "plugin", self.registry.plugin)
             return plugin
 
@@ -120,7 +128,7 @@ class Loader:
         table: ReferenceTable = as_table(ReferenceTable, data, self._label(label))
         if not isinstance(table.image, str) or not table.image:
             raise StrategyError(
-                f"{self._label(label)}: image must be a picture's path, got {table.image!r:.80}"
+                f"{self._label(label)}: image must be a picture's path, got {shown(table.image)}"
             )
         strategy = None
         if (table.stage, table.vision, table.mask) != (None, "auto", None):
@@ -168,7 +176,7 @@ class Loader:
             )
         name = options.pop(kind)
         if not isinstance(name, str):
-            raise StrategyError(f"{kind} must be a registered name, got {name!r:.80}")
+            raise StrategyError(f"{kind} must be a registered name, got {shown(name)}")
         return make(name, options)
 
     def _list(self, data: Any, key: str, place: str) -> list[Any]:
@@ -176,7 +184,12 @@ class Loader:
             where = f"{self.path}: {place}".rstrip(", ")
             raise StrategyError(
                 f"{where.rstrip(':')}: there is no [[{key}]]"
-                + ("" if data is None else f"; {key} is {data!r:.80}")
+                + ("" if data is None else f"; {key} is {shown(data)}")
+            )
+        if len(data) > MAX_ENTRIES:
+            where = f"{self.path}: {place}".rstrip(", ")
+            raise StrategyError(
+                f"{where.rstrip(':')}: there are {len(data)} [[{key}]], at most {MAX_ENTRIES}"
             )
         return data
 

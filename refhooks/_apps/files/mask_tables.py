@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._base.names import did_you_mean, listed
+from refhooks._base.shown import shown
 from refhooks._core.masks.mask import Mask
 from refhooks.errors import InputError, StrategyError
 
@@ -35,12 +36,12 @@ def read_mask(data: Any, registry: Registry, folder: Path) -> tuple[MaskShape, d
     """
     if not isinstance(data, dict):
         known = [*OWN, SHAPE, *sorted(_by_key(registry))]
-        raise StrategyError(f"must be a table with {listed(known)}, got {data!r:.80}")
+        raise StrategyError(f"must be a table with {listed(known)}, got {shown(data)}")
     own = {key: value for key, value in data.items() if key in OWN}
     options = {key: value for key, value in data.items() if key not in (*OWN, SHAPE)}
     name = data.get(SHAPE)
     if SHAPE in data and not isinstance(name, str):
-        raise StrategyError(f"shape must be a registered name, got {name!r:.80}")
+        raise StrategyError(f"shape must be a registered name, got {shown(name)}")
     cls = _shape_class(registry, name, options)
     _check_keys(options, cls, registry)
     for option in getattr(cls, "files", ()):
@@ -73,13 +74,13 @@ def _check_keys(options: dict[str, Any], cls: type[MaskShape] | None, registry: 
         if key not in shape:
             known = [*OWN, SHAPE, *shape]
             raise StrategyError(
-                f"unknown key {key!r:.80}.{did_you_mean(key, known)} Keys: {listed(known)}"
+                f"unknown key {shown(key)}.{did_you_mean(key, known)} Keys: {listed(known)}"
             )
 
 
 def _path(value: Any, option: str) -> str:
     if not isinstance(value, str) or not value:
-        raise StrategyError(f"{option} must be a file's path, got {value!r:.80}")
+        raise StrategyError(f"{option} must be a file's path, got {shown(value)}")
     return value
 
 

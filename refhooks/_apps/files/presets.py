@@ -10,8 +10,10 @@ import attrs
 
 from refhooks._apps.files.loader import FileTable, Loader
 from refhooks._apps.files.structuring import as_table
+from refhooks._base.files import as_path
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import is_list, number
+from refhooks._base.shown import shown
 from refhooks._base.tables import read_table
 from refhooks._core.planning.bounds import MAX_DENOISE, MAX_STRENGTH, read_denoise
 from refhooks._core.planning.strategy import Stage, Strategy
@@ -99,9 +101,9 @@ def preset(name: str | Path) -> Preset:
         UnknownNameError: There is no such preset, or it names a method that no live plugin has.
         InputError: Its file holds no preset, or ``REFHOOKS_PRESETS`` names no folder.
     """
-    registry = load_registry()
-    if isinstance(name, Path) or name.lower().endswith(ENDINGS):
-        return read_preset(Path(name), registry, str(name))
+    registry, place = load_registry(), as_path(name)
+    if not isinstance(name, str) or name.lower().endswith(ENDINGS):
+        return read_preset(place, registry, str(name))
     own = own_presets()
     if name in own:
         return read_preset(own[name], registry, str(own[name]))
@@ -161,7 +163,7 @@ def _registered(name: str, registry: Registry) -> Preset:
 
 def _unknown(name: str, known: list[str], registry: Registry) -> UnknownNameError:
     return UnknownNameError(
-        f"there is no preset {name!r:.80}.{did_you_mean(name, known)} Presets:"
+        f"there is no preset {shown(name)}.{did_you_mean(name, known)} Presets:"
         f" {listed(sorted(set(known)))}.{registry.absent()}"
     )
 
@@ -176,8 +178,10 @@ def read_preset(path: Path, registry: Registry, origin: str) -> Preset:
     label = str(path)
     table: PresetTable = as_table(PresetTable, read_table(path), label)
     if not isinstance(table.measured, bool):
-        raise StrategyError(f"{label}: measured must be true or false, got {table.measured!r:.80}")
-    ranges: RangeTable = as_table(RangeTable, table.range or {}, f"{label}: range")
+        raise StrategyError(f"{label}: measured must be true or false, got {shown(table.measured)}")
+    ranges: RangeTable = as_table(
+        RangeTable, {} if table.range is None else table.range, f"{label}: range"
+    )
     steers = FileTable(vision=table.vision, stage=table.stage, mask=table.mask)
     strategy = Loader(registry, path).strategy(steers, "")
     denoise = _denoise(table.denoise, label)
@@ -197,7 +201,7 @@ def read_preset(path: Path, registry: Registry, origin: str) -> Preset:
 
 def _line(value: Any, label: str) -> str:
     if not isinstance(value, str) or not value.isprintable():
-        raise StrategyError(f"{label} must be one line of text, got {value!r:.80}")
+        raise StrategyError(f"{label} must be one line of text, got {shown(value)}")
     return value
 
 
@@ -218,7 +222,7 @@ def _range(value: Any, chosen: float | None, label: str, high: float) -> tuple[f
     if value is None:
         return None
     if not is_list(value) or len(value) != 2:
-        raise StrategyError(f"{label} must be the lowest and the highest, got {value!r:.80}")
+        raise StrategyError(f"{label} must be the lowest and the highest, got {shown(value)}")
     lowest, highest = (number(entry, label, 0.0, high) for entry in value)
     if lowest > highest:
         raise StrategyError(f"{label} must rise, got {lowest:g} to {highest:g}")

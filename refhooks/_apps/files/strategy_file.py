@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -11,6 +10,7 @@ import attrs
 from refhooks._apps.files.loader import Loader, WholeTable
 from refhooks._apps.files.structuring import as_table, write_table
 from refhooks._apps.files.writer import Writer
+from refhooks._base.files import as_path
 from refhooks._base.tables import read_table
 from refhooks._core.planning.strategy import Reference, Strategy
 from refhooks._core.plugins.loading import load_registry
@@ -18,6 +18,7 @@ from refhooks.errors import StrategyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from refhooks._core.contract.methods import RunPlugin
     from refhooks._core.planning.timetable import Timetable
@@ -52,7 +53,7 @@ def load_strategy(path: str | Path) -> Strategy:
             file, the stage or mask, and the key.
         UnknownNameError: A method, schedule, switch or mask shape that no live plugin registers.
     """
-    steering = _steering(Path(path))
+    steering = _steering(as_path(path))
     if not isinstance(steering, Strategy):
         raise StrategyError(
             f"{path} lists references with pictures of their own; read it with load_references"
@@ -73,7 +74,7 @@ def load_references(path: str | Path) -> tuple[Reference, ...]:
         StrategyError: As :func:`load_strategy` says.
         UnknownNameError: As :func:`load_strategy` says.
     """
-    steering = _steering(Path(path))
+    steering = _steering(as_path(path))
     if isinstance(steering, Strategy):
         raise StrategyError(
             f"{path} has no [[reference]]: it is the strategy of one picture given elsewhere; read"
@@ -99,7 +100,7 @@ def load_plugins(path: str | Path) -> tuple[RunPlugin, ...]:
 
 def load_file(path: str | Path) -> StrategyFile:
     """Return all that a strategy file of either form holds; raises as :func:`load_strategy`."""
-    place = Path(path)
+    place = as_path(path)
     file, loader = _file(place), Loader(load_registry(), place)
     plugins = loader.plugins(file.plugin)
     if file.reference is None:
@@ -142,7 +143,7 @@ def dump_strategy(
             method, schedule, switch, mask shape or run plugin that is not registered.
         InputError: The file cannot be written.
     """
-    place = Path(path)
+    place = as_path(path)
     writer = Writer(load_registry(), place, timetable)
     return write_table({**writer.file(what), **writer.plugins(plugins)}, place)
 

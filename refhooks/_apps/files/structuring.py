@@ -11,6 +11,7 @@ import cattrs
 
 from refhooks._base.files import write_whole
 from refhooks._base.names import did_you_mean, listed
+from refhooks._base.shown import shown
 from refhooks._base.toml import to_toml
 from refhooks.errors import InputError, StrategyError, UnknownNameError
 
@@ -46,7 +47,7 @@ def as_table(cls: type[Any], data: Any, label: str) -> Any:
     """Read one table; nested ones stay as they are, so that each error knows where it is."""
     known = [field.name for field in attrs.fields(cls)]
     if not isinstance(data, dict):
-        raise StrategyError(f"{label} must be a table with {listed(known)}, got {data!r:.80}")
+        raise StrategyError(f"{label} must be a table with {listed(known)}, got {shown(data)}")
     try:
         return _converter.structure(data, cls)
     except cattrs.ForbiddenExtraKeysError as error:
@@ -54,7 +55,7 @@ def as_table(cls: type[Any], data: Any, label: str) -> Any:
         near = did_you_mean(key, known)
         hint = "" if near else _where_options_go(data, key)
         raise StrategyError(
-            f"{label}: unknown key {key!r:.80}.{near} Keys: {listed(known)}{hint}"
+            f"{label}: unknown key {shown(key)}.{near} Keys: {listed(known)}{hint}"
         ) from error
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._apps.files.mask_tables import shape_table
+from refhooks._base.shown import shown
 from refhooks._core.contract.methods import RunPlugin
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
 from refhooks.errors import InputError, StrategyError
@@ -52,7 +53,7 @@ class Writer:
             return self._strategy(what, 0, "")
         listed = isinstance(what, Sequence) and not isinstance(what, str)
         if not listed or not what or not all(isinstance(entry, Reference) for entry in what):
-            raise StrategyError(f"write a Strategy, or a list of references, got {what!r:.80}")
+            raise StrategyError(f"write a Strategy, or a list of references, got {shown(what)}")
         return {"reference": [self._reference(entry, place) for place, entry in enumerate(what)]}
 
     def plugins(self, plugins: Sequence[RunPlugin]) -> dict[str, Any]:
@@ -62,7 +63,7 @@ class Writer:
             label = f"plugin {place}"
             if not isinstance(entry, RunPlugin):
                 raise StrategyError(
-                    f"{label}: {entry!r:.80} is not registered, so no file names it"
+                    f"{label}: {shown(entry)} is not registered, so no file names it"
                 )
             try:
                 tables.append(self.plugin(entry, label))
@@ -238,5 +239,5 @@ def _plain(value: Any) -> Any:
         return float(value)
     if isinstance(value, Path):
         return str(value)
-    kind = "a function" if callable(value) else f"{value!r:.80}".partition("\n")[0]
+    kind = "a function" if callable(value) else f"{shown(value)}".partition("\n")[0]
     raise NotPlainError(kind)

@@ -42,7 +42,7 @@ def chain_timetables(
     """
     registry = load_registry()
     native: str | Method = Native() if editor is None else editor.family.native
-    strengths, denoise = (over_edits(registry, chain, name) for name in ("strength", "denoise"))
+    strengths, denoise = [over_edits(registry, chain, name) for name in ("strength", "denoise")]
     tables = []
     for place, edit in enumerate(chain.edits):
         with named(place, len(chain.edits)):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import attrs
 
 from refhooks._base.once import keeping
+from refhooks._base.shown import shown
 from refhooks._core.contract.methods import check_method
 from refhooks._core.models.family_calls import named_family
 from refhooks._core.planning.bounds import read_steps
@@ -153,5 +154,5 @@ def references_of(what: Any) -> tuple[Reference, ...]:
     if not listed:
         return (Reference("", what),)
     if not what or not all(isinstance(entry, Reference) for entry in what):
-        raise InputError(f"plan a strategy, or a list of references, got {what!r:.80}")
+        raise InputError(f"plan a strategy, or a list of references, got {shown(what)}")
     return tuple(what)

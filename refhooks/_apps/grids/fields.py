@@ -10,6 +10,7 @@ import attrs
 
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import is_list
+from refhooks._base.shown import shown
 from refhooks._core.planning.bounds import MAX_CFG, MAX_SEED, MAX_STEPS
 from refhooks._core.planning.strategy import Reference, Stage, Strategy, as_strategy, method_name
 from refhooks.errors import InputError
@@ -167,7 +168,7 @@ def _run_value(name: str, value: str) -> float | int:
         number = int(value) if whole else float(value)
     except ValueError as error:
         kind = "a whole number" if whole else "a number"
-        raise InputError(f"{name} must be {kind}, got {value!r:.80}") from error
+        raise InputError(f"{name} must be {kind}, got {shown(value)}") from error
     low, high = {"steps": (1, MAX_STEPS), "seed": (0, MAX_SEED - 1)}.get(name, (0, MAX_CFG))
     if not low <= number <= high:
         raise InputError(f"{name} must be from {low} to {high}, got {value}")

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from refhooks._apps.grids.checksums import checksum
 from refhooks._base.pictures import load_picture
 from refhooks._core.planning.strategy import Reference
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 
 KEY_LENGTH = 20  # hexadecimal digits: by chance, no two of any number of cells are the same
-GLANCE = 8  # values of each weight that are looked at
 
 
 def key(model: str, arguments: dict[str, Any]) -> str:
@@ -38,9 +38,9 @@ def key(model: str, arguments: dict[str, Any]) -> str:
 def fingerprint(editor: LoadedModel, name: str) -> str:
     """Return what depends on a model and on the code that runs it.
 
-    A few values of every weight are looked at, so another checkpoint, LoRA or precision is another
-    model, and reading all of a large one is not needed. A model whose weights cannot be looked at
-    is another one each time.
+    Every value of every weight and buffer counts, so another checkpoint, LoRA or precision is
+    another model, and so is one in which a single number differs. A model whose weights cannot be
+    looked at is another one each time.
 
     Args:
         editor: The model.
@@ -64,10 +64,11 @@ def fingerprint(editor: LoadedModel, name: str) -> str:
             continue
         for label, part in module.named_modules():
             digest.update(repr([component, label, *_adapters(part)]).encode())
-            for own, weight in part.named_parameters(recurse=False):
+            buffers = part.named_buffers(recurse=False)
+            for own, weight in [*part.named_parameters(recurse=False), *buffers]:
                 digest.update(f"{own} {list(weight.shape)} {weight.dtype}".encode())
-                for few in _glances(weight, part, own):
-                    digest.update(few)
+                for sums in _sums(weight, part, own):
+                    digest.update(sums)
     return digest.hexdigest()
 
 
@@ -87,8 +88,8 @@ def _adapters(module: Any) -> list[Any]:
     return [sorted(scaling.items()), *acting]
 
 
-def _glances(weight: Any, part: Any, name: str) -> Iterator[bytes]:
-    """The first values of a weight, of all tensors that a quantised one consists of."""
+def _sums(weight: Any, part: Any, name: str) -> Iterator[bytes]:
+    """The checksums of a weight, of all tensors that a quantised one consists of."""
     if weight.is_meta:
         weight = _offloaded(part, name)
     if hasattr(weight, "as_tensor"):  # of a GGUF, the bytes
@@ -96,11 +97,11 @@ def _glances(weight: Any, part: Any, name: str) -> Iterator[bytes]:
     if hasattr(weight, "__tensor_flatten__"):
         yield type(weight).__qualname__.encode()
         for inner in weight.__tensor_flatten__()[0]:
-            yield from _glances(getattr(weight, inner), part, name)
+            yield from _sums(getattr(weight, inner), part, name)
     elif weight is None or type(weight.data) is not torch.Tensor or weight.is_meta:
         yield secrets.token_bytes()
     else:
-        yield weight.detach().flatten()[:GLANCE].double().cpu().numpy().tobytes()
+        yield checksum(weight.detach())
 
 
 def _offloaded(part: Any, name: str) -> Any:

@@ -6,16 +6,17 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from PIL import Image
 
 from refhooks._apps.grids.fields import with_values
 from refhooks._apps.grids.fingerprint import key
-from refhooks._base.pictures import load_whole
+from refhooks._base.pictures import load_whole, open_file
 from refhooks.errors import InputError, RefhooksError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from PIL import Image
 
     from refhooks._apps.editing.result import EditResult
     from refhooks._apps.grids.fields import Axis, Field
@@ -155,7 +156,7 @@ def fill(
 def kept_picture(place: Path) -> Image.Image | None:
     """Return a cell's picture; ``None`` if it is not there, or is damaged."""
     try:
-        with Image.open(place) as picture:
+        with open_file(place, ("PNG",)) as picture:
             return load_whole(picture).convert("RGB")
     except (OSError, ValueError, SyntaxError):
         return None

@@ -6,6 +6,7 @@ import contextlib
 import re
 from typing import TYPE_CHECKING
 
+from refhooks._base.shown import shown
 from refhooks.errors import UnknownNameError
 
 if TYPE_CHECKING:
@@ -43,9 +44,9 @@ def missing(used: Mapping[str, str], registry: Registry) -> tuple[str, ...]:
     for name, origin in used.items():
         record = registry.record(name)
         if record is None:
-            absent.append(f"plugin {name!r:.80}, {_absent(origin)}")
+            absent.append(f"plugin {shown(name)}, {_absent(origin)}")
         elif record.state != "live":
-            absent.append(f"plugin {name!r:.80}, which is not loaded here: {record.reason}")
+            absent.append(f"plugin {shown(name)}, which is not loaded here: {record.reason}")
     return tuple(absent)
 
 

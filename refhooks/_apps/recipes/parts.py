@@ -7,13 +7,15 @@ from typing import Any
 
 import attrs
 
+from refhooks._base.shown import shown
+
 MAX_LORAS = 256
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def _is_hash(_: object, field: attrs.Attribute[Any], value: str) -> None:
     if not _HASH.fullmatch(value):
-        raise ValueError(f"{field.name} must be 64 hexadecimal digits, got {value!r:.80}")
+        raise ValueError(f"{field.name} must be 64 hexadecimal digits, got {shown(value)}")
 
 
 def is_name(value: str) -> bool:
@@ -28,7 +30,7 @@ def is_name(value: str) -> bool:
 
 def _is_name(_: object, field: attrs.Attribute[Any], value: str) -> None:
     if value and not is_name(value):
-        raise ValueError(f"{field.name} must be a file's name without a folder, got {value!r:.80}")
+        raise ValueError(f"{field.name} must be a file's name without a folder, got {shown(value)}")
 
 
 @attrs.frozen

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import io
 import json
-import secrets
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +15,11 @@ import attrs
 from refhooks._apps.recipes import metadata
 from refhooks._apps.recipes.kept import Kept, kept_of
 from refhooks._apps.recipes.recipe import Recipe, parse_recipe
-from refhooks._base.files import remove, write_whole
+from refhooks._base.advice import warn_user
+from refhooks._base.files import as_path, mode_of, remove, write_whole
+from refhooks._base.shown import shown
 from refhooks._base.tables import MAX_BYTES, parse_json
-from refhooks.errors import InputError, RefhooksWarning
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,21 +82,29 @@ class Insides:
         data = metadata.with_chunks(buffer.getvalue(), kept.chunks())
         return metadata.into_png(data, str(self.text), self.embedded) if fits else data
 
-    def beside(self, path: Path, kind: str) -> None:
-        """Write what the file did not take beside it, and remove what an earlier one left there."""
+    def beside(self, path: Path, kind: str, digest: str) -> None:
+        """Write what the file did not take beside it, and remove what an earlier one left there.
+
+        Args:
+            path: Of the picture.
+            kind: Its format.
+            digest: sha256 of its file, so that a sidecar is not taken for another picture's.
+        """
         place = sidecar_of(path)
         if self.fits(kind):
-            remove(place)
+            if _is_sidecar(place):
+                remove(place)
             return
         embedded = {
             key: base64.b64encode(picture_bytes).decode()
             for key, picture_bytes in self.embedded.items()
         }
-        data = {"recipe": json.loads(str(self.text)), "embedded": embedded}
+        data = {"recipe": json.loads(str(self.text)), "embedded": embedded, "picture": digest}
         try:
-            write_whole(json.dumps(data).encode("ascii"), place)
+            write_whole(json.dumps(data).encode("ascii"), place, mode=mode_of(path))
         except InputError as error:
-            remove(place)  # it would pass for this picture's
+            if _is_sidecar(place):
+                remove(place)  # it is of a picture that is there no more
             _warn(f"{path} has no recipe: {error}")
         else:
             _warn(f"the recipe does not fit into {path}; it is in {place}, and belongs beside it")
@@ -183,7 +192,7 @@ def load_recipe(picture: str | Path) -> Recipe:
         InputError: There is no such file, it carries no recipe, or what it carries is none: too
             large, too deep, of another form. Nothing of it is run.
     """
-    path = Path(picture)
+    path = as_path(picture)
     try:
         if not path.is_file():
             raise InputError(f"there is no file {path}")
@@ -206,7 +215,7 @@ def _from_picture(path: Path) -> Recipe:
             raise InputError(f"{path}: {error}") from error
     if carried.text is None:
         if sidecar_of(path).is_file():
-            return _from_sidecar(sidecar_of(path))
+            return _from_sidecar(sidecar_of(path), path)
         raise InputError(
             f"{path} carries no recipe: it was not saved by refhooks, was saved without, or a"
             " program that changed it since has dropped it"
@@ -214,12 +223,37 @@ def _from_picture(path: Path) -> Recipe:
     return _placed(parse_recipe(carried.text, str(path)), path, carried.embedded)
 
 
-def _from_sidecar(path: Path) -> Recipe:
+def _is_sidecar(path: Path) -> bool:
+    """Whether a file is one that refhooks wrote; another of that name is its owner's."""
+    try:
+        return path.is_file() and {"recipe", "embedded"} <= set(_sidecar(path))
+    except (InputError, OSError):
+        return False
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
     if path.stat().st_size > MAX_SIDECAR:
         raise InputError(f"{path} is larger than a recipe with pictures may be")
-    data = parse_json(path.read_bytes(), str(path))
-    if set(data) != {"recipe", "embedded"} or not isinstance(data["embedded"], dict):
+    return parse_json(path.read_bytes(), str(path))
+
+
+def _from_sidecar(path: Path, picture: Path | None = None) -> Recipe:
+    """Read a sidecar; one that was asked for by its own name may be any picture's."""
+    data = _sidecar(path)
+    if set(data) - {"picture"} != {"recipe", "embedded"} or not isinstance(data["embedded"], dict):
         raise InputError(f"{path} must hold a recipe and what is embedded, and nothing else")
+    digest = data.get("picture", "")
+    if not isinstance(digest, str):
+        raise InputError(f"{path}: picture must be the hash of a file, got {shown(digest)}")
+    if (
+        digest
+        and picture is not None
+        and digest != hashlib.sha256(picture.read_bytes()).hexdigest()
+    ):
+        raise InputError(
+            f"{picture} carries no recipe, and {path} beside it is of another picture, or of this"
+            " one before a program changed it; name the .json file itself to read it all the same"
+        )
     recipe = parse_recipe(json.dumps(data["recipe"]).encode(), str(path))
     embedded = {}
     for key, encoded in data["embedded"].items():
@@ -228,6 +262,11 @@ def _from_sidecar(path: Path) -> Recipe:
         except (binascii.Error, TypeError, ValueError) as error:
             raise InputError(f"{path}: what is embedded is no base64") from error
     return _placed(recipe, path, embedded)
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _placed(recipe: Recipe, path: Path, embedded: Mapping[str, bytes]) -> Recipe:
@@ -249,14 +288,14 @@ def strip_recipe(picture: str | Path) -> bool:
     Raises:
         InputError: The file cannot be read or written.
     """
-    path = Path(picture)
+    path = as_path(picture)
     try:
         if not path.is_file() or path.stat().st_size > MAX_PICTURE:
             raise InputError(f"{path} is no picture of up to 256 MiB")
         data = path.read_bytes()
         clean = metadata.strip(data)
         if clean != data:
-            _replace(path, clean)
+            write_whole(clean, path)
         beside = sidecar_of(path).is_file()
         if beside:
             sidecar_of(path).unlink()
@@ -265,15 +304,5 @@ def strip_recipe(picture: str | Path) -> bool:
     return beside or clean != data
 
 
-def _replace(path: Path, data: bytes) -> None:
-    beside = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        beside.write_bytes(data)
-        beside.chmod(path.stat().st_mode)
-        beside.replace(path)
-    finally:
-        remove(beside)
-
-
 def _warn(message: str) -> None:
-    warnings.warn(message, RefhooksWarning, stacklevel=4)
+    warn_user(message, stacklevel=4)

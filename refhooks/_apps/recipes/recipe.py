@@ -17,6 +17,8 @@ from refhooks._apps.recipes.parts import (
     RecipeReference,
     is_name,
 )
+from refhooks._base.shown import shown
+from refhooks._base.strict import strict_converter
 from refhooks._base.tables import MAX_BYTES, parse_json
 from refhooks._core.planning.bounds import MAX_CFG, MAX_DENOISE, MAX_SEED, MAX_STEPS
 from refhooks.errors import InputError
@@ -90,25 +92,23 @@ class Recipe:
     align: bool = False
     source: RecipePicture | None = None
     edit_mask: dict[str, Any] | None = None
-    plugins: tuple[dict[str, Any], ...] = ()
+    plugins: tuple[dict[str, Any], ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
     files: tuple[RecipeFile, ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
     model: RecipeModel = RecipeModel()  # noqa: RUF009  frozen
     versions: dict[str, str] = attrs.field(factory=dict)
     used: dict[str, str] = attrs.field(factory=dict)
     pixels: str = ""
-    notes: tuple[str, ...] = ()
-    lost: tuple[str, ...] = ()
+    notes: tuple[str, ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
+    lost: tuple[str, ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
     format: int = FORMAT
     folder: Path | None = attrs.field(default=None, eq=False, repr=False)
     embedded: dict[str, bytes] = attrs.field(factory=dict, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a batch that does not fit together."""
-        count = len(self.prompts) * len(self.seeds)
-        if len(self.negative) != len(self.prompts) or not 0 <= self.picture < min(
-            count, MAX_PICTURES
-        ):
-            raise ValueError(f"there is no picture {self.picture} of {count}")
+        batch = min(self.count, MAX_PICTURES)
+        if len(self.negative) != len(self.prompts) or not 0 <= self.picture < batch:
+            raise ValueError(f"there is no picture {self.picture} of {self.count}")
         if self.height * self.width > MAX_PIXELS:
             raise ValueError(f"{self.width}x{self.height} are more than {MAX_PIXELS} pixels")
         if max(self.height, self.width) > MAX_RATIO * min(self.height, self.width):
@@ -117,6 +117,11 @@ class Recipe:
             )
         if any(not 0 <= seed <= MAX_SEED for seed in self.seeds):
             raise ValueError(f"a seed must be from 0 to {MAX_SEED}")
+
+    @property
+    def count(self) -> int:
+        """How many pictures the batch had that this one was made in."""
+        return len(self.prompts) * len(self.seeds)
 
     @property
     def prompt(self) -> str:
@@ -165,38 +170,17 @@ class Recipe:
 
 _HELD = ("folder", "embedded")
 _plain = cattrs.Converter()
-_strict = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
+_strict = strict_converter()
 
 
-def _exactly(kind: type) -> Any:
-    """A converter would make a number of a text, and a text of anything."""
-
-    def take(value: Any, _: Any) -> Any:
-        if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise ValueError(f"{value!r:.80} is no {kind.__name__}")
-        if isinstance(value, str):
-            value.encode("utf-8")  # a lone surrogate is in no text
-        return value
-
-    return take
-
-
-for _kind in (str, int, float, bool):
-    _strict.register_structure_hook(_kind, _exactly(_kind))
-
-
-def _table(value: Any, _: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{value!r:.80} is no table")  # noqa: TRY004
-    return value
-
-
-_strict.register_structure_hook_func(lambda cls: cls == dict[str, Any], _table)
-
-
-_UNFIT = (ValueError, TypeError, KeyError, AttributeError, cattrs.ForbiddenExtraKeysError)
+_UNFIT = (
+    ArithmeticError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    cattrs.ForbiddenExtraKeysError,
+)
 
 
 def _structured(data: dict[str, Any]) -> Recipe:
@@ -217,7 +201,7 @@ def parse_recipe(text: bytes, label: str) -> Recipe:
     data = parse_json(text, f"{label}: the recipe")
     if data.get("format") not in FORMATS or isinstance(data["format"], bool):
         raise InputError(
-            f"{label}: the recipe has the format {data.get('format')!r:.80}, and this version of"
+            f"{label}: the recipe has the format {shown(data.get('format'))}, and this version of"
             f" refhooks reads {FORMATS[0]} to {FORMATS[-1]}"
         )
     own = {key: value for key, value in data.items() if key not in {"prompt", "seed"}}

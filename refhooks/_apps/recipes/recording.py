@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +12,11 @@ from refhooks._apps.recipes.parts import RecipePicture, RecipeReference
 from refhooks._apps.recipes.provenance import model_of, versions
 from refhooks._apps.recipes.recipe import Recipe
 from refhooks._apps.recipes.tables import RecipeWriter, known_name, name_of, rgb_hash
+from refhooks._base.advice import warn_user
 from refhooks._core.contract.methods import RunPlugin
 from refhooks._core.planning.factories import as_mask
 from refhooks._core.planning.input_pictures import HandedOn
-from refhooks.errors import RefhooksError, RefhooksWarning
+from refhooks.errors import RefhooksError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ def make_recipes(
     try:
         return _Maker(editor, request, plan, lost).recipes(images)
     except Exception as error:  # noqa: BLE001  strangers' values are asked here
-        warnings.warn(f"this edit has no recipe: {error}", RefhooksWarning, stacklevel=3)
+        warn_user(f"this edit has no recipe: {error}", stacklevel=3)
         return (), Materials()
 
 
@@ -112,14 +112,16 @@ class _Maker:
     def _batch(self) -> Recipe:
         request, plan = self._request, self._plan
         references = tuple(
-            RecipeReference(
-                self._picture(reference.image, planned, 0),
-                self._strategy(planned.strategy, number),
-                reference.resolution,
-            )
-            for number, (reference, planned) in enumerate(
-                zip(request.references, plan.references, strict=True)
-            )
+            [
+                RecipeReference(
+                    self._picture(reference.image, planned, 0),
+                    self._strategy(planned.strategy, number),
+                    reference.resolution,
+                )
+                for number, (reference, planned) in enumerate(
+                    zip(request.references, plan.references, strict=True)
+                )
+            ]
         )
         edit_mask, plugins = self._edit_mask(), self._plugins()
         if request.align:

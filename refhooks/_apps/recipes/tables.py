@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from PIL import Image
 
 from refhooks._apps.files.writer import Writer
 from refhooks._apps.recipes.parts import RecipeFile, is_name
+from refhooks._base.advice import silenced
 from refhooks._base.colours import has_profile, without_profile
 from refhooks._base.pictures import (
     in_mode,
@@ -25,7 +25,7 @@ from refhooks._base.pictures import (
 from refhooks._core.masks.shape_cover import shape_cover
 from refhooks._core.planning.input_pictures import HandedOn
 from refhooks._core.planning.strategy import method_name
-from refhooks.errors import InputError, RefhooksWarning, StrategyError
+from refhooks.errors import InputError, StrategyError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,8 +69,7 @@ def hash_of(path: Path, kind: str) -> str:
             return ""
         if kind == "file":
             return file_hash(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RefhooksWarning)
+        with silenced():
             if kind == "numbers":
                 return rgb_hash(without_profile(load_original(path)))
             return rgb_hash(load_picture(path)) if kind == "reference" else mask_hash(path)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import shutil
 import tempfile
-import warnings
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from refhooks._apps.recipes.tables import hash_of
+from refhooks._base.advice import warn_user
 from refhooks._base.files import is_file
 from refhooks._base.pictures import load_picture
-from refhooks.errors import InputError, RefhooksWarning
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,10 +100,16 @@ class Finder:
         return None
 
     def _unpacked(self, key: str, name: str, kind: str) -> Path:
-        place = self._folder.path / key / (name or "picture.png")
-        if not place.exists():
-            place.parent.mkdir(exist_ok=True)
-            place.write_bytes(self._recipe.embedded[key])
+        try:
+            place = self._folder.path / key / (name or "picture.png")
+            if not place.exists():
+                place.parent.mkdir(exist_ok=True)
+                place.write_bytes(self._recipe.embedded[key])
+        except OSError as error:
+            raise InputError(
+                f"what is inside of the recipe cannot be written to {tempfile.gettempdir()}:"
+                f" {error.strerror}; make room there, or name another folder with TMPDIR"
+            ) from error
         if kind == "file" or self._hash(place, kind) != key:
             raise InputError("a picture inside of the recipe is not the one that it names")
         return place
@@ -137,4 +143,4 @@ def _said(name: str) -> str:
 
 def warn(message: str) -> None:
     """Warn at the line that asked for the replay."""
-    warnings.warn(message, RefhooksWarning, stacklevel=4)
+    warn_user(message, stacklevel=4)

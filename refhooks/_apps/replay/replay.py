@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -18,10 +17,12 @@ from refhooks._apps.recipes.tables import rgb_hash
 from refhooks._apps.replay.finder import Finder, Folder, warn
 from refhooks._apps.replay.tables import Tables
 from refhooks._base.colours import without_profile
+from refhooks._base.files import as_path
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import is_list
 from refhooks._base.once import keeping
 from refhooks._base.pictures import load_original
+from refhooks._base.shown import shown
 from refhooks._base.turns import exclusive, seconds_of
 from refhooks._core.planning.input_pictures import HandedOn
 from refhooks._core.planning.planner import make_plan
@@ -31,6 +32,7 @@ from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from refhooks._apps.editing.result import EditResult
     from refhooks._apps.recipes.parts import RecipePicture
@@ -43,6 +45,9 @@ SETTINGS = (
     "strength", "method", "denoise", "steps", "seed", "cfg", "height", "width", "prompt",
     "negative_prompt",
 )  # fmt: skip
+
+
+MAX_AT_ONCE = 256  # pictures
 
 
 @attrs.frozen
@@ -67,18 +72,23 @@ def replay(
     seconds = seconds_of(wait)
     replayed = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     folder = Folder()
-    finder = Finder(replayed, folder, [Path(path) for path in references])
+    finder = Finder(replayed, folder, [as_path(path) for path in references])
     request = _checked(replayed, finder, settings, editor.registry, callback)
     for note in finder.notes:
         warn(note)
+    if not settings and _is_alone(replayed, settings):
+        warn(
+            f"this picture was made in a batch of {replayed.count}, and at most {MAX_AT_ONCE} are"
+            " made for one; it is made alone, which may differ in the last bits"
+        )
     with exclusive(editor.family.transformer, seconds):
         with needing(replayed.used, editor.registry):
             plan = make_plan(editor, request)
         result = edit_planned(editor, request, plan)
-    number = 0 if settings else replayed.picture
+    number = 0 if _is_alone(replayed, settings) else replayed.picture
     if result.interrupted:
         return _only(result, number, folder)
-    if not settings and not finder.notes:
+    if not _is_alone(replayed, settings) and not finder.notes:
         _tell_differences(replayed, result, number, editor)
     else:  # another picture is meant, so there is none to compare it with
         for line in plugin_differences(replayed.used, editor.registry):
@@ -99,7 +109,7 @@ def check_replay(
     Returns:
         The files that the replay will read.
     """
-    finder = Finder(recipe, Folder(), [Path(path) for path in references])
+    finder = Finder(recipe, Folder(), [as_path(path) for path in references])
     _checked(recipe, finder, settings, registry, None)
     return tuple(finder.read)
 
@@ -113,7 +123,7 @@ def recorded(
     Raises:
         RefhooksError: As :meth:`refhooks.Editor.replay` says.
     """
-    finder = Finder(recipe, Folder(), [Path(path) for path in references])
+    finder = Finder(recipe, Folder(), [as_path(path) for path in references])
     yield _checked(recipe, finder, {}, registry, None)
 
 
@@ -162,23 +172,25 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
     for name, value in settings.items():
         if name not in SETTINGS:
             raise InputError(
-                f"a replay has no setting {name!r:.80}.{did_you_mean(name, SETTINGS)} There are"
+                f"a replay has no setting {shown(name)}.{did_you_mean(name, SETTINGS)} There are"
                 f" {listed(SETTINGS)}"
             )
         if name in {"seed", "prompt", "negative_prompt"} and is_list(value):
-            raise InputError(f"a replay makes one picture: {name} must be one, got {value!r:.80}")
+            raise InputError(f"a replay makes one picture: {name} must be one, got {shown(value)}")
 
 
 def _edit(recipe: Recipe, finder: Finder, registry: Registry) -> _Edit:
     """Return what a recipe says, as values; whatever is wrong with it is found here."""
     tables = Tables(recipe, finder, registry)
     references = tuple(
-        Reference(
-            _opened(finder, entry.picture, f"reference {number}"),
-            tables.strategy(entry.strategy, f"reference {number}"),
-            resolution=entry.resolution,
-        )
-        for number, entry in enumerate(recipe.references, 1)
+        [
+            Reference(
+                _opened(finder, entry.picture, f"reference {number}"),
+                tables.strategy(entry.strategy, f"reference {number}"),
+                resolution=entry.resolution,
+            )
+            for number, entry in enumerate(recipe.references, 1)
+        ]
     )
     source = None
     if recipe.source is not None:
@@ -189,8 +201,13 @@ def _edit(recipe: Recipe, finder: Finder, registry: Registry) -> _Edit:
         references,
         source,
         None if recipe.edit_mask is None else tables.mask(recipe.edit_mask),
-        tuple(tables.plugin(table) for table in recipe.plugins),
+        tuple([tables.plugin(table) for table in recipe.plugins]),
     )
+
+
+def _is_alone(recipe: Recipe, settings: Mapping[str, Any]) -> bool:
+    """A batch is made again for the bits' sake; not one that a stranger's file made up."""
+    return bool(settings) or recipe.count > MAX_AT_ONCE
 
 
 def _opened(finder: Finder, entry: RecipePicture, label: str) -> Any:
@@ -209,7 +226,7 @@ def _opened(finder: Finder, entry: RecipePicture, label: str) -> Any:
 def _request(edit: _Edit, settings: Mapping[str, Any], callback: Callback | None) -> Request:
     """The whole batch as it was; with settings the one picture alone."""
     recipe = edit.recipe
-    alone = bool(settings)
+    alone = _is_alone(recipe, settings)
     number = recipe.picture // len(recipe.seeds)
     overrides = {name: settings[name] for name in settings if name not in {"strength", "method"}}
     first, *others = edit.references or (None,)

@@ -9,6 +9,7 @@ import attrs
 
 from refhooks._apps.files.loader import FileTable, Loader
 from refhooks._apps.files.structuring import as_table
+from refhooks._base.shown import shown
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Tables:
         options = dict(table)
         name = options.pop("plugin", None)
         if not isinstance(name, str):
-            raise InputError(f"a plugin of the recipe has no name: {table!r:.80}")
+            raise InputError(f"a plugin of the recipe has no name: {shown(table)}")
         cls = self._registry.plugins.get(name)
         return self._registry.plugin(name, self._with_files(options, cls))
 
@@ -82,5 +83,5 @@ class Tables:
         if isinstance(value, str) and value in self._found.resolved:
             return value
         if not isinstance(value, str) or value not in self._files:
-            raise InputError(f"the recipe names a file that it does not list: {value!r:.80}")
+            raise InputError(f"the recipe names a file that it does not list: {shown(value)}")
         return str(self._found.file(self._files[value]))

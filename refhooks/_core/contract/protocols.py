@@ -101,7 +101,7 @@ def strengths(strength: Any, label: str, high: float) -> float | tuple[float, ..
     if isinstance(strength, Schedule) and not isinstance(strength, type):
         return strength
     if isinstance(strength, str) and not _reads_as_number(strength):
-        return strength
+        return str.__str__(strength)
     if not is_list(strength):
         return number(strength, label, 0.0, high)
     if not strength:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import attrs
 
+from refhooks._base.advice import warn_user
 from refhooks._base.coverage import blanked, fitted, resized
 from refhooks._core.masks.compositing import GridMask, MaskCompositor
-from refhooks.errors import InputError, RefhooksWarning
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,9 +156,8 @@ def _fitted(entry: MaskCover, fit: str, grids: Grids) -> Tensor:
     cover = entry.spread if on_output else fitted(entry.cover, grids.output, fit)
     target = resized(cover, *grids.target).flatten()
     if not bool((target > 0).any()):
-        warnings.warn(
+        warn_user(
             f"{entry.label}: fit={fit!r} cuts off what it covers, so the reference does nothing",
-            RefhooksWarning,
             stacklevel=2,
         )
     return target.to(grids.device)
@@ -173,9 +172,8 @@ def warn_of_no_reach(label: str, compositor: MaskCompositor, rows: Sequence[Row]
         rows: Of the steps at which the method acts.
     """
     if all(compositor.share_nothing(row.masks) for row in rows):
-        warnings.warn(
+        warn_user(
             f"{label}: its masks multiply, and no place of the output is covered by all of them,"
             " so it does nothing; let them overlap, or draw them as one mask",
-            RefhooksWarning,
             stacklevel=2,
         )

@@ -9,6 +9,7 @@ import attrs
 from refhooks._base.names import listed
 from refhooks._base.numbers import number
 from refhooks._base.once import once
+from refhooks._base.shown import one_of, shown
 from refhooks._core.contract.protocols import MaskShape, strengths
 from refhooks.errors import StrategyError
 
@@ -70,22 +71,22 @@ class Mask:
     @shape.validator
     def _is_a_shape(self, _: object, value: object) -> None:
         if not isinstance(value, MaskShape) or isinstance(value, type):
-            raise StrategyError(f"a mask's shape must be a mask shape, got {value!r:.80}")
+            raise StrategyError(f"a mask's shape must be a mask shape, got {shown(value)}")
 
     @kind.validator
     @text.validator
     def _is_known(self, field: attrs.Attribute[Any], value: object) -> None:
         known = KINDS if field.name == "kind" else TEXTS
-        if value not in known:
+        if not one_of(value, known):
             raise StrategyError(
-                f"a mask's {field.name} must be one of {listed(known)}; got {value!r:.80}"
+                f"a mask's {field.name} must be one of {listed(known)}; got {shown(value)}"
             )
 
     @invert.validator
     @soft.validator
     def _is_a_bool(self, field: attrs.Attribute[Any], value: object) -> None:
         if not isinstance(value, bool):
-            raise StrategyError(f"a mask's {field.name} must be true or false, got {value!r:.80}")
+            raise StrategyError(f"a mask's {field.name} must be true or false, got {shown(value)}")
 
     @soft.validator
     def _softens_content(self, _: object, value: object) -> None:

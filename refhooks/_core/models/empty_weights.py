@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from refhooks._base.shown import shown
 from refhooks.errors import ModelError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _build(kind: Any, name: str, part: str, options: Mapping[str, Any]) -> Any:
     if _is_a(kind, ModelMixin):
         config: Any = kind.load_config(name, **place)
         if not isinstance(config, dict):
-            raise TypeError(f"a table was expected, got {config!r:.80}")
+            raise TypeError(f"a table was expected, got {shown(config)}")
         with torch.device("meta"):
             return kind.from_config(config)
     if _is_a(kind, PreTrainedModel):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
+from refhooks._base.shown import note
 from refhooks._core.plugins.attribution import where
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from refhooks._core.contract.family import Family
     from refhooks._core.contract.family_run import FamilyRun
@@ -60,22 +60,23 @@ class _Named:
         self._moment = moment
 
     def __getattr__(self, name: str) -> Any:
-        with self._naming(name):  # a property may fail as well
+        try:  # a property may fail as well
             value = getattr(self._adapter, name)
+        except BaseException as error:
+            self._name(error, name)
+            raise
         return functools.partial(self._call, name, value) if inspect.isroutine(value) else value
 
     def _call(self, name: str, method: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
-        with self._naming(name):
-            return method(*args, **options)
-
-    @contextlib.contextmanager
-    def _naming(self, name: str) -> Iterator[None]:
         try:
-            yield
-        except InputError:
-            raise  # what the user gave, in words of the family's own
-        except Exception as error:
-            ctx = self._moment.ctx
-            call = f"{self._label}, {name}" if ctx is None else where(self._label, name, ctx)
-            error.add_note(f"raised by {call}")
+            return method(*args, **options)
+        except BaseException as error:
+            self._name(error, name)
             raise
+
+    def _name(self, error: BaseException, name: str) -> None:
+        if isinstance(error, InputError):
+            return  # what the user gave, in words of the family's own
+        ctx = self._moment.ctx
+        call = f"{self._label}, {name}" if ctx is None else where(self._label, name, ctx)
+        note(error, f"raised by {call}")

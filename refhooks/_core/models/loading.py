@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 
 from refhooks._base.files import is_file, is_folder
 from refhooks._base.names import did_you_mean, listed
+from refhooks._base.shown import shown
 from refhooks.errors import ModelError, OutOfMemoryError
 
 if TYPE_CHECKING:
@@ -144,11 +145,11 @@ def check_dtype(dtype: str | torch.dtype) -> torch.dtype:
         ModelError: It is none that models run in.
     """
     torch_dtype = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
-    if torch_dtype is None or torch_dtype not in DTYPES.values():
+    if not isinstance(torch_dtype, torch.dtype) or torch_dtype not in DTYPES.values():
         names = [name for name in DTYPES if "float" in name]
         raise ModelError(
-            f"dtype must be one of {listed(names)}; got {dtype!r}."
-            f"{did_you_mean(str(dtype), DTYPES)}"
+            f"dtype must be one of {listed(names)}; got {shown(dtype)}."
+            f"{did_you_mean(shown(dtype), DTYPES)}"
         )
     return torch_dtype
 

@@ -10,6 +10,7 @@ import numbers
 from typing import Any, Final
 
 from refhooks._base.numbers import number, whole
+from refhooks._base.shown import shown
 from refhooks.errors import InputError, StrategyError
 
 __all__ = [
@@ -60,7 +61,7 @@ def read_cfg(value: Any, of: str = "") -> float:
         return number(value, _named("cfg", of), 0.0, MAX_CFG)
     if not _is_real(value) or not 0 <= value <= MAX_CFG:
         raise InputError(
-            f"cfg must be a number from 0 to 100 (1 and below: off), got {value!r:.80}"
+            f"cfg must be a number from 0 to 100 (1 and below: off), got {shown(value)}"
         )
     return float(value)
 
@@ -77,7 +78,7 @@ def read_denoise(value: Any, of: str = "") -> float:
             raise StrategyError(f"{_named('denoise', of)} must be above 0, up to 1; got 0")
         return denoise
     if not _is_real(value) or not 0.0 < value <= MAX_DENOISE:
-        raise InputError(f"denoise must be a number above 0, up to 1; got {value!r:.80}")
+        raise InputError(f"denoise must be a number above 0, up to 1; got {shown(value)}")
     return float(value)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import attrs
 
+from refhooks._base.advice import warn_user
 from refhooks._base.numbers import number
+from refhooks._base.shown import shown
 from refhooks._base.strength_names import ARTIFACTS_ABOVE
 from refhooks._core.contract.protocols import StageStep
 from refhooks._core.contract.values import Planned, Row, Step
@@ -15,7 +16,7 @@ from refhooks._core.planning.bounds import MAX_STRENGTH, read_strength
 from refhooks._core.planning.strategy import method_name
 from refhooks._core.planning.timetable import Timetable
 from refhooks._core.plugins.attribution import naming
-from refhooks.errors import InputError, RefhooksWarning, StrategyError
+from refhooks.errors import InputError, StrategyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +101,7 @@ def _ended(switch: Switch, step: StageStep, label: str, origin: str) -> bool:
     if not isinstance(ended, bool):
         raise StrategyError(
             f"{label}: switch {switch.name!r}{origin} at {_at(step)} must say True or False,"
-            f" got {ended!r:.80}"
+            f" got {shown(ended)}"
         )
     return ended
 
@@ -122,14 +123,13 @@ def _strengths(
     stage: Stage, steps: Sequence[StageStep], registry: Registry, label: str
 ) -> tuple[float, ...]:
     if not steps:
-        warnings.warn(f"{label} gets no step", RefhooksWarning, stacklevel=2)
+        warn_user(f"{label} gets no step", stacklevel=2)
         return ()
     strengths = _given(stage.strength, steps, registry, label)
     if max(strengths) > ARTIFACTS_ABOVE:
-        warnings.warn(
+        warn_user(
             f"{label}: strength {max(strengths):g} is above {ARTIFACTS_ABOVE}, where artifacts are"
             " likely; below 1.3 is usually enough",
-            RefhooksWarning,
             stacklevel=2,
         )
     return strengths
@@ -151,7 +151,8 @@ def _given(
             raise StrategyError(f"{label}: {error}") from error
     if not isinstance(strength, tuple):
         origin = registry.origin("schedule", strength)
-        return tuple(_scheduled(strength, step, label, origin) for step in steps)
+        scheduled = [_scheduled(strength, step, label, origin) for step in steps]
+        return tuple(scheduled)  # in a generator StopIteration would be lost
     if len(strength) != len(steps):
         raise StrategyError(
             f"{label}: strength lists {len(strength)} numbers, but the {span} has"

@@ -25,7 +25,7 @@ def exactly(reference: Reference, registry: Registry) -> Reference:
     if reference.strategy is None:
         return reference
     strategy = as_strategy(reference.strategy, "")
-    stages = tuple(_exact_stage(stage, registry) for stage in strategy.stages)
+    stages = tuple([_exact_stage(stage, registry) for stage in strategy.stages])
     if stages == strategy.stages:
         return reference
     return attrs.evolve(reference, strategy=attrs.evolve(strategy, stages=stages))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from refhooks._base.shown import shown
 from refhooks._core.contract.methods import edits_prefix
 from refhooks._core.contract.outlook import Outlook, PlannedStage
 from refhooks._core.plugins.labels import naming_method
@@ -72,7 +73,7 @@ def outlook_of(method: Method, planned: PlannedStage, registry: Registry) -> Out
         outlook = ask(planned)
     label = f"reference {planned.reference + 1}, stage {planned.stage + 1} (method {method.name!r})"
     if not isinstance(outlook, Outlook):
-        raise PluginError(f"{label}: outlook must return a refhooks.Outlook, got {outlook!r:.80}")
+        raise PluginError(f"{label}: outlook must return a refhooks.Outlook, got {shown(outlook)}")
     shares = [*(outlook.tokens or ()), *(share for _, share in outlook.added)]
     steps = len(planned.rows)
     if (outlook.tokens is not None and len(outlook.tokens) != steps) or not all(
@@ -80,7 +81,7 @@ def outlook_of(method: Method, planned: PlannedStage, registry: Registry) -> Out
     ):
         raise PluginError(
             f"{label}: an outlook's tokens must be one share from 0 to 1 for each of the {steps}"
-            f" steps, and those of passes shares too; got {outlook!r:.200}"
+            f" steps, and those of passes shares too; got {shown(outlook, 200)}"
         )
     return outlook
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._base.advice import warn_user
 from refhooks._base.canvas import Canvas, remark_on
 from refhooks._core.contract.family import Guidance, Shown, prompted
 from refhooks._core.contract.methods import check_method, edits_prefix
@@ -26,7 +26,7 @@ from refhooks._core.plugins.attribution import naming
 from refhooks._core.plugins.labels import is_description, naming_method, plugin_labels
 from refhooks._core.plugins.validation import check_implementations
 from refhooks._parts.tiles import check_tiles
-from refhooks.errors import InputError, RefhooksWarning
+from refhooks.errors import InputError
 from refhooks.hookspecs import Registration, RunHooks
 
 if TYPE_CHECKING:
@@ -281,8 +281,10 @@ def resolve_methods(loaded: LoadedModel, strategy: Strategy) -> tuple[Method, ..
         UnknownNameError: A method that no live plugin registers.
     """
     methods = tuple(
-        loaded.registry.method(stage.method) if isinstance(stage.method, str) else stage.method
-        for stage in strategy.stages
+        [
+            loaded.registry.method(stage.method) if isinstance(stage.method, str) else stage.method
+            for stage in strategy.stages
+        ]
     )
     for entry in methods:
         reason = loaded.family.refuses.get(entry.name)
@@ -327,18 +329,20 @@ def _sized(
     timetable: Timetable,
 ) -> tuple[PlannedReference, ...]:
     return tuple(
-        attrs.evolve(
-            reference,
-            size=_size(loaded, reference.opened, requested[number].resolution),
-            gives_tokens=any(
-                getattr(method, "gives_tokens", True)
-                for stage, method in enumerate(reference.methods)
-                if any(timetable.strengths(number, stage))
-            ),
-        )
-        if any(timetable.strengths(number))
-        else reference
-        for number, reference in enumerate(references)
+        [
+            attrs.evolve(
+                reference,
+                size=_size(loaded, reference.opened, requested[number].resolution),
+                gives_tokens=any(
+                    getattr(method, "gives_tokens", True)
+                    for stage, method in enumerate(reference.methods)
+                    if any(timetable.strengths(number, stage))
+                ),
+            )
+            if any(timetable.strengths(number))
+            else reference
+            for number, reference in enumerate(references)
+        ]
     )
 
 
@@ -352,7 +356,7 @@ def _size(loaded: LoadedModel, opened: InputPicture, resolution: int | str | Non
 
 def _warn(message: str | None) -> None:
     if message:
-        warnings.warn(message, RefhooksWarning, stacklevel=2)
+        warn_user(message, stacklevel=2)
 
 
 def _warn_of_hidden(prompts: Sequence[str], shown: Sequence[Shown]) -> None:

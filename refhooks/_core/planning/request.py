@@ -10,6 +10,7 @@ import attrs
 
 from refhooks._base.names import listed
 from refhooks._base.numbers import whole
+from refhooks._base.shown import one_of, shown
 from refhooks._core.planning.bounds import MAX_SEED, read_cfg, read_denoise, read_seed, read_steps
 from refhooks._core.planning.strategy import Reference
 from refhooks.errors import InputError
@@ -102,8 +103,9 @@ def make_request(
         InputError: An argument has the wrong type or range; the message names it.
     """
     prompts = _texts(prompt, "prompt")
-    if check not in CHECKS:
-        raise InputError(f"check must be one of {listed(CHECKS)}; got {check!r}")
+    if not one_of(check, CHECKS):
+        raise InputError(f"check must be one of {listed(CHECKS)}; got {shown(check)}")
+    denoise = read_denoise(denoise)
     if resolution is not None and (height is not None or width is not None):
         raise InputError("give either resolution, or height and width")
     if image is None and resolution == "native":
@@ -121,7 +123,7 @@ def make_request(
         source=source,
         seeds=_seeds(seed, whole(n, "n", 1, 4096)),
         steps=None if steps is None else read_steps(steps),
-        denoise=read_denoise(denoise),
+        denoise=denoise,
         edit_mask=edit_mask,
         cfg=None if cfg is None else read_cfg(cfg),
         height=_optional(height, "height", 1, 2**16),
@@ -139,7 +141,7 @@ def make_request(
 def _texts(value: Any, name: str) -> tuple[str, ...]:
     texts = (value,) if isinstance(value, str) else tuple(value) if _is_list(value) else ()
     if not texts or not all(isinstance(text, str) and _is_unicode(text) for text in texts):
-        raise InputError(f"{name} must be a string, or a list of strings, got {value!r:.80}")
+        raise InputError(f"{name} must be a string, or a list of strings, got {shown(value)}")
     return texts
 
 
@@ -203,7 +205,7 @@ def _plugins(value: Any) -> tuple[object, ...]:
 
 def _callback(value: Any) -> Callback | None:
     if value is not None and not callable(value):
-        raise InputError(f"callback must be callable as (step, latents, x0), got {value!r:.80}")
+        raise InputError(f"callback must be callable as (step, latents, x0), got {shown(value)}")
     return value  # type: ignore[no-any-return]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from refhooks._base.numbers import is_list, number
+from refhooks._base.shown import one_of, shown
 from refhooks._core.contract.methods import Method
 from refhooks._core.contract.protocols import Schedule, Switch, strengths
 from refhooks._core.masks.mask import Mask
@@ -27,7 +28,7 @@ _VISIONS = ("auto", "always", "never")
 
 def method_name(method: str | Method) -> str:
     """Return the name of a method given by name or as an instance."""
-    return method if isinstance(method, str) else method.name
+    return str.__str__(method) if isinstance(method, str) else method.name
 
 
 @attrs.frozen
@@ -60,7 +61,7 @@ class Stage:
         if not isinstance(method, str | Method) or isinstance(method, type):
             raise StrategyError(
                 "a stage's method must be a registered name or a method instance,"
-                f" got {method!r:.80}"
+                f" got {shown(method)}"
             )
         label = f"stage with method {method_name(method)!r}"
         self.__attrs_init__(  # type: ignore[attr-defined]
@@ -90,7 +91,9 @@ def _masks(masks: Any) -> tuple[Mask, ...]:
     listed = tuple(masks) if is_list(masks) else (masks,)
     for mask in listed:
         if not isinstance(mask, Mask):
-            raise StrategyError(f"a strategy's masks are made with refhooks.mask, got {mask!r:.80}")
+            raise StrategyError(
+                f"a strategy's masks are made with refhooks.mask, got {shown(mask)}"
+            )
     return listed
 
 
@@ -116,8 +119,8 @@ class Strategy:
 
     @vision.validator
     def _known_vision(self, _: object, value: object) -> None:
-        if value not in _VISIONS:
-            raise StrategyError(f"vision must be one of {', '.join(_VISIONS)}; got {value!r}")
+        if not one_of(value, _VISIONS):
+            raise StrategyError(f"vision must be one of {', '.join(_VISIONS)}; got {shown(value)}")
 
     @stages.validator
     def _ends_rise(self, _: object, stages: tuple[Stage, ...]) -> None:
@@ -165,8 +168,8 @@ class Reference:
 
     @resolution.validator
     def _area(self, _: object, value: object) -> None:
-        whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
-        if value is not None and value != "native" and not whole:
+        whole = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 2**32
+        if value is not None and not one_of(value, ("native",)) and not whole:
             raise StrategyError(
-                f"a reference's resolution must be a pixel area or 'native', got {value!r}"
+                f"a reference's resolution must be a pixel area or 'native', got {shown(value)}"
             )

@@ -12,8 +12,12 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from refhooks._base.advice import is_silent
+from refhooks._base.shown import note
+from refhooks.errors import RefhooksWarning
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from types import CodeType
 
     from refhooks._core.contract.values import Context
@@ -53,18 +57,22 @@ def current_place() -> str | None:
     return None
 
 
-@contextlib.contextmanager
-def naming(place: str) -> Iterator[None]:
+class naming:  # noqa: N801  it reads as a function
     """Name a place in whatever is raised or warned of inside."""
-    before, _told.place = _told.place, place
-    try:
-        with naming_warnings():
-            yield
-    except BaseException as error:
-        error.add_note(f"raised by {place}")
-        raise
-    finally:
-        _told.place = before
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._before: str | None = None
+
+    def __enter__(self) -> None:
+        self._before, _told.place = _told.place, self._place
+        _enter()
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        _told.place = self._before
+        _leave()
+        if error is not None:
+            note(error, f"raised by {self._place}")
 
 
 _guard = threading.Lock()
@@ -73,17 +81,17 @@ _shown: Any = None
 """What showed warnings before; kept while anything runs."""
 
 
-@contextlib.contextmanager
-def naming_warnings() -> Iterator[None]:
+class naming_warnings:  # noqa: N801  it reads as a function
     """Let warnings name the place that they come from, if it is a plugin's.
 
     ``warnings.showwarning`` is the process's own, so what is put there passes on everything else as
     it comes, and stays harmless where other code puts it back later.
     """
-    _enter()
-    try:
-        yield
-    finally:
+
+    def __enter__(self) -> None:
+        _enter()
+
+    def __exit__(self, *_: object) -> None:
         _leave()
 
 
@@ -104,6 +112,8 @@ def _leave() -> None:
 
 
 def _show(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
+    if is_silent() and issubclass(category, RefhooksWarning):
+        return  # of a plugin's own
     place = current_place()
     if place is not None:
         with contextlib.suppress(Exception):  # a category may be made of anything

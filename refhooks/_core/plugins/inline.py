@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from refhooks._base.shown import shown
 from refhooks._core.plugins.loading import register_plugin
 from refhooks._core.plugins.registry import PluginRecord, Registry
 from refhooks.errors import InputError
@@ -27,7 +28,7 @@ def with_plugins(registry: Registry, plugins: Sequence[object]) -> Registry:
         PluginError: One is no plugin, or registers a name that is taken.
     """
     if not isinstance(plugins, Sequence) or isinstance(plugins, str):
-        raise InputError(f"plugins must be a list of modules or objects, got {plugins!r:.80}")
+        raise InputError(f"plugins must be a list of modules or objects, got {shown(plugins)}")
     if not plugins:
         return registry
     extended = copied(registry)

@@ -5,28 +5,31 @@ from __future__ import annotations
 import functools
 import os
 import traceback
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._base.distributions import entry_points, name_of, ships, version_of
+from refhooks._base.shown import told
 from refhooks._core.contract.entries import OWN_COMMANDS
 from refhooks._core.plugins.calls import RegistrationCalls
 from refhooks._core.plugins.record import (
     ALLOW,
     BLOCK,
     PluginRecord,
-    distribution,
     refused,
     split,
     warn_of_unknown,
 )
 from refhooks._core.plugins.registry import Registry
-from refhooks.errors import PluginError, RefhooksError
+from refhooks.errors import PluginError, RefhooksError, readable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from importlib.metadata import EntryPoint
+
+    from refhooks._base.distributions import Unreadable
 
 
 GROUP = "refhooks"
@@ -48,31 +51,49 @@ def _load(allow: str | None, block: str | None) -> Registry:
     warn_of_unknown(points, {ALLOW: allowed, BLOCK: blocked})
     owners = {("command", name): GROUP for name in OWN_COMMANDS}
     registry = Registry(records=(), methods={}, families={}, models={}, owners=owners)
-    records = [
-        _load_one(point, registry, refused(point, allow, allowed, blocked)) for point in points
-    ]
+    records = _load_all(points, registry, lambda it: refused(it, allow, allowed, blocked))
     return attrs.evolve(registry, records=tuple(records))
 
 
-def _order(point: EntryPoint) -> tuple[bool, str, str]:
+def _order(point: EntryPoint | Unreadable) -> tuple[bool, str, str]:
     """Those that ship come first: what is installed beside them takes no name away from them."""
-    return distribution(point) != GROUP, point.name, point.value
+    return not ships(point), point.name, point.value
 
 
-def _load_one(point: EntryPoint, registry: Registry, why_not: str) -> PluginRecord:
+def _load_all(
+    points: Sequence[EntryPoint | Unreadable],
+    registry: Registry,
+    why_not: Callable[[EntryPoint | Unreadable], str],
+) -> Iterator[PluginRecord]:
+    names: dict[str, str] = {}
+    for point in points:
+        record = _load_one(point, registry, why_not(point), names.get(point.name))
+        if record.state == "live":
+            names[point.name] = record.origin or "no distribution"
+        yield record
+
+
+def _load_one(
+    point: EntryPoint | Unreadable, registry: Registry, why_not: str, taken: str | None
+) -> PluginRecord:
     record = PluginRecord(
         name=point.name,
-        distribution=distribution(point),
-        version=(point.dist.version or "") if point.dist else "",
+        distribution=name_of(point),
+        version=version_of(point),
         state="blocked" if why_not else "live",
         reason=why_not,
     )
     if why_not:
         return record
+    if taken is not None:
+        reason = f"there is a plugin of that name already, from {taken}"
+        return attrs.evolve(record, state="broken", reason=reason)
     try:
         registers = register_plugin(point.load(), point.name, registry)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  the others live
-        reason = f"{type(error).__name__}: {error}{_line_of(error)}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  the others live
+        reason = readable(f"{type(error).__name__}: {told(error)}{_line_of(error)}")
         return attrs.evolve(record, state="broken", reason=reason)
     return attrs.evolve(record, registers=registers)
 

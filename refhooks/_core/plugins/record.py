@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from typing import TYPE_CHECKING, Literal
 
 import attrs
 
+from refhooks._base.advice import warn_user
+from refhooks._base.distributions import name_of, normalised
 from refhooks._base.names import did_you_mean
-from refhooks.errors import RefhooksWarning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.metadata import EntryPoint
+
+    from refhooks._base.distributions import Unreadable
 
 ALLOW = "REFHOOKS_PLUGINS"
 BLOCK = "REFHOOKS_BLOCK"
@@ -47,25 +48,18 @@ class PluginRecord:
 
 def split(names: str | None) -> tuple[str, ...]:
     """Return the names that a variable of the environment holds, normalised."""
-    return tuple(_normalise(name) for name in (names or "").split(",") if name.strip())
+    return tuple(normalised(name) for name in (names or "").split(",") if name.strip())
 
 
-def _normalise(name: str) -> str:
-    """PEP 503: what distribution names are compared by."""
-    return re.sub(r"[-_.]+", "-", name.strip()).lower()
-
-
-def distribution(point: EntryPoint) -> str:
-    """Return the normalised name of the distribution that has an entry point."""
-    return _normalise(point.dist.name or "") if point.dist else ""
-
-
-def _keys(point: EntryPoint) -> tuple[str, str]:
-    return _normalise(point.name), distribution(point)
+def _keys(point: EntryPoint | Unreadable) -> tuple[str, str]:
+    return normalised(point.name), name_of(point)
 
 
 def refused(
-    point: EntryPoint, allow: str | None, allowed: Sequence[str], blocked: Sequence[str]
+    point: EntryPoint | Unreadable,
+    allow: str | None,
+    allowed: Sequence[str],
+    blocked: Sequence[str],
 ) -> str:
     """Return why the environment does not let a plugin in; empty: it does."""
     if any(key in blocked for key in _keys(point)):
@@ -75,15 +69,16 @@ def refused(
     return ""
 
 
-def warn_of_unknown(points: Sequence[EntryPoint], named: dict[str, tuple[str, ...]]) -> None:
+def warn_of_unknown(
+    points: Sequence[EntryPoint | Unreadable], named: dict[str, tuple[str, ...]]
+) -> None:
     """Warn of names in the environment that are of no plugin; they are by variable."""
     known = sorted({key for point in points for key in _keys(point) if key})
     for variable, names in named.items():
         for name in names:
             if name not in known:
-                warnings.warn(
+                warn_user(
                     f"{variable} names {name!r}, which is no installed plugin or distribution."
                     f"{did_you_mean(name, known)}",
-                    RefhooksWarning,
                     stacklevel=4,
                 )

@@ -8,6 +8,7 @@ import attrs
 
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.once import once
+from refhooks._base.shown import shown
 from refhooks._core.plugins.record import (
     PluginRecord,
 )
@@ -94,7 +95,7 @@ class Registry:
         return once(key, lambda: self._schedule_from(text), size=lambda _: 0, holding=self)
 
     def _schedule_from(self, text: str) -> Schedule:
-        readings = read_by("schedule", "parse", self.schedules, text, f"strength {text!r:.80}: ")
+        readings = read_by("schedule", "parse", self.schedules, text, f"strength {shown(text)}: ")
         if len(readings) != 1:
             forms = [
                 cls.short for _, cls in sorted(self.schedules.items()) if hasattr(cls, "short")
@@ -104,7 +105,7 @@ class Registry:
                 if readings
                 else f"is neither a number nor a schedule. Forms: {listed(forms)}.{self.absent()}"
             )
-            raise InputError(f"strength {text!r:.80} {reason}")
+            raise InputError(f"strength {shown(text)} {reason}")
         schedule: Schedule = next(iter(readings.values()))
         return schedule
 
@@ -161,7 +162,7 @@ class Registry:
                 if readings
                 else f"is no mask. Forms: {listed(forms)}.{self.absent()}"
             )
-            raise InputError(f"{value!r:.80} {reason}")
+            raise InputError(f"{shown(value)} {reason}")
         shape: MaskShape = next(iter(readings.values()))
         return shape
 
@@ -182,6 +183,8 @@ class Registry:
     def _make(
         self, kind: str, name: str, classes: dict[str, type[Any]], options: dict[str, Any] | None
     ) -> Any:
+        if not isinstance(name, str):
+            raise InputError(f"a {kind} is named by a text, got {shown(name)}")
         if name not in classes:
             raise self.unknown(kind, name, classes)
         return make(classes[name], f"{kind} {name!r}", options or {})
@@ -192,7 +195,9 @@ class Registry:
 
     def record(self, plugin: str | None) -> PluginRecord | None:
         """Return the record of a plugin by its name."""
-        return next((record for record in self.records if record.name == plugin), None)
+        named = [record for record in self.records if record.name == plugin]
+        live = [record for record in named if record.state == "live"]
+        return next(iter([*live, *named]), None)
 
     def origin(self, kind: str, made: Any) -> str:
         """Return what messages put after a name: `` [distribution version]``, where it is known.
@@ -233,7 +238,7 @@ class Registry:
             if taken == name and other not in {kind, "command"}
         ]
         return UnknownNameError(
-            f"there is no {kind} {name!r}.{did_you_mean(name, known)}"
+            f"there is no {kind} {shown(name, 400)}.{did_you_mean(name, known)}"
             + (f" There is a {others[0]} of that name." if others else "")
             + f" Registered: {listed(known)}.{self.absent()}"
         )
@@ -265,6 +270,20 @@ def make(cls: type[Any], label: str, options: dict[str, Any]) -> Any:
         )
     try:
         return cls(**options)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:  # such as a float of 10**400
         reason = error.args[0] if error.args else error
         raise InputError(f"{label}: {reason}") from error
+    except Exception as error:
+        unfit = [option for option, value in options.items() if not _has_words(value)]
+        if not unfit:
+            raise  # the plugin's own
+        raise InputError(
+            f"{label}: {unfit[0]} cannot be used: {shown(options[unfit[0]])}"
+        ) from error
+
+
+def _has_words(value: Any) -> bool:
+    try:
+        return isinstance(repr(value), str)
+    except Exception:  # noqa: BLE001  then a message that tells of it fails as well
+        return False

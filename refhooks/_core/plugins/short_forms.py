@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
-from refhooks.errors import InputError, RefhooksWarning
+from refhooks._base.advice import warn_user
+from refhooks._base.shown import shown, told
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,13 +31,12 @@ def read_by(
         if reading is not None:
             readings[name] = reading
     if refused and not readings:
-        reasons = "; ".join(f"{kind} {name!r}: {reason}" for name, reason in refused.items())
+        reasons = "; ".join(f"{kind} {name!r}: {told(reason)}" for name, reason in refused.items())
         raise InputError(f"{label}{reasons}") from next(iter(refused.values()))
     for name, failure in refused.items():
-        warnings.warn(
-            f"{kind} {name!r} fails where it is asked whether {value!r:.80} is its short form:"
-            f" {type(failure).__name__}: {failure}",
-            RefhooksWarning,
+        warn_user(
+            f"{kind} {name!r} fails where it is asked whether {shown(value)} is its short form:"
+            f" {type(failure).__name__}: {told(failure)}",
             stacklevel=4,
         )
     return readings

@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 from refhooks._base.names import did_you_mean, listed
+from refhooks._base.shown import shown
 from refhooks.errors import PluginError
 from refhooks.hookspecs import HOOKSPEC_VERSION
 
@@ -41,7 +42,7 @@ def check_version(plugin: object, label: str) -> None:
         return
     match = _VERSION.fullmatch(needs) if isinstance(needs, str) else None
     if match is None:
-        raise PluginError(f'{label}: {NEEDS} must be a text such as "1.0", got {needs!r:.80}')
+        raise PluginError(f'{label}: {NEEDS} must be a text such as "1.0", got {shown(needs)}')
     wanted, here = (int(match[1]), int(match[2])), "{}.{}".format(*HOOKSPEC_VERSION)
     if wanted > HOOKSPEC_VERSION:
         raise PluginError(f"{label} needs hookspec {needs}; this refhooks has {here}: update it")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from refhooks._base.memory import explained, out_of_memory
 from refhooks._base.pictures import FITS
 from refhooks._core.contract.methods import BoundReference, RunInfo, edits_prefix
 from refhooks._core.contract.source import Source
@@ -20,9 +21,10 @@ from refhooks._core.plugins.labels import is_description
 from refhooks._core.running.checks import Contract
 from refhooks._core.running.hooks import BoundPlugin, Hooks, close_all
 from refhooks._parts.autoencoder import encode as encode_picture
+from refhooks.errors import RefhooksError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
@@ -93,8 +95,7 @@ def bind_hooks(
     bound: list[BoundPlugin] = []
     try:
         for index in range(len(plan.references)):
-            for plugin in _bound(family, loaded.registry, opened, plan, index, info, compositors):
-                bound.append(plugin)  # noqa: PERF402  one by one: the next may fail to bind
+            _bind_stages(family, loaded.registry, opened, plan, index, info, compositors, bound)
         for run_plugin, label in plan.plugins:
             implementer = (
                 _bind(label, run_plugin.bind_run, info)
@@ -103,8 +104,8 @@ def bind_hooks(
             )
             bound.append(BoundPlugin(implementer, label))
         return Hooks(bound, _contract(family, opened, info), compositors, eager=eager)
-    except BaseException:
-        close_all(bound)
+    except BaseException as error:
+        close_all(bound, error)
         raise
 
 
@@ -144,7 +145,7 @@ def _cover(compositors: Compositors, ctx: Context, reference: int) -> Tensor | N
     return None if compositor is None else compositor.target(row.masks)
 
 
-def _bound(
+def _bind_stages(
     family: Family,
     registry: Registry,
     opened: FamilyRun,
@@ -152,13 +153,14 @@ def _bound(
     index: int,
     info: RunInfo,
     compositors: Compositors,
-) -> Iterator[BoundPlugin]:
-    """Bind the stages of one reference that act at any step."""
+    bound: list[BoundPlugin],
+) -> None:
+    """Bind the stages of one reference that act at any step, one by one: any may fail."""
     planned = plan.references[index]
     if planned.size is None:
         return
     encoding = _encoding(family, opened, f"reference {index + 1}")
-    encode, encode_fitted = _encoders(encoding, planned.used, planned.size, plan.size)
+    encode, encode_fitted = _encoders(encoding, planned.used, planned.size, plan.size, index)
     for stage, method in enumerate(planned.methods):
         compositor = compositors.get((index, stage))
         reference = BoundReference(
@@ -178,7 +180,7 @@ def _bound(
                 steps = zip(plan.timetable.steps, reference.strengths, strict=True)
                 rows = [planned.rows[index] for planned, strength in steps if strength]
                 warn_of_no_reach(label, compositor, rows)
-            yield BoundPlugin(implementation, label, index, stage, compositor)
+            bound.append(BoundPlugin(implementation, label, index, stage, compositor))
 
 
 def _tokens(plan: Plan, index: int, stage: int) -> int | None:
@@ -202,7 +204,23 @@ def _encoding(family: Family, opened: FamilyRun, label: str) -> Encode:
     return functools.partial(encode_picture, family, opened, label, opened.noise)
 
 
-def _encoders(encoding: Encode, used: InputPicture, own: Size, target: Size) -> Any:
+def _fitting(encode: Callable[[], Tensor], index: int, size: Size) -> Tensor:
+    """Name the reference that is too large for memory."""
+    try:
+        return encode()
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RefhooksError) or not (
+            isinstance(error, MemoryError) or out_of_memory(error)
+        ):
+            raise
+        message = (
+            f"reference {index + 1} does not fit into memory at {size}; lower its resolution, or"
+            " that of the output"
+        )
+        raise explained(error, message) from error
+
+
+def _encoders(encoding: Encode, used: InputPicture, own: Size, target: Size, index: int) -> Any:
     """A picture is encoded when a method first asks, and once a run for each way to fit it.
 
     One that has the size of both is the same, however it is fitted.
@@ -210,11 +228,11 @@ def _encoders(encoding: Encode, used: InputPicture, own: Size, target: Size) -> 
 
     @functools.cache
     def encode() -> Tensor:
-        return used.encode(encoding, own)
+        return _fitting(lambda: used.encode(encoding, own), index, own)
 
     @functools.cache
     def encode_fitted(fit: str) -> Tensor:
-        return used.encode_fitted(encoding, target, fit)
+        return _fitting(lambda: used.encode_fitted(encoding, target, fit), index, target)
 
     if own == target and used.fits(target):
         return encode, lambda fit: encode() if fit in FITS else encode_fitted(fit)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from refhooks._base.shown import shown
 from refhooks._core.contract.values import BASE, AttentionEdit, KeyValues, Layout
 from refhooks._core.running.checks import Contract, finite, kind, tensor
 from refhooks.errors import HookReturnError, NotFiniteError, PluginError
@@ -27,7 +28,7 @@ def attention(
     """
     if not isinstance(new, list | tuple) or not all(isinstance(e, AttentionEdit) for e in new):
         raise HookReturnError(
-            f"{label}: must return a list of refhooks.AttentionEdit, got {new!r:.80}"
+            f"{label}: must return a list of refhooks.AttentionEdit, got {shown(new)}"
         )
     for edit in new:
         _group(edit, layout, label)

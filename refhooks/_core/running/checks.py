@@ -9,6 +9,7 @@ import attrs
 import torch
 
 from refhooks._base.names import did_you_mean, listed
+from refhooks._base.shown import shown
 from refhooks._core.contract.values import Branch, Inputs, Text, Tokens
 from refhooks.errors import HookReturnError, NotFiniteError
 
@@ -81,7 +82,7 @@ def branches(new: Any, own: Sequence[Branch], label: str) -> tuple[Branch, ...]:
     """
     if not isinstance(new, list | tuple) or not all(isinstance(entry, Branch) for entry in new):
         raise HookReturnError(
-            f"{label}: must return a sequence of refhooks.Branch, got {new!r:.80}"
+            f"{label}: must return a sequence of refhooks.Branch, got {shown(new)}"
         )
     names = [entry.name for entry in new]
     if len(set(names)) != len(names):
@@ -216,7 +217,7 @@ def _text_rest(text: Text, old: Text, embeds: Tensor, label: str) -> None:
     if len(places) != len(old.places) or not all(0 <= it <= embeds.shape[1] for it in places):
         raise HookReturnError(
             f"{label}: text.places must be {len(old.places)} numbers from 0 to {embeds.shape[1]},"
-            f" got {places!r:.80}"
+            f" got {shown(places)}"
         )
 
 

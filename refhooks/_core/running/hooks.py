@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import time
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from refhooks._attending.combining import combine
+from refhooks._base.closing import Closing
+from refhooks._base.shown import note
 from refhooks._core.plugins.attribution import calls_a_hook, naming, where
 from refhooks._core.plugins.calls import caller, manager_of
 from refhooks._core.plugins.validation import check_implementations, hook_arguments
@@ -102,7 +104,7 @@ class _Call:
                 return self._traced(self.trace, ctx, values)
             return self.function(*[values[name] for name in self.arguments])
         except BaseException as error:
-            error.add_note(f"raised by {self.place(ctx)}")
+            note(error, f"raised by {self.place(ctx)}")
             raise
 
     def _traced(self, trace: Trace, ctx: Context, values: dict[str, Any]) -> Any:
@@ -116,13 +118,14 @@ class _Call:
         return returned
 
 
-def close_all(plugins: Sequence[BoundPlugin]) -> None:
-    """Close what methods have bound, in order; one that fails does not keep the next from it."""
-    with contextlib.ExitStack() as stack:
-        for plugin in reversed(plugins):
-            close = getattr(plugin.implementation, "close", None)
-            if plugin.reference is not None and close is not None:
-                stack.callback(_close, close, plugin.label)
+def close_all(plugins: Sequence[BoundPlugin], error: BaseException | None = None) -> None:
+    """Close what methods have bound, in order, as :class:`refhooks._base.closing.Closing` does."""
+    closing = Closing()
+    for plugin in reversed(plugins):
+        close = getattr(plugin.implementation, "close", None)
+        if plugin.reference is not None and close is not None:
+            closing.callback(functools.partial(_close, close, plugin.label))
+    closing.close(error)
 
 
 def _close(close: Callable[[], object], label: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 from typing import TYPE_CHECKING
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING
 import attrs
 import torch
 
+from refhooks._base.closing import Closing
 from refhooks._base.colours import in_own_colours
+from refhooks._base.memory import explained, out_of_memory
 from refhooks._base.pictures import as_pil
 from refhooks._base.size import Size, upward
 from refhooks._core.models.empty_weights import has_weights
@@ -21,11 +22,10 @@ from refhooks._core.running.bound_run import Run
 from refhooks._parts import autoencoder
 from refhooks._parts.finite import check_final, check_texts
 from refhooks._parts.tiles import check_tiles
-from refhooks.errors import InputError, OutOfMemoryError
+from refhooks.errors import InputError
 from refhooks.loop import denoise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
 
     from PIL.Image import Image
     from torch import Tensor
@@ -81,8 +81,8 @@ def run_plan(loaded: LoadedModel, request: Request, plan: Plan) -> Ran:
         )
     for remark in plan.timetable.remarks:
         LOG.info(remark)
-    with _memory_explained(loaded, request):
-        with _bind(loaded, request, plan) as run:
+    try:
+        with _Bound(loaded, request, plan) as run:
             latents, pictures = denoise(run)
             shares = run.family.recorded()
         return Ran(
@@ -94,50 +94,70 @@ def run_plan(loaded: LoadedModel, request: Request, plan: Plan) -> Ran:
             retouched=run.hooks.retouches,
             steps=run.ran,
         )
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise explained(error, _lower(loaded, request)) from error
 
 
-@contextlib.contextmanager
-def _bind(loaded: LoadedModel, request: Request, plan: Plan) -> Iterator[Run]:
+class _Bound:
+    """A run, bound for as long as a ``with`` takes; no generator, where StopIteration is lost."""
+
+    def __init__(self, loaded: LoadedModel, request: Request, plan: Plan) -> None:
+        self._arguments = loaded, request, plan
+        self._closing = Closing()
+
+    def __enter__(self) -> Run:
+        try:
+            return _bind(*self._arguments, self._closing)
+        except BaseException as error:
+            self._closing.close(error)
+            raise
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._closing.close(error)
+
+
+def _bind(loaded: LoadedModel, request: Request, plan: Plan, closing: Closing) -> Run:
     family = named_family(loaded.family, loaded.registry)
     loaded.pipe._interrupt = False  # noqa: SLF001  as a call of the pipeline begins
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(naming_warnings())
-        state = family.open(
-            prompts=request.prompts,
-            guidance=plan.guidance,
-            seeds=request.batch_seeds,
-            size=plan.size,
-            references=plan.token_sizes,
-            shown=plan.shown,
-        )
-        stack.callback(named_run(state, family, loaded.registry).close)
-        moment = Moment()
-        opened = named_run(state, family, loaded.registry, moment)
-        check_texts(opened.texts, getattr(loaded.pipe, "text_encoder", None))
-        source = bind_source(family, opened, plan)
-        drifts: list[Drift] = []
-        hooks = bind_hooks(loaded, opened, plan, source, drifts.append, eager=request.eager)
-        stack.callback(hooks.close)
-        opened.prepare(attention=hooks.edits_attention, record=request.record_attention)
-        bar = stack.enter_context(loaded.pipe.progress_bar(total=len(plan.timetable.steps)))
-        bar.set_description(f"seed {request.seeds[0]}")
-        yield Run(
-            family=opened,
-            start=opened.noise if plan.from_noise else _noised(opened, plan, source),
-            hooks=hooks,
-            drifts=drifts,
-            scheduler=plan.scheduler,
-            timetable=plan.timetable,
-            timesteps=plan.timesteps,
-            name=family.name,
-            blocks=family.blocks,
-            source=source,
-            moment=moment,
-            decode=functools.partial(_decode, family, request, plan),
-            bar=bar,
-            callback=request.callback,
-            interrupted=lambda: bool(loaded.pipe._interrupt),  # noqa: SLF001  it has no setter
-        )
+    closing.enter(naming_warnings())
+    state = family.open(
+        prompts=request.prompts,
+        guidance=plan.guidance,
+        seeds=request.batch_seeds,
+        size=plan.size,
+        references=plan.token_sizes,
+        shown=plan.shown,
+    )
+    closing.callback(named_run(state, family, loaded.registry).close)
+    moment = Moment()
+    opened = named_run(state, family, loaded.registry, moment)
+    check_texts(opened.texts, getattr(loaded.pipe, "text_encoder", None))
+    source = bind_source(family, opened, plan)
+    drifts: list[Drift] = []
+    hooks = bind_hooks(loaded, opened, plan, source, drifts.append, eager=request.eager)
+    closing.callback(hooks.close)
+    opened.prepare(attention=hooks.edits_attention, record=request.record_attention)
+    bar = closing.enter(loaded.pipe.progress_bar(total=len(plan.timetable.steps)))
+    bar.set_description(f"seed {request.seeds[0]}")
+    return Run(
+        family=opened,
+        start=opened.noise if plan.from_noise else _noised(opened, plan, source),
+        hooks=hooks,
+        drifts=drifts,
+        scheduler=plan.scheduler,
+        timetable=plan.timetable,
+        timesteps=plan.timesteps,
+        name=family.name,
+        blocks=family.blocks,
+        source=source,
+        moment=moment,
+        decode=functools.partial(_decode, family, request, plan),
+        bar=bar,
+        callback=request.callback,
+        interrupted=lambda: bool(loaded.pipe._interrupt),  # noqa: SLF001  it has no setter
+    )
 
 
 def _noised(opened: FamilyRun, plan: Plan, source: Source | None) -> Tensor:
@@ -181,17 +201,10 @@ def decode(loaded: LoadedModel, latents: Tensor, size: Size) -> tuple[Image, ...
     return as_pil(autoencoder.decode(family, latents, whole)[..., : size.height, : size.width])
 
 
-@contextlib.contextmanager
-def _memory_explained(loaded: LoadedModel, request: Request) -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        full = isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
-        if not full:
-            raise
-        raise OutOfMemoryError(
-            f"out of memory with {len(request.references)} references and"
-            f" {len(request.batch_seeds)} pictures at once; lower resolution, n or"
-            " the references' resolution, or offload the model"
-            f" ({type(loaded.pipe).__name__}.enable_model_cpu_offload())"
-        ) from error
+def _lower(loaded: LoadedModel, request: Request) -> str:
+    return (
+        f"out of memory with {len(request.references)} references and"
+        f" {len(request.batch_seeds)} pictures at once; lower resolution, n or"
+        " the references' resolution, or offload the model"
+        f" ({type(loaded.pipe).__name__}.enable_model_cpu_offload())"
+    )

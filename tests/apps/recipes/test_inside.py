@@ -56,7 +56,7 @@ def test_a_sidecar_that_cannot_be_written_is_not_an_older_one(full, folder, monk
     with pytest.warns(rh.RefhooksWarning, match="does not fit into"):
         full.save("out.jpg", embed=True)
 
-    def fails(_data, path):
+    def fails(_data, path, **_):
         raise rh.InputError(f"{path} cannot be written: the disk is full")
 
     monkeypatch.setattr(picture_files, "write_whole", fails)

@@ -314,6 +314,7 @@ def test_a_distribution_without_metadata_is_no_reason_to_stop(load):
 def test_what_ships_keeps_its_names(load):
     """Whatever is installed beside it, and however early its entry point sorts."""
     stranger, ours = Point("aa", bringing("default")), Point("zz", bringing("default"), "refhooks")
+    ours.value = "refhooks_default"  # which lies beside refhooks
     registry = load(stranger, ours)
 
     assert states(registry) == {"zz": "live", "aa": "broken"}

@@ -1,0 +1,37 @@
+"""Options together: gain="keys" with layers, and scaled values with reuse."""
+
+from __future__ import annotations
+
+import torch
+
+import refhooks as rh
+from refhooks._attending.blocks import BlockGroup, _key_group
+
+
+def test_layers_act_alike_with_either_gain(edit):
+    """At strength 1 scaled keys change nothing, so that the layers alone act, to the bit."""
+
+    def latents(**options):
+        return edit(strategy=rh.Stage(rh.method("cross_attn", **options), 1.0)).latents
+
+    chosen = latents(gain="keys", layers="1-1")
+
+    assert torch.equal(latents(layers="1-1"), chosen)
+    assert not torch.equal(latents(gain="keys"), chosen)
+
+
+def test_values_are_stored_as_made_and_scaled_when_read_back():
+    """What another step reads is scaled once, by that step."""
+    keys, values = torch.randn(1, 3, 2, 4), torch.randn(1, 3, 2, 4)
+    kept = torch.zeros(1, 3, 2, 4), torch.zeros(1, 3, 2, 4)
+    half = torch.tensor([0.5])
+    storing = BlockGroup(1, torch.empty(3, 0), store=((*kept, None),), value_scale=half)
+    loading = BlockGroup(1, torch.empty(0, 0), load=kept, value_scale=half)
+
+    made = _key_group(storing, keys, values, slice(0, 3), None)
+    again = _key_group(loading, keys[:, :0], values[:, :0], slice(0, 0), None)
+
+    assert torch.equal(values * 0.5, made.values)
+    assert torch.equal(values, kept[1])
+    assert torch.equal(made.values, again.values)
+    assert torch.equal(made.keys, again.keys)
