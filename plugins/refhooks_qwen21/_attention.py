@@ -68,11 +68,8 @@ class PrefixProcessor(BlockProcessor):
 
         Every parameter is named: diffusers drops those that a signature does not show.
         """
-        if segments is None:
-            ours = self.edited or self.record
-        else:
-            ours = bool(self.pieces)
-        if not ours:
+        later = self.edited or self.record
+        if not (later if segments is None else self.pieces):
             out: Tensor = self.stock(
                 attn, hidden_states, attention_mask, rotary_emb, layer_cache, kv_cache_mode,
                 cache_write_slice, segments, key_valid,

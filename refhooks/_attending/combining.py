@@ -55,9 +55,7 @@ def _combine_group(group: int | str, edits: Sequence[AttentionEdit], layout: Lay
         load=loads[0] if loads else None,
         value_scale=_product([edit.value_scale for edit in edits]),
         sources=tuple(
-            tensor
-            for edit in edits
-            for tensor in (edit.weight, edit.key_scale, edit.value_scale)
+            tensor for edit in edits for tensor in (edit.weight, edit.key_scale, edit.value_scale)
         ),
     )
 

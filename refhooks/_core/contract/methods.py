@@ -200,8 +200,8 @@ class Method(Protocol):
     A method that never fills its reference's slot may say so with ``gives_tokens = False`` (an
     attribute or property): then not even the size of the picture matters to the model.
 
-    A method whose edits of attention say ``prefix=True`` says so itself with ``edits_prefix = True``
-    (an attribute or property): the region masks of its reference do likewise then.
+    A method whose edits of attention say ``prefix=True`` says so itself, with ``edits_prefix =
+    True`` (an attribute or property): the region masks of its reference do likewise then.
 
     A method whose options name files says so with ``files``, the names of those options: recipes
     record such a file by its hash and name, and no method is given a path that a recipe holds.

@@ -254,9 +254,7 @@ def test_only_edits_that_say_so_act_on_the_prefix():
     layout = rh.Layout(text=slice(0, 2), target=slice(2, 4), slots=(slice(4, 6),), length=6)
     half, third = torch.tensor(0.5), torch.tensor(0.25)
 
-    (both,) = combine(
-        [rh.AttentionEdit(0, half, prefix=True), rh.AttentionEdit(0, third)], layout
-    )
+    (both,) = combine([rh.AttentionEdit(0, half, prefix=True), rh.AttentionEdit(0, third)], layout)
     (alone,) = combine([rh.AttentionEdit(0, third)], layout)
 
     assert both.weight[0].tolist() == [0.125] * 4 + [1.0] * 2
@@ -269,8 +267,8 @@ def test_where_tokens_see_each_other_it_changes_nothing(editor):
     """Every query sees the strength there anyway: the same latents, to the bit."""
     call = {"steps": 2, "seed": 1, "height": 32, "width": 32}
     results = [
-        editor.edit(testing.picture(0, (32, 32)), "red", strategy=strategy(0.5, scope=scope), **call)
-        for scope in ("auto", "all")
+        editor.edit(testing.picture(0, (32, 32)), "red", strategy=own, **call)
+        for own in (strategy(0.5, scope=scope) for scope in ("auto", "all"))
     ]
 
     assert torch.equal(*(result.latents for result in results))

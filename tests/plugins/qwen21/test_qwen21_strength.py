@@ -61,8 +61,7 @@ def test_merged_attention_at_weight_1_is_the_stock_processor(small, count, cfg):
     """Within 1e-6 of the largest value: what is predicted at a step, and what comes out of 3."""
     plain, merged = Seen(), Seen()
     results = [
-        small.edit(rgb(count), cfg=cfg, plugins=plugins)
-        for plugins in ([plain], [merged, AtOne()])
+        small.edit(rgb(count), cfg=cfg, plugins=plugins) for plugins in ([plain], [merged, AtOne()])
     ]
     one, other = plain.velocities[0], merged.velocities[0]
 
