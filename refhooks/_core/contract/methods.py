@@ -41,7 +41,8 @@ class ModelInfo:
         reuse_exact: Whether references' keys and values are the same at every step, so that reading
             those of an earlier step changes nothing; else that is an approximation.
         sight: Who sees whom: ``joint``, or ``prefix``, where text and references see neither the
-            target nor the noise level, and edits of attention reach the target's queries alone.
+            target nor the noise level, and edits of attention without ``prefix`` reach the target's
+            queries alone.
         token_bytes: What the keys and values of one token take over all blocks, in bytes; ``None``
             where it is not known before a run.
     """
