@@ -36,6 +36,7 @@ from diffusers.models.transformers.transformer_qwenimage21 import (
 
 import refhooks as rh
 from refhooks import testing
+from refhooks_qwen21 import _text
 from refhooks_qwen21._shape import shape
 from refhooks_qwen21._tiny import WIDTH, tiny_pipeline
 
@@ -82,7 +83,9 @@ class Bench:
         self._side = options.side * PIXELS
         self._pipe = wide(options)
         self._pictures = [testing.picture(n, (self._side, self._side)) for n in range(2)]
-        self._prompt = ("make it night " * options.text)[: options.text]
+        template = self._text_tokens("")
+        letters = max(1, options.text - template)  # each is a token of the tiny tokenizer
+        self._prompt = ("make it night " * letters)[:letters]
         area = self._side**2
         self._editor = rh.Editor(self._pipe, checkpoint=rh.Checkpoint(reference=area))
         self._start = 0.0
@@ -100,10 +103,14 @@ class Bench:
         tokens = self._options.side**2
         size = attrs.evolve(
             shape(self._pipe.transformer.config), target=tokens, reference=tokens,
-            text=self._options.text, dtype=self._options.dtype,
+            text=self._text_tokens(self._prompt), dtype=self._options.dtype,
         )  # fmt: skip
         references = [rh.Reference("", rh.Stage("cross_attn", STRENGTH)), rh.Reference("")]
         return rh.cost(references, self._options.steps, shape=size)
+
+    def _text_tokens(self, prompt: str) -> int:
+        """How many tokens of text a prompt comes to, with its template and two pictures."""
+        return _text.length(self._pipe, _text.filled(self._pipe, prompt, [1, 2], [1, 2]))
 
     def _timed(self, run: Callable[[], object]) -> float:
         self._start = 0.0
@@ -144,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--blocks", type=int, default=2)
     parser.add_argument("--side", type=int, default=32, help="rows and columns of tokens")
-    parser.add_argument("--text", type=int, default=300, help="tokens of the prompt")
+    parser.add_argument("--text", type=int, default=300, help="tokens, with the template")
     parser.add_argument("--heads", type=int, default=32)
     parser.add_argument("--head", type=int, default=128, help="head size")
     parser.add_argument("--steps", type=int, default=16)

@@ -27,7 +27,8 @@ class QwenImage21(FlowFamily):
     """``QwenImage21Pipeline``: up to ten references, each within the text that names it.
 
     Text and references are causal and see no noise level: their keys and values are computed once
-    a branch and run, and kept. Edits of attention therefore act on what the target's queries see.
+    a branch and run, and kept. Edits of attention therefore act on what the target's queries see;
+    those that say ``prefix=True`` have text and references computed anew.
     """
 
     name: ClassVar[str] = "qwen-image-21"

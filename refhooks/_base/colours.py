@@ -5,15 +5,14 @@ from __future__ import annotations
 import functools
 import io
 import struct
-import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import numpy as np
 from PIL import Image
 
+from refhooks._base.advice import warn_user
 from refhooks._base.once import once
-from refhooks.errors import RefhooksWarning
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -136,7 +135,7 @@ def warn_of_profile(label: str, name: str, reason: str) -> None:
     )
     once(
         ("told", message),
-        lambda: warnings.warn(message, RefhooksWarning, stacklevel=9),
+        lambda: warn_user(message, stacklevel=9),
         size=lambda _: 0,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +9,9 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from refhooks._base.advice import warn_user
 from refhooks._base.pictures import fit_picture
 from refhooks._base.size import Size
-from refhooks.errors import RefhooksWarning
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,7 +99,7 @@ def warn_of_a_speck(label: str, cover: Tensor, size: Size) -> None:
                 f"{label} covers less than a pixel of {what}, {at}, so it does next to nothing;"
                 " numbers are pixels of that picture, or percent, as '50%'"
             )
-            warnings.warn(message, RefhooksWarning, stacklevel=3)
+            warn_user(message, stacklevel=3)
             return
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from refhooks._base.advice import warn_user
 from refhooks._loras.alphas import scales_of
 from refhooks._loras.injecting import check_base, check_peft, inject, take_off, tuned
 from refhooks._loras.keys import Keys, some, sort_keys
@@ -17,7 +17,7 @@ from refhooks._loras.offloading import weights_in_place
 from refhooks._loras.records import FileRecord, LoraState
 from refhooks._loras.state import forget, glance, remember, states_of
 from refhooks._loras.tensors import read_tensors
-from refhooks.errors import InputError, ModelError, RefhooksWarning
+from refhooks.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -166,9 +166,8 @@ def _activate(model: Any, name: str, kind: str, scale: float, states: Iterable[L
             layer.scaling[name] = layer.scaling[name] * scale
     off = [state.name for state in states if not state.active]
     if off and len(active) == 1:
-        warnings.warn(
+        warn_user(
             f"{some(off)} did not act before LoRA {name!r} was added, and still does not",
-            RefhooksWarning,
             stacklevel=2,
         )
 
@@ -185,8 +184,4 @@ def _warn_of_ignored(header: Header, keys: Keys, fit: Fit, model: str) -> None:
     if keys.others:
         told.append(f"{len(keys.others)} tensors are no LoRA's: {some(keys.others)}")
     if told:
-        warnings.warn(
-            f"{header.label} is applied without these: {'; '.join(told)}",
-            RefhooksWarning,
-            stacklevel=2,
-        )
+        warn_user(f"{header.label} is applied without these: {'; '.join(told)}", stacklevel=2)

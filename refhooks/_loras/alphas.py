@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._base.advice import warn_user
 from refhooks._loras.header import MAX_SIDE_FILE, SIDE_FILE
-from refhooks.errors import InputError, RefhooksWarning
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,7 +102,7 @@ def _warn_of_missing(
     elif lacking[0].keys["down"].startswith(_PEFT_PREFIX):
         said = f"there is no {SIDE_FILE} beside it, where peft keeps alpha; taken as the rank"
     if said is not None:
-        warnings.warn(f"{header.label}: {said}", RefhooksWarning, stacklevel=2)
+        warn_user(f"{header.label}: {said}", stacklevel=2)
 
 
 def _trained(header: Header) -> tuple[float, float] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ def output_pixels(
     *,
     height: int | None,
     width: int | None,
-    resolution: int | None,
+    resolution: int | Literal["native"] | None,
 ) -> int:
     """Return about how many pixels an output will have.
 
@@ -47,6 +47,8 @@ def output_pixels(
         return round(height * height * ratio)
     if width is not None:
         return round(width * width / ratio)
+    if resolution == "native":
+        return source.width * source.height
     if resolution is not None:
         return resolution
     embedded = registry.models.get(model or "")

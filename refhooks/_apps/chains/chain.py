@@ -242,10 +242,9 @@ class ChainResult:
             InputError: Another ending, or a folder that is missing or cannot be written.
         """
         places = places_of(path, len(self.results))
-        pairs = zip(self.results, places, strict=True)
-        placed = zip(self.results, places, strict=True)
+        placed = list(zip(self.results, places, strict=True))
         names = {it.recipe.pixels: at.name for it, at in placed if it.recipe is not None}
-        kept = list(pairs) if every else [(self.results[-1], places[-1])]
+        kept = placed if every else placed[-1:]
         return tuple(
             place
             for result, at in kept

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 from refhooks._apps.advice.baseline import baseline_of
 from refhooks._apps.editing.result import EditResult
 from refhooks._apps.recipes.recording import make_recipes
+from refhooks._base.advice import warn_user
 from refhooks._base.once import keeping
 from refhooks._base.turns import exclusive, seconds_of, turns_of
 from refhooks._base.weight_files.sources import source_of
 from refhooks._core.planning.planner import make_plan
 from refhooks._core.running.run import run_plan
-from refhooks.errors import RefhooksWarning
 
 if TYPE_CHECKING:
     from refhooks._core.models.loaded import LoadedModel
@@ -55,9 +54,8 @@ def edit_planned(loaded: LoadedModel, request: Request, plan: Plan) -> EditResul
     of_all = f"after step {ran.steps} of {len(plan.timetable.steps)}"
     interrupted = ran.steps < len(plan.timetable.steps)
     if interrupted:
-        warnings.warn(
+        warn_user(
             f"the run was interrupted {of_all} (pipe._interrupt), so its pictures are unfinished",
-            RefhooksWarning,
             stacklevel=3,
         )
     shares = ran.attention_shares

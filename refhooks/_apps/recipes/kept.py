@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 import struct
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import attrs
 from PIL import Image
 
 from refhooks._apps.recipes import metadata
+from refhooks._base.advice import warn_user
 from refhooks._base.names import listed
 from refhooks._base.pictures import FORMATS, load_whole
-from refhooks.errors import InputError, RefhooksWarning
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -165,4 +165,4 @@ def _xmp(opened: Image.Image) -> bytes:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, RefhooksWarning, stacklevel=2)
+    warn_user(message, stacklevel=2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +21,8 @@ from refhooks._apps.recipes.additions import (
 from refhooks._apps.recipes.needs import plugin_differences
 from refhooks._apps.recipes.parts import RecipeFile, RecipeModel
 from refhooks._apps.recipes.tables import known_name
+from refhooks._base.advice import warn_user
 from refhooks._base.weight_files.sources import floating_weight, source_of
-from refhooks.errors import RefhooksWarning
 from refhooks.hookspecs import HOOKSPEC_VERSION
 
 if TYPE_CHECKING:
@@ -68,10 +67,9 @@ def _file(transformer: Any) -> RecipeFile | None:
         return None
     digest = source.sha256()
     if not digest:
-        warnings.warn(
+        warn_user(
             f"{source.name} is not there any more, or has changed since the transformer was loaded"
             " from it, so the recipe has no hash of it",
-            RefhooksWarning,
             stacklevel=6,
         )
     return RecipeFile(digest, known_name(source.name), picture=False) if digest else None

@@ -93,7 +93,8 @@ class _Filling:
     def value(self, reader: Reader, name: str, entry: Entry) -> torch.Tensor:
         """Return one tensor, in the dtype that it will have; of a GGUF, quantised as it is."""
         if self._file.form == "gguf" and entry.kind not in _FLOATS:
-            return _quantised(reader.raw(entry), entry)
+            stored: torch.Tensor = _quantised(reader.raw(entry), entry)
+            return stored
         own = self._own.get(name, torch.float32)
         if not own.is_floating_point:
             plain: torch.Tensor = reader.plain(entry).to(own)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import diffusers
 import torch
 from accelerate import init_empty_weights
 
+from refhooks._base.advice import warn_user
 from refhooks._base.weight_files.filling import check_gguf, fill
 from refhooks._base.weight_files.fitting import fit
 from refhooks._base.weight_files.opening import open_weights
 from refhooks._base.weight_files.sources import note_source
-from refhooks.errors import ModelError, RefhooksWarning
+from refhooks.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,7 +130,7 @@ def _fit(file: Any, module: Any, name: str) -> Fit:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, RefhooksWarning, stacklevel=5)
+    warn_user(message, stacklevel=5)
 
 
 def _converter(module: Any) -> Convert | None:

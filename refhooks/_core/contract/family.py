@@ -31,7 +31,7 @@ which takes no negative prompt; ``none``: distilled away, so there is neither.""
 Sight = Literal["joint", "prefix"]
 """``joint``: every token sees every other. ``prefix``: text and references see neither the target
 nor the noise level, so they are computed once, and what edits attention reaches the queries of the
-target alone."""
+target alone; with ``AttentionEdit.prefix`` also theirs, and they are computed anew."""
 
 
 @attrs.frozen

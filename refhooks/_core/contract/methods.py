@@ -41,7 +41,8 @@ class ModelInfo:
         reuse_exact: Whether references' keys and values are the same at every step, so that reading
             those of an earlier step changes nothing; else that is an approximation.
         sight: Who sees whom: ``joint``, or ``prefix``, where text and references see neither the
-            target nor the noise level, and edits of attention reach the target's queries alone.
+            target nor the noise level, and edits of attention without ``prefix`` reach the target's
+            queries alone.
         token_bytes: What the keys and values of one token take over all blocks, in bytes; ``None``
             where it is not known before a run.
     """
@@ -200,8 +201,8 @@ class Method(Protocol):
     A method that never fills its reference's slot may say so with ``gives_tokens = False`` (an
     attribute or property): then not even the size of the picture matters to the model.
 
-    A method whose edits of attention say ``prefix=True`` says so with ``edits_prefix = True`` (an
-    attribute or property): the region masks of its reference do likewise then.
+    A method whose edits of attention say ``prefix=True`` says so itself, with ``edits_prefix =
+    True`` (an attribute or property): the region masks of its reference do likewise then.
 
     A method whose options name files says so with ``files``, the names of those options: recipes
     record such a file by its hash and name, and no method is given a path that a recipe holds.

@@ -26,7 +26,6 @@ from refhooks.errors import InputError
 from refhooks.loop import denoise
 
 if TYPE_CHECKING:
-
     from PIL.Image import Image
     from torch import Tensor
 
