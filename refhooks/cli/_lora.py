@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from safetensors import SafetensorError, safe_open
 
+from refhooks._apps.editing.distilled import note_lora
 from refhooks._base.files import is_file
 from refhooks.cli._libraries import logged_as_warnings
 from refhooks.cli._parse import parse_lora
@@ -27,6 +28,7 @@ class Lora:
 
     path: Path
     scale: float
+    metadata: dict[str, str] = attrs.field(factory=dict, eq=False)
 
 
 def check_loras(texts: Sequence[str]) -> tuple[Lora, ...]:
@@ -36,9 +38,8 @@ def check_loras(texts: Sequence[str]) -> tuple[Lora, ...]:
         InputError: A file is missing or is no safetensors file, or a scale is no number.
         ModelError: The package that LoRAs need is not installed.
     """
-    loras = tuple(Lora(*parse_lora(text)) for text in texts)
-    for lora in loras:
-        _check_file(lora.path)
+    named = [parse_lora(text) for text in texts]
+    loras = tuple(Lora(path, scale, _check_file(path)) for path, scale in named)
     if loras and importlib.util.find_spec("peft") is None:
         raise ModelError(
             '--lora needs the package peft; install it with: pip install "refhooks[lora]"'
@@ -46,18 +47,20 @@ def check_loras(texts: Sequence[str]) -> tuple[Lora, ...]:
     return loras
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path) -> dict[str, str]:
+    """What a file says of itself, once it is one that can be read."""
     if path.suffix.lower() != ".safetensors":
         raise InputError(f"--lora {path}: only .safetensors files are read, others can run code")
     if not is_file(path):
         raise InputError(f"--lora {path}: there is no such file")
     try:
         with safe_open(path, framework="numpy") as opened:
-            count = len(opened.keys())
+            count, metadata = len(opened.keys()), dict(opened.metadata() or {})
     except (OSError, SafetensorError) as error:
         raise InputError(f"--lora {path}: not a safetensors file: {error}") from error
     if not 0 < count <= MAX_TENSORS:
         raise InputError(f"--lora {path}: holds {count} tensors; expected 1 to {MAX_TENSORS}")
+    return metadata
 
 
 def add_loras(pipe: Any, loras: Sequence[Lora]) -> None:
@@ -78,6 +81,7 @@ def add_loras(pipe: Any, loras: Sequence[Lora]) -> None:
             entry for adapters in pipe.get_list_adapters().values() for entry in adapters
         }:
             raise ModelError(f"--lora {lora.path}: nothing in it fits {model}")
+        note_lora(pipe.transformer, name, lora.path.name, lora.metadata)
     pipe.set_adapters(names, adapter_weights=[lora.scale for lora in loras])
 
 

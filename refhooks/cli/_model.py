@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 
+from refhooks._apps.editing.distilled import MAX_SHIFT, set_shift, shift_of
+from refhooks._base.numbers import number
 from refhooks._editor import Editor
 from refhooks.cli._libraries import quiet
 from refhooks.cli._lora import Lora, add_loras, check_loras
@@ -33,6 +35,7 @@ class ModelOptions:
     offload: str
     quantize: str
     loras: tuple[str, ...]
+    shift: float | None = None
 
     @classmethod
     def take(cls, options: dict[str, Any]) -> ModelOptions:
@@ -53,6 +56,7 @@ class ModelPlan:
         offload: ``none``, ``model``, ``group`` or ``sequential``.
         quantize: ``none``, ``int8``, ``fp8`` or ``nf4``.
         loras: Their files and scales.
+        shift: Of the noise levels; ``None``: that of the files.
         weights: Whether they are loaded; not for plans.
     """
 
@@ -64,6 +68,7 @@ class ModelPlan:
     offload: str = "none"
     quantize: str = "none"
     loras: tuple[Lora, ...] = ()
+    shift: float | None = None
     weights: bool = True
 
 
@@ -81,6 +86,10 @@ def plan_model(options: ModelOptions, registry: Registry) -> ModelPlan:
             f" repository such as {REAL_MODEL}.{registry.absent()}"
         )
     _check_quantize(options.quantize, name, embedded=embedded)
+    if options.shift is not None:
+        number(options.shift, "--shift", 0.0, MAX_SHIFT)  # click takes NaN for one
+    loras = check_loras(options.loras)
+    told = [shift for lora in loras if (shift := shift_of(lora.metadata)) is not None]
     return ModelPlan(
         name=name,
         chosen=options.name is not None,
@@ -89,7 +98,8 @@ def plan_model(options: ModelOptions, registry: Registry) -> ModelPlan:
         dtype=options.dtype,
         offload=options.offload,
         quantize=options.quantize,
-        loras=check_loras(options.loras),
+        loras=loras,
+        shift=(told or [None])[0] if options.shift is None else options.shift,
     )
 
 
@@ -122,6 +132,8 @@ def open_editor(plan: ModelPlan) -> Editor:
     with quiet(bars=not plan.embedded), spinner:
         editor = Editor.from_pretrained(plan.name, **options)
         add_loras(editor.pipe, plan.loras)
+        if plan.shift is not None:
+            set_shift(editor.pipe, plan.shift)
         _offload(editor.pipe, plan)
     editor.pipe.set_progress_bar_config(disable=True)
     return editor

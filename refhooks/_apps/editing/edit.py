@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from refhooks._apps.advice.baseline import baseline_of
+from refhooks._apps.editing.distilled import warn_of_schedule
 from refhooks._apps.editing.result import EditResult
 from refhooks._apps.recipes.recording import make_recipes
 from refhooks._base.once import keeping
@@ -35,6 +36,7 @@ def run_edit(loaded: LoadedModel, request: Request) -> EditResult:
 
 def edit_planned(loaded: LoadedModel, request: Request, plan: Plan) -> EditResult:
     """Run a planned edit, on a model that runs no other; raises as :func:`run_edit`."""
+    warn_of_schedule(loaded, plan)
     ran = run_plan(loaded, request, plan)
     shares = ran.attention_shares
     by_picture = shares if shares is not None and shares.ndim == 4 else None
