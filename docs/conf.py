@@ -20,7 +20,7 @@ NAVIGATION = {
     "Getting started": ["coming-from", "cookbook", "gallery"],
     "Guide": [
         "methods", "schedules", "masks", "chains", "presets", "recipes", "grid-and-advice",
-        "models", "works-with", "speed",
+        "models", "colours", "works-with", "speed",
     ],
     "Reference": ["api/index"],
     "For plugin authors": ["writing-plugins", "hooks", "example-plugin/README", "compatibility"],
