@@ -65,7 +65,8 @@ def add_file(
     with weights_in_place(pipe, model):
         config = inject(model, name, fit.kind, weights, scales)
         _activate(model, name, fit.kind, scale, states)
-        kept = FileRecord(header.path, header.stamp, fit.kind, config, glance(model, name, fit))
+        seen = glance(model, name, fit)
+        kept = FileRecord(header.path, header.stamp, fit.kind, config, seen, header.notes)
     remember(model, name, kept)
     _warn_of_ignored(header, keys, fit, type(model).__name__)
     return name

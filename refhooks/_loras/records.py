@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 __all__ = ["FileRecord", "LoraState"]
@@ -22,6 +23,7 @@ class FileRecord:
         kind: ``LoRA``, ``LoKr``, ``LoHa`` or ``DoRA``.
         config: Peft's configuration of the adapter: another one is another adapter.
         glance: A few of its values, by layer: others are another file, hot-swapped.
+        notes: Its metadata.
     """
 
     path: Path
@@ -29,6 +31,7 @@ class FileRecord:
     kind: str
     config: Any = attrs.field(repr=False, eq=False)
     glance: dict[str, tuple[float, ...]] = attrs.field(repr=False, eq=False)
+    notes: Mapping[str, str] = attrs.field(factory=dict, repr=False, eq=False)
 
 
 @attrs.frozen

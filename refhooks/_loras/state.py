@@ -11,7 +11,7 @@ from refhooks._loras.injecting import tuned
 from refhooks._loras.records import FileRecord, LoraState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from torch import nn
@@ -53,6 +53,12 @@ def states_of(model: nn.Module, *, files: bool = True) -> tuple[LoraState, ...]:
         for name, layers in found.items()
         if layers
     )
+
+
+def notes_of(model: nn.Module) -> dict[str, tuple[str, Mapping[str, str]]]:
+    """Return, for each adapter whose file is known, the file's name and its metadata."""
+    records = {name: _record(model, name) for name in vars(model).get(_RECORDS, {})}
+    return {name: (kept.path.name, kept.notes) for name, kept in records.items() if kept}
 
 
 def glance(model: nn.Module, name: str, fit: Fit) -> dict[str, tuple[float, ...]]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import torch
 
+from refhooks._apps.editing.distilled import MAX_SHIFT, set_shift, shift_of
+from refhooks._base.numbers import number
 from refhooks._base.weight_files.filling import is_quantised
 from refhooks._base.weight_files.opening import open_weights
 from refhooks._editor import Editor
@@ -36,6 +38,7 @@ class ModelOptions:
     quantize: str
     loras: tuple[str, ...]
     transformer: str | None = None
+    shift: float | None = None
 
     @classmethod
     def take(cls, options: dict[str, Any]) -> ModelOptions:
@@ -56,6 +59,7 @@ class ModelPlan:
         offload: ``none``, ``model``, ``group`` or ``sequential``.
         quantize: ``none``, ``int8``, ``fp8`` or ``nf4``.
         loras: Their files and scales.
+        shift: Of the noise levels; ``None``: that of the files.
         weights: Whether they are loaded; not for plans.
         transformer: A single file with the weights of the transformer.
     """
@@ -68,6 +72,7 @@ class ModelPlan:
     offload: str = "none"
     quantize: str = "none"
     loras: tuple[Lora, ...] = ()
+    shift: float | None = None
     weights: bool = True
     transformer: str | None = None
 
@@ -90,6 +95,10 @@ def plan_model(options: ModelOptions, registry: Registry) -> ModelPlan:
             f" repository such as {REAL_MODEL}.{registry.absent()}"
         )
     _check_quantize(options.quantize, name, embedded=embedded)
+    if options.shift is not None:
+        number(options.shift, "--shift", 0.0, MAX_SHIFT)  # click takes NaN for one
+    loras = check_loras(options.loras)
+    told = [shift for lora in loras if (shift := shift_of(lora.header.notes)) is not None]
     return ModelPlan(
         name=name,
         chosen=options.name is not None,
@@ -98,7 +107,8 @@ def plan_model(options: ModelOptions, registry: Registry) -> ModelPlan:
         dtype=options.dtype,
         offload=options.offload,
         quantize=options.quantize,
-        loras=check_loras(options.loras),
+        loras=loras,
+        shift=(told or [None])[0] if options.shift is None else options.shift,
         transformer=options.transformer,
     )
 
@@ -134,6 +144,8 @@ def open_editor(plan: ModelPlan) -> Editor:
     with quiet(bars=not plan.embedded), spinner:
         editor = Editor.from_pretrained(plan.name, **options)
         add_loras(editor, plan.loras)
+        if plan.shift is not None:
+            set_shift(editor.pipe, plan.shift)
         _offload(editor.pipe, plan)
     editor.pipe.set_progress_bar_config(disable=True)
     return editor

@@ -87,6 +87,9 @@ model_options = _together(
            " size; the picture differs a little."),
     option("Model", "--lora", "loras", metavar="FILE[:SCALE]", multiple=True,
            help="A LoRA as a .safetensors file; may be repeated."),
+    option("Model", "--shift", metavar="N", type=click.FloatRange(0, 100, min_open=True),
+           help="One shift of the noise levels at every size, as LoRAs for few steps need: 3 for"
+           " Lightning. By default what the LoRA's metadata says, else the model's own."),
 )  # fmt: skip
 
 reference_options = _together(

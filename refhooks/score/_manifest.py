@@ -9,7 +9,7 @@ import numpy as np
 
 from refhooks._base.files import as_path
 from refhooks._base.names import did_you_mean, listed
-from refhooks._base.pictures import load_picture
+from refhooks._base.pictures import in_mode, load_mask, load_picture
 from refhooks._base.shown import shown
 from refhooks._base.tables import parse_json, read_capped
 from refhooks.errors import InputError
@@ -121,5 +121,6 @@ def _mask(value: Any, label: str, folder: Path, source: Path) -> npt.NDArray[np.
         return np.ones((height, width), bool)
     if not isinstance(value, str):
         raise InputError(f"{label} must be a picture's path, or true, got {shown(value)}")
-    grey = load_picture(_place(value, label, folder)).convert("L")
-    return np.asarray(grey) >= WHITE
+    picture = load_mask(_place(value, label, folder))
+    grey = np.asarray(in_mode(picture, "RGB").convert("L"))
+    return grey >= (WHITE if grey.max() > 1 else 1)  # 0 and 1 are numbers of classes

@@ -14,6 +14,7 @@ import transformers
 from diffusers import QwenImageEditPlusPipeline
 from peft import LoraConfig, get_peft_model_state_dict
 from PIL import Image, ImageChops
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 import refhooks as rh
@@ -272,3 +273,31 @@ def test_an_unheard_of_number_of_tensors_is_refused(edit, lora, monkeypatch):
     """A hostile file may name millions."""
     monkeypatch.setattr("refhooks._loras.header.MAX_TENSORS", 3)
     refused(edit("--lora", lora), "tensors; expected 1 to 3")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "metadata", "expected"),
+    [
+        ([], {}, None), (["--shift", 3], {}, 3.0), ([], {"shift": "2"}, 2.0),
+        (["--shift", 3], {"shift": "2"}, 3.0),
+    ],
+)  # fmt: skip
+def test_the_shift_of_the_noise_levels(edit, lora, monkeypatch, arguments, metadata, expected):
+    """``--shift``, or else what a LoRA's metadata says; a LoRA for few steps without is told."""
+    given = []
+    monkeypatch.setattr("refhooks.cli._model.set_shift", lambda _pipe, shift: given.append(shift))
+    with safe_open(lora, "pt") as opened:
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    save_file(tensors, "lightning.safetensors", metadata={"format": "pt", **metadata})
+
+    result = edit("--lora", "lightning.safetensors")
+
+    assert result.exit_code == 0, result.stderr
+    assert given == ([] if expected is None else [expected])
+    assert "'lightning.safetensors' is distilled for few steps" in result.stderr
+
+
+@pytest.mark.parametrize("shift", ["0", "-1", "101", "x", "nan"])
+def test_a_shift_that_is_none(edit, shift):
+    """Refused before anything is loaded."""
+    assert edit("--shift", shift).exit_code == 2

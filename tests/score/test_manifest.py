@@ -136,3 +136,15 @@ def test_a_manifest_is_capped(write, monkeypatch):
     monkeypatch.setattr("refhooks.score._manifest.MAX_BYTES", 2)
     with pytest.raises(InputError, match="larger than"):
         read_manifest(path)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_mask_of_class_numbers(write, tmp_path, dtype):
+    """0 and 1 are black and white, as for the masks of an edit."""
+    mask = np.zeros((SIZE[1], SIZE[0]), dtype)
+    mask[:4, :6] = 1
+    Image.fromarray(mask).save(tmp_path / "classes.png")
+
+    [pair] = read_manifest(write(line(mask="classes.png")))
+
+    assert pair.mask.sum() == 24

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from refhooks._apps.advice.baseline import baseline_of
+from refhooks._apps.editing.distilled import warn_of_schedule
 from refhooks._apps.editing.result import EditResult
 from refhooks._apps.recipes.recording import make_recipes
 from refhooks._base.advice import warn_user
@@ -47,6 +48,7 @@ def run_edit(loaded: LoadedModel, request: Request, *, wait: bool | float = Fals
 
 def edit_planned(loaded: LoadedModel, request: Request, plan: Plan) -> EditResult:
     """Run a planned edit, on a model that runs no other; raises as :func:`run_edit`."""
+    warn_of_schedule(loaded, plan)
     source = source_of(loaded.family.transformer)
     if source is not None:
         source.begin()  # the recipe needs the hash of its file
