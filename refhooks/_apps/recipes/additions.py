@@ -121,7 +121,7 @@ def _scale(layer: Any, name: str) -> float:
         return scaling
     root = getattr(layer, "use_rslora", None)
     own = alpha / (math.sqrt(rank) if isinstance(root, dict) and root.get(name) else rank)
-    return round(scaling / own, 9)
+    return round(scaling / float(own), 9)
 
 
 def _scales(scales: list[float]) -> Any:

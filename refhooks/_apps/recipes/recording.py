@@ -51,8 +51,8 @@ class Materials:
 
 def _file_of(source: Any) -> Path | Image.Image:
     """The file of a picture that was read here; one that the caller opened says all itself."""
-    read = type(source).__name__ == "Image" and getattr(source, "filename", "")
-    place = read or source
+    opened_here = type(source).__name__ == "Image" and hasattr(source, "filename")
+    place: Any = source.filename if opened_here else source
     return Path(place).absolute() if isinstance(place, str | Path) else source
 
 
