@@ -31,8 +31,8 @@ def note_lora_file(transformer: Any, name: str, path: Path) -> None:
     """Note from which file a LoRA was loaded, for the recipes of what is made with it."""
     from refhooks._apps.recipes.tables import file_hash  # noqa: PLC0415  beside this module
 
-    held = (path.name if is_name(path.name) else "", file_hash(path))
-    _files.setdefault(transformer, {})[name] = held
+    file = (path.name if is_name(path.name) else "", file_hash(path))
+    _files.setdefault(transformer, {})[name] = file
 
 
 def loras_of(family: Family, pipe: Any) -> tuple[RecipeLora, ...]:
@@ -44,9 +44,9 @@ def loras_of(family: Family, pipe: Any) -> tuple[RecipeLora, ...]:
     layers = list(_layers(transformer))
     names = sorted({name for _, layer in layers for name in _names(layer)})
     files = _files.get(transformer, {})
-    found = [_lora(transformer, layers, name, files.get(name, ("", ""))) for name in names]
+    loaded = [_lora(transformer, layers, name, files.get(name, ("", ""))) for name in names]
     gone = sorted(set(getattr(pipe, "_merged_adapters", None) or ()) - set(names))
-    return (*found, *(RecipeLora(name[:MAX_TEXT], fused=True) for name in gone))
+    return (*loaded, *(RecipeLora(name[:MAX_TEXT], fused=True) for name in gone))
 
 
 def scheduler_of(pipe: Any) -> dict[str, Any]:
@@ -171,11 +171,11 @@ def _glance(weights: list[tuple[str, Any]]) -> list[float]:
 def _weights(container: Any, name: str) -> Iterator[tuple[str, Any]]:
     if container is None or name not in container:
         return
-    held = container[name]
-    if isinstance(held, torch.Tensor):
-        yield "", held
+    inner = container[name]
+    if isinstance(inner, torch.Tensor):
+        yield "", inner
     else:
-        yield from held.named_parameters()
+        yield from inner.named_parameters()
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,6 @@ import refhooks as rh
 from refhooks._apps.recipes.additions import note_lora_file
 from refhooks._apps.recipes.recipe import parse_recipe
 
-
 FORMS = sorted((Path(__file__).parent / "forms").glob("*.json"))
 LAYERS = ("attn.to_q", "attn.to_v", "img_mlp.net.0.proj")
 
