@@ -39,9 +39,9 @@ def loras_of(family: Family, pipe: Any) -> tuple[RecipeLora, ...]:
         state.name: (state.file if is_name(state.file) else "", state.sha256)
         for state in states_of(uncompiled(transformer))
     }
-    found = [_lora(transformer, layers, name, files.get(name, ("", ""))) for name in names]
+    loaded = [_lora(transformer, layers, name, files.get(name, ("", ""))) for name in names]
     gone = sorted(set(getattr(pipe, "_merged_adapters", None) or ()) - set(names))
-    return (*found, *(RecipeLora(name[:MAX_TEXT], fused=True) for name in gone))
+    return (*loaded, *(RecipeLora(name[:MAX_TEXT], fused=True) for name in gone))
 
 
 def scheduler_of(pipe: Any) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def _scale(layer: Any, name: str) -> float:
         return scaling
     root = getattr(layer, "use_rslora", None)
     own = alpha / (math.sqrt(rank) if isinstance(root, dict) and root.get(name) else rank)
-    return float(round(scaling / own, 9))
+    return round(scaling / float(own), 9)
 
 
 def _scales(scales: list[float]) -> Any:
@@ -166,11 +166,11 @@ def _glance(weights: list[tuple[str, Any]]) -> list[float]:
 def _weights(container: Any, name: str) -> Iterator[tuple[str, Any]]:
     if container is None or name not in container:
         return
-    held = container[name]
-    if isinstance(held, torch.Tensor):
-        yield "", held
+    inner = container[name]
+    if isinstance(inner, torch.Tensor):
+        yield "", inner
     else:
-        yield from held.named_parameters()
+        yield from inner.named_parameters()
 
 
 def _plain(value: Any) -> Any:

@@ -58,8 +58,8 @@ class Kept:
         for name in ("exif", "xmp", "comment"):
             if kind == "JPEG" and len(getattr(self, name)) > MAX_SEGMENT:
                 left.append(f"{name.upper()} of more than 64 KiB")
-                empty: dict[str, Any] = {name: b""}
-                kept = attrs.evolve(kept, **empty)
+                nothing: dict[str, Any] = {name: b""}
+                kept = attrs.evolve(kept, **nothing)
         if left:
             _warn(f"the source's {' and its '.join(left)}: a {kind} file does not hold that")
         return kept

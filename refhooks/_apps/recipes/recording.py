@@ -159,9 +159,9 @@ class _Maker:
         request, opened = self._request, self._plan.source
         if opened is None:
             return []
-        given = request.source if request.source is not None else request.references[0].image
-        given = given.origin if isinstance(given, HandedOn) else given
-        first = [] if given is None else [given]
+        image = request.source if request.source is not None else request.references[0].image
+        image = image.origin if isinstance(image, HandedOn) else image
+        first = [] if image is None else [image]
         return [_file_of(it) for it in [*first, *opened.pictures[1:]]]
 
     def _has_source(self) -> bool:

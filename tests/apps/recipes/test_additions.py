@@ -15,7 +15,6 @@ from safetensors.torch import save_file
 import refhooks as rh
 from refhooks._apps.recipes.recipe import parse_recipe
 
-pytest.importorskip("peft")
 FORMS = sorted((Path(__file__).parent / "forms").glob("*.json"))
 LAYERS = ("attn.to_q", "attn.to_v", "img_mlp.net.0.proj")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from pathlib import Path
 
 import plain
 import pytest
@@ -11,7 +12,9 @@ import tiny
 from test_lora import lora
 
 import refhooks as rh
-from refhooks._apps.editing.distilled import note_lora, set_shift, shift_of
+from refhooks._apps.editing.distilled import set_shift, shift_of
+from refhooks._loras.records import FileRecord
+from refhooks._loras.state import remember
 
 ONE = {"base_shift": math.log(3), "max_shift": math.log(3), "shift_terminal": None}
 SAID = "is distilled for few steps"
@@ -79,10 +82,11 @@ def test_its_own_noise_levels(scheduler):
 def test_whose_name_says_it(name, is_one):
     """The file's, or a title in its metadata; an adapter's where no more is known."""
     pipe = distilled("one")
-    note_lora(pipe.transformer, "one", f"{name}.safetensors", {})
-    assert len(told(pipe)) == is_one
-    note_lora(pipe.transformer, "one", "a.safetensors", {"modelspec.title": name})
-    assert len(told(pipe)) == is_one
+    config = pipe.transformer.peft_config["one"]
+    for file, notes in ((name, {}), ("a", {"modelspec.title": name})):
+        record = FileRecord(Path(f"{file}.safetensors"), (0, 0), "LoRA", config, {}, notes)
+        remember(pipe.transformer, "one", record)
+        assert len(told(pipe)) == is_one
 
 
 def test_one_that_does_not_act():
