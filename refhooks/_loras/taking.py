@@ -18,9 +18,6 @@ __all__ = ["TakesLoras"]
 class TakesLoras:
     """What a loaded model has to do with LoRAs; a model with a ``pipe`` and a ``family``."""
 
-    pipe: Any
-    family: Any
-
     def add_lora(self, file: str | Path, scale: float = 1.0, name: str | None = None) -> str:
         """Add a LoRA to the model, beside those that are there.
 
@@ -46,7 +43,7 @@ class TakesLoras:
         from refhooks._loras.adding import add_file  # noqa: PLC0415  imports torch, a second
 
         with self._alone():
-            return add_file(self.pipe, self._lora_model(), read_header(file), scale, name)
+            return add_file(*self._lora_parts(), read_header(file), scale, name)
 
     def remove_lora(self, name: str) -> None:
         """Take a LoRA off the model, with what it wrapped; the others act as before.
@@ -62,19 +59,21 @@ class TakesLoras:
         from refhooks._loras.adding import remove_adapter  # noqa: PLC0415  imports torch, a second
 
         with self._alone():
-            remove_adapter(self.pipe, self._lora_model(), name)
+            remove_adapter(*self._lora_parts(), name)
 
     @property
     def loras(self) -> tuple[LoraState, ...]:
         """The LoRAs on the model, as they are now, whoever loaded them."""
         from refhooks._loras.state import states_of  # noqa: PLC0415  imports torch, a second
 
-        return states_of(self._lora_model())
+        return states_of(self._lora_parts()[1])
 
-    def _lora_model(self) -> Any:
+    def _lora_parts(self) -> tuple[Any, Any]:
+        """The pipeline, and its transformer out of ``torch.compile``."""
         from refhooks._loras.places import uncompiled  # noqa: PLC0415  imports torch, a second
 
-        return uncompiled(self.family.transformer)
+        loaded: Any = self
+        return loaded.pipe, uncompiled(loaded.family.transformer)
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
         """What keeps edits away meanwhile."""
