@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import types
 
 import pytest
 
@@ -10,11 +11,11 @@ import refhooks as rh
 from refhooks._base.turns import Turns, seconds_of
 
 
-def queue(turns, count, taken, **options):
+def queue(turns, count, taken):
     """Start threads that ask one after the other; each notes its number and gives up its turn."""
 
     def ask(number):
-        if turns.take(options.get("seconds")):
+        if turns.take(None):
             taken.append(number)
             turns.give()
 
@@ -44,13 +45,12 @@ def test_who_came_first_is_first():
 
 def test_nobody_waits_unasked_or_too_long():
     """Who does not wait, or not long enough, gets no turn, and is no longer in the queue."""
-    turns, taken = Turns(), []
-    turns.take(0.0)
+    turns = Turns()
+    turns._owner = -1  # of another thread
 
     assert not turns.take(0.0)
-    [late] = queue(turns, 1, taken, seconds=0.01)
-    late.join(30)
-    assert (taken, list(turns._waiting)) == ([], [])
+    assert not turns.take(0.01)
+    assert list(turns._waiting) == []
 
     turns.give()
     assert turns.take(0.0)
@@ -70,17 +70,21 @@ def test_an_interrupted_wait_leaves_the_queue(monkeypatch):
     turns = Turns()
     turns._owner = -1  # of another thread
 
-    def interrupted(event, _seconds=None):
-        if interrupted.comes:
-            turns.give()
-        raise KeyboardInterrupt
+    class Interrupted(threading.Event):
+        comes = False
 
-    monkeypatch.setattr(threading.Event, "wait", interrupted)
-    for interrupted.comes in (False, True):
+        def wait(self, timeout=None):
+            if self.comes:
+                turns.give()
+            raise KeyboardInterrupt
+
+    own = types.SimpleNamespace(Event=Interrupted, get_ident=threading.get_ident)
+    monkeypatch.setattr("refhooks._base.turns.threading", own)
+    for Interrupted.comes in (False, True):
         with pytest.raises(KeyboardInterrupt):
             turns.take(None)
         assert list(turns._waiting) == []
-        assert turns.is_taken is not interrupted.comes
+        assert turns.is_taken is not Interrupted.comes
 
 
 @pytest.mark.parametrize(("wait", "seconds"), [(False, 0.0), (True, None), (2, 2.0), (0.5, 0.5)])
