@@ -2,9 +2,9 @@
 
 In the memory of the processor it is a SHA-256 of the bytes. A model on another device would have to
 be fetched for that, so there it is two sums for each chunk, of which only the sums are fetched: with
-the halves l_i and h_i of its 64-bit words, Σ r_i·l_i and Σ r_i·h_i modulo 2^64, where r_i are fixed
-odd numbers. An odd factor has an inverse, so a single word that differs always changes a sum. The
-sums tell models apart; they are no protection against somebody who wants two to have the same.
+the halves l_i and h_i of its 64-bit words, Σ r_i·l_i and Σ r_i·h_i modulo 2^64, where r_i are
+fixed odd numbers. An odd factor has an inverse, so a single word that differs always changes a sum.
+The sums tell models apart; they are no protection against somebody who wants two to have the same.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["checksum", "sums"]
 
 CHUNK: Final = 2**22  # words of 64 bits; one chunk and its products are 96 MiB
-SEED: Final = 20_27  # of the factors
+SEED: Final = 2027  # of the factors
 
 
 def checksum(values: Tensor) -> bytes:
