@@ -1,10 +1,10 @@
 """A checksum of all values of a tensor, made where it lies.
 
 In the memory of the processor it is a SHA-256 of the bytes. A model on another device would have to
-be fetched for that, so there it is two sums for each chunk, of which only the sums are fetched: with
-the halves l_i and h_i of its 64-bit words, Σ r_i·l_i and Σ r_i·h_i modulo 2^64, where r_i are
-fixed odd numbers. An odd factor has an inverse, so a single word that differs always changes a sum.
-The sums tell models apart; they are no protection against somebody who wants two to have the same.
+be fetched for that, so there it is two sums for each chunk, of which only the sums are fetched: of
+the halves l_i and h_i of its 64-bit words, Σ r_i·l_i and Σ r_i·h_i modulo 2^64, where r_i are fixed
+odd numbers. Such a factor has an inverse, so a single word that differs always changes a sum. The
+sums tell models apart; they are no protection against somebody who wants two to have the same.
 """
 
 from __future__ import annotations
