@@ -98,7 +98,8 @@ def plan_model(options: ModelOptions, registry: Registry) -> ModelPlan:
     if options.shift is not None:
         number(options.shift, "--shift", 0.0, MAX_SHIFT)  # click takes NaN for one
     loras = check_loras(options.loras)
-    told = [shift for lora in loras if (shift := shift_of(lora.header.notes)) is not None]
+    told = (shift_of(lora.header.notes) for lora in loras)
+    shift = next((shift for shift in told if shift is not None), None)
     return ModelPlan(
         name=name,
         chosen=options.name is not None,
@@ -108,7 +109,7 @@ def plan_model(options: ModelOptions, registry: Registry) -> ModelPlan:
         offload=options.offload,
         quantize=options.quantize,
         loras=loras,
-        shift=(told or [None])[0] if options.shift is None else options.shift,
+        shift=shift if options.shift is None else options.shift,
         transformer=options.transformer,
     )
 

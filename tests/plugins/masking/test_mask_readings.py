@@ -60,7 +60,7 @@ def test_the_smallest_scale_that_holds_all(name):
 
 def test_class_numbers_in_a_file(tmp_path):
     """As segmentation models write them: 8 bits, a palette of two nearly black greys."""
-    indexed = Image.fromarray(HALF, "L").convert("P")
+    indexed = Image.fromarray(HALF).convert("P")
     for name, picture in {"grey": ONES, "indexed": indexed}.items():
         picture.save(tmp_path / f"{name}.png")
         assert torch.equal(rh.mask(tmp_path / f"{name}.png").cover(SIZE), half())
@@ -123,7 +123,7 @@ def test_what_is_likely_no_mask_is_told(name, kind):
         rh.mask(*given, kind=kind, **options).cover(SIZE)
 
 
-@pytest.mark.parametrize("way", ["edit mask", "region", "content", "file", "command"])
+@pytest.mark.parametrize("way", ["edit mask", "region", "content", "file", "array"])
 def test_it_is_told_once_in_an_edit(edit, tmp_path, way):
     """However it reaches the edit, and though a recipe draws it as well."""
     mask = Image.fromarray(np.pad(HALF, ((6, 6), (1, 1))) * 9)
@@ -131,7 +131,7 @@ def test_it_is_told_once_in_an_edit(edit, tmp_path, way):
     arguments = {
         "edit mask": {"edit_mask": mask},
         "file": {"edit_mask": str(tmp_path / "mask.png")},
-        "command": {"edit_mask": np.asarray(mask)},
+        "array": {"edit_mask": np.asarray(mask)},
         "region": {"strategy": rh.Strategy("inject", masks=[rh.mask(mask)])},
         "content": {"strategy": rh.Strategy("default", masks=[rh.mask(mask, kind="content")])},
     }[way]

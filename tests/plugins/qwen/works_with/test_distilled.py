@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import plain
 import pytest
@@ -132,8 +133,7 @@ def test_the_shift_of_metadata(metadata, shift):
 
 def test_a_scheduler_without_one():
     """Refused by name."""
-    pipe = distilled()
-    pipe.scheduler = type("Odd", (), {"config": {}})()
+    pipe = SimpleNamespace(scheduler=SimpleNamespace(config={}))
 
-    with pytest.raises(rh.ModelError, match="the scheduler Odd has no shift"):
+    with pytest.raises(rh.ModelError, match="the scheduler SimpleNamespace has no shift"):
         set_shift(pipe, 3.0)
