@@ -99,7 +99,7 @@ def plan_model(options: ModelOptions, registry: Registry) -> ModelPlan:
         offload=options.offload,
         quantize=options.quantize,
         loras=loras,
-        shift=(told or [None])[0] if options.shift is None else options.shift,
+        shift=next(iter(told), None) if options.shift is None else options.shift,
     )
 
 
