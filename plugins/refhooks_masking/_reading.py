@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageChops
 
 from refhooks import InputError, RefhooksWarning
-from refhooks.pictures import load_mask
+from refhooks.pictures import load_alpha, load_mask
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,8 +44,6 @@ def opacity(image: str | Path | Image.Image) -> Tensor:
     Raises:
         InputError: It cannot be read, or has no alpha channel.
     """
-    from refhooks.pictures import load_alpha  # noqa: PLC0415  beside load_mask
-
     return _scaled(load_alpha(image), "the alpha channel")
 
 
