@@ -81,7 +81,7 @@ def flow_schedule(
         InputError: The scheduler is none that is supported, has no noise levels for so few steps,
             or ``sigmas`` are not as many as ``total``.
     """
-    from refhooks._core.contract import flow_schedule as built  # noqa: PLC0415  imports diffusers
+    from refhooks._parts import flow_schedule as built  # noqa: PLC0415  imports diffusers
 
     return built.flow_schedule(pipe, tokens, steps, total or steps, mu=mu, sigmas=sigmas)
 

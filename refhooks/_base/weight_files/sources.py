@@ -7,8 +7,6 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from refhooks._base.weight_files.filling import is_quantised
-
 if TYPE_CHECKING:
     import torch
     from torch import nn
@@ -36,6 +34,8 @@ class Source:
     """
 
     def __init__(self, file: WeightFile) -> None:
+        from refhooks._base.weight_files.filling import is_quantised  # noqa: PLC0415  imports torch
+
         self.name = file.path.name
         stored = sum(entry.size for entry in file.entries.values())
         self.kept_bytes = stored if is_quantised(file) else None

@@ -290,7 +290,7 @@ class Family(abc.ABC):
             InputError: The pipeline's scheduler is not supported; by default that is any but
                 ``FlowMatchEulerDiscreteScheduler``.
         """
-        from refhooks._core.contract.flow_schedule import flow_schedule  # noqa: PLC0415  imports diffusers
+        from refhooks._parts.flow_schedule import flow_schedule  # noqa: PLC0415  imports diffusers
 
         rows, columns = self.grid(size)
         return flow_schedule(self.pipe, rows * columns, steps, total or steps)

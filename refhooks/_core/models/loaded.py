@@ -96,7 +96,7 @@ class LoadedModel(TakesLoras):
                 another model.
             OutOfMemoryError: The device is too small for it.
         """
-        from refhooks._core.models.loading import load_model  # noqa: PLC0415  imports diffusers, which takes seconds
+        from refhooks._parts.loading import load_model  # noqa: PLC0415  imports diffusers, which takes seconds
 
         if transformer is not None and not isinstance(transformer, str | Path):
             kwargs["transformer"], transformer = transformer, None

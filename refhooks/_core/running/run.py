@@ -14,12 +14,12 @@ from refhooks._base.colours import in_own_colours
 from refhooks._base.memory import explained, out_of_memory
 from refhooks._base.pictures import as_pil
 from refhooks._base.size import Size, upward
-from refhooks._core.models.empty_weights import has_weights
 from refhooks._core.models.family_calls import Moment, named_family, named_run
 from refhooks._core.plugins.attribution import naming_warnings
 from refhooks._core.running.binding import bind_hooks, bind_source
 from refhooks._core.running.bound_run import Run
 from refhooks._parts import autoencoder
+from refhooks._parts.empty_weights import has_weights
 from refhooks._parts.finite import check_final, check_texts
 from refhooks._parts.tiles import check_tiles
 from refhooks.errors import InputError

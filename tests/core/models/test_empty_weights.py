@@ -9,7 +9,7 @@ import tiny
 import torch
 
 import refhooks as rh
-from refhooks._core.models.empty_weights import weightless_modules
+from refhooks._parts.empty_weights import weightless_modules
 
 SIZE = {"height": 48, "width": 64}
 

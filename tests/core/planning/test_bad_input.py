@@ -14,7 +14,7 @@ from diffusers.configuration_utils import FrozenDict
 from huggingface_hub.errors import HfHubHTTPError
 
 import refhooks as rh
-from refhooks._core.models import loading
+from refhooks._parts import loading
 
 NAN, INF = float("nan"), float("inf")
 STEPS = "steps must be a whole number from 1 to 1000"

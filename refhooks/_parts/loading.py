@@ -86,7 +86,7 @@ def load_model(
 
 def _without_weights(name: str, index: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
     """What diffusers is given to load a pipeline with models that hold nothing."""
-    from refhooks._core.models.empty_weights import weightless_modules  # noqa: PLC0415  imports transformers
+    from refhooks._parts.empty_weights import weightless_modules  # noqa: PLC0415  imports transformers
 
     unused = sorted(kwargs.keys() - {*_HUB_OPTIONS, "dtype", "torch_dtype"})
     if unused:
