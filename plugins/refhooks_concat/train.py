@@ -180,8 +180,8 @@ def main(
     try:
         read_pairs(job.pairs)  # before a large model is loaded
         check_writable(job.output)
-        place: dict[str, Any] = {"device": device, "dtype": dtype, "transformer": transformer}
-        train(Editor.from_pretrained(model, **place), job, Settings(**options))
+        loaded = Editor.from_pretrained(model, device=device, dtype=dtype, transformer=transformer)
+        train(loaded, job, Settings(**options))
     except RefhooksError as error:
         raise _Refused(str(error)) from error
     click.echo(f"wrote {job.output}")

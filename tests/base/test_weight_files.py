@@ -197,7 +197,8 @@ UNFIT = {
     "whole numbers": (weights(**{Q: torch.ones(8, 8).long()}), "is I64, which is no dtype"),
     "int8 without a scale": (weights(**{Q: INT8}), r"scale of '.*to_q.weight' \(I8\) is missing"),
     "one scale of two": (
-        with_scale(torch.tensor(1.0)) | {K: CODES}, r"'.*to_k.weight' \(F8_E4M3\) is missing"),
+        with_scale(torch.tensor(1.0)) | {K: CODES.clone()},
+        r"'.*to_k.weight' \(F8_E4M3\) is missing"),
     "a mark and no scale": (
         weights(**{Q: CODES, "scaled_fp8": torch.zeros(2).to(FP8)}), "is missing"),
     "zero": (with_scale(torch.tensor(0.0)), "holds 0.0; expected finite numbers above 0"),

@@ -17,7 +17,8 @@ GROUPS = {
     "Masks": ["--mask-region", "--mask-content", "--edit-mask", "--feather", "--invert-masks"],
     "Sampling": ["--steps", "--denoise", "--seed", "-n", "--cfg", "--negative", "--resolution",
                  "--height", "--width"],
-    "Output": ["-o", "--preview-every", "--measure-drift", "--embed", "--no-recipe"],
+    "Output": ["-o", "--preview-every", "--measure-drift", "--embed", "--metadata",
+               "--no-recipe"],
     "General": ["--debug", "-h"],
 }  # fmt: skip
 

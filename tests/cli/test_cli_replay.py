@@ -175,7 +175,9 @@ def test_what_the_source_s_file_says_is_kept_where_it_is_asked_for(cli, edit, fo
     chain = ["chain", "photo.jpg", "-p", "make it blue", "-p", "make it red", "-o", "d.png"]
     assert cli(*chain, *common, *keep).exit_code == 0
 
-    said = {name: Image.open(name).getexif().get(0x010E) for name in
-            ("a.jpg", "b.png", "c.webp", "d-1.png", "d.png")}  # fmt: skip
-    assert said == {"a.jpg": None, **dict.fromkeys(("b.png", "c.webp", "d-1.png", "d.png"),
-                                                   "a harbour")}  # fmt: skip
+    said = {}
+    for name in ("a.jpg", "b.png", "c.webp", "d-1.png", "d.png"):
+        with Image.open(name) as opened:
+            said[name] = opened.getexif().get(0x010E)
+    kept = dict.fromkeys(("b.png", "c.webp", "d-1.png", "d.png"), "a harbour")
+    assert said == {"a.jpg": None, **kept}

@@ -11,16 +11,16 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from PIL import Image
 
 from refhooks._apps.recipes import metadata
 from refhooks._base.advice import warn_user
 from refhooks._base.names import listed
-from refhooks._base.pictures import FORMATS, load_whole
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from PIL import Image as Pillow
 
 MAX_SEGMENT = 65_000  # of a JPEG segment's 65,533
 MAX_PACKET = 4 * 2**20
@@ -82,7 +82,7 @@ class Kept:
         return chunks
 
 
-def kept_of(source: Path | Image.Image, size: tuple[int, int]) -> Kept:
+def kept_of(source: Path | Pillow.Image, size: tuple[int, int]) -> Kept:
     """Return what a source says beside its pixels.
 
     Args:
@@ -92,6 +92,10 @@ def kept_of(source: Path | Image.Image, size: tuple[int, int]) -> Kept:
     Raises:
         InputError: The file cannot be read any more.
     """
+    from PIL import Image  # noqa: PLC0415  importing refhooks needs no PIL
+
+    from refhooks._base.pictures import FORMATS, load_whole  # noqa: PLC0415  imports it, too
+
     if isinstance(source, Image.Image):
         return _of(source, size)
     load_whole(source)  # with all the caps
@@ -103,7 +107,7 @@ def kept_of(source: Path | Image.Image, size: tuple[int, int]) -> Kept:
         raise InputError(f"the metadata of {source} cannot be read: {error}") from error
 
 
-def _of(opened: Image.Image, size: tuple[int, int]) -> Kept:
+def _of(opened: Pillow.Image, size: tuple[int, int]) -> Kept:
     comment = opened.info.get("comment", b"")
     return Kept(
         texts=tuple(_texts(opened)),
@@ -113,7 +117,7 @@ def _of(opened: Image.Image, size: tuple[int, int]) -> Kept:
     )
 
 
-def _texts(opened: Image.Image) -> list[tuple[str, str]]:
+def _texts(opened: Pillow.Image) -> list[tuple[str, str]]:
     """Those of PNG chunks; what holds EXIF or XMP in a chunk of text is read as such."""
     ours = metadata.KEY.decode()
     return [
@@ -139,7 +143,7 @@ def _text_chunk(key: str, text: str) -> bytes:
         return metadata.png_chunk(b"iTXt", data)
 
 
-def _exif(opened: Image.Image, size: tuple[int, int]) -> bytes:
+def _exif(opened: Pillow.Image, size: tuple[int, int]) -> bytes:
     try:
         exif = opened.getexif()
         exif.pop(ORIENTATION, None)
@@ -155,7 +159,7 @@ def _exif(opened: Image.Image, size: tuple[int, int]) -> bytes:
         return b""
 
 
-def _xmp(opened: Image.Image) -> bytes:
+def _xmp(opened: Pillow.Image) -> bytes:
     packet = opened.info.get("xmp") or opened.info.get(_XMP_KEY) or b""
     data = packet.encode("utf-8", "replace") if isinstance(packet, str) else bytes(packet)
     if len(data) > MAX_PACKET:

@@ -31,6 +31,7 @@ TEXTS = (b"tEXt", b"zTXt", TEXT)
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\x00"
 MAX_XMP = 65_000  # of a JPEG segment's 65,533
 MAX_WRITTEN = 2 * MAX_BYTES  # as XMP escapes it
+MAX_PACKET = 8 * 2**20  # of XMP, what others say in it included
 MAX_PARTS = 2**20
 _TOO_LARGE = "it holds a recipe that is larger than 1 MiB"
 MAX_EMBEDDED = 64 * 2**20
@@ -137,7 +138,7 @@ def read(file: BinaryIO) -> Carried:
             data = _content(file, part)
             embedded[data[:32].hex()] = data[32:]
             continue
-        if part.size > MAX_WRITTEN:
+        if part.size > (MAX_WRITTEN if part.kind in TEXTS else MAX_PACKET):
             raise InputError(_TOO_LARGE)
         if text is not None:
             raise InputError("it holds two recipes")
@@ -222,7 +223,7 @@ def _is_ours(file: BinaryIO, part: Part) -> bool:
         return file.read(len(XMP_HEAD)) == XMP_HEAD and _HEAD.encode() in file.read(
             min(part.size, MAX_XMP)
         )
-    return part.kind == b"XMP " and _HEAD.encode() in file.read(min(part.size, MAX_EMBEDDED))
+    return part.kind == b"XMP " and _HEAD.encode() in file.read(min(part.size, MAX_PACKET))
 
 
 def _content(file: BinaryIO, part: Part) -> bytes:

@@ -90,7 +90,7 @@ class _Filling:
         self._dtype, self._in_float32 = dtype, in_float32
         self._own = {name: value.dtype for name, value in module.state_dict().items()}
 
-    def value(self, reader: Reader, name: str, entry: Entry) -> torch.Tensor:
+    def value(self, reader: Reader, name: str, entry: Entry) -> Any:
         """Return one tensor, in the dtype that it will have; of a GGUF, quantised as it is."""
         if self._file.form == "gguf" and entry.kind not in _FLOATS:
             stored: torch.Tensor = _quantised(reader.raw(entry), entry)

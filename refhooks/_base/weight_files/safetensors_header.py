@@ -66,7 +66,7 @@ def _entry(name: str, told: Any, start: int, size: int, path: Path) -> Entry:
     kind, shape, place = (told.get(key) for key in ("dtype", "shape", "data_offsets"))
     if not (_counts(shape) and len(shape) <= MAX_AXES and _counts(place) and len(place) == 2):
         raise ModelError(f"{path}: damaged: its header says no shape or place of {name!r:.120}")
-    if kind not in DTYPES:
+    if not isinstance(kind, str) or kind not in DTYPES:
         raise ModelError(f"{path}: {name!r:.120} has the dtype {kind!r:.40}, which is not known")
     begin, end = place
     if start + end > size:
