@@ -124,8 +124,6 @@ class _Maker:
             ]
         )
         edit_mask, plugins = self._edit_mask(), self._plugins()
-        if request.align:
-            self._writer.use("argument", "align")
         family = self._editor.family
         self._writer.use("family", family.name)
         source = plan.source if self._has_source() else None
@@ -227,6 +225,8 @@ class _Maker:
 
     def _plugins(self) -> tuple[dict[str, Any], ...]:
         tables = []
+        if self._request.align:
+            self._writer.use("argument", "align")
         for plugin in self._request.plugins:
             label = f"plugin {type(plugin).__name__} of the call"
             if not isinstance(plugin, RunPlugin):
