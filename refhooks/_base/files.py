@@ -74,7 +74,8 @@ def try_writing(path: Path, size: int) -> None:
         sweep(place.parent)
         part = beside(place)
         block = os.urandom(min(max(size, 1), 2**20))  # some disks store zeros in no space
-        with part.open("xb") as file:
+        part.touch(0o600, exist_ok=False)
+        with part.open("r+b") as file:
             for start in range(0, size, len(block)):
                 file.write(block[: size - start])
     except (OSError, ValueError, RuntimeError) as error:

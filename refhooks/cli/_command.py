@@ -190,7 +190,8 @@ def _status(run: Callable[[], object], settings: Settings) -> int:
         returned = run()
     except (click.Abort, KeyboardInterrupt) as error:
         say("interrupted", "nothing half-written was left behind", "yellow")
-        return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+        terminated = isinstance(error.__cause__ or error, Terminated)  # click makes it an Abort
+        return TERMINATED if terminated else INTERRUPTED
     except click.ClickException as error:
         return _usage(error)
     except BrokenPipeError:

@@ -13,7 +13,6 @@ import numpy as np
 
 from refhooks._base.files import as_path, write_whole
 from refhooks._base.names import did_you_mean, listed
-from refhooks._base.strict import strict_converter
 from refhooks._base.tables import parse_json
 from refhooks.errors import InputError, StrategyError, UnknownNameError
 from refhooks.score._cell import CONSTANT, Settings
@@ -240,7 +239,7 @@ class Scorecard:
             table = parse_json(data, str(path))
             if (table.get("format"), table.get("version")) != (FORMAT, VERSION):
                 raise InputError(f"{path} is no scorecard of refhooks, or of another version")
-            return strict_converter().structure(table, cls)
+            return cattrs.structure(table, cls)
         except StrategyError as error:
             raise InputError(str(error)) from error
         except (
