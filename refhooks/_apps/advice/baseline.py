@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from refhooks._base.pictures import KeptPicture
+from refhooks._base.kept_pictures import KeptPicture
 from refhooks._core.planning.factories import as_mask
 
 if TYPE_CHECKING:

@@ -111,18 +111,7 @@ class _Maker:
 
     def _batch(self) -> Recipe:
         request, plan = self._request, self._plan
-        references = tuple(
-            [
-                RecipeReference(
-                    self._picture(reference.image, planned, 0),
-                    self._strategy(planned.strategy, number),
-                    reference.resolution,
-                )
-                for number, (reference, planned) in enumerate(
-                    zip(request.references, plan.references, strict=True)
-                )
-            ]
-        )
+        references = self._references()
         edit_mask, plugins = self._edit_mask(), self._plugins()
         family = self._editor.family
         self._writer.use("family", family.name)
@@ -150,6 +139,19 @@ class _Maker:
             used=self._writer.used,
             notes=self._notes(),
             lost=tuple(dict.fromkeys(self._lost)),
+        )
+
+    def _references(self) -> tuple[RecipeReference, ...]:
+        pairs = zip(self._request.references, self._plan.references, strict=True)
+        return tuple(
+            [
+                RecipeReference(
+                    self._picture(reference.image, planned, 0),
+                    self._strategy(planned.strategy, number),
+                    reference.resolution,
+                )
+                for number, (reference, planned) in enumerate(pairs)
+            ]
         )
 
     def _sources(self) -> list[Path | Image.Image]:

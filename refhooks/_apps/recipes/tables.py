@@ -14,13 +14,13 @@ from refhooks._apps.files.writer import Writer
 from refhooks._apps.recipes.parts import RecipeFile, is_name
 from refhooks._base.advice import silenced
 from refhooks._base.colours import has_profile, without_profile
+from refhooks._base.kept_pictures import pixels_hash
 from refhooks._base.pictures import (
     in_mode,
     load_mask,
     load_original,
     load_picture,
     load_whole,
-    pixels_hash,
 )
 from refhooks._core.masks.shape_cover import shape_cover
 from refhooks._core.planning.input_pictures import HandedOn

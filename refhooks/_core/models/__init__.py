@@ -2,5 +2,5 @@
 
 ``LoadedModel`` is what all above ask; ``family_calls`` names a family in what its adapter raises.
 It may import ``plugins``, ``contract`` and what is below; not ``masks``, beside it.
-What is particular to one model family is a plugin.
+What every loaded model can do comes here; what is particular to one model family is a plugin.
 """

@@ -53,8 +53,9 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
     family = named_family(loaded.family, loaded.registry)
     _check_call(family, request)
     guidance = _guidance(family, request)
-    mode = family.picture_mode
-    pictures = [open_picture(reference.image, mode) for reference in request.references]
+    pictures = [
+        open_picture(reference.image, family.picture_mode) for reference in request.references
+    ]
     source = _source(loaded, request, pictures)
     picture = None if source is None else source.picture
     size = family.output_size(picture, request.height, request.width, request.resolution)
@@ -91,10 +92,16 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
         shown=shown,
         plugins=_plugins(loaded, request, source, size),
     )
-    check_tiles(family.pipe, [size, *(it.size for it in references if it.size is not None)])
-    texts = prompted(family.guidance_kind, request.prompts, guidance)
-    family.check_texts(texts, size, plan.token_sizes, shown)
+    _check_fits(family, request, plan)
     return with_outlook(loaded, request, plan)
+
+
+def _check_fits(family: Family, request: Request, plan: Plan) -> None:
+    """Refuse what the VAE's tiles or the positions of the text have no room for."""
+    sizes = [reference.size for reference in plan.references if reference.size is not None]
+    check_tiles(family.pipe, [plan.size, *sizes])
+    texts = prompted(family.guidance_kind, request.prompts, plan.guidance)
+    family.check_texts(texts, plan.size, plan.token_sizes, plan.shown)
 
 
 def with_outlook(loaded: LoadedModel, request: Request, plan: Plan) -> Plan:
