@@ -38,6 +38,7 @@ PUBLIC = [
     "KeyValues",
     "Layout",
     "LoadedModel",
+    "LoraState",
     "LowRank",
     "Mask",
     "MaskShape",
