@@ -88,9 +88,9 @@ def main(arguments: list[str]) -> int:
             path = Path(folder) / f"{layout}.safetensors"
             dtype = DTYPES[options.dtype]
             write(editor.pipe.transformer, layout, options.rank, dtype, path)
-            found = interleaved(cases(editor, path), options.repeats)
-            ratio = over(found, "add_lora", "load_lora_weights")
-            result["layouts"][layout] = {"ratio": ratio, "seconds": found}
+            taken = interleaved(cases(editor, path), options.repeats)
+            ratio = over(taken, "add_lora", "load_lora_weights")
+            result["layouts"][layout] = {"ratio": ratio, "seconds": taken}
             print(
                 f"{layout:10} {path.stat().st_size / 2**20:6.0f} MiB:"
                 f" {ratio['median']:.2f} of load_lora_weights"

@@ -14,9 +14,9 @@ from lora_models import as_it_is, factors, linear_layers, weight_of, weights
 import refhooks as rh
 
 
-def merged(before, given, scale):
+def merged(before, factored, scale):
     """Return ``W + scale·B·A``."""
-    return {name: before[name] + scale * (up @ down) for name, (down, up) in given.items()}
+    return {name: before[name] + scale * (up @ down) for name, (down, up) in factored.items()}
 
 
 def check(model, expected):
@@ -32,12 +32,12 @@ def check(model, expected):
 def test_a_layout_is_applied_exactly(any_editor, save, layout):
     """``W + scale·alpha/rank·B·A``, in every linear layer; and it comes off without a trace."""
     model, way = any_editor.family.transformer, LAYOUTS[layout]
-    given = factors(model)
-    before, told = weights(model, given), as_it_is(model)
+    factored = factors(model)
+    before, told = weights(model, factored), as_it_is(model)
 
-    name = any_editor.add_lora(save(way.write(given), notes=way.notes or None), 0.5)
+    name = any_editor.add_lora(save(way.write(factored), notes=way.notes or None), 0.5)
 
-    check(model, merged(before, given, 0.5 * way.scaled))
+    check(model, merged(before, factored, 0.5 * way.scaled))
     any_editor.remove_lora(name)
     after = as_it_is(model)
     assert [entry[:2] for entry in told] == [entry[:2] for entry in after]
@@ -67,9 +67,9 @@ def test_a_kind_is_applied_exactly(any_editor, save, kind, prefix):
 def test_a_dora_is_applied_exactly(any_editor, save, key):
     """Each output's weights have the length that the file says, and the direction of the sum."""
     model, way = any_editor.family.transformer, LAYOUTS["Lightning"]
-    given = factors(model)
-    before, tensors, expected = weights(model, given), way.write(given), {}
-    for name, (down, up) in given.items():
+    factored = factors(model)
+    before, tensors, expected = weights(model, factored), way.write(factored), {}
+    for name, (down, up) in factored.items():
         lengths = random(len(up), 1).abs() + 0.5
         tensors[f"{name}.{key}"] = lengths if key == "dora_scale" else lengths[:, 0]
         whole = before[name] + ALPHA / RANK * up @ down
@@ -88,9 +88,9 @@ def test_a_dora_is_applied_exactly(any_editor, save, key):
 def test_a_bias_is_applied(model_editor, save, part, times):
     """Peft's is scaled by alpha over rank, ComfyUI's is not."""
     model, layer = model_editor.family.transformer, "transformer_blocks.0.attn.to_q"
-    given = {layer: factors(model)[layer]}
-    bias = random(len(given[layer][1]))
-    tensors = {**LAYOUTS["Lightning"].write(given), f"{layer}.{part}": bias}
+    factored = {layer: factors(model)[layer]}
+    bias = random(len(factored[layer][1]))
+    tensors = {**LAYOUTS["Lightning"].write(factored), f"{layer}.{part}": bias}
     before = weight_of(model.get_submodule(layer))[1]
 
     name = model_editor.add_lora(save(tensors), 0.5)
@@ -114,33 +114,33 @@ def test_a_bias_is_applied(model_editor, save, part, times):
 def test_metadata_tell_alpha(model_editor, save, notes, scaled):
     """What diffusers writes of peft's configuration, where no tensor says it."""
     model, layer = model_editor.family.transformer, "transformer_blocks.0.attn.to_q"
-    given = {layer: factors(model)[layer]}
-    before = weights(model, given)
+    factored = {layer: factors(model)[layer]}
+    before = weights(model, factored)
     path = save(
-        LAYOUTS["diffusers"].write(given), notes={"lora_adapter_metadata": json.dumps(notes)}
+        LAYOUTS["diffusers"].write(factored), notes={"lora_adapter_metadata": json.dumps(notes)}
     )
 
     name = model_editor.add_lora(path)
 
-    check(model, merged(before, given, scaled))
+    check(model, merged(before, factored, scaled))
     model_editor.remove_lora(name)
 
 
 def test_pefts_own_configuration_is_read(model_editor, save):
     """``adapter_config.json``, beside the file that peft names so; without it, a warning."""
     model, layer = model_editor.family.transformer, "transformer_blocks.0.attn.to_q"
-    given = {layer: factors(model)[layer]}
-    before = weights(model, given)
-    path = save(LAYOUTS["peft"].write(given), "adapter_model.safetensors")
+    factored = {layer: factors(model)[layer]}
+    before = weights(model, factored)
+    path = save(LAYOUTS["peft"].write(factored), "adapter_model.safetensors")
     with pytest.warns(rh.RefhooksWarning, match=r"no adapter_config\.json beside it"):
         name = model_editor.add_lora(path)
-    check(model, merged(before, given, 1.0))
+    check(model, merged(before, factored, 1.0))
     model_editor.remove_lora(name)
 
     path.with_name("adapter_config.json").write_text('{"lora_alpha": 8, "r": 4}')
     name = model_editor.add_lora(path)
 
-    check(model, merged(before, given, 2.0))
+    check(model, merged(before, factored, 2.0))
     model_editor.remove_lora(name)
 
 
@@ -166,14 +166,14 @@ def test_ranks_and_alphas_may_differ(model_editor, save):
 def test_what_a_trainer_notes_is_told_and_not_applied(model_editor, save):
     """Converters multiply alpha in and leave kohya's notes; no loader applies them."""
     model, layer = model_editor.family.transformer, "transformer_blocks.0.attn.to_q"
-    given = {layer: factors(model)[layer]}
-    before = weights(model, given)
+    factored = {layer: factors(model)[layer]}
+    before = weights(model, factored)
     notes = {"ss_network_alpha": "8", "ss_network_dim": "16"}
 
     with pytest.warns(rh.RefhooksWarning, match=r"alpha 8 at rank 16.*its scale is 0\.5"):
-        name = model_editor.add_lora(save(LAYOUTS["ComfyUI"].write(given), notes=notes))
+        name = model_editor.add_lora(save(LAYOUTS["ComfyUI"].write(factored), notes=notes))
 
-    check(model, merged(before, given, 1.0))
+    check(model, merged(before, factored, 1.0))
     model_editor.remove_lora(name)
 
 
@@ -181,19 +181,19 @@ def test_a_run_is_that_of_the_merged_weights(model_editor, save):
     """The latents of an edit, through the whole model."""
     model = model_editor.family.transformer
     layers = [name for name in linear_layers(model) if ".attn." in name]
-    given = {name: pair for name, pair in factors(model).items() if name in layers}
+    factored = {name: pair for name, pair in factors(model).items() if name in layers}
 
     def latents():
         return model_editor.edit(tiny.picture(), "make it blue", steps=2, cfg=1, seed=1).latents
 
     plain = latents()
-    name = model_editor.add_lora(save(LAYOUTS["kohya"].write(given)), 0.1)
+    name = model_editor.add_lora(save(LAYOUTS["kohya"].write(factored)), 0.1)
     added = latents()
     model_editor.remove_lora(name)
     torch.testing.assert_close(latents(), plain, atol=0, rtol=0)
     before = {name: model.get_submodule(name).weight.detach().clone() for name in layers}
     with torch.no_grad():
-        for name, weight in merged(before, given, 0.05).items():
+        for name, weight in merged(before, factored, 0.05).items():
             model.get_submodule(name).weight.copy_(weight)
     try:
         torch.testing.assert_close(added, latents(), atol=1e-4, rtol=1e-4)

@@ -114,9 +114,9 @@ def test_a_dora_acts_at_scale_one(model_editor, save):
 
 def test_without_peft_it_says_what_to_install(model_editor, save, monkeypatch):
     """As the extra of this distribution."""
-    found = importlib.util.find_spec
+    original = importlib.util.find_spec
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "peft" else found(name)
+        importlib.util, "find_spec", lambda name: None if name == "peft" else original(name)
     )
     with pytest.raises(rh.ModelError, match=r'pip install "refhooks\[lora\]"'):
         model_editor.add_lora(save(KEYS))
@@ -127,7 +127,7 @@ def test_without_peft_it_says_what_to_install(model_editor, save, monkeypatch):
 def test_what_fails_halfway_leaves_nothing(model_editor, save, monkeypatch, where, others):
     """Whatever it is: modules, parameters and what learns are as before, and so are others."""
     model, fill = model_editor.family.transformer, injecting._fill
-    given = factors(model)
+    factored = factors(model)
     names = [model_editor.add_lora(save(KEYS, "first.safetensors"), 0.3) for _ in range(others)]
     for parameter in model.parameters():
         parameter.requires_grad_(True)
@@ -142,7 +142,7 @@ def test_what_fails_halfway_leaves_nothing(model_editor, save, monkeypatch, wher
 
     monkeypatch.setattr(injecting, where, fail)
     with pytest.raises(MemoryError, match="full"):
-        model_editor.add_lora(save(LAYOUTS["bare"].write(given)))
+        model_editor.add_lora(save(LAYOUTS["bare"].write(factored)))
 
     assert before == as_it_is(model)
     assert states == model_editor.loras

@@ -26,13 +26,13 @@ def editor():
 def lora(editor, save, seed, name, layers=(LAYER,), layout="bare"):
     """Write a LoRA; return its path and factors."""
     whole = factors(editor.family.transformer, seed=seed)
-    given = {layer: whole[layer] for layer in layers}
-    return save(LAYOUTS[layout].write(given), f"{name}.safetensors"), given
+    factored = {layer: whole[layer] for layer in layers}
+    return save(LAYOUTS[layout].write(factored), f"{name}.safetensors"), factored
 
 
-def change(given, scale):
+def change(factored, scale):
     """Return what a LoRA adds to the layer."""
-    down, up = given[LAYER]
+    down, up = factored[LAYER]
     return scale * up @ down
 
 
@@ -77,8 +77,8 @@ def test_two_stay_active(editor, save, second):
 def test_a_dora_is_no_second_to_what_it_would_scale(editor, save, first):
     """A whole weight has one magnitude; a LoRA beside it is added to what it makes."""
     lengths = {f"{LAYER}.dora_scale": torch.ones(32, 1)}
-    _, given = lora(editor, save, 1, "one")
-    dora = save(LAYOUTS["bare"].write(given) | lengths, "dora.safetensors")
+    _, factored = lora(editor, save, 1, "one")
+    dora = save(LAYOUTS["bare"].write(factored) | lengths, "dora.safetensors")
     lokr = {f"{LAYER}.lokr_w1": torch.ones(2, 2), f"{LAYER}.lokr_w2": torch.ones(16, 16)}
     editor.add_lora(dora if first == "dora" else save(lokr, "lokr.safetensors"))
 
@@ -181,15 +181,15 @@ def test_a_copy_of_the_model_knows_its_files(editor, save):
 
 def test_a_file_that_is_written_anew_changes_nothing(editor, save):
     """A training script does so while the model runs; files are mapped where they are read."""
-    path, given = lora(editor, save, 1, "one")
+    path, factored = lora(editor, save, 1, "one")
     before = weight_of(editor.family.transformer.get_submodule(LAYER))[0]
     editor.add_lora(path)
     with path.open("r+b") as opened:
         opened.seek(-64, 2)
         opened.write(b"\0" * 64)
-    acts(editor, before, change(given, 1))
+    acts(editor, before, change(factored, 1))
     path.write_bytes(b"")
-    acts(editor, before, change(given, 1))
+    acts(editor, before, change(factored, 1))
 
 
 def test_beside_fused_ones_none_is_added(editor, save):
@@ -233,13 +233,13 @@ def test_what_has_no_place_is_named_and_the_rest_applied(editor, save):
     """A norm, a text encoder, a layer that is not there; in one warning of bounded length."""
     model = editor.family.transformer
     layers = list(linear_layers(model))
-    given = {layer: pair for layer, pair in factors(model).items() if layer in layers}
-    tensors = LAYOUTS["kohya"].write(given)
+    factored = {layer: pair for layer, pair in factors(model).items() if layer in layers}
+    tensors = LAYOUTS["kohya"].write(factored)
     vector, whole = torch.ones(4, 32), torch.ones(32, 4)
     for name in ("lora_unet_txt_norm", "lora_unet_gone", "lora_te_model_layers_0_q_proj"):
         tensors |= {f"{name}.lora_down.weight": vector, f"{name}.lora_up.weight": whole}
     tensors["img_in.modules_to_save.weight"] = vector
-    before = weights(model, given)
+    before = weights(model, factored)
 
     with pytest.warns(rh.RefhooksWarning) as caught:
         editor.add_lora(save(tensors))
@@ -256,7 +256,7 @@ def test_what_has_no_place_is_named_and_the_rest_applied(editor, save):
     ):
         assert part in said
     assert len(said) < 700
-    for name, (down, up) in given.items():
+    for name, (down, up) in factored.items():
         now = weight_of(model.get_submodule(name))[0]
         torch.testing.assert_close(now, before[name] + 0.5 * up @ down, atol=2e-4, rtol=1e-4)
 
@@ -266,13 +266,13 @@ def test_what_has_no_place_is_named_and_the_rest_applied(editor, save):
 def test_factors_take_the_models_dtype(editor, save, stored, model_dtype):
     """As peft has it."""
     editor.pipe.transformer.to(model_dtype)
-    _, given = lora(editor, save, 1, "one")
-    given = {layer: tuple(part.to(stored) for part in pair) for layer, pair in given.items()}
-    editor.add_lora(save(LAYOUTS["bare"].write(given), "one.safetensors"))
+    _, factored = lora(editor, save, 1, "one")
+    factored = {layer: tuple(part.to(stored) for part in pair) for layer, pair in factored.items()}
+    editor.add_lora(save(LAYOUTS["bare"].write(factored), "one.safetensors"))
 
     layer = editor.family.transformer.get_submodule(LAYER)
     assert {model_dtype} == {layer.lora_A["one"].weight.dtype, layer.lora_B["one"].weight.dtype}
-    torch.testing.assert_close(layer.lora_A["one"].weight, given[LAYER][0].to(model_dtype))
+    torch.testing.assert_close(layer.lora_A["one"].weight, factored[LAYER][0].to(model_dtype))
 
 
 def test_factors_of_layers_that_are_cast_keep_their_own_dtype(editor, save):
@@ -280,23 +280,24 @@ def test_factors_of_layers_that_are_cast_keep_their_own_dtype(editor, save):
     editor.pipe.transformer.enable_layerwise_casting(
         storage_dtype=torch.float8_e4m3fn, compute_dtype=torch.float32
     )
-    path, given = lora(editor, save, 1, "one")
+    path, factored = lora(editor, save, 1, "one")
     editor.add_lora(path)
 
     layer = editor.family.transformer.get_submodule(LAYER)
-    assert torch.equal(given[LAYER][0], layer.lora_A["one"].weight)
+    assert torch.equal(factored[LAYER][0], layer.lora_A["one"].weight)
     editor.edit(tiny.picture(), "x", steps=2, cfg=1, seed=1)
 
 
 def test_factors_of_eight_bits_are_read(editor, save):
     """Files of that kind are smaller; nothing is computed in them."""
     before = weight_of(editor.family.transformer.get_submodule(LAYER))[0]
-    _, given = lora(editor, save, 1, "one")
-    given = {
-        layer: tuple(part.to(torch.float8_e4m3fn) for part in pair) for layer, pair in given.items()
+    _, factored = lora(editor, save, 1, "one")
+    factored = {
+        layer: tuple(part.to(torch.float8_e4m3fn) for part in pair)
+        for layer, pair in factored.items()
     }
-    editor.add_lora(save(LAYOUTS["bare"].write(given), "one.safetensors"))
-    acts(editor, before, change({LAYER: tuple(part.float() for part in given[LAYER])}, 1))
+    editor.add_lora(save(LAYOUTS["bare"].write(factored), "one.safetensors"))
+    acts(editor, before, change({LAYER: tuple(part.float() for part in factored[LAYER])}, 1))
 
 
 def test_an_edit_keeps_loras_away(editor, save):

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Reader"]
 
-CHUNK = 2**15  # codes that are looked up at once; what they are made of stays in the cache
+CHUNK = 2**16  # codes that are looked up at once; what they are made of stays in the cache
+ROWS = 2**18  # likewise, in float32, where rows differ: torch is called for each
 PAIRED = 2**20  # codes from which on a table of all pairs of two codes pays
 
 
@@ -100,7 +101,7 @@ class Reader:
     ) -> None:
         """For scales that differ over a tensor: some rows at a time, in float32."""
         width = entry.size // len(out)
-        together = 2 * max(1, CHUNK // (2 * width))  # an even number of codes
+        together = 2 * max(1, ROWS // (2 * width))  # an even number of codes
         paired = _paired(table, entry.size)
         looked_up, buffer = np.empty(together * width, np.int32), _bytes(together * width)
         for first in range(0, len(out), together):
