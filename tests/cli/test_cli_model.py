@@ -290,7 +290,7 @@ def test_the_shift_of_the_noise_levels(edit, lora, monkeypatch, arguments, metad
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     save_file(tensors, "lightning.safetensors", metadata={"format": "pt", **metadata})
 
-    result = edit("--lora", "lightning.safetensors")
+    result = edit("--lora", "lightning.safetensors", *arguments)
 
     assert result.exit_code == 0, result.stderr
     assert given == ([] if expected is None else [expected])
