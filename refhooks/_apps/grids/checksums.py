@@ -28,7 +28,7 @@ def checksum(values: Tensor) -> bytes:
     """Return a checksum of the bytes of a tensor of any shape, dtype and device, 32 bytes."""
     flat = values.contiguous().flatten().view(torch.uint8)
     if flat.device.type == "cpu":
-        return hashlib.sha256(flat.numpy()).digest()
+        return hashlib.sha256(memoryview(flat.numpy())).digest()  # type: ignore[arg-type]
     return sums(flat)
 
 
