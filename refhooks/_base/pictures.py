@@ -300,7 +300,7 @@ def _orientation(picture: Image.Image) -> Any:
 def _eight_bit(picture: Image.Image, label: str, *, as_mask: bool) -> Image.Image:
     """Pillow's own conversion would clip numbers of more than 8 bits at 255."""
     values = np.asarray(picture, dtype=np.float64)
-    scales = (255, 65535) if picture.mode.startswith("I") else (1, 255, 65535)
+    scales: tuple[int, ...] = (255, 65535) if picture.mode.startswith("I") else (1, 255, 65535)
     if as_mask:
         scales = (1, 255, 65535)
     elif picture.mode.startswith("I;"):  # a file says that they are 16 bits
