@@ -94,11 +94,7 @@ def _warn_of_a_photograph(seen: Image.Image, clear: Image.Image | None) -> None:
             "the mask is coloured, as a photograph, and covers by how bright it is, which is likely"
             " not what is meant: give a black-and-white picture, or alpha= for how opaque it is"
         )
-<<<<<<< HEAD
-    elif clear is not None and np.asarray(clear).max() > 0 and int(pixels.min()) < 255:
-=======
     elif clear is not None and clear.getbbox() is not None and int(pixels.min()) < 255:
->>>>>>> b22m
         _warn(
             "the mask is transparent in part, and not white in the rest: both count, what is black"
             " or transparent covers nothing; for how opaque it is alone, give alpha="
