@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 __all__ = ["LayerHooks", "is_compiled"]
 
 
+_NOBODY = 0  # no thread's number
+
+
 class LayerHooks:
     """Forward hooks that a run has on layers of a transformer: put on when first needed.
 
     They act in the passes of the run alone: what another thread, or a callback between two passes,
-    calls the transformer for finds it as if nothing were there.
+    calls the transformer for finds it as if nothing were there. Where gradients are recorded, as in
+    training, they act whoever calls: a block may be computed again while gradients are, in a thread
+    of torch's own.
 
     Args:
         transformer: The model.
@@ -36,11 +41,13 @@ class LayerHooks:
         self._added: Tensor | None = None
         self._adapters: tuple[Adapter, ...] = ()
         self._low_rank: dict[str, list[LowRank]] = {}
-        self._thread = threading.get_ident()
+        self._thread: int | None = threading.get_ident()
 
     def use(self, inputs: Inputs) -> None:
         """Have the passes that follow mind ``inputs.added`` and ``inputs.adapters``."""
-        self._thread = threading.get_ident()
+        import torch  # noqa: PLC0415  plugins load without it
+
+        self._thread = None if torch.is_grad_enabled() else threading.get_ident()
         self._added = inputs.added
         if inputs.added is not None:
             self.install(self._projection, self._add)
@@ -59,7 +66,7 @@ class LayerHooks:
 
     def rest(self) -> None:
         """Have no pass minded until the next :meth:`use`: the run's own is over."""
-        self._thread = 0  # no thread's
+        self._thread = None if self._thread is None else _NOBODY
 
     def install(self, name: str, hook: Any, purpose: str = "") -> None:
         """Put a forward hook on a module, once for each purpose; it acts in the run's passes.
@@ -90,7 +97,8 @@ class LayerHooks:
 
     def _own(self, hook: Any) -> Any:
         def acting(module: Any, args: Any, output: Any) -> Any:
-            return hook(module, args, output) if threading.get_ident() == self._thread else None
+            own = self._thread is None or threading.get_ident() == self._thread
+            return hook(module, args, output) if own else None
 
         return acting
 

@@ -200,7 +200,7 @@ def test_a_read_only_disk_is_refused(edit, monkeypatch):
         (["--ref", "photo.png:"], ["there is no method ''"]),
         (["--ref", "photo.png:inejct:0.4:1"], ["Did you mean 'inject'?"]),
         (["--ref", "photo.png:inject:much"], ["--ref photo.png:inject:much: ", "'much' is no"]),
-        (["--ref", "photo.png:inject:0.4:1:sin"], ["'0.4:1:sin' is no number", "START:END:cosine"]),
+        (["--ref", "photo.png:inject:0.4:1:sin"], ["'0.4:1:sin' is neither a number", "START:END:cosine"]),
         (["--ref", "photo.png:inject:0.4:3"], ["'linear': end must be", "from 0 to 2, got 3"]),
         (["--ref", "photo.png:inject:0@0.4,0@1"], ["'keyframes': frames[1]: progress must be"]),
         (["--ref", "photo.png:inject:"], ["from 0 to 2, got "]),

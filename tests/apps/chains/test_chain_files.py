@@ -229,7 +229,7 @@ def test_an_edit_that_is_none_is_refused(tmp_path, kind):
         ("edit = [1]", "edit 1 must be a table with method"),
         ("stength = 1\n" + EDIT, "unknown key 'stength'. Did you mean 'strength'?"),
         ("strength = 3\n" + EDIT, "a chain's strength must be a number from 0 to 2, got 3"),
-        ("strength = 'much'\n" + EDIT, "'much' is no number"),
+        ("strength = 'much'\n" + EDIT, "'much' is neither a number"),
         ("denoise = { schedule = 'liner' }\n" + EDIT, "Did you mean 'linear'?"),
         ("denoise = [1, 2]\n" + EDIT, "a chain's denoise[1] must be a number from 0 to 1"),
         ("strength = nan\n" + EDIT, "every number must be finite"),

@@ -42,7 +42,9 @@ def files(tmp_path):
     """Two large sources, and a picture that is a mask."""
     for number in range(2):
         tiny.picture(number, LARGE).save(tmp_path / f"{number}.png")
-    Image.new("L", LARGE, 255).crop((0, 0, 300, 400)).resize(LARGE).save(tmp_path / "mask.png")
+    mask = Image.new("L", LARGE)
+    mask.paste(255, (0, 0, 300, 400))
+    mask.save(tmp_path / "mask.png")
     return tmp_path
 
 

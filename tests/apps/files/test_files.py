@@ -218,7 +218,7 @@ BAD = {
     "no switch": (STAGE + "until = { swich = 3, below = 0.3 }",
                   "a registered name; it has swich, below. Unknown key 'swich': did you mean"),
     "switch is no name": (STAGE + "until = { switch = 3 }", "must be a registered name, got 3"),
-    "short form": (STAGE + 'strength = "much"', "stage 1: strength 'much' is no number"),
+    "short form": (STAGE + 'strength = "much"', "stage 1: strength 'much' is neither a number"),
     "number in quotes": (STAGE + 'strength = "0.5"', "from 0 to 2, got '0.5'"),
     "strength": (STAGE + "strength = 2.5", "stage 1: stage with method 'inject': strength must be"),
     "strength in a list": (STAGE + "strength = [1, -1]", "strength[1] must be a number from 0"),

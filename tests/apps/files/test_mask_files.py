@@ -111,7 +111,7 @@ BAD = {
     "strength": ('box = "0,0,1,1"\nstrength = 1.5', "strength must be a number from 0 to 1"),
     "strength in a list": ('box = "0,0,1,1"\nstrength = [1, 2]', "strength[1] must be a number"),
     "schedule": ('box = "0,0,1,1"\nstrength = { schedule = "liner" }', "Did you mean 'linear'?"),
-    "short form": ('box = "0,0,1,1"\nstrength = "much"', "'much' is no number"),
+    "short form": ('box = "0,0,1,1"\nstrength = "much"', "'much' is neither a number"),
     "box": ('box = "0,0,1"', "mask shape 'box': box must be x,y,width,height; got '0,0,1'"),
     "box without area": ("box = [0, 0, 0, 1]", "box width must be above 0, got 0"),
     "polygon": ("polygon = [[0, 0], [1, 1]]", "polygon must have 3 to 10000 points"),

@@ -9,7 +9,7 @@ import torch
 from plugs import Made, plugin
 
 import refhooks as rh
-from refhooks._core.running.run import exclusive
+from refhooks._base.turns import exclusive
 
 
 def failing(ctx):
@@ -71,7 +71,11 @@ def test_a_compiled_model_is_its_original(pipe, editor):
     """While one of them edits, the other is refused: they share their weights."""
     compiled = types.SimpleNamespace(transformer=torch.compile(pipe.transformer, backend="eager"))
 
-    with exclusive(editor.family), pytest.raises(rh.BusyError), exclusive(compiled):
+    with (
+        exclusive(editor.family.transformer),
+        pytest.raises(rh.BusyError),
+        exclusive(compiled.transformer),
+    ):
         pass
 
 
