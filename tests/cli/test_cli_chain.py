@@ -135,11 +135,11 @@ def test_what_was_made_before_a_failure_stays(chain, folder, monkeypatch):
     written = []
     save = rh.EditResult.save
 
-    def fail_at_the_second(result, place):
+    def fail_at_the_second(result, place, **options):
         if written:
             raise rh.InputError("the disk is full")
         written.append(place)
-        return save(result, place)
+        return save(result, place, **options)
 
     monkeypatch.setattr(rh.EditResult, "save", fail_at_the_second)
     result = chain("chain.toml", "--model", "toy")
@@ -272,7 +272,7 @@ def test_the_plan_of_a_chain_as_json_and_on_a_model(chain, cli):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["chain.toml"], "edit 1 of 3: steps is missing"),
+        (["chain.toml"], "edit 1 of 3: steps is required"),
         (["over.toml", "--steps", "2", "--denoise", "0.5"], "the chain has a denoise of its own"),
     ],
 )
