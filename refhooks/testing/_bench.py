@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
@@ -12,6 +13,7 @@ from refhooks._base.advice import silenced
 from refhooks._core.contract.checkpoint import Checkpoint
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
 from refhooks._editor import Editor
+from refhooks.errors import RefhooksWarning
 from refhooks.testing._tiny import picture, tiny_pipeline
 
 if TYPE_CHECKING:
@@ -157,4 +159,15 @@ class LeftHalf:
         return half
 
 
-quiet = silenced  # the kit asks for odd things on purpose
+class quiet(silenced):  # noqa: N801  it reads as a function
+    """Leave out all that refhooks and plugins warn of: the kit asks for odd things on purpose."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        self._caught = warnings.catch_warnings()
+        self._caught.__enter__()
+        warnings.simplefilter("ignore", RefhooksWarning)
+
+    def __exit__(self, *raised: object) -> None:
+        self._caught.__exit__(*raised)
+        super().__exit__(*raised)

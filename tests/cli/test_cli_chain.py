@@ -162,7 +162,7 @@ BAD = {
     "strength": (["-p", "x", "--strength", "3"], "a chain's strength must be a number from 0 to 2"),
     "strengths": (["-p", "x", "--strength", "1,1"],
                   "the chain's strength lists 2 numbers, but the chain has 1 edits"),
-    "no schedule": (["-p", "x", "--strength", "much"], "--strength: strength 'much' is neither a number"),
+    "no schedule": (["-p", "x", "--strength", "much"], "--strength: strength 'much' is neither"),
     "denoise": (["-p", "x", "--denoise", "0"], "edit 1 of 1: denoise must be a number above 0"),
     "small": (["-p", "x", "--denoise", "1e-5"], "edit 1 of 1: denoise 1e-05 is too small"),
     "twice": (["over.toml", "--strength", "1"], "the chain has a strength of its own"),

@@ -12,7 +12,10 @@ from refhooks.cli import main
 from refhooks.errors import InputError, RefhooksWarning
 
 GROUPS = {
-    "Model": ["--model", "--device", "--dtype", "--offload", "--quantize", "--lora", "--shift"],
+    "Model": [
+        "--model", "--transformer", "--device", "--dtype", "--offload", "--quantize", "--lora",
+        "--shift",
+    ],
     "Reference": ["--method", "--strength", "--preset", "--strategy", "--ref"],
     "Masks": ["--mask-region", "--mask-content", "--edit-mask", "--feather", "--invert-masks"],
     "Sampling": ["--steps", "--denoise", "--seed", "-n", "--cfg", "--negative", "--resolution",

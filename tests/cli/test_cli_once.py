@@ -16,7 +16,7 @@ import refhooks as rh
 def counted(monkeypatch, folder):
     """How often each file is decoded, each mask shape draws its cover, each text is read."""
     for number, name in ((2, "ref.png"), (3, "mask.png")):
-        tiny.picture(number, (32, 24)).save(name)
+        tiny.picture(number, (32, 24)).convert("L" if name == "mask.png" else "RGB").save(name)
     counts = collections.Counter()
     load = ImageFile.ImageFile.load
 
