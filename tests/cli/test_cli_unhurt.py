@@ -264,7 +264,8 @@ def test_the_command_that_new_offers_is_quoted(cli):
 def test_a_signal_ends_a_command_with_a_word(tmp_path, number):
     """Terminated is interrupted: half of nothing stays, and the status tells which it was."""
     code = (
-        "import os, sys, click, refhooks.cli as cli\n"
+        "import os, signal, sys, click, refhooks.cli as cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell may ignore it
         "@cli.main.command('stuck')\n"
         "def stuck():\n"
         "    try: os.kill(os.getpid(), int(sys.argv[1])); __import__('time').sleep(60)\n"

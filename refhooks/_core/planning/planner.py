@@ -311,7 +311,7 @@ def _shown(
     """The text encoder sees a picture that acts at any step, unless its strategy says otherwise.
 
     Raises:
-        InputError: It is to see them at an area, but sees none, or cannot.
+        InputError: It is to see them at an area, and cannot.
     """
     if area is not None and not family.takes_vision_area:
         raise InputError(f"{family.name} has no vision_resolution; leave it out")
@@ -322,10 +322,7 @@ def _shown(
         or (reference.strategy.vision == "auto" and any(timetable.strengths(number)))
     )
     if area is not None and not shown:
-        raise InputError(
-            "vision_resolution would do nothing, since the text encoder is shown no picture; leave"
-            " it out"
-        )
+        _warn("vision_resolution does nothing: the text encoder is shown no picture")
     return shown
 
 

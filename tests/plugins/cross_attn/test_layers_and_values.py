@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import tiny
 import torch
 
 import refhooks as rh
 from refhooks._attending.blocks import BlockGroup, _key_group
 
 
-def test_layers_act_alike_with_either_gain(edit):
+def test_layers_act_alike_with_either_gain(editor):
     """At strength 1 scaled keys change nothing, so that the layers alone act, to the bit."""
 
     def latents(**options):
-        return edit(strategy=rh.Stage(rh.method("cross_attn", **options), 1.0)).latents
+        stage = rh.Stage(rh.method("cross_attn", **options), 1.0)
+        return editor.edit(tiny.picture(), "blue", strategy=stage, steps=3, seed=1, cfg=2).latents
 
     chosen = latents(gain="keys", layers="1-1")
 
