@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from transformers import Qwen2VLProcessor
+from transformers.processing_utils import ProcessorMixin  # noqa: F401  diffusers looks for it here
 
 from refhooks.families import StillPictures
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from transformers import Qwen3VLProcessor
+from transformers.processing_utils import ProcessorMixin  # noqa: F401  diffusers looks for it here
 
 from refhooks.families import StillPictures
 

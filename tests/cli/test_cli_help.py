@@ -19,7 +19,7 @@ GROUPS = {
     "Reference": ["--method", "--strength", "--preset", "--strategy", "--ref"],
     "Masks": ["--mask-region", "--mask-content", "--edit-mask", "--feather", "--invert-masks"],
     "Sampling": ["--steps", "--denoise", "--seed", "-n", "--cfg", "--negative", "--resolution",
-                 "--height", "--width"],
+                 "--height", "--width", "--vision-resolution", "--align"],
     "Output": ["-o", "--preview-every", "--measure-drift", "--embed", "--metadata",
                "--no-recipe"],
     "General": ["--debug", "-h"],

@@ -208,6 +208,12 @@ def test_explain_warns_above_half_a_pixel(moved, scene, tmp_path):
     assert "Shifted" not in same.stdout
 
 
+def size_of(place):
+    """The size of a picture's file."""
+    with Image.open(place) as picture:
+        return picture.size
+
+
 @pytest.mark.usefixtures("toy")
 def test_the_command_takes_sizes_and_align(scene, tmp_path, monkeypatch):
     """``edit``, ``chain`` and ``grid``; the recipe says so."""
@@ -227,9 +233,8 @@ def test_the_command_takes_sizes_and_align(scene, tmp_path, monkeypatch):
         *options,
     )  # fmt: skip
     assert grid.exit_code == 0, grid.output
-    cells = [Image.open(path).size for path in Path("c.cells").iterdir()]
-    assert {*cells, Image.open("a.png").size, Image.open("b-1.png").size} == {(39, 41)}
-    assert Image.open("a.preview.png").size == (39, 41)
+    places = [*Path("c.cells").iterdir(), "a.png", "b-1.png", "a.preview.png"]
+    assert {size_of(place) for place in places} == {(39, 41)}
 
     wrong = run("edit", "photo.png", "x", "-o", "d.png", "--resolution", "own")
     assert wrong.exit_code == 2

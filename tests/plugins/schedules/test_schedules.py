@@ -205,7 +205,7 @@ def test_a_short_form_is_a_schedule(strengths, text, expected):
     [
         ("much", "is neither a number nor a schedule. Forms: "),
         ("0.4:1:cosin", "START:END:cosine"),
-        ("0.4:1:2", "no schedule is written so"),
+        ("0.4:1:2", "neither a number nor a schedule"),
         ("0@1,", "PROGRESS@STRENGTH"),
         ("2.4:1", "schedule 'linear': start must be a number from 0 to 2, got 2.4"),
         ("nan:1", "start must be a number from 0 to 2, got nan"),
