@@ -88,7 +88,7 @@ class Default:
 
     def bind(self, reference: BoundReference, run: RunInfo) -> object:
         """Return the object that fills the reference's slot."""
-        compiled = run.model.compiled
+        compiled = self.above_one == "bias" and run.model.compiled
         weighs = self._weighs(reference.strengths, compiled=compiled)
         return _Weighed(self, reference, always=compiled) if weighs else _Bound(self, reference)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from transformers import Qwen2VLProcessor
-from transformers.processing_utils import ProcessorMixin  # noqa: F401  diffusers looks for it here
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers.processing_utils import ProcessorMixin  # noqa: F401  diffusers looks for it here
 
 from refhooks.families import StillPictures
 

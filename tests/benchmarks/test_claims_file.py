@@ -66,8 +66,8 @@ def test_every_preset_that_is_named_can_be_marked():
 
 
 def is_tuned(file):
-    """Presets that a search has found are no rows of the guide."""
-    return 'source = "the guide' not in file.read_text()
+    """Presets that a search has found are no rows of the source notes."""
+    return 'source = "source notes' not in file.read_text()
 
 
 def test_a_presets_numbers_are_those_that_are_tested():

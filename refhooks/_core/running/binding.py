@@ -47,7 +47,7 @@ def bind_source(family: Family, opened: FamilyRun, plan: Plan) -> Source | None:
     if source is None:
         return None
 
-    first = bool(plan.references) and source is plan.references[0].opened
+    first = bool(plan.references) and source.pictures is plan.references[0].opened.pictures
     label = "reference 1, the source" if first else "the source"
 
     @functools.cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -18,8 +19,6 @@ from refhooks_toy import SAMPLES, SCENES
 from refhooks_toy._draw import draw
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy.typing as npt
 
     Picture = npt.NDArray[np.float64]
@@ -33,7 +32,8 @@ QUICK = ("--seed", "0", "--steps", "8")
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand in a folder with the picture that the docs name."""
     monkeypatch.chdir(tmp_path)
-    shutil.copy(SAMPLES / "meadow.png", "photo.png")
+    Path("demo").mkdir()
+    shutil.copy(SAMPLES / "meadow.png", "demo/photo.png")
 
 
 def run(command: str) -> None:
@@ -58,10 +58,10 @@ def error(one: Picture, other: Picture) -> float:
 def test_a_region_confines_a_reference() -> None:
     """Inside it the edit is as without the mask; outside the reference is hardly there."""
     run(
-        'refhooks edit photo.png "make it night" -o region.png'
+        'refhooks edit demo/photo.png "make it night" -o region.png'
         " --mask-region 0,0,100%,55% --feather 6"
     )
-    plain = ["edit", "photo.png", "make it night", "-o", "plain.png", *QUICK]
+    plain = ["edit", "demo/photo.png", "make it night", "-o", "plain.png", *QUICK]
     assert CliRunner().invoke(main, plain).exit_code == 0
     masked, full = read("region.png"), read("plain.png")
     row = round(EDGE * len(masked))
@@ -74,8 +74,11 @@ def test_a_region_confines_a_reference() -> None:
 
 def test_an_edit_mask_changes_only_what_it_covers() -> None:
     """Outside of it and its feather band nothing, to the pixel; inside most of it."""
-    run('refhooks edit photo.png "make it night" -o sky.png --edit-mask 0,0,100%,55% --feather 6')
-    before, after = read("photo.png"), read("sky.png")
+    run(
+        'refhooks edit demo/photo.png "make it night" -o sky.png'
+        " --edit-mask 0,0,100%,55% --feather 6"
+    )
+    before, after = read("demo/photo.png"), read("sky.png")
     row = round(EDGE * len(before))
 
     assert np.array_equal(before[row + FEATHER + 1 :], after[row + FEATHER + 1 :])
@@ -85,7 +88,7 @@ def test_an_edit_mask_changes_only_what_it_covers() -> None:
 def test_a_chain_of_three_edits_does_three_edits() -> None:
     """Each picture is nearest to its own right answer, of those before and after any edit."""
     run(
-        'refhooks chain photo.png -p "make it night" -p "make the circle blue"'
+        'refhooks chain demo/photo.png -p "make it night" -p "make the circle blue"'
         ' -p "make the face sad" -o out.png'
     )
     day = SCENES["meadow"]
