@@ -169,5 +169,5 @@ class quiet(silenced):  # noqa: N801  it reads as a function
         warnings.simplefilter("ignore", RefhooksWarning)
 
     def __exit__(self, *raised: object) -> None:
-        self._caught.__exit__(*raised)
+        self._caught.__exit__(None, None, None)
         super().__exit__(*raised)

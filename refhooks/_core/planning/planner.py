@@ -60,18 +60,14 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
     picture = None if source is None else source.picture
     size = family.output_size(picture, request.height, request.width, request.resolution)
     _judge(loaded.checkpoint, request.prompts, source, size)
-    if source is not None and request.resolution == "native":
-        source = attrs.evolve(source, canvas=Canvas(size, output=True))
-        _warn(remark_on(size, loaded.checkpoint.output or family.area))
+    source = _on_canvas(loaded, request, source, size)
     pictures = _laid(family, request.references, pictures, source)
     references = _resolve(loaded, request.references, pictures, source)
     steps = request.steps or family.default_steps
-    scheduler, sigmas, timesteps = family.schedule(
-        steps, size, steps_in_all(steps, request.denoise)
-    )
-    timetable = compile_timetable(
-        [reference.strategy for reference in references], sigmas, loaded.registry
-    )
+    total = steps_in_all(steps, request.denoise)
+    scheduler, sigmas, timesteps = family.schedule(steps, size, total)
+    strategies = [reference.strategy for reference in references]
+    timetable = compile_timetable(strategies, sigmas, loaded.registry)
     references = _hidden(references, timetable)
     shown = _shown(family, references, timetable, request.vision_resolution)
     _warn_of_hidden(request.prompts, shown)
@@ -171,6 +167,16 @@ def _source(
     if not pictures:
         return None
     return pictures[0]
+
+
+def _on_canvas(
+    loaded: LoadedModel, request: Request, source: InputPicture | None, size: Size
+) -> InputPicture | None:
+    """The source on a canvas of the output's size, where it is edited in its own."""
+    if source is None or request.resolution != "native":
+        return source
+    _warn(remark_on(size, loaded.checkpoint.output or loaded.family.area))
+    return attrs.evolve(source, canvas=Canvas(size, output=True))
 
 
 def _judge(
