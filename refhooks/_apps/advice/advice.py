@@ -47,7 +47,7 @@ NOTHING = "Changes nothing despite edit prompt"
 LOST = "Loses all structure"
 ARTIFACTS = "Artifacts and distortions"
 PARTIAL = "Partial changes only"
-SHIFTED = "Shifted or zoomed"  # which the guide does not have
+SHIFTED = "Shifted or zoomed"
 
 
 @attrs.frozen
