@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import profiles
 import pytest
 import tiny
 import torch
@@ -153,3 +154,18 @@ def test_default_at_1_is_no_strategy(pipe):
     named = editor(pipe).edit(source, PROMPT, seed=1, steps=3, strategy=rh.Stage("default", 1.0))
 
     assert torch.equal(plain.latents, named.latents)
+
+
+@pytest.mark.parametrize("name", profiles.WIDE)
+def test_a_wide_gamut_photograph_is_its_conversion(name, tmp_path):
+    """What stock makes of the picture after LittleCMS has converted it to sRGB."""
+    pipe = tiny.build("plus")
+    wide = tiny.picture()
+    wide.save(tmp_path / "photo.png", icc_profile=profiles.WIDE[name])
+    wide.info["icc_profile"] = profiles.WIDE[name]
+    plain = profiles.converted(wide)
+    plain.info = {}
+
+    result = editor(pipe).edit(tmp_path / "photo.png", PROMPT, cfg=4.0, steps=3, seed=1, **SIZE)
+
+    assert_equal(stock(pipe, [plain]), result)
