@@ -9,6 +9,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -97,6 +98,21 @@ def test_python_examples_run(page, toy, monkeypatch, capsys):
     capsys.readouterr()
     if "result" in namespace:
         assert torch.isfinite(namespace["result"].latents).all()
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_first_example_can_be_seen(toy, monkeypatch, capsys):
+    """It differs from the edit without a strategy by 4 of 255 or more, over the whole picture."""
+    monkeypatch.setattr(rh.Editor, "from_pretrained", lambda _name: toy)
+    namespace = {"__name__": "example"}
+    exec(compile(blocks(ROOT / "README.md", "python")[0], "README.md", "exec"), namespace)
+    capsys.readouterr()
+    result = namespace["result"]
+
+    plain = toy.edit("demo/photo.png", result.recipe.prompt, seed=result.seed)
+
+    one, other = (np.asarray(it.image, np.float32) for it in (result, plain))
+    assert np.abs(one - other).mean() >= 4
 
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS)
