@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from refhooks._apps.chains.chain import as_chain
 from refhooks._base.once import keeping
 from refhooks._base.size import Size
+from refhooks._base.turns import exclusive
 from refhooks._core.models.loaded import LoadedModel
 from refhooks._core.planning.request import make_request
 
@@ -283,6 +284,4 @@ class Editor(LoadedModel):
         return decode(self, latents, Size(height, width))
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
-        from refhooks._base.turns import exclusive  # noqa: PLC0415  beside what needs it
-
         return exclusive(self.family.transformer)

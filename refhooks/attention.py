@@ -8,7 +8,7 @@ and finishes from the joined result.
 from refhooks._attending.blocks import BlockGroup, key_groups
 from refhooks._attending.combining import combine
 from refhooks._attending.merging import KeyGroup, attend, merged_attention, shares
-from refhooks._attending.processors import BlockProcessor, Processors, check_stock
+from refhooks._attending.processors import BlockProcessor, Processors, check_stock, stock_modules
 from refhooks._core.contract.values import GroupEdit
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "key_groups",
     "merged_attention",
     "shares",
+    "stock_modules",
 ]

@@ -10,7 +10,7 @@ from diffusers.models.transformers.transformer_qwenimage import (
     apply_rotary_emb_qwen,
 )
 
-from refhooks.attention import BlockProcessor, Processors, check_stock
+from refhooks.attention import BlockProcessor, Processors, stock_modules
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,9 +28,7 @@ def check(transformer: Any) -> None:
     Raises:
         InputError: It is fused, another library's, or not the stock one, or runs in parallel.
     """
-    modules = [getattr(block, "attn", block) for block in transformer.transformer_blocks]
-    processors = [getattr(module, "processor", None) for module in modules]
-    check_stock(processors, QwenDoubleStreamAttnProcessor2_0, modules, _PARTS)
+    stock_modules(transformer.transformer_blocks, QwenDoubleStreamAttnProcessor2_0, _PARTS)
 
 
 def processors(transformer: Any, *, record: bool) -> Processors:
@@ -39,8 +37,8 @@ def processors(transformer: Any, *, record: bool) -> Processors:
     Raises:
         InputError: The model's attention is not the stock one, or runs in parallel.
     """
-    check(transformer)
-    modules = [block.attn for block in transformer.transformer_blocks]
+    blocks = transformer.transformer_blocks
+    modules = stock_modules(blocks, QwenDoubleStreamAttnProcessor2_0, _PARTS)
     return Processors(modules, MergedProcessor, QwenDoubleStreamAttnProcessor2_0, record=record)
 
 

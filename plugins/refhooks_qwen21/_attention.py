@@ -11,7 +11,7 @@ from diffusers.models.transformers.transformer_qwenimage21 import (
     apply_rotary_emb_qwen,
 )
 
-from refhooks.attention import BlockGroup, BlockProcessor, Processors, check_stock, key_groups
+from refhooks.attention import BlockGroup, BlockProcessor, Processors, key_groups, stock_modules
 from refhooks_qwen21._prefix import RunLayerCache
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ def check(transformer: Any) -> None:
     Raises:
         InputError: It is fused, another library's, or not the stock one, or runs in parallel.
     """
-    modules = [getattr(block, "attn", block) for block in transformer.transformer_blocks]
-    processors = [getattr(module, "processor", None) for module in modules]
-    check_stock(processors, QwenImage21AttnProcessor, modules, _PARTS)
+    stock_modules(transformer.transformer_blocks, QwenImage21AttnProcessor, _PARTS)
 
 
 def processors(transformer: Any, *, record: bool) -> Processors:
@@ -46,8 +44,7 @@ def processors(transformer: Any, *, record: bool) -> Processors:
     Raises:
         InputError: The model's attention is not the stock one, or runs in parallel.
     """
-    check(transformer)
-    modules = [block.attn for block in transformer.transformer_blocks]
+    modules = stock_modules(transformer.transformer_blocks, QwenImage21AttnProcessor, _PARTS)
     return Processors(modules, PrefixProcessor, QwenImage21AttnProcessor, record=record)
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from refhooks._attending.merging import KeyGroup
     from refhooks._core.contract.values import GroupEdit, Layout
 
-__all__ = ["BlockProcessor", "Processors", "check_stock"]
+__all__ = ["BlockProcessor", "Processors", "check_stock", "stock_modules"]
 
 _SETTERS = (Attention.set_processor, AttentionModuleMixin.set_processor)
 _OURS = ("native", "_native_flash")  # backends whose kernels merged attention uses too
@@ -230,6 +230,22 @@ def check_stock(
                 "the transformer runs in parallel over several devices, where attention can be"
                 " neither edited nor recorded"
             )
+
+
+def stock_modules(blocks: Sequence[Any], stock: type[Any], parts: Sequence[str]) -> list[Any]:
+    """Return the attention modules ``attn`` of a model's blocks, which can be edited.
+
+    Args:
+        blocks: Those of the transformer.
+        stock: As for :func:`check_stock`.
+        parts: Likewise.
+
+    Raises:
+        InputError: As :func:`check_stock` does.
+    """
+    modules = [getattr(block, "attn", block) for block in blocks]
+    check_stock([getattr(module, "processor", None) for module in modules], stock, modules, parts)
+    return modules
 
 
 def _warn_of_backend(processors: Sequence[Any]) -> None:
