@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
+from refhooks._attending.joining import Joiner
 from refhooks._attending.layer_hooks import LayerHooks, is_compiled
+from refhooks._attending.step_caches import StepCaches, refuse_step_cache
 from refhooks._core.contract.family import Family, prompted
 from refhooks._core.contract.family_run import FamilyRun
 from refhooks._core.contract.values import Branch
@@ -38,11 +40,15 @@ if TYPE_CHECKING:
 __all__ = [
     "FlowFamily",
     "FlowRun",
+    "Joiner",
     "LayerHooks",
+    "StepCaches",
     "StillPictures",
+    "check_words",
     "flow_schedule",
     "is_compiled",
     "load_pipeline",
+    "refuse_step_cache",
     "sizes",
     "with_own_vae",
 ]
@@ -283,6 +289,19 @@ class FlowRun(FamilyRun):
         """Let an offloaded pipeline go back to rest."""
         self.pipe._current_timestep = None
         self.pipe.maybe_free_model_hooks()
+
+
+def check_words(prompt: str, tokenizer: Any) -> None:
+    """Refuse a prompt that holds a control token of a tokenizer, for ``Family.check_prompt``.
+
+    Raises:
+        InputError: It does.
+    """
+    for token in sorted({*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}):
+        if token in prompt:
+            raise InputError(
+                f"a prompt holds {token!r}, a control token of the model; leave it out"
+            )
 
 
 def with_own_vae(pipe: Any) -> Any:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as stock_plus
 
-from refhooks import Checkpoint, InputError, ModelError, Shown, Size, Text
-from refhooks.families import FlowFamily, FlowRun, load_pipeline, with_own_vae
+from refhooks import Checkpoint, ModelError, Shown, Size, Text
+from refhooks.families import FlowFamily, FlowRun, check_words, load_pipeline, with_own_vae
 from refhooks_qwen import _text
 from refhooks_qwen._attention import check
 from refhooks_qwen._positions import reach
@@ -59,12 +59,7 @@ class QwenImageEdit(FlowFamily):
 
     def check_prompt(self, prompt: str) -> None:
         """Refuse the tokenizer's control tokens."""
-        tokenizer = self.pipe.tokenizer
-        for token in sorted({*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}):
-            if token in prompt:
-                raise InputError(
-                    f"a prompt holds {token!r}, a control token of the model; leave it out"
-                )
+        check_words(prompt, self.pipe.tokenizer)
 
     def check_attention(self, *, edited: bool, dropped: bool) -> None:  # noqa: ARG002  its rows are left out of the sequence
         """Refuse attention that is fused, another library's, or runs in parallel."""

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from refhooks import InputError, Layout
-from refhooks.families import LayerHooks, is_compiled
+from refhooks.families import Joiner, LayerHooks, is_compiled
 from refhooks_qwen import _positions
 from refhooks_qwen._attention import processors
-from refhooks_qwen._join import Joiner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

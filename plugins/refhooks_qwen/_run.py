@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from refhooks.families import FlowRun, with_own_vae
-from refhooks_qwen._caches import StepCaches
+from refhooks.families import FlowRun, StepCaches, with_own_vae
 from refhooks_qwen._model import ModelHooks
 from refhooks_qwen._positions import POSITIONS
 

@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from diffusers.pipelines.qwenimage21 import pipeline_qwenimage21 as stock
 
-from refhooks import Checkpoint, InputError, ModelError, Shown, Size, Text
-from refhooks.families import FlowFamily, FlowRun, flow_schedule, load_pipeline, with_own_vae
+from refhooks import Checkpoint, ModelError, Shown, Size, Text
+from refhooks.families import (
+    FlowFamily,
+    FlowRun,
+    check_words,
+    flow_schedule,
+    load_pipeline,
+    with_own_vae,
+)
 from refhooks_qwen21 import _text
 from refhooks_qwen21._attention import check
 from refhooks_qwen21._processor import StillPictureProcessor
@@ -94,12 +101,7 @@ class QwenImage21(FlowFamily):
 
     def check_prompt(self, prompt: str) -> None:
         """Refuse the tokenizer's control tokens."""
-        tokenizer = self.pipe.processor.tokenizer
-        for token in sorted({*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}):
-            if token in prompt:
-                raise InputError(
-                    f"a prompt holds {token!r}, a control token of the model; leave it out"
-                )
+        check_words(prompt, self.pipe.processor.tokenizer)
 
     def text_positions(
         self,

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from refhooks import InputError
-from refhooks.families import FlowRun, LayerHooks, is_compiled, with_own_vae
+from refhooks.families import (
+    FlowRun,
+    LayerHooks,
+    is_compiled,
+    refuse_step_cache,
+    with_own_vae,
+)
 from refhooks_qwen21._attention import processors
 from refhooks_qwen21._first import masks_of, pieces_of
 from refhooks_qwen21._prefix import Prefix, Prefixes
@@ -59,7 +65,7 @@ class QwenImage21Run(FlowRun):
             InputError: The model's attention is not the stock one, it has a step cache, or runs in
                 parallel.
         """
-        _check_no_step_cache(self.pipe.transformer)
+        refuse_step_cache(self.pipe.transformer, "Qwen-Image 2.1")
         _check_not_parallel(self.pipe.transformer)
         if any(map(is_compiled, self.pipe.transformer.transformer_blocks)):
             self._limit.enter_context(torch._dynamo.config.patch(recompile_limit=_GRAPHS))
@@ -167,18 +173,6 @@ class QwenImage21Run(FlowRun):
 
     def _replace_rotary(self, _module: Any, _args: Any, _output: Any) -> Any:
         return self._rotary
-
-
-def _check_no_step_cache(transformer: Any) -> None:
-    for module in transformer.modules():
-        registry = getattr(module, "_diffusers_hook", None)
-        for hook in () if registry is None else registry.hooks.values():
-            if hook._is_stateful:
-                raise InputError(
-                    f"the transformer has a step cache ({type(hook).__name__}), which knows nothing"
-                    " of the keys and values that Qwen-Image 2.1 keeps; take it off"
-                    " (transformer.disable_cache())"
-                )
 
 
 def _check_not_parallel(transformer: Any) -> None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from refhooks._attending.merging import KeyGroup
     from refhooks._core.contract.values import GroupEdit, Layout
 
+    Stock = type[Any] | tuple[type[Any], ...]
+
 __all__ = ["BlockProcessor", "Processors", "check_stock", "stock_modules"]
 
 _SETTERS = (Attention.set_processor, AttentionModuleMixin.set_processor)
@@ -133,7 +135,7 @@ class Processors:
     Args:
         modules: The attention module of each block.
         make: Returns a family's processor for a stock one; takes ``record`` by name.
-        stock: The class of the stock processors.
+        stock: The class of the stock processors, or several classes.
         record: Whether shares are computed.
 
     Attributes:
@@ -144,7 +146,7 @@ class Processors:
     """
 
     def __init__(
-        self, modules: Sequence[Any], make: Callable[..., Any], stock: type[Any], *, record: bool
+        self, modules: Sequence[Any], make: Callable[..., Any], stock: Stock, *, record: bool
     ) -> None:
         self._stock = [(module, module.processor) for module in modules]
         check_stock([processor for _, processor in self._stock], stock)
@@ -192,7 +194,7 @@ class Processors:
 
 def check_stock(
     processors: Sequence[Any],
-    stock: type[Any],
+    stock: Stock,
     modules: Sequence[Any] = (),
     parts: Sequence[str] = (),
 ) -> None:
@@ -200,7 +202,7 @@ def check_stock(
 
     Args:
         processors: Those of the model.
-        stock: The class that they must be of.
+        stock: The class that they must be of, or several of which each must be of one.
         modules: The attention modules that they are of.
         parts: Names of what the family's processor uses of such a module.
 
@@ -208,6 +210,7 @@ def check_stock(
         InputError: A module lacks a part, as fused and quantised ones of other libraries do, a
             processor is not of the class ``stock``, or it runs in parallel.
     """
+    classes = stock if isinstance(stock, tuple) else (stock,)
     for module in modules:
         missing = [part for part in parts if getattr(module, part, None) is None]
         own: Any = type(getattr(module, "_orig_mod", module))  # under torch.compile
@@ -219,11 +222,11 @@ def check_stock(
             )
     for processor in processors:
         kind: Any = type(processor)
-        if kind is not stock:
+        if kind not in classes:
             raise InputError(
                 f"the transformer has the attention processor {kind.__name__}; what"
                 " edits or records attention needs the stock one"
-                f" (transformer.set_attn_processor({stock.__name__}()))"
+                f" (transformer.set_attn_processor({classes[0].__name__}()))"
             )
         if processor._parallel_config is not None:
             raise InputError(
@@ -232,7 +235,7 @@ def check_stock(
             )
 
 
-def stock_modules(blocks: Sequence[Any], stock: type[Any], parts: Sequence[str]) -> list[Any]:
+def stock_modules(blocks: Sequence[Any], stock: Stock, parts: Sequence[str]) -> list[Any]:
     """Return the attention modules ``attn`` of a model's blocks, which can be edited.
 
     Args:

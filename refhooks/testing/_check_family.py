@@ -97,7 +97,8 @@ def _editor(subject: Subject) -> Editor:
 def _edit(editor: Editor, shown: int = 0, strength: float = 1.0, **options: Any) -> EditResult:
     """Edit a random picture in the model's own way."""
     source = Reference(picture_of(shown), Stage(editor.family.native, strength))
-    call: dict[str, Any] = {"steps": STEPS, "seed": 1, "cfg": CFG, **options}
+    scale = None if editor.family.guidance_kind == "none" else CFG
+    call: dict[str, Any] = {"steps": STEPS, "seed": 1, "cfg": scale, **options}
     with quiet():
         return editor.edit(source, "make it blue", **call)
 

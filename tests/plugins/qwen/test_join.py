@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import refhooks as rh
-from refhooks_qwen._join import Joiner
+from refhooks.families import Joiner
 
 
 @pytest.fixture

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
-    from refhooks import Tokens
+    from refhooks._core.contract.values import Tokens
+
+__all__ = ["Joiner"]
 
 
 class Joiner:
@@ -45,6 +45,8 @@ class Joiner:
 
 
 def _cat(target: Tensor, slots: Sequence[Tokens]) -> Tensor:
+    import torch  # noqa: PLC0415  plugins load without it
+
     batch = target.shape[0]
     return torch.cat([target, *[_kept(tokens).expand(batch, -1, -1) for tokens in slots]], dim=1)
 

@@ -9,20 +9,36 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from diffusers.hooks.hooks import HookRegistry, StateManager
-
-from refhooks import BusyError, InputError
-from refhooks.families import is_compiled
+from refhooks._attending.layer_hooks import is_compiled
+from refhooks.errors import BusyError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
-    from refhooks import Branch, Context, Inputs, Layout
-    from refhooks.attention import GroupEdit
+    from refhooks._core.contract.values import Branch, Context, GroupEdit, Inputs, Layout
 
     Identity = tuple[list[object], list[Tensor | None]]
+
+__all__ = ["StepCaches", "refuse_step_cache"]
+
+
+def refuse_step_cache(transformer: Any, keeper: str) -> None:
+    """Refuse a step cache on a model whose run keeps keys and values itself.
+
+    Args:
+        transformer: A diffusers model.
+        keeper: Its name, for the message.
+
+    Raises:
+        InputError: It has one.
+    """
+    for hook in _stateful(transformer):
+        raise InputError(
+            f"the transformer has a step cache ({type(hook).__name__}), which knows nothing of the"
+            f" keys and values that {keeper} keeps; take it off (transformer.disable_cache())"
+        )
 
 
 class StepCaches:
@@ -45,6 +61,8 @@ class StepCaches:
         if self._hooks and not is_compiled(transformer):
             self._guard = transformer.register_forward_pre_hook(self._refuse_others)
         if self._hooks:
+            from diffusers.hooks.hooks import HookRegistry  # noqa: PLC0415  plugins load without it
+
             # What was applied after an earlier run is not in the list that diffusers keeps.
             registry = HookRegistry.check_if_exists_or_initialize(transformer)
             registry.invalidate_child_registries_cache()
@@ -136,6 +154,8 @@ def _stateful(transformer: Any) -> Iterator[Any]:
 
 def _keeps_passes_apart(hook: Any) -> bool:
     """Whether it has a state for each name that ``cache_context`` gives it."""
+    from diffusers.hooks.hooks import StateManager  # noqa: PLC0415  plugins load without it
+
     return any(isinstance(value, StateManager) for value in vars(hook).values())
 
 
