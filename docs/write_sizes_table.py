@@ -10,6 +10,7 @@ from PIL import Image
 import refhooks as rh
 from refhooks._base.canvas import LEAST, MOST
 from refhooks.testing._tiny import tiny_pipeline
+from refhooks_flux2._tiny import tiny_dev, tiny_klein, tiny_kv
 from refhooks_qwen21._tiny import tiny_pipeline as tiny_21
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ EXAMPLES = (
     "| family | picture | output unless you say | that stretches it | text encoder sees |"
     " with `native` the model works on |"
 )
-REAL_FACTOR = {"qwen-image-edit": 8, "qwen-image-edit-plus": 8, "qwen-image-21": 16}
+REAL_FACTOR = {"qwen-image-21": 16}
+AS_KLEIN = ("flux2-klein-kv", "flux2-dev")  # which do as flux2-klein does
 
 
 def families() -> dict[str, tuple[Family, list[tuple[int, int]]]]:
@@ -36,16 +38,22 @@ def families() -> dict[str, tuple[Family, list[tuple[int, int]]]]:
     A released VAE makes pictures 8 times smaller (16 times for 2.1); the tiny one is told so.
     """
     made: dict[str, tuple[Family, list[tuple[int, int]]]] = {}
-    for pipe in (tiny_pipeline("edit"), tiny_pipeline("plus"), tiny_21()):
+    qwen = (tiny_pipeline("edit"), tiny_pipeline("plus"), tiny_21())
+    for pipe in (*qwen, tiny_klein(), tiny_kv(), tiny_dev()):
         family = rh.Editor(pipe).family
-        pipe.vae_scale_factor = REAL_FACTOR[family.name]
-        made[f"`{family.name}`"] = (family, SOURCES)
+        pipe.vae_scale_factor = REAL_FACTOR.get(family.name, 8)
+        made[f"`{family.name}`"] = (family, [] if family.name in AS_KLEIN else SOURCES)
     made["`toy`"] = (rh.Editor.from_pretrained("toy").family, TOY_SOURCES)
     return made
 
 
-def _stretch(source: tuple[int, int], size: Size) -> str:
-    """By how much one pixel of the source grows along each side."""
+def _stretch(family: Any, source: tuple[int, int], size: Size) -> str:
+    """By how much one pixel of the source grows along each side, and what is cut off."""
+    if hasattr(family, "cut_size"):
+        scale = min(1.0, (family.area / (source[0] * source[1])) ** 0.5)
+        columns, rows = int(source[0] * scale) - size.width, int(source[1] * scale) - size.height
+        scaled = "none" if scale == 1.0 else f"× {scale:.3f}"
+        return f"{scaled}; {columns} columns and {rows} rows are cut off"
     across, down = size.width / source[0], size.height / source[1]
     if across == down == 1.0:
         return "none"
@@ -53,6 +61,8 @@ def _stretch(source: tuple[int, int], size: Size) -> str:
 
 
 def _seen(family: Any, picture: Image.Image) -> str:
+    if not family.takes_vision_area:
+        return "nothing"
     area = getattr(family, "vision_area", None)
     if area is None:
         return "as the reference"
@@ -65,9 +75,11 @@ def rules() -> str:
     for name, (family, _) in families().items():
         area = family.checkpoint.output or family.area
         side = round(area**0.5)
+        most = "at most " if hasattr(family, "cut_size") else ""
+        steps = family.multiple if most else 32
         low, high = round(LEAST * area), round(MOST * area)
         rows.append(
-            f"| {name} | {side}×{side} = {area} pixels | 32 | {family.multiple} |"
+            f"| {name} | {most}{side}×{side} = {area} pixels | {steps} | {family.multiple} |"
             f" {low} to {high} pixels, else a warning |"
         )
     return "\n".join(rows)
@@ -83,7 +95,7 @@ def examples() -> str:
             native = family.output_size(picture, None, None, "native")
             beside, below = native.width - source[0], native.height - source[1]
             rows.append(
-                f"| {name} | {source[0]}x{source[1]} | {size} | {_stretch(source, size)} |"
+                f"| {name} | {source[0]}x{source[1]} | {size} | {_stretch(family, source, size)} |"
                 f" {_seen(family, picture)} | {native}: {beside} columns, {below} rows repeated |"
             )
     return "\n".join(rows)

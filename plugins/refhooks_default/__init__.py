@@ -65,11 +65,13 @@ class Default:
             [planned.rows[step].strength for step in planned.acting],
             compiled=planned.model is not None and planned.model.compiled,
         )
-        if times == 1 or planned.model is None or planned.model.sight != "prefix":
+        model = planned.model
+        if times == 1 or model is None or not (model.sight == "prefix" or model.reuse_exact):
             return Outlook(rescaled=rescaled, attention=weighs)
+        what = "text and references" if model.sight == "prefix" else "references"
         remark = (
             f"reference {planned.reference + 1}: default scales its latents, so this model computes"
-            f" text and references anew where its strength changes, {times} times a pass at most;"
+            f" {what} anew where its strength changes, {times} times a pass at most;"
             " cross_attn weighs the keys that are kept"
         )
         return Outlook(remarks=(remark,), rescaled=rescaled, attention=weighs)

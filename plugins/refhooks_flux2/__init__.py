@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from refhooks import Family, FamilyEntry, hookimpl
-from refhooks_flux2._shape import dev_shape, klein_shape
+from refhooks_flux2._shape import dev_shape, klein_shape, kv_shape
 
 __all__: list[str] = []
 
@@ -51,6 +51,6 @@ def refhooks_families() -> list[FamilyEntry]:
     """Register the three families."""
     return [
         FamilyEntry("flux2-klein", ("Flux2KleinPipeline",), _klein, klein_shape, _tiny_klein),
-        FamilyEntry("flux2-klein-kv", ("Flux2KleinKVPipeline",), _klein_kv, klein_shape, _tiny_kv),
+        FamilyEntry("flux2-klein-kv", ("Flux2KleinKVPipeline",), _klein_kv, kv_shape, _tiny_kv),
         FamilyEntry("flux2-dev", ("Flux2Pipeline",), _dev, dev_shape, _tiny_dev),
     ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from refhooks import ModelShape
 from refhooks.families import sizes
 
@@ -24,6 +26,11 @@ TIMESTEP = 256  # channels of the sinusoidal timestep embedding
 def klein_shape(config: Mapping[str, Any] | None) -> ModelShape:
     """Return the size; ``None`` stands for FLUX.2 klein 9B at 1 MP."""
     return _shape(config, _KLEIN, "FLUX.2 klein 9B")
+
+
+def kv_shape(config: Mapping[str, Any] | None) -> ModelShape:
+    """Return that of a klein which computes its references once, and the text at every step."""
+    return attrs.evolve(klein_shape(config), keeps_prefix=True, keeps_text=False)
 
 
 def dev_shape(config: Mapping[str, Any] | None) -> ModelShape:

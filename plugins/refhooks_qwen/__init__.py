@@ -24,6 +24,6 @@ def _edit_plus() -> type[Family]:
 def refhooks_families() -> list[FamilyEntry]:
     """Register the two families."""
     return [
-        FamilyEntry("qwen-image-edit", ("QwenImageEditPipeline",), _edit, shape),
+        FamilyEntry("qwen-image-edit", ("QwenImageEditPipeline",), _edit, shape, usual=True),
         FamilyEntry("qwen-image-edit-plus", ("QwenImageEditPlusPipeline",), _edit_plus, shape),
     ]

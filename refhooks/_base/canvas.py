@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from refhooks._base.size import Size
 
-__all__ = ["LEAST", "MOST", "Canvas", "remark_on"]
+__all__ = ["LEAST", "MOST", "Canvas", "remark_on", "remark_on_cut"]
 
 LEAST, MOST = 0.25, 2.0  # times the area that a model works at: beyond them it does worse
 
@@ -60,4 +60,24 @@ def remark_on(size: Size, area: int) -> str | None:
         f"resolution='native' makes {size}, which is {share:.2g} times the {area} pixels that this"
         f" model works at (from {LEAST:g} to {MOST:g} times is near enough): expect {expected};"
         " resize the picture before, or give a resolution in pixels"
+    )
+
+
+def remark_on_cut(name: str, what: str, picture: Size, size: Size) -> str | None:
+    """Return what to say where a picture is cut at its centre and ``what`` is laid on all of it.
+
+    Args:
+        name: Of the family.
+        what: Such as ``the edit mask``.
+        picture: Its own size.
+        size: To which it is cut, once it is shrunk to cover that.
+    """
+    scale = max(size.height / picture.height, size.width / picture.width)
+    beside = max(picture.height * scale - size.height, picture.width * scale - size.width) / 2
+    if beside < 1.0:
+        return None
+    return (
+        f"{name} cuts a picture of {picture} to {size} at its centre, and {what} is laid on it as"
+        f" if it were resized: up to {beside:.0f} pixels beside; crop the picture to"
+        f" {size.width}:{size.height} before, or use resolution='native'"
     )

@@ -220,7 +220,8 @@ def _kept_work(
 ) -> Cost:
     """Where text and references are computed once, and anew where their tokens change."""
     own, times = shape.target + shape.text, batch * passes
-    target = shape.flops(shape.target, own + sum(whole))
+    asking = shape.target if shape.keeps_text else own
+    target = shape.flops(asking, own + sum(whole))
     first, bare = _prefix(shape, whole), _prefix(shape, [])
     work: list[float] = []
     kept: float = 0.0
@@ -228,40 +229,45 @@ def _kept_work(
     for step in zip(*uses, strict=True):
         tokens = [entry.attended for entry in step]
         anew = tokens != before or any(entry.anew for entry in step)
-        flops = shape.flops(shape.target, own + sum(tokens)) + anew * _prefix(shape, tokens)
+        flops = shape.flops(asking, own + sum(tokens)) + anew * _prefix(shape, tokens)
         extra = [
-            shape.flops(shape.target, own + sum(tokens) - entry.attended + share)
+            shape.flops(asking, own + sum(tokens) - entry.attended + share)
             for entry in step
             for share in entry.extra_passes
         ]
         work.append(batch * (passes * flops + math.fsum(extra)))
-        kept, before = max(kept, shape.text + sum(tokens)), tokens
+        kept, before = max(kept, shape.keeps_text * shape.text + sum(tokens)), tokens
     return Cost(
         shape=shape,
         passes=passes,
         batch=batch,
         steps=tuple(work),
         native=times * (target + first / steps),
-        bare=times * (shape.flops(shape.target, own) + bare / steps),
+        bare=times * (shape.flops(asking, own) + bare / steps),
         kept_bytes=times * shape.kept_bytes(kept),
         unkept=times * (target + first),
     )
 
 
 def _prefix(shape: ModelShape, references: Sequence[float]) -> float:
-    """Text and references: each of these sees those before it, and the prompt sees all."""
+    """Text and references: each of these sees those before it, and the prompt sees all.
+
+    Where the text is not kept, every reference sees all of them.
+    """
+    if not shape.keeps_text:
+        return shape.flops(sum(references), sum(references))
     seen = list(itertools.accumulate(references, initial=0.0))
     pictures = [shape.flops(own, keys) for own, keys in zip(references, seen[1:], strict=True)]
     return math.fsum(pictures) + shape.flops(shape.text, shape.text + seen[-1])
 
 
 def default_shape(registry: Registry) -> ModelShape:
-    """Return the size of a full-size model: of the first family that is registered with one.
+    """Return the size of a full-size model: of the usual family, else of the first with one.
 
     Raises:
         InputError: None does.
     """
-    for entry in registry.families.values():
+    for entry in sorted(registry.families.values(), key=lambda entry: not entry.usual):
         if entry.shape is not None:
             return entry.shape(None)
     raise InputError(f"no family states the size of its model; give a shape.{registry.absent()}")
@@ -279,7 +285,8 @@ def shape_of(editor: LoadedModel, *, height: int | None, width: int | None) -> M
     stated = editor.registry.families[family.name].shape
     if stated is None:
         raise InputError(f"the family {family.name} does not state the size of its model")
-    square = family.reference_size(Image.new("RGB", (64, 64)), None)
+    side = math.isqrt(family.area)
+    square = family.reference_size(Image.new("1", (side, side)), None)
     transformer: Any = family.transformer
     source = source_of(transformer)
     return attrs.evolve(

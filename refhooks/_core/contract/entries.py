@@ -55,6 +55,7 @@ class FamilyEntry:
             pictures it was made for. ``None``: nothing is known of it, so no cost can be planned.
         tiny: Makes a small pipeline with random weights, without a network, that edits pictures of
             32x32 pixels: what ``refhooks check`` tries the adapter on. ``None``: it cannot.
+        usual: Whether a cost is planned for its full-size model where no model is named.
     """
 
     name: str
@@ -62,6 +63,7 @@ class FamilyEntry:
     load: Callable[[], type[Family]]
     shape: Callable[[Mapping[str, Any] | None], ModelShape] | None = None
     tiny: Callable[[], Any] | None = None
+    usual: bool = False
 
 
 @attrs.frozen

@@ -91,6 +91,7 @@ class Family(abc.ABC):
         sight: Who sees whom; see :data:`Sight`.
         picture_mode: How pictures are opened: ``RGB``, laid on white, or ``RGBA``.
         takes_vision_area: Whether it minds ``Shown.area``; where not, one is refused.
+        cuts_pictures: Whether pictures are cut at the centre to whole tokens, and not resized.
     """
 
     name: ClassVar[str]
@@ -103,6 +104,7 @@ class Family(abc.ABC):
     sight: ClassVar[Sight] = "joint"
     picture_mode: ClassVar[Literal["RGB", "RGBA"]] = "RGB"
     takes_vision_area: ClassVar[bool] = False
+    cuts_pictures: ClassVar[bool] = False
 
     @classmethod
     def load(cls, pipeline: Any, name_or_path: str, **kwargs: Any) -> Any:

@@ -31,6 +31,7 @@ class ModelShape:
         text: Tokens of the prompt, ``S``, with those of the pictures in it.
         keeps_prefix: Whether text and references see neither target nor noise level, so that they
             are computed once a run and their keys and values are kept.
+        keeps_text: Whether, where a prefix is kept, the text is in it; else the references alone.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ModelShape:
     reference: int = attrs.field(default=4096, validator=_COUNT)
     text: int = attrs.field(default=512, validator=_COUNT)
     keeps_prefix: bool = False
+    keeps_text: bool = True
 
     @property
     def width(self) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._base.advice import warn_user
-from refhooks._base.canvas import Canvas, remark_on
+from refhooks._base.canvas import Canvas, remark_on, remark_on_cut
 from refhooks._core.contract.family import Guidance, Shown, prompted
 from refhooks._core.contract.methods import check_method, edits_prefix
 from refhooks._core.masks.layout import cover_masks, hide, in_force
@@ -89,6 +89,7 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
         plugins=_plugins(loaded, request, source, size),
     )
     _check_fits(family, request, plan)
+    _warn_of_cuts(family, request, plan)
     return with_outlook(loaded, request, plan)
 
 
@@ -98,6 +99,21 @@ def _check_fits(family: Family, request: Request, plan: Plan) -> None:
     check_tiles(family.pipe, [plan.size, *sizes])
     texts = prompted(family.guidance_kind, request.prompts, plan.guidance)
     family.check_texts(texts, plan.size, plan.token_sizes, plan.shown)
+
+
+def _warn_of_cuts(family: Family, request: Request, plan: Plan) -> None:
+    """Warn where what is laid on a picture lies beside what the model sees of it."""
+    laid = [
+        (f"the mask of reference {number}", reference.opened, reference.size)
+        for number, reference in enumerate(plan.references, 1)
+        if reference.masks
+    ]
+    if plan.source is not None and (request.edit_mask is not None or request.denoise < 1.0):
+        what = "denoise" if request.edit_mask is None else "the edit mask"
+        laid.append((what, plan.source, plan.size))
+    for what, opened, size in laid if family.cuts_pictures else ():
+        if size is not None and opened.canvas is None:
+            _warn(remark_on_cut(family.name, what, opened.size, size))
 
 
 def with_outlook(loaded: LoadedModel, request: Request, plan: Plan) -> Plan:

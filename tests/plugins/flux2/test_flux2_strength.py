@@ -8,8 +8,10 @@ from PIL import Image
 from small2 import KINDS, SIZES, rgb
 
 import refhooks as rh
+from refhooks import testing
 from refhooks_cross_attn import CrossAttn
 from refhooks_default import Default
+from refhooks_flux2._shape import kv_shape
 
 
 def latents(small, strategy, pictures=None, **options):
@@ -132,9 +134,23 @@ def test_keys_and_values_are_computed_once_a_run(kept, computed, strategy):
 
 def test_scaled_latents_are_computed_for_each_strength(kept, computed):
     """As default scales them; a strength of 0 leaves the references out."""
-    latents(kept, rh.Stage("default", rh.schedule("steps", values=[0.4, 0.4, 0.8])), steps=6)
+    strategy = rh.Stage("default", rh.schedule("steps", values=[0.4, 0.4, 0.8]))
+
+    latents(kept, strategy, steps=6)
 
     assert max(computed) == 2
+    plan = rh.plan(strategy, steps=6, editor=kept.editor)
+    assert "computes references anew where its strength changes, 2 times" in str(plan)
+
+
+def test_what_keeping_saves():
+    """By operations, klein 9B, 4 steps, 1 to 4 references of 1 MP each."""
+    saved = [
+        1.0 / rh.cost([rh.Reference("")] * count, 4, shape=kv_shape(None)).over_unkept
+        for count in (1, 2, 3, 4)
+    ]
+
+    assert saved == pytest.approx([1.49, 1.85, 2.12, 2.34], abs=0.01)
 
 
 def test_reuse_has_nothing_to_gain_where_keys_are_kept(kept):
@@ -172,3 +188,17 @@ def test_foreign_attention_is_refused_before_anything_is_encoded(kind, monkeypat
 
     with pytest.raises(rh.InputError, match=r"cross_attn.*Other.*What works"):
         small.edit(rgb(1), strategy=rh.Stage("cross_attn", 0.5))
+
+
+def test_a_mask_on_a_picture_that_is_cut_is_warned_of(small):
+    """It lies beside what the model sees; natively, and on whole tokens, it does not."""
+    picture = testing.picture(0, (small.editor.family.multiple * 20 + 3, 80))
+    call = {"steps": 2, "height": None, "width": None, "edit_mask": rh.mask(box="0,0,50%,50%")}
+
+    with pytest.warns(rh.RefhooksWarning, match="cuts a picture of 83x80 to 80x80 .* edit mask"):
+        small.edit([picture], **call)
+
+    small.edit([picture.crop((0, 0, 80, 80))], **call)
+    with pytest.warns(rh.RefhooksWarning, match="expect little detail") as told:
+        small.edit([picture], **{**call, "resolution": "native"})
+    assert len(told) == 1
