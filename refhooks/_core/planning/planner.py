@@ -89,7 +89,6 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
         plugins=_plugins(loaded, request, source, size),
     )
     _check_fits(family, request, plan)
-    _warn_of_cuts(family, request, plan)
     return with_outlook(loaded, request, plan)
 
 
@@ -99,6 +98,7 @@ def _check_fits(family: Family, request: Request, plan: Plan) -> None:
     check_tiles(family.pipe, [plan.size, *sizes])
     texts = prompted(family.guidance_kind, request.prompts, plan.guidance)
     family.check_texts(texts, plan.size, plan.token_sizes, plan.shown)
+    _warn_of_cuts(family, request, plan)
 
 
 def _warn_of_cuts(family: Family, request: Request, plan: Plan) -> None:
