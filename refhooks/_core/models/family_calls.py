@@ -1,4 +1,4 @@
-"""Calls of a family: what its adapter raises names it, and what it was asked."""
+"""Calls of a family and of a scheduler: what one raises names it, and what it was asked."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import attrs
 
 from refhooks._base.shown import note
 from refhooks._core.plugins.attribution import where
+from refhooks._parts.failing import part_of
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from refhooks._core.contract.values import Context
     from refhooks._core.plugins.registry import Registry
 
-__all__ = ["Moment", "named_family", "named_run"]
+__all__ = ["Moment", "named_family", "named_run", "named_scheduler"]
 
 
 @attrs.define
@@ -36,7 +37,7 @@ class Moment:
 
 
 def named_family(family: Family, registry: Registry) -> Family:
-    """Return the adapter; an error of its own, with a note that names the family and the call."""
+    """Return the adapter; its errors have a note of the family, the call and the model's part."""
     return cast("Family", _Named(family, _label(family, registry), Moment()))
 
 
@@ -47,6 +48,11 @@ def named_run(
     return cast("FamilyRun", _Named(opened, _label(family, registry), moment or Moment()))
 
 
+def named_scheduler(scheduler: Any, moment: Moment) -> Any:
+    """Return the scheduler of a run likewise."""
+    return _Named(scheduler, f"scheduler {type(scheduler).__name__}", moment)
+
+
 def _label(family: Family, registry: Registry) -> str:
     return f"family {family.name!r}{registry.brought('family', family.name)}"
 
@@ -54,7 +60,7 @@ def _label(family: Family, registry: Registry) -> str:
 class _Named:
     """Passes everything on to an adapter."""
 
-    def __init__(self, adapter: Family | FamilyRun, label: str, moment: Moment) -> None:
+    def __init__(self, adapter: Any, label: str, moment: Moment) -> None:
         self._adapter = adapter
         self._label = label
         self._moment = moment
@@ -79,4 +85,5 @@ class _Named:
             return  # what the user gave, in words of the family's own
         ctx = self._moment.ctx
         call = f"{self._label}, {name}" if ctx is None else where(self._label, name, ctx)
-        note(error, f"raised by {call}")
+        part = part_of(error, getattr(self._adapter, "pipe", None))
+        note(error, f"raised by {call}" + (f", in its {part}" if part else ""))
