@@ -311,7 +311,8 @@ def _planned(kind: str) -> Place:
 
 
 def _own(spot: str, times: int, setting: Any, *named: str) -> Place:
-    return Place(spot, times, ("raised by ", *named), ours=True, setting=setting)
+    blamed = () if named[0].startswith("raised by") else ("raised by family 'qwen",)
+    return Place(spot, times, (*blamed, *named), ours=True, setting=setting)
 
 
 def _last(module: Any, name: str) -> Any:
@@ -325,12 +326,12 @@ def _scheduler(pipe: Any) -> type:
 
 _STEP = f"step {{step}} of {STEPS}"
 _MODULES: dict[str, tuple[Callable[[Any], Any], tuple[str, ...]]] = {
-    "text encoder": (lambda pipe: pipe.text_encoder, ("text_encoder",)),
-    "text encoder, amid": (lambda pipe: _last(pipe.text_encoder, "MLP"), ("text_encoder",)),
-    "VAE, encoding": (lambda pipe: pipe.vae.encoder, ("vae", "encode")),
-    "VAE, amid encoding": (lambda pipe: _last(pipe.vae.encoder, "Conv"), ("vae", "encode")),
-    "VAE, decoding": (lambda pipe: pipe.vae.decoder, ("vae", "decode")),
-    "VAE, amid decoding": (lambda pipe: _last(pipe.vae.decoder, "Conv"), ("vae", "decode")),
+    "text encoder": (lambda pipe: pipe.text_encoder, (", open",)),
+    "text encoder, amid": (lambda pipe: _last(pipe.text_encoder, "MLP"), (", open",)),
+    "VAE, encoding": (lambda pipe: pipe.vae.encoder, (", encode",)),
+    "VAE, amid encoding": (lambda pipe: _last(pipe.vae.encoder, "Conv"), (", encode",)),
+    "VAE, decoding": (lambda pipe: pipe.vae.decoder, (", decode",)),
+    "VAE, amid decoding": (lambda pipe: _last(pipe.vae.decoder, "Conv"), (", decode",)),
 }
 _PASSES: dict[str, Callable[[Any], Any]] = {
     "transformer": lambda pipe: pipe.transformer,
@@ -347,13 +348,15 @@ PLACES = (
         for spot, (find, named) in _MODULES.items()
     ],
     *[
-        _own(spot, STEPS, _in_pass(find), "transformer", "predict", _STEP)
+        _own(spot, STEPS, _in_pass(find), f", predict, {_STEP}")
         for spot, find in _PASSES.items()
     ],
-    _own("processor", 1, _in_method(lambda pipe: type(pipe.processor), "__call__"), "processor"),
+    _own("processor", 1, _in_method(lambda pipe: type(pipe.processor), "__call__"), ", open"),
     _own("image processor", 1,
-         _in_method(lambda pipe: type(pipe.image_processor), "preprocess"), "encode"),
-    _own("scheduler, set_timesteps", 1, _in_method(_scheduler, "set_timesteps"), "scheduler"),
-    _own("scheduler, scale_noise", 1, _in_method(_scheduler, "scale_noise"), "scheduler"),
-    _own("scheduler, step", STEPS, _in_method(_scheduler, "step"), "scheduler", _STEP),
+         _in_method(lambda pipe: type(pipe.image_processor), "preprocess"), ", encode"),
+    _own("scheduler, set_timesteps", 1, _in_method(_scheduler, "set_timesteps"), ", schedule"),
+    _own("scheduler, scale_noise", 1, _in_method(_scheduler, "scale_noise"),
+         "raised by scheduler FlowMatchEulerDiscreteScheduler, scale_noise"),
+    _own("scheduler, step", STEPS, _in_method(_scheduler, "step"),
+         f"raised by scheduler FlowMatchEulerDiscreteScheduler, step, {_STEP}"),
 )  # fmt: skip

@@ -10,7 +10,6 @@ import attrs
 
 from refhooks._base.shown import note
 from refhooks._core.plugins.attribution import where
-from refhooks._parts.failing import part_of
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ class Moment:
 
 
 def named_family(family: Family, registry: Registry) -> Family:
-    """Return the adapter; its errors have a note of the family, the call and the model's part."""
+    """Return the adapter; an error of its own, with a note that names the family and the call."""
     return cast("Family", _Named(family, _label(family, registry), Moment()))
 
 
@@ -85,5 +84,4 @@ class _Named:
             return  # what the user gave, in words of the family's own
         ctx = self._moment.ctx
         call = f"{self._label}, {name}" if ctx is None else where(self._label, name, ctx)
-        part = part_of(error, getattr(self._adapter, "pipe", None))
-        note(error, f"raised by {call}" + (f", in its {part}" if part else ""))
+        note(error, f"raised by {call}")
