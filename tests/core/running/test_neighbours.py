@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 import threading
 
 import pytest
@@ -151,3 +153,26 @@ def test_a_task_that_is_cancelled_leaves_its_edit_running(pair, alone):
         return await asyncio.to_thread(edited, pair[0], 1, wait=True)
 
     assert torch.equal(alone[0][1], asyncio.run(cancelled()))
+
+
+def test_an_editor_is_not_sent_to_another_process(pair, alone):
+    """As by `multiprocessing`, which pickles it; what it made, and strategies, may go anywhere."""
+    with pytest.raises(rh.InputError, match="not sent to another process; have each process make"):
+        pickle.dumps(pair[0].edit)
+
+    result = pair[0].edit(tiny.picture(), "make it blue", steps=2, seed=1, strategy=WAYS[1])
+    again = pickle.loads(pickle.dumps(result))
+    assert result.image.tobytes() == again.image.tobytes()
+    assert result.recipe == again.recipe
+    strategy = pickle.loads(pickle.dumps(rh.Strategy([WAYS[1]])))
+    assert strategy == rh.Strategy([WAYS[1]])
+
+
+@pytest.mark.parametrize("how", [copy.copy, copy.deepcopy])
+def test_a_copy_of_an_editor_edits(pair, alone, how):
+    """A deep one has a model of its own."""
+    other = how(pair[0])
+
+    assert (other.pipe is pair[0].pipe) is (how is copy.copy)
+    assert other.family.pipe is other.pipe
+    assert torch.equal(alone[0][1], edited(other, 1))
