@@ -20,7 +20,7 @@ NAVIGATION = {
     "Getting started": ["coming-from", "cookbook", "gallery"],
     "Guide": [
         "methods", "schedules", "masks", "chains", "presets", "recipes", "grid-and-advice",
-        "sizes", "colours", "serving", "models", "files", "works-with", "speed",
+        "sizes", "colours", "serving", "models", "files", "works-with", "reliability", "speed",
     ],
     "Reference": ["api/index"],
     "For plugin authors": [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+import copy
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 from refhooks._apps.chains.chain import as_chain
 from refhooks._base.once import keeping
@@ -10,6 +11,7 @@ from refhooks._base.size import Size
 from refhooks._base.turns import exclusive
 from refhooks._core.models.loaded import LoadedModel
 from refhooks._core.planning.request import make_request
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     import contextlib
@@ -282,6 +284,23 @@ class Editor(LoadedModel):
         from refhooks._core.running.run import decode  # noqa: PLC0415  imports torch, which takes a second
 
         return decode(self, latents, Size(height, width))
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled, as to be sent to another process; copies within one are made."""
+        raise InputError(
+            "an editor holds a loaded model and is not sent to another process; have each process"
+            " make its own (Editor.from_pretrained), and send it pictures and strategies"
+        )
+
+    def __copy__(self) -> Self:
+        new = object.__new__(type(self))
+        vars(new).update(vars(self))
+        return new
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        new = memo[id(self)] = object.__new__(type(self))
+        vars(new).update({name: copy.deepcopy(value, memo) for name, value in vars(self).items()})
+        return new
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
         return exclusive(self.family.transformer)

@@ -195,12 +195,13 @@ class FlowFamily(Family):
                 name: self._cast(self.encode_texts(own, shown, references, copies))
                 for name, own in own_texts.items()
             }
+            return self.run(
+                self, texts=texts, scale=guidance.scale, seeds=seeds, size=size,
+                references=references,
+            )  # fmt: skip
         except BaseException:
             self.pipe.maybe_free_model_hooks()  # an offloaded text encoder goes back to rest
             raise
-        return self.run(
-            self, texts=texts, scale=guidance.scale, seeds=seeds, size=size, references=references
-        )
 
     def _cast(self, text: Text) -> Text:
         """A text encoder may run in another dtype; under torch.autocast all is as stock has it."""

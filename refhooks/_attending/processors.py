@@ -149,7 +149,13 @@ class Processors:
         self, modules: Sequence[Any], make: Callable[..., Any], stock: Stock, *, record: bool
     ) -> None:
         self._stock = [(module, module.processor) for module in modules]
-        check_stock([processor for _, processor in self._stock], stock)
+        found = [processor for _, processor in self._stock]
+        check_stock(found, stock)
+        if any(isinstance(processor, BlockProcessor) for processor in found):
+            raise InputError(
+                "the transformer has the attention processors of an edit on it, amid which it was"
+                " copied; copy it between edits"
+            )
         _warn_of_backend([processor for _, processor in self._stock])
         self.each: list[Any] = [make(processor, record=record) for _, processor in self._stock]
 
@@ -192,6 +198,11 @@ class Processors:
             module.set_processor(stock)
 
 
+def _own(processor: Any) -> Any:
+    """What a block has when no edit runs: one may be planned while another does."""
+    return processor.stock if isinstance(processor, BlockProcessor) else processor
+
+
 def check_stock(
     processors: Sequence[Any],
     stock: Stock,
@@ -220,7 +231,7 @@ def check_stock(
                 f"the transformer's attention modules are not diffusers' own but {own.__name__},"
                 f"{lacks}, which can be neither edited nor recorded"
             )
-    for processor in processors:
+    for processor in map(_own, processors):
         kind: Any = type(processor)
         if kind not in classes:
             raise InputError(

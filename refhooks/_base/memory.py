@@ -9,11 +9,11 @@ from refhooks.errors import OutOfMemoryError, RefhooksError
 
 __all__ = ["explained", "out_of_memory"]
 
-_FAMILY = "raised by family "
+_MODEL = ("raised by family ", "raised by scheduler ")
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return whether the device is full, or the machine is while a family works.
+    """Return whether the device is full, or the machine is while a family or a scheduler works.
 
     A ``MemoryError`` that a plugin raises is the plugin's own, and stays what it is.
     """
@@ -21,7 +21,7 @@ def out_of_memory(error: BaseException) -> bool:
         return False
     if isinstance(error, MemoryError):
         notes = getattr(error, "__notes__", None) or [""]
-        return str(notes[0]).startswith(_FAMILY)
+        return str(notes[0]).startswith(_MODEL)
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in told(error)
 
 

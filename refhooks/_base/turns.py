@@ -10,6 +10,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from refhooks._base.forks import ForkLock, after_fork, settle
 from refhooks.errors import BusyError, InputError
 
 if TYPE_CHECKING:
@@ -37,9 +38,11 @@ class Turns:
     """A lock that whoever asked first has first."""
 
     def __init__(self) -> None:
-        self._guard = threading.Lock()
+        self._guard = ForkLock()
         self._waiting: collections.deque[threading.Event] = collections.deque()
         self._owner: int | None = None  # a thread's number; 0: it is being handed over
+        self._lost = False  # who has it is a thread of the process that this one was forked from
+        after_fork(self, Turns._renew)
 
     @property
     def is_taken(self) -> bool:
@@ -53,10 +56,17 @@ class Turns:
             seconds: To wait at most; ``None``: until it is there.
 
         Raises:
-            BusyError: This thread has it already, and would wait for itself.
+            BusyError: This thread has it already, and would wait for itself; or a thread had it
+                that is not in this process.
         """
         me = threading.get_ident()
         with self._guard:
+            if self._lost:
+                raise BusyError(
+                    "this process was forked while another thread ran an edit on this transformer,"
+                    " and has it as it was amid that edit; fork between edits, or load the model"
+                    " anew in this process"
+                )
             if self._owner is None:
                 self._owner = me
                 return True
@@ -95,9 +105,15 @@ class Turns:
             else:
                 self._owner = None
 
+    def _renew(self) -> None:
+        """Mind a fork: the threads that wait, or run an edit, are not in this process."""
+        self._waiting.clear()
+        self._lost = self._owner not in (None, 0, threading.get_ident())
+        self._owner = self._owner or None
+
 
 _turns: weakref.WeakKeyDictionary[Any, Turns] = weakref.WeakKeyDictionary()
-_guard = threading.Lock()
+_guard = ForkLock()
 
 
 def turns_of(transformer: Any) -> Turns:
@@ -119,6 +135,7 @@ def exclusive(transformer: Any, seconds: float | None = 0.0) -> Iterator[None]:
     Raises:
         BusyError: It runs another for all of that time, or the one in which this was called.
     """
+    settle()
     turns = turns_of(transformer)
     if not turns.take(seconds):
         waited = f" after {seconds:g} s in which this one waited" if seconds else ""

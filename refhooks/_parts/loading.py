@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 from safetensors import SafetensorError
 
 from refhooks._base.files import is_file, is_folder
+from refhooks._base.forks import settle
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.shown import shown
 from refhooks.errors import ModelError, OutOfMemoryError
@@ -54,6 +55,7 @@ def load_model(
     Raises:
         ModelError, OutOfMemoryError: As :meth:`refhooks.Editor.from_pretrained` says.
     """
+    settle()
     place = None if device is None else check_device(device)
     if dtype is not None:
         kwargs = {**kwargs, "dtype": check_dtype(dtype)}

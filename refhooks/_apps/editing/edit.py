@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from refhooks._apps.advice.baseline import baseline_of
 from refhooks._apps.editing.distilled import warn_of_schedule
+from refhooks._apps.editing.full_memory import telling_full_memory
 from refhooks._apps.editing.result import EditResult
 from refhooks._apps.recipes.recording import make_recipes
 from refhooks._base.advice import warn_user
@@ -42,7 +43,8 @@ def run_edit(loaded: LoadedModel, request: Request, *, wait: bool | float = Fals
     if seconds != 0 and turns_of(loaded.family.transformer).is_taken:
         with keeping():  # no longer: who waits holds no decoded picture
             make_plan(loaded, request)
-    with exclusive(loaded.family.transformer, seconds), keeping():
+    turn = exclusive(loaded.family.transformer, seconds)
+    with turn, keeping(), telling_full_memory(loaded, request):
         return edit_planned(loaded, request, make_plan(loaded, request))
 
 
@@ -52,7 +54,8 @@ def edit_planned(loaded: LoadedModel, request: Request, plan: Plan) -> EditResul
     source = source_of(loaded.family.transformer)
     if source is not None:
         source.begin()  # the recipe needs the hash of its file
-    ran = run_plan(loaded, request, plan)
+    with telling_full_memory(loaded, request):
+        ran = run_plan(loaded, request, plan)
     of_all = f"after step {ran.steps} of {len(plan.timetable.steps)}"
     interrupted = ran.steps < len(plan.timetable.steps)
     if interrupted:

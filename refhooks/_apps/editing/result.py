@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import threading
 from typing import TYPE_CHECKING, Literal
 
 import attrs
 
 from refhooks._apps.editing.rescue import rescued
 from refhooks._base.files import write_whole
+from refhooks._base.forks import ForkLock
 from refhooks._base.outputs import EXTENSIONS, QUALITY, check_output
 from refhooks._base.shift import can_measure, check_measure
 from refhooks.errors import InputError
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EditResult"]
 
-_writing = threading.Lock()  # a picture and what lies beside it are of one edit
+_writing = ForkLock()  # a picture and what lies beside it are of one edit
 
 
 @attrs.frozen(eq=False)

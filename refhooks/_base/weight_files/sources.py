@@ -7,6 +7,8 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from refhooks._base.forks import ForkLock, after_fork
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
@@ -41,8 +43,9 @@ class Source:
         self.kept_bytes = stored if is_quantised(file) else None
         self._path, self._stamp = file.path.absolute(), file.stamp
         self._digest = ""
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._thread: threading.Thread | None = None
+        after_fork(self, Source._renew)
 
     def begin(self) -> threading.Thread:
         """Begin to hash the file, if that was not begun."""
@@ -56,6 +59,11 @@ class Source:
         """Return the hash of the file; empty: it is not there, or changed since it was read."""
         self.begin().join()
         return self._digest
+
+    def _renew(self) -> None:
+        """Mind a fork: the thread is not in this process, finished or not."""
+        if not self._digest:
+            self._thread = None
 
     def _hash(self) -> None:
         try:

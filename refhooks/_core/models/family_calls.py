@@ -1,4 +1,4 @@
-"""Calls of a family: what its adapter raises names it, and what it was asked."""
+"""Calls of a family and of a scheduler: what one raises names it, and what it was asked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from refhooks._core.contract.values import Context
     from refhooks._core.plugins.registry import Registry
 
-__all__ = ["Moment", "named_family", "named_run"]
+__all__ = ["Moment", "named_family", "named_run", "named_scheduler"]
 
 
 @attrs.define
@@ -47,6 +47,11 @@ def named_run(
     return cast("FamilyRun", _Named(opened, _label(family, registry), moment or Moment()))
 
 
+def named_scheduler(scheduler: Any, moment: Moment) -> Any:
+    """Return the scheduler of a run likewise."""
+    return _Named(scheduler, f"scheduler {type(scheduler).__name__}", moment)
+
+
 def _label(family: Family, registry: Registry) -> str:
     return f"family {family.name!r}{registry.brought('family', family.name)}"
 
@@ -54,7 +59,7 @@ def _label(family: Family, registry: Registry) -> str:
 class _Named:
     """Passes everything on to an adapter."""
 
-    def __init__(self, adapter: Family | FamilyRun, label: str, moment: Moment) -> None:
+    def __init__(self, adapter: Any, label: str, moment: Moment) -> None:
         self._adapter = adapter
         self._label = label
         self._moment = moment

@@ -13,6 +13,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from refhooks._base.advice import is_silent
+from refhooks._base.forks import ForkLock
 from refhooks._base.shown import note
 from refhooks.errors import RefhooksWarning
 
@@ -75,7 +76,7 @@ class naming:  # noqa: N801  it reads as a function
             note(error, f"raised by {self._place}")
 
 
-_guard = threading.Lock()
+_guard = ForkLock()
 _users = 0
 _shown: Any = None
 """What showed warnings before; kept while anything runs."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import functools
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import torch
 
 from refhooks._base.closing import Closing
 from refhooks._base.colours import in_own_colours
-from refhooks._base.memory import explained, out_of_memory
+from refhooks._base.forks import settle
 from refhooks._base.pictures import as_pil
 from refhooks._base.size import Size, upward
-from refhooks._core.models.family_calls import Moment, named_family, named_run
+from refhooks._core.models.family_calls import Moment, named_family, named_run, named_scheduler
 from refhooks._core.plugins.attribution import naming_warnings
 from refhooks._core.running.binding import bind_hooks, bind_source
 from refhooks._core.running.bound_run import Run
@@ -71,7 +71,6 @@ def run_plan(loaded: LoadedModel, request: Request, plan: Plan) -> Ran:
     Raises:
         InputError: The model has no weights, or the family cannot do what the run needs.
         NotFiniteError: Encoded prompts, latents or pixels hold NaN or infinity.
-        OutOfMemoryError: The device is full.
     """
     if not has_weights(loaded.family.transformer):
         raise InputError(
@@ -80,23 +79,18 @@ def run_plan(loaded: LoadedModel, request: Request, plan: Plan) -> Ran:
         )
     for remark in plan.timetable.remarks:
         LOG.info(remark)
-    try:
-        with _Bound(loaded, request, plan) as run:
-            latents, pictures = denoise(run)
-            shares = run.family.recorded()
-        return Ran(
-            images=_finished(pictures, plan, run.source),
-            latents=latents,
-            timetable=run.timetable,
-            attention_shares=shares,
-            drift=tuple(run.drifts),
-            retouched=run.hooks.retouches,
-            steps=run.ran,
-        )
-    except (RuntimeError, MemoryError) as error:
-        if not out_of_memory(error):
-            raise
-        raise explained(error, _lower(loaded, request)) from error
+    with _Bound(loaded, request, plan) as run:
+        latents, pictures = denoise(run)
+        shares = run.family.recorded()
+    return Ran(
+        images=_finished(pictures, plan, run.source),
+        latents=latents,
+        timetable=run.timetable,
+        attention_shares=shares,
+        drift=tuple(run.drifts),
+        retouched=run.hooks.retouches,
+        steps=run.ran,
+    )
 
 
 class _Bound:
@@ -138,14 +132,15 @@ def _bind(loaded: LoadedModel, request: Request, plan: Plan, closing: Closing) -
     hooks = bind_hooks(loaded, opened, plan, source, drifts.append, eager=request.eager)
     closing.callback(hooks.close)
     opened.prepare(attention=hooks.edits_attention, record=request.record_attention)
+    scheduler = named_scheduler(plan.scheduler, moment)
     bar = closing.enter(loaded.pipe.progress_bar(total=len(plan.timetable.steps)))
     bar.set_description(f"seed {request.seeds[0]}")
     return Run(
         family=opened,
-        start=opened.noise if plan.from_noise else _noised(opened, plan, source),
+        start=opened.noise if plan.from_noise else _noised(opened, scheduler, plan, source),
         hooks=hooks,
         drifts=drifts,
-        scheduler=plan.scheduler,
+        scheduler=scheduler,
         timetable=plan.timetable,
         timesteps=plan.timesteps,
         name=family.name,
@@ -159,10 +154,10 @@ def _bind(loaded: LoadedModel, request: Request, plan: Plan, closing: Closing) -
     )
 
 
-def _noised(opened: FamilyRun, plan: Plan, source: Source | None) -> Tensor:
+def _noised(opened: FamilyRun, scheduler: Any, plan: Plan, source: Source | None) -> Tensor:
     """The source at the noise level of the first step, ``[B,T,C]``."""
     assert source is not None  # noqa: S101  the request says so
-    return plan.scheduler.scale_noise(source.latents, plan.timesteps[:1], opened.noise)  # type: ignore[no-any-return]
+    return scheduler.scale_noise(source.latents, plan.timesteps[:1], opened.noise)  # type: ignore[no-any-return]
 
 
 def _finished(pictures: Tensor, plan: Plan, source: Source | None) -> tuple[Image, ...]:
@@ -193,17 +188,9 @@ def decode(loaded: LoadedModel, latents: Tensor, size: Size) -> tuple[Image, ...
     Raises:
         InputError, NotFiniteError: As :meth:`refhooks.Editor.decode` says.
     """
+    settle()
     family = named_family(loaded.family, loaded.registry)
     whole = Size(upward(size.height, family.multiple), upward(size.width, family.multiple))
     check_tiles(loaded.pipe, [whole])
     autoencoder.check_latents(family, latents, whole)
     return as_pil(autoencoder.decode(family, latents, whole)[..., : size.height, : size.width])
-
-
-def _lower(loaded: LoadedModel, request: Request) -> str:
-    return (
-        f"out of memory with {len(request.references)} references and"
-        f" {len(request.batch_seeds)} pictures at once; lower resolution, n or"
-        " the references' resolution, or offload the model"
-        f" ({type(loaded.pipe).__name__}.enable_model_cpu_offload())"
-    )

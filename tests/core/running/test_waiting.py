@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 
 import pytest
 import tiny
+import torch
 
 import refhooks as rh
 from refhooks._base.turns import turns_of
@@ -111,3 +113,49 @@ def test_a_wait_that_is_none_is_refused(editor, never_called, name):
     """Before anything runs."""
     with never_called(), pytest.raises(rh.InputError, match="wait must be"):
         CALLS[name](editor, -1)
+
+
+@pytest.mark.parametrize("strategy", [rh.Stage("cross_attn", 0.6), rh.Stage("default", 1.4)])
+def test_both_may_edit_attention(editor, strategy):
+    """What the one that runs has put on the model is not what the one that waits is refused for."""
+    call = {"steps": 2, "seed": 1, "strategy": strategy}
+    alone = editor.edit(tiny.picture(), "b", **call).latents
+    stands, go_on, made = threading.Event(), threading.Event(), []
+
+    def stand(*_):
+        stands.set()
+        assert go_on.wait(60)
+
+    first = threading.Thread(
+        target=lambda: made.append(editor.edit(tiny.picture(), "b", callback=stand, **call))
+    )
+    first.start()
+    assert stands.wait(60)
+    second = threading.Thread(
+        target=lambda: made.append(editor.edit(tiny.picture(), "b", wait=True, **call))
+    )
+    second.start()
+    while not turns_of(editor.family.transformer)._waiting:
+        assert second.is_alive()
+    go_on.set()
+    for thread in (first, second):
+        thread.join(60)
+
+    assert len(made) == 2
+    assert all(torch.equal(alone, result.latents) for result in made)
+
+
+def test_a_model_that_was_copied_amid_an_edit_is_refused(editor):
+    """It has on it what that edit put there, and nobody takes it off."""
+    copies = []
+
+    def callback(step, *_):
+        if step == 0:
+            copies.append(copy.deepcopy(editor.pipe))
+
+    strategy = rh.Stage("cross_attn", 0.6)
+    editor.edit(tiny.picture(), "b", steps=2, strategy=strategy, callback=callback)
+    other = rh.Editor(copies[0], checkpoint=editor.checkpoint)
+
+    with pytest.raises(rh.InputError, match="amid which it was copied; copy it between edits"):
+        other.edit(tiny.picture(), "b", steps=2, strategy=strategy)
