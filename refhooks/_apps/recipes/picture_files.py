@@ -17,6 +17,7 @@ from refhooks._apps.recipes.kept import Kept, kept_of
 from refhooks._apps.recipes.recipe import Recipe, parse_recipe
 from refhooks._base.advice import warn_user
 from refhooks._base.files import as_path, mode_of, remove, write_whole
+from refhooks._base.outputs import compression
 from refhooks._base.shown import shown
 from refhooks._base.tables import MAX_BYTES, parse_json
 from refhooks.errors import InputError
@@ -48,11 +49,13 @@ class Insides:
         text: The recipe; ``None``: nothing goes anywhere.
         embedded: Pictures, as PNG, by their hashes.
         kept: What the source says beside its pixels.
+        keeps: Whether pixels of the source are in it, whose colours a lossy format must keep.
     """
 
     text: str | None = None
     embedded: Mapping[str, bytes] = attrs.field(factory=dict)
     kept: Kept = attrs.field(factory=Kept)
+    keeps: bool = False
 
     def fits(self, kind: str) -> bool:
         """Return whether a file of this format takes it."""
@@ -62,12 +65,12 @@ class Insides:
             kind == "WEBP" or len(metadata.xmp(self.text, self.kept.xmp)) <= metadata.MAX_XMP
         )
 
-    def encode(self, picture: Image, kind: str, quality: int) -> bytes:
+    def encode(self, picture: Image, kind: str) -> bytes:
         """Return the picture's file."""
         kept = self.kept.fitting(kind)
         options: dict[str, Any] = {
             "format": kind,
-            "quality": quality,
+            **compression(kind, keeps=self.keeps),
             "icc_profile": picture.info.get("icc_profile"),
             **kept.options(kind),
         }
