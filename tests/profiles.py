@@ -63,6 +63,18 @@ def grey_profile(gamma):
     return profile({b"kTRC": _gamma(gamma)}, space=b"GRAY", name="a grey")
 
 
+def luminance(lightness):
+    """How bright an ``L*`` of 0–1 is, 0–1."""
+    return np.where(lightness > 0.08, ((lightness + 0.16) / 1.16) ** 3, lightness * 27 / 243.89)
+
+
+def lightness_profile():
+    """That of grey pictures whose numbers are ``L*``, by a table."""
+    values = np.rint(luminance(np.linspace(0, 1, 1024)) * 65535).astype(">u2").tobytes()
+    curve = b"curv\0\0\0\0" + struct.pack(">I", 1024) + values
+    return profile({b"kTRC": curve}, space=b"GRAY", name="a lightness")
+
+
 def table_profile(space, channels, nodes, pcs=b"Lab "):
     """One that tells one way only, by a table of two nodes a channel (``lut8``)."""
     ramp = bytes(range(256))

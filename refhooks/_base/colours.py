@@ -45,6 +45,24 @@ class Profile:
     back: Any
 
 
+@attrs.frozen(eq=False)
+class _Greys:
+    """Each grey as LittleCMS brings it to sRGB by itself.
+
+    For whole pictures it draws up a table whose points lie too far apart in the dark of a linear
+    profile, by up to ten levels.
+
+    Attributes:
+        colours: Of the 256 greys, ``[256,1,3]``.
+    """
+
+    colours: npt.NDArray[np.int16]
+
+    def apply(self, picture: Image.Image) -> Image.Image:
+        bands = [picture.point(self.colours[:, 0, band].tolist()) for band in range(3)]
+        return Image.merge("RGB", bands)
+
+
 def has_profile(picture: Image.Image) -> bool:
     """Return whether a picture says that it has a profile, readable or not."""
     return KEY in picture.info
@@ -173,8 +191,13 @@ def _made(data: bytes, mode: str) -> Profile | str:
     from PIL import ImageCms  # noqa: PLC0415  few pictures need it
 
     own, srgb = ImageCms.ImageCmsProfile(io.BytesIO(data)), ImageCms.createProfile("sRGB")
-    forward = ImageCms.buildTransform(own, srgb, mode, "RGB")
+    forward: Any = ImageCms.buildTransform(own, srgb, mode, "RGB")
     seen = _seen(forward, mode)
+    if mode == "L":
+        flags = ImageCms.Flags.NOOPTIMIZE
+        each = _seen(ImageCms.buildTransform(own, srgb, mode, "RGB", flags=flags), mode)
+        if int(np.abs(each - seen).max()) > 1:
+            forward, seen = _Greys(each), each
     if int(np.ptp(seen.max(axis=-1))) < _LEAST_RANGE:
         return "it makes all colours alike"
     if mode != "RGB":
@@ -223,7 +246,8 @@ def _name(data: Any) -> str:
 
 def _lattice(mode: str) -> npt.NDArray[np.int16]:
     """Colours all over a space, ``[n,1,channels]``."""
-    levels = np.linspace(0, 255, _LEVELS if mode != "CMYK" else 5).round().astype(np.int16)
+    count = {"L": 256, "RGB": _LEVELS, "CMYK": 5}[mode]
+    levels = np.linspace(0, 255, count).round().astype(np.int16)
     axes = np.meshgrid(*[levels] * Image.getmodebands(mode), indexing="ij")
     return np.stack(axes, axis=-1).reshape(-1, 1, len(axes))
 

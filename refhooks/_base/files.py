@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 from os import PathLike
@@ -45,6 +46,16 @@ def write_whole(data: bytes, path: Path, *, mode: int | None = None) -> None:
     finally:
         if part is not None:
             remove(part)
+
+
+def file_hash(path: Path) -> str:
+    """Return the sha256 of a file's bytes, 64 hexadecimal digits; they are read in pieces.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def target_of(path: Path) -> Path:

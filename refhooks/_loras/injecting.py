@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import warnings
+import threading
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import torch
 
+from refhooks._base.advice import libraries_silenced
 from refhooks._loras.places import base_of
 from refhooks.errors import ModelError
 
@@ -27,6 +28,8 @@ _KEYS = {
 }
 _LOADED = "_hf_peft_config_loaded"  # what diffusers asks of a model before it asks peft
 _HOTSWAP = "_prepare_lora_hotswap_kwargs"
+_one_at_a_time = threading.Lock()
+"""Peft changes how torch makes parameters while it lays out empty ones, for the whole process."""
 _HALF = 2  # bytes of the smallest floats that a LoRA is kept in
 
 
@@ -94,10 +97,9 @@ def _wrap(model: nn.Module, config: Any, name: str, keys: Sequence[str]) -> None
     """Let peft wrap the layers that keys name, with weights that hold nothing yet."""
     from peft import inject_adapter_in_model  # noqa: PLC0415  an extra
 
-    with warnings.catch_warnings():
+    with _one_at_a_time, libraries_silenced():
         # peft says so of every adapter after the first, of biases that it cannot merge, and of the
         # target_modules that are written later: matching 700 names takes it a second.
-        warnings.simplefilter("ignore")
         inject_adapter_in_model(
             config, model, adapter_name=name, low_cpu_mem_usage=True, state_dict=dict.fromkeys(keys)
         )
@@ -222,8 +224,7 @@ def take_off(model: Any, name: str) -> None:
     """Remove an adapter, and every wrapper that then holds none; the others stay as they are."""
     for layer in tuned(model):
         active = [other for other in layer.active_adapters if other != name]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # peft would make another one active, and says so
+        with libraries_silenced():  # peft would make another one active, and says so
             layer.delete_adapter(name)
             layer.set_adapter(active)
     _unwrap(model)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from typing import TYPE_CHECKING, Any
 
+from refhooks._base.files import file_hash
 from refhooks._loras.header import stamp_of
 from refhooks._loras.injecting import tuned
 from refhooks._loras.records import FileRecord, LoraState
@@ -151,8 +151,7 @@ def _hash(path: Path, stamp: tuple[int, int]) -> str:
     try:
         if stamp_of(path) != stamp:
             return ""
-        with path.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        digest = file_hash(path)
         return digest if stamp_of(path) == stamp else ""
     except OSError:
         return ""

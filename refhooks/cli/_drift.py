@@ -8,7 +8,7 @@ import logging
 import math
 from typing import TYPE_CHECKING, Any
 
-from refhooks._core.planning.exact import exactly
+from refhooks._apps.editing.exact import exactly
 from refhooks._core.planning.strategy import Reference
 from refhooks.cli._terminal import say, tell
 from refhooks.errors import InputError

@@ -20,6 +20,12 @@ def model_editor():
 
 
 @pytest.fixture
+def editor():
+    """An editor of the test's own."""
+    return build("qwen")
+
+
+@pytest.fixture
 def save(tmp_path):
     """Write a file, and return its path."""
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import tiny
 import torch
-from lora_layouts import RANK
+from lora_layouts import LAYOUTS, RANK
 
 import refhooks as rh
+
+LAYER = "transformer_blocks.0.attn.to_q"
 
 
 def stranger():
@@ -76,3 +78,22 @@ def as_it_is(model):
         data = value.detach().contiguous().view(torch.uint8).numpy().tobytes()
         told.append((name, hashlib.sha256(data).hexdigest(), value.requires_grad))
     return [*told, sorted(getattr(model, "peft_config", {}))]
+
+
+def lora(editor, save, seed, name, layers=(LAYER,), layout="bare"):
+    """Write a LoRA; return its path and factors."""
+    whole = factors(editor.family.transformer, seed=seed)
+    factored = {layer: whole[layer] for layer in layers}
+    return save(LAYOUTS[layout].write(factored), f"{name}.safetensors"), factored
+
+
+def change(factored, scale):
+    """Return what a LoRA adds to the layer."""
+    down, up = factored[LAYER]
+    return scale * up @ down
+
+
+def acts(editor, before, *changes):
+    """Check the weight of the layer."""
+    now = weight_of(editor.family.transformer.get_submodule(LAYER))[0]
+    torch.testing.assert_close(now, before + sum(changes), atol=1e-4, rtol=1e-4)

@@ -5,38 +5,9 @@ from __future__ import annotations
 import hashlib
 
 import accelerate
-import pytest
 import tiny
 import torch
-from lora_layouts import LAYOUTS
-from lora_models import build, factors, weight_of
-
-LAYER = "transformer_blocks.0.attn.to_q"
-
-
-@pytest.fixture
-def editor():
-    """An editor of the test's own."""
-    return build("qwen")
-
-
-def lora(editor, save, seed, name, layers=(LAYER,), layout="bare"):
-    """Write a LoRA; return its path and factors."""
-    whole = factors(editor.family.transformer, seed=seed)
-    given = {layer: whole[layer] for layer in layers}
-    return save(LAYOUTS[layout].write(given), f"{name}.safetensors"), given
-
-
-def change(given, scale):
-    """Return what a LoRA adds to the layer."""
-    down, up = given[LAYER]
-    return scale * up @ down
-
-
-def acts(editor, before, *changes):
-    """Check the weight of the layer."""
-    now = weight_of(editor.family.transformer.get_submodule(LAYER))[0]
-    torch.testing.assert_close(now, before + sum(changes), atol=1e-4, rtol=1e-4)
+from lora_models import LAYER, acts, change, lora, weight_of
 
 
 def test_a_model_that_is_offloaded_by_groups_takes_one(editor, save):

@@ -10,36 +10,19 @@ import pytest
 import tiny
 import torch
 from lora_layouts import LAYOUTS
-from lora_models import as_it_is, build, factors, linear_layers, weight_of, weights
+from lora_models import (
+    LAYER,
+    acts,
+    as_it_is,
+    change,
+    factors,
+    linear_layers,
+    lora,
+    weight_of,
+    weights,
+)
 
 import refhooks as rh
-
-LAYER = "transformer_blocks.0.attn.to_q"
-
-
-@pytest.fixture
-def editor():
-    """An editor of the test's own."""
-    return build("qwen")
-
-
-def lora(editor, save, seed, name, layers=(LAYER,), layout="bare"):
-    """Write a LoRA; return its path and factors."""
-    whole = factors(editor.family.transformer, seed=seed)
-    factored = {layer: whole[layer] for layer in layers}
-    return save(LAYOUTS[layout].write(factored), f"{name}.safetensors"), factored
-
-
-def change(factored, scale):
-    """Return what a LoRA adds to the layer."""
-    down, up = factored[LAYER]
-    return scale * up @ down
-
-
-def acts(editor, before, *changes):
-    """Check the weight of the layer."""
-    now = weight_of(editor.family.transformer.get_submodule(LAYER))[0]
-    torch.testing.assert_close(now, before + sum(changes), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("second", ["lora", "lokr", "dora"])

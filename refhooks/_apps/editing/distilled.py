@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from refhooks._base.advice import warn_user
 from refhooks._loras.places import uncompiled
-from refhooks._loras.state import notes_of
+from refhooks._loras.state import notes_of, states_of
 from refhooks.errors import ModelError
 
 if TYPE_CHECKING:
@@ -73,9 +73,10 @@ def warn_of_schedule(loaded: LoadedModel, plan: Plan) -> None:
     steps = len(plan.timetable.steps)
     if steps > FEW or _is_one_shift(plan.scheduler.config):
         return
-    transformer = loaded.family.transformer
-    notes = notes_of(uncompiled(transformer))
-    for adapter in _active(transformer):
+    transformer = uncompiled(loaded.family.transformer)
+    notes = notes_of(transformer)
+    acting = [it.name for it in states_of(transformer, files=False) if it.active and it.factor]
+    for adapter in acting:
         file, metadata = notes.get(adapter, (adapter, {}))
         text = "\n".join([file, *[metadata[key] for key in _TITLES if key in metadata]])
         if _DISTILLED.search(text):
@@ -95,14 +96,3 @@ def _is_one_shift(config: Any) -> bool:
         return float(config.get("shift", 1.0)) > 1.0
     low, high = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
     return bool(low == high and low > 0.0)
-
-
-def _active(transformer: Any) -> list[str]:
-    """The adapters that act: there, not disabled, and not at scale 0."""
-    names: dict[str, None] = {}
-    for module in transformer.modules():
-        scales = getattr(module, "scaling", None)
-        if isinstance(scales, dict) and not getattr(module, "disable_adapters", False):
-            active = getattr(module, "active_adapters", ())
-            names |= dict.fromkeys(name for name in active if scales.get(name))
-    return list(names)

@@ -76,6 +76,7 @@ def edit_planned(loaded: LoadedModel, request: Request, plan: Plan) -> EditResul
         attention_shares=by_picture,
         drift=ran.drift,
         retouched=ran.retouched,
+        kept=ran.kept,
         interrupted=interrupted,
         before=baseline_of(loaded.registry, request, plan),
         recipes=recipes,

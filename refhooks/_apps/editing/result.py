@@ -11,7 +11,7 @@ import attrs
 from refhooks._apps.editing.rescue import rescued
 from refhooks._base.files import write_whole
 from refhooks._base.forks import ForkLock
-from refhooks._base.outputs import EXTENSIONS, QUALITY, check_output
+from refhooks._base.outputs import EXTENSIONS, check_output, compression
 from refhooks._base.shift import can_measure, check_measure
 from refhooks.errors import InputError
 
@@ -54,6 +54,8 @@ class EditResult:
             where none were reused or nothing was measured.
         retouched: Whether a plugin, such as an edit mask, could change the pictures after they were
             decoded: then ``latents`` do not hold what the pictures show.
+        kept: Whether an edit mask put pixels of the source back: then JPEG and WEBP files are
+            written so that these keep their colours.
         interrupted: Whether ``pipe._interrupt`` ended the run before its last step: the pictures
             are what the latents held then, as the stock pipeline's are, and their recipes say so.
         before: What the pictures are compared with; ``None`` without a source. A source that came
@@ -71,6 +73,7 @@ class EditResult:
     attention_shares: Tensor | None = attrs.field(default=None, repr=False)
     drift: tuple[Drift, ...] = attrs.field(default=(), repr=False)
     retouched: bool = attrs.field(default=False, repr=False)
+    kept: bool = attrs.field(default=False, repr=False)
     interrupted: bool = False
     before: Baseline | None = attrs.field(default=None, repr=False)
     recipes: tuple[Recipe, ...] = attrs.field(default=(), repr=False)
@@ -222,6 +225,8 @@ class EditResult:
 
         A file that is there is replaced only once the new one is complete.
 
+        What an edit mask kept is told by a PNG or WEBP to the bit, and by a JPEG as well as it can.
+
         Args:
             path: Ends in .png, .jpg, .jpeg or .webp.
             recipe: Whether each file carries what its picture was made from.
@@ -266,7 +271,8 @@ class EditResult:
         own = self.recipes[number] if self.recipes else None
         size = self.images[number].size
         kept = kept_by(own, self.materials, number, size) if keep else None
-        return insides(own if recipe else None, self.materials, embed=embed, kept=kept)
+        told = insides(own if recipe else None, self.materials, embed=embed, kept=kept)
+        return attrs.evolve(told, keeps=self.kept)
 
 
 def save_picture(picture: Image.Image, path: Path, inside: Insides | None = None) -> None:
@@ -284,9 +290,10 @@ def save_picture(picture: Image.Image, path: Path, inside: Insides | None = None
     try:
         if inside is None:
             profile = picture.info.get("icc_profile")
-            picture.save(buffer, format=kind, quality=QUALITY, icc_profile=profile)
+            options = compression(kind, keeps=False)
+            picture.save(buffer, format=kind, icc_profile=profile, **options)
         else:
-            buffer.write(inside.encode(picture, kind, QUALITY))
+            buffer.write(inside.encode(picture, kind))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be written: {error}") from error
     data = buffer.getvalue()

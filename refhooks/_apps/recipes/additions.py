@@ -13,6 +13,7 @@ import torch
 from diffusers.models import attention_dispatch
 
 from refhooks._apps.recipes.parts import RecipeLora, is_name
+from refhooks._loras.injecting import tuned
 from refhooks._loras.places import uncompiled
 from refhooks._loras.state import states_of
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from refhooks._core.contract.family import Family
+    from refhooks._loras.records import LoraState
 
 _hashes: weakref.WeakKeyDictionary[Any, dict[str, tuple[Any, Any, str]]] = (
     weakref.WeakKeyDictionary()
@@ -32,15 +34,12 @@ def loras_of(family: Family, pipe: Any) -> tuple[RecipeLora, ...]:
 
     One that was fused and then unloaded has left its name at the pipeline only.
     """
-    transformer: Any = family.transformer
-    layers = list(_layers(transformer))
-    names = sorted({name for _, layer in layers for name in _names(layer)})
-    files = {
-        state.name: (state.file if is_name(state.file) else "", state.sha256)
-        for state in states_of(uncompiled(transformer))
-    }
-    loaded = [_lora(transformer, layers, name, files.get(name, ("", ""))) for name in names]
-    gone = sorted(set(getattr(pipe, "_merged_adapters", None) or ()) - set(names))
+    transformer: Any = uncompiled(family.transformer)
+    states = {state.name: state for state in states_of(transformer)}
+    labels = {id(module): label for label, module in transformer.named_modules()}
+    layers = [(_plain_label(labels[id(layer)]), layer) for layer in tuned(transformer)]
+    loaded = [_lora(transformer, layers, states[name]) for name in sorted(states)]
+    gone = sorted(set(getattr(pipe, "_merged_adapters", None) or ()) - set(states))
     return (*loaded, *(RecipeLora(name[:MAX_TEXT], fused=True) for name in gone))
 
 
@@ -79,28 +78,19 @@ def attention_of(transformer: Any) -> str:
     return ", ".join(sorted(names))
 
 
-def _layers(transformer: Any) -> Iterator[tuple[str, Any]]:
-    """The layers that peft has put adapters on."""
-    for name, module in transformer.named_modules():
-        if isinstance(getattr(module, "scaling", None), dict) and hasattr(
-            module, "adapter_layer_names"
-        ):
-            yield name, module
+def _plain_label(label: str) -> str:
+    """The name of a layer, compiled or not."""
+    return label.replace("_orig_mod.", "")
 
 
-def _names(layer: Any) -> set[str]:
-    return {str(name) for name in layer.scaling}
-
-
-def _lora(
-    transformer: Any, layers: list[tuple[str, Any]], name: str, file: tuple[str, str]
-) -> RecipeLora:
-    own = [(label, layer) for label, layer in layers if name in _names(layer)]
+def _lora(transformer: Any, layers: list[tuple[str, Any]], state: LoraState) -> RecipeLora:
+    name = state.name
+    own = [(label, it) for label, it in layers if name in getattr(it, "scaling", ())]
     active = any(name in layer.active_adapters and not layer.disable_adapters for _, layer in own)
     return RecipeLora(
         name=name[:MAX_TEXT],
-        file=file[0],
-        sha256=file[1],
+        file=state.file if is_name(state.file) else "",
+        sha256=state.sha256,
         weights=_hash(transformer, own, name),
         scale=_scales([_scale(layer, name) for _, layer in own]),
         active=active,
@@ -109,7 +99,10 @@ def _lora(
 
 
 def _scale(layer: Any, name: str) -> float:
-    """What the user set: without the file's own ``alpha / rank``."""
+    """What the user set, without the file's own ``alpha / rank``; of LoKr and LoHa, with it.
+
+    ``LoraState.scale`` is without it there as well, and recipes go on saying what they said.
+    """
     scaling = float(layer.scaling[name])
     rank, alpha = getattr(layer, "r", {}).get(name), getattr(layer, "lora_alpha", {}).get(name)
     if not rank or not alpha:
@@ -128,7 +121,7 @@ def _scales(scales: list[float]) -> Any:
 def _hash(transformer: Any, layers: list[tuple[str, Any]], name: str) -> str:
     """The hash of a LoRA's weights, computed once as long as they are the same tensors.
 
-    Empty where they are not in memory, such as under sequential offloading.
+    They are read one by one, also where layers are offloaded; empty where nobody has them.
     """
     weights = [
         (f"{label}.{part}.{own}", weight)
@@ -170,7 +163,19 @@ def _weights(container: Any, name: str) -> Iterator[tuple[str, Any]]:
     if isinstance(inner, torch.Tensor):
         yield "", inner
     else:
-        yield from inner.named_parameters()
+        for own, weight in inner.named_parameters():
+            yield own, _offloaded(inner, own) if weight.is_meta else weight
+
+
+def _offloaded(module: Any, name: str) -> Any:
+    """A weight that accelerate keeps elsewhere; the empty one where it does not."""
+    place, _, key = name.rpartition(".")
+    owner = module.get_submodule(place)
+    hook = getattr(owner, "_hf_hook", None)
+    kept = (getattr(it, "weights_map", None) for it in getattr(hook, "hooks", (hook,)))
+    return next(
+        (weights[key] for weights in kept if weights and key in weights), getattr(owner, key)
+    )
 
 
 def _plain(value: Any) -> Any:

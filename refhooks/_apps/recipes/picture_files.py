@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import io
 import json
 from pathlib import Path
@@ -16,7 +15,8 @@ from refhooks._apps.recipes import metadata
 from refhooks._apps.recipes.kept import Kept, kept_of
 from refhooks._apps.recipes.recipe import Recipe, parse_recipe
 from refhooks._base.advice import warn_user
-from refhooks._base.files import as_path, mode_of, remove, write_whole
+from refhooks._base.files import as_path, file_hash, mode_of, remove, write_whole
+from refhooks._base.outputs import compression
 from refhooks._base.shown import shown
 from refhooks._base.tables import MAX_BYTES, parse_json
 from refhooks.errors import InputError
@@ -48,11 +48,13 @@ class Insides:
         text: The recipe; ``None``: nothing goes anywhere.
         embedded: Pictures, as PNG, by their hashes.
         kept: What the source says beside its pixels.
+        keeps: Whether pixels of the source are in it, whose colours a lossy format must keep.
     """
 
     text: str | None = None
     embedded: Mapping[str, bytes] = attrs.field(factory=dict)
     kept: Kept = attrs.field(factory=Kept)
+    keeps: bool = False
 
     def fits(self, kind: str) -> bool:
         """Return whether a file of this format takes it."""
@@ -62,12 +64,12 @@ class Insides:
             kind == "WEBP" or len(metadata.xmp(self.text, self.kept.xmp)) <= metadata.MAX_XMP
         )
 
-    def encode(self, picture: Image, kind: str, quality: int) -> bytes:
+    def encode(self, picture: Image, kind: str) -> bytes:
         """Return the picture's file."""
         kept = self.kept.fitting(kind)
         options: dict[str, Any] = {
             "format": kind,
-            "quality": quality,
+            **compression(kind, keeps=self.keeps),
             "icc_profile": picture.info.get("icc_profile"),
             **kept.options(kind),
         }
@@ -245,11 +247,7 @@ def _from_sidecar(path: Path, picture: Path | None = None) -> Recipe:
     digest = data.get("picture", "")
     if not isinstance(digest, str):
         raise InputError(f"{path}: picture must be the hash of a file, got {shown(digest)}")
-    if (
-        digest
-        and picture is not None
-        and digest != hashlib.sha256(picture.read_bytes()).hexdigest()
-    ):
+    if digest and picture is not None and digest != file_hash(picture):
         raise InputError(
             f"{picture} carries no recipe, and {path} beside it is of another picture, or of this"
             " one before a program changed it; name the .json file itself to read it all the same"
@@ -262,11 +260,6 @@ def _from_sidecar(path: Path, picture: Path | None = None) -> Recipe:
         except (binascii.Error, TypeError, ValueError) as error:
             raise InputError(f"{path}: what is embedded is no base64") from error
     return _placed(recipe, path, embedded)
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _placed(recipe: Recipe, path: Path, embedded: Mapping[str, bytes]) -> Recipe:

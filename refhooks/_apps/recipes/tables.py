@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from refhooks._apps.files.writer import Writer
 from refhooks._apps.recipes.parts import RecipeFile, is_name
 from refhooks._base.advice import silenced
 from refhooks._base.colours import has_profile, without_profile
+from refhooks._base.files import file_hash
 from refhooks._base.kept_pictures import pixels_hash
 from refhooks._base.pictures import (
     in_mode,
@@ -48,12 +48,6 @@ def rgb_hash(picture: Image.Image) -> str:
 def mask_hash(picture: Path | Image.Image) -> str:
     """Return the hash of a mask's pixels, as they are seen."""
     return pixels_hash(load_mask(picture).convert("RGBA"), "RGBA")
-
-
-def file_hash(path: Path) -> str:
-    """Return the hash of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hash_of(path: Path, kind: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from refhooks._base.files import file_hash
 from refhooks._base.forks import ForkLock, after_fork
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ class Source:
 
     def _hash(self) -> None:
         try:
-            with self._path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = file_hash(self._path)
             stat = self._path.stat()
         except OSError:
             return

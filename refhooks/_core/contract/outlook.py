@@ -75,7 +75,8 @@ class Outlook:
             picture's own, or to have them seen otherwise by text and references: a model that keeps
             these computes them anew there.
         attention: Whether it edits attention in this stage, so that a model whose attention cannot
-            be edited refuses it when it is planned; ``None``: that is found when it is bound.
+            be edited refuses it when it is planned; ``None``: the classes that ``bind`` names tell,
+            and where they do not, it is refused there as well.
         remarks: Lines that a plan shows below its table; equal ones of several stages are shown
             once.
     """

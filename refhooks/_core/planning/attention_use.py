@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from refhooks._base.hooks_built import builds
 from refhooks._base.names import listed
 from refhooks._core.contract.outlook import PlannedStage
 from refhooks._core.contract.values import Row
@@ -47,7 +48,13 @@ def needs_of(request: Request, plan: Plan) -> list[str]:
         if reference.gives_tokens and any(it.mask.kind == "region" for it in reference.masks)
     ]
     needs += ["record_attention"] if request.record_attention else []
-    return needs + [label for it, label in plan.plugins if hasattr(it, "refhooks_attention")]
+    return needs + [label for it, label in plan.plugins if _attends(it)]
+
+
+def _attends(plugin: object) -> bool:
+    """Whether an object of the call edits attention, or binds one that does."""
+    hook = "refhooks_attention"
+    return hasattr(plugin, hook) or bool(builds(getattr(plugin, "bind_run", None), hook))
 
 
 def drops(plan: Plan) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from refhooks._base.hooks_built import builds
 from refhooks._base.shown import shown
 from refhooks._core.contract.methods import edits_prefix
 from refhooks._core.contract.outlook import Outlook, PlannedStage
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from refhooks._core.planning.timetable import Timetable
     from refhooks._core.plugins.registry import Registry
 
+_UNSAID = ", which does not say that it leaves attention alone (Outlook(attention=False))"
+
 
 def foresee(
     timetable: Timetable,
@@ -33,7 +36,7 @@ def foresee(
 ) -> Timetable:
     """Return the timetable with what the methods of each reference's stages foresee.
 
-    Those that edit attention are added to ``attending``.
+    Those that edit attention, or may do so, are added to ``attending``.
 
     Raises:
         InputError: A method sees that it cannot do what is planned, or methods exclude each other.
@@ -48,8 +51,9 @@ def foresee(
             outlook = outlook_of(method, planned, registry)
             reused.update((step, reference) for step in outlook.reused)
             remarks += outlook.remarks
-            if outlook.attention and attending is not None:
-                attending.append(f"{method.name} of reference {reference + 1}")
+            if outlook.attention is not False and attending is not None:
+                unsaid = _UNSAID if outlook.attention is None else ""
+                attending.append(f"{method.name} of reference {reference + 1}{unsaid}")
     if reused and model is not None and model.sight == "prefix":
         _check_kept([method for stages in methods for method in stages], model)
     return attrs.evolve(
@@ -60,17 +64,19 @@ def foresee(
 
 
 def outlook_of(method: Method, planned: PlannedStage, registry: Registry) -> Outlook:
-    """Return what a method foresees of a stage; nothing if it does not say, or never acts.
+    """Return what a method foresees of a stage; nothing if it never acts.
+
+    Whether it edits attention is read from the code of its ``bind`` where it does not say.
 
     Raises:
         InputError: The method sees that it cannot do what is planned.
         PluginError: What it returns is no outlook, or not one of this stage.
     """
     ask = getattr(method, "outlook", None)
-    if ask is None or not planned.acting:
-        return Outlook()
+    if not planned.acting:
+        return Outlook(attention=False)
     with naming_method(method, "outlook", registry):
-        outlook = ask(planned)
+        outlook = Outlook() if ask is None else ask(planned)
     label = f"reference {planned.reference + 1}, stage {planned.stage + 1} (method {method.name!r})"
     if not isinstance(outlook, Outlook):
         raise PluginError(f"{label}: outlook must return a refhooks.Outlook, got {shown(outlook)}")
@@ -83,6 +89,8 @@ def outlook_of(method: Method, planned: PlannedStage, registry: Registry) -> Out
             f"{label}: an outlook's tokens must be one share from 0 to 1 for each of the {steps}"
             f" steps, and those of passes shares too; got {shown(outlook, 200)}"
         )
+    if outlook.attention is None:
+        return attrs.evolve(outlook, attention=builds(method.bind, "refhooks_attention"))
     return outlook
 
 

@@ -52,6 +52,7 @@ class Ran:
             ``B``; ``None`` unless recorded.
         drift: How far reused keys and values had moved, each time they were stored anew.
         retouched: Whether a plugin could change the pictures after they were decoded.
+        kept: Whether pixels of the source were put back into them.
         steps: How many were run: fewer than planned where the user interrupted it.
     """
 
@@ -61,6 +62,7 @@ class Ran:
     attention_shares: Tensor | None
     drift: tuple[Drift, ...]
     retouched: bool
+    kept: bool
     steps: int
 
 
@@ -89,6 +91,7 @@ def run_plan(loaded: LoadedModel, request: Request, plan: Plan) -> Ran:
         attention_shares=shares,
         drift=tuple(run.drifts),
         retouched=run.hooks.retouches,
+        kept=run.source is not None and run.source.kept is not None,
         steps=run.ran,
     )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
+import accelerate
 import attrs
 import pytest
 import tiny
@@ -13,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 import refhooks as rh
+from refhooks._apps.recipes.additions import loras_of
 from refhooks._apps.recipes.recipe import parse_recipe
 
 FORMS = sorted((Path(__file__).parent / "forms").glob("*.json"))
@@ -151,6 +154,47 @@ def test_other_weights_in_the_same_tensors_are_other_weights(folder):
             if "lora_A" in name:
                 weight.data = weight.data + 1.0
     assert hashes[0] != hashes[1]
+
+
+def told(transformer, pipe):
+    """What a recipe would say of the LoRAs on a transformer."""
+    return loras_of(SimpleNamespace(transformer=transformer), pipe)
+
+
+def test_a_lora_of_unknown_file_is_told_by_its_own_tensors():
+    """Of one name and one scale: other values or ranks are others; the file stays unknown."""
+    hashes = []
+    for seed, rank in [(1, 4), (1, 4), (2, 4), (1, 2)]:
+        pipe = tiny.build("plus", "middle")
+        tensors = {
+            key: value[:rank] if "lora_A" in key else value[:, :rank]
+            for key, value in lora(pipe, seed).items()
+        }
+        pipe.load_lora_weights(tensors, adapter_name="style")
+        [entry] = told(pipe.transformer, pipe)
+        assert (entry.name, entry.file, entry.sha256) == ("style", "", "")
+        hashes.append(entry.weights)
+
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes)) == 3
+    assert all(len(it) == 64 for it in hashes)
+
+
+def test_where_the_weights_are_and_what_is_compiled_makes_no_difference():
+    """Offloaded layer by layer their hash is the same, and that of other weights is another."""
+    hashes = {}
+    for seed in (1, 2):
+        pipe = tiny.build("plus", "middle")
+        load(pipe, seed=seed)
+        [plain] = told(pipe.transformer, pipe)
+        [compiled] = told(torch.compile(pipe.transformer, backend="eager"), pipe)
+        accelerate.cpu_offload(pipe.transformer, execution_device=torch.device("cpu"))
+        assert all(weight.is_meta for weight in pipe.transformer.parameters())
+        [offloaded] = told(pipe.transformer, pipe)
+        assert plain == compiled == offloaded
+        hashes[seed] = offloaded.weights
+
+    assert hashes[1] != hashes[2]
 
 
 SCHEDULERS = {

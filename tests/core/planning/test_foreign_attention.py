@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import sys
 
+import attrs
 import pytest
 import tiny
 import torch
@@ -167,8 +170,8 @@ def test_where_the_stock_processor_can_be_put_back_the_message_says_so():
     rh.plan(stage, 2, editor=editor)
 
 
-def test_what_a_method_does_not_foresee_is_found_when_it_is_bound(editor):
-    """A stranger's, before the first step."""
+def test_a_method_without_an_outlook(editor):
+    """A stranger's, of a class that is made in a function."""
 
     class Late:
         name = "late"
@@ -178,3 +181,192 @@ def test_what_a_method_does_not_foresee_is_found_when_it_is_bound(editor):
 
     with pytest.raises(rh.InputError, match="not diffusers' own but Fused"):
         editor.edit(PICTURE, "make it blue", strategy=rh.Stage(Late(), 0.6), **CALL)
+
+
+@attrs.frozen
+class Weighing:
+    """What a stranger's ``bind`` returns, with its hooks."""
+
+    reference: rh.BoundReference
+
+    @rh.hookimpl
+    def refhooks_attention(self):
+        return [rh.AttentionEdit(self.reference.index, torch.tensor(0.5))]
+
+
+@attrs.frozen
+class Filling:
+    """The same, of a method that leaves attention alone."""
+
+    reference: rh.BoundReference
+
+    @rh.hookimpl
+    def refhooks_conditioning(self, inputs):
+        return inputs.fill(self.reference.index, rh.Tokens(self.reference.latents))
+
+
+def bound(reference):
+    """A function that makes it."""
+    return Weighing(reference)
+
+
+class Direct:
+    name = "direct"
+
+    def bind(self, reference, run):
+        return Weighing(reference)
+
+
+class Through(Direct):
+    """By a method of its own, and a function."""
+
+    def bind(self, reference, run):
+        return self.make(reference)
+
+    def make(self, reference):
+        return bound(reference)
+
+
+class Kept(Direct):
+    """By what an attribute holds."""
+
+    kind = functools.partial(Weighing)
+
+    def bind(self, reference, run):
+        return self.kind(reference)
+
+
+class OfModule(Direct):
+    """By a module's attribute."""
+
+    def bind(self, reference, run):
+        return here.Weighing(reference)
+
+
+class Inside(Direct):
+    """By a class that is made there."""
+
+    def bind(self, reference, run):
+        class Own:
+            @rh.hookimpl
+            def refhooks_attention(self):
+                return [rh.AttentionEdit(reference.index, torch.tensor(0.5))]
+
+        return Own()
+
+
+class Annotated(Direct):
+    """By what the signature says."""
+
+    def bind(self, reference, run) -> Weighing:
+        return KINDS[0](reference)
+
+
+class Inherited(Direct):
+    """By the method that it comes from."""
+
+    def bind(self, reference, run):
+        return super().bind(reference, run)
+
+
+class Silent(Direct):
+    """With an outlook that says nothing of it."""
+
+    def outlook(self, planned):
+        return rh.Outlook(remarks=("it does something",))
+
+
+class Unknown(Direct):
+    """Nobody can tell before it is bound."""
+
+    def bind(self, reference, run):
+        return KINDS[1](reference)
+
+
+here = sys.modules[__name__]
+KINDS = [Weighing, Filling]
+UNSTATED = [Direct, Through, Kept, OfModule, Inside, Annotated, Inherited, Silent]
+
+
+@pytest.mark.parametrize("method", UNSTATED)
+@pytest.mark.usefixtures("nothing_encoded")
+def test_what_a_stranger_s_method_does_not_state_is_read_from_its_code(editor, method):
+    """Also refused before anything is encoded, as the methods that are here."""
+    with pytest.raises(rh.InputError) as caught:
+        editor.edit(PICTURE, "make it blue", strategy=rh.Stage(method(), 0.6), **CALL)
+
+    assert str(caught.value).startswith("this model cannot do direct of reference 1: ")
+    assert "What works on it as it is: concat" in str(caught.value)
+
+
+@pytest.mark.usefixtures("nothing_encoded")
+def test_where_the_code_does_not_tell_the_message_says_what_to_state(editor):
+    """What would be refused after the text encoder otherwise."""
+    with pytest.raises(rh.InputError, match=r"cannot do direct of reference 1, which does not say"):
+        editor.edit(PICTURE, "make it blue", strategy=rh.Stage(Unknown(), 0.6), **CALL)
+
+
+class Plain(Direct):
+    """It states nothing, and its class has other hooks."""
+
+    def bind(self, reference, run):
+        return Filling(reference)
+
+
+class Stated(Unknown):
+    def outlook(self, planned):
+        return rh.Outlook(attention=False)
+
+
+class Never(Direct):
+    """What never acts edits nothing."""
+
+
+@pytest.mark.parametrize(("method", "strength"), [(Plain, 0.6), (Stated, 0.6), (Never, 0.0)])
+def test_a_stranger_s_method_that_leaves_attention_alone_works(method, strength):
+    """Stated or not, as it did."""
+    pipe = tiny.build("plus", "middle")
+    stock = type(pipe.transformer.transformer_blocks[0].attn.processor)
+    pipe.transformer.set_attn_processor(type("Other", (stock,), {})())
+    editor = rh.Editor(pipe, checkpoint=rh.Checkpoint(output=1024, reference=1024, vision=1024))
+
+    result = editor.edit(PICTURE, "make it blue", strategy=rh.Stage(method(), strength), **CALL)
+
+    assert result.image.size == (SIDE, SIDE)
+
+
+@pytest.mark.parametrize("method", [*UNSTATED, Unknown, Plain])
+def test_other_models_take_them_all(method):
+    """Nothing is asked of a method where attention can be edited."""
+    pipe = tiny.build("plus", "middle")
+    editor = rh.Editor(pipe, checkpoint=rh.Checkpoint(output=1024, reference=1024, vision=1024))
+
+    assert rh.plan(rh.Stage(method(), 0.6), 2, editor=editor).steps
+
+
+@attrs.frozen
+class OfRun:
+    """A run plugin whose object edits attention."""
+
+    name = "of-run"
+
+    def bind_run(self, run):
+        return Weighs()
+
+
+@pytest.mark.usefixtures("nothing_encoded")
+def test_a_run_plugin_that_edits_attention_is_refused_likewise(editor):
+    """Its description has no hooks itself."""
+    with pytest.raises(rh.InputError, match="this model cannot do plugin of-run of the call: "):
+        editor.edit(PICTURE, "make it blue", plugins=[OfRun()], **CALL)
+
+
+def test_what_the_code_hides_is_still_refused_when_it_is_bound(editor):
+    """A class that is named and another that is returned."""
+
+    class Hidden(Direct):
+        def bind(self, reference, run):
+            return (KINDS[0] if run.blocks else Filling)(reference)
+
+    with pytest.raises(rh.InputError, match="not diffusers' own but Fused"):
+        editor.edit(PICTURE, "make it blue", strategy=rh.Stage(Hidden(), 0.6), **CALL)

@@ -14,7 +14,7 @@ import torch
 from plugs import method, plugin
 
 import refhooks as rh
-from refhooks._core.planning.exact import exactly
+from refhooks._apps.editing.exact import exactly
 from refhooks._core.plugins import attribution
 from refhooks.testing import tiny_editor
 
