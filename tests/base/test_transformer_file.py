@@ -153,7 +153,7 @@ def test_large_weights_are_read_in_parts(tmp_path):
     save({"w": codes, **scales}, tmp_path / "w.safetensors")
     file = open_weights(tmp_path / "w.safetensors")
     entry = file.entries["w"]
-    assert entry.size > 2**20 >= 4 * CHUNK
+    assert entry.size > 2**20 >= 2 * CHUNK
     for dtype in DTYPES.values():
         for name, scale in scales.items():
             checked = checked_scale(file, entry, scale, {})

@@ -12,18 +12,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, BinaryIO
 
+import attrs
 import torch
 
 from refhooks._base.weight_files.entries import DTYPES, EIGHT_BITS
+from refhooks._base.weight_files.scales import Scale
 
 if TYPE_CHECKING:
     from refhooks._base.weight_files.entries import Entry, WeightFile
-    from refhooks._base.weight_files.scales import Scale
 
 __all__ = ["Reader"]
 
 # Codes that are read at once: what they are made of stays in the cache, and Python costs little.
-CHUNK = 2**18
+CHUNK = 2**19
 
 
 class Reader:
@@ -87,12 +88,13 @@ class Reader:
         width = math.prod(rows.shape[1:])
         together = max(1, CHUNK // max(1, width))
         codes = _Codes(kind, max(1, min(together, len(rows)) * width))
+        factors = _factors(codes.unit, scale)
         for first in range(0, len(rows), together):
             part = rows[first : first + together]
             self._fill(codes.room[: part.numel()], entry, first * width)
             numbers = codes.numbers(part.numel()).view(part.shape)
-            if scale is not None:
-                numbers.mul_(scale.over(first, first + len(part)))
+            for factor in factors:
+                numbers.mul_(factor.over(first, first + len(part)))
             part.copy_(numbers)
 
     def _fill(self, room: memoryview, entry: Entry, start: int) -> None:
@@ -114,10 +116,12 @@ class _Codes:
 
     Attributes:
         room: Where the codes are put.
+        unit: Of the numbers that they stand for.
     """
 
     def __init__(self, kind: str, most: int) -> None:
         self._kind = kind
+        self.unit = 2.0**8 if kind == "F8_E4M3" else 1.0
         self._bytes = bytearray(most)
         self.room = memoryview(self._bytes)
         self._codes = torch.frombuffer(self._bytes, dtype=torch.int8)
@@ -128,8 +132,8 @@ class _Codes:
         """Return what the first codes stand for, ``float32 [count]``, until they are next asked.
 
         Each step is exact: bits are moved up to where a float16 has them. A float8_e5m2 is its
-        upper byte; the exponent of a float8_e4m3fn has one bit less and counts from 8 less, and
-        of its codes only the last of each sign is no number.
+        upper byte. A float8_e4m3fn has one bit of exponent less, which counts from 8 less: hence
+        its unit. Of its codes only the last of each sign is no number.
         """
         codes, numbers = self._codes[:count], self._numbers[:count]
         if self._kind == "I8":
@@ -138,10 +142,19 @@ class _Codes:
         if self._kind == "F8_E5M2":
             return numbers.copy_(halves.mul_(2**8).view(torch.float16))
         halves.mul_(2**7).bitwise_and_(~0x4000)  # the sign came twice
-        numbers.copy_(halves.view(torch.float16)).mul_(2.0**8)
+        numbers.copy_(halves.view(torch.float16))
         if 0x7F in self._bytes or 0xFF in self._bytes:
             numbers[codes.bitwise_and(0x7F) == 0x7F] = math.nan
         return numbers
+
+
+def _factors(unit: float, scale: Scale | None) -> list[Scale]:
+    """What numbers in a unit are multiplied by: at once, where that is no more than float32 has."""
+    own = Scale(torch.tensor(unit, device="cpu"), (), ())
+    if scale is None:
+        return [own]
+    both = attrs.evolve(scale, values=scale.values * unit)
+    return [both] if bool(both.values.isfinite().all()) else [own, scale]
 
 
 def _scaled(codes: torch.Tensor, dtype: torch.dtype, scale: Scale) -> torch.Tensor:
