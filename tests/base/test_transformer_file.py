@@ -142,9 +142,9 @@ def test_a_layout_that_diffusers_converts(folders, tmp_path, form):
     assert_weights(load(path, folders["2.1"]), expected, torch.float32)
 
 
-def test_large_weights_are_looked_up_in_pairs(tmp_path):
-    """The same values as one by one, for each shape of scales, and as another device's."""
-    from refhooks._base.weight_files.reading import PAIRED, Reader
+def test_large_weights_are_read_in_parts(tmp_path):
+    """The same values as at once, for each shape of scales, and as another device's."""
+    from refhooks._base.weight_files.reading import CHUNK, Reader
     from refhooks._base.weight_files.scales import checked_scale
 
     codes = torch.randn(1030, 1026).mul(100).to(FP8)
@@ -153,7 +153,7 @@ def test_large_weights_are_looked_up_in_pairs(tmp_path):
     save({"w": codes, **scales}, tmp_path / "w.safetensors")
     file = open_weights(tmp_path / "w.safetensors")
     entry = file.entries["w"]
-    assert entry.size > PAIRED
+    assert entry.size > 2**20 >= 2 * CHUNK
     for dtype in DTYPES.values():
         for name, scale in scales.items():
             checked = checked_scale(file, entry, scale, {})
@@ -166,6 +166,36 @@ def test_large_weights_are_looked_up_in_pairs(tmp_path):
                 assert torch.equal(expected, reader.values(entry, entry.kind, dtype, checked))
                 reader._device = torch.device("meta")
                 assert reader.values(entry, entry.kind, dtype, checked).shape == expected.shape
+
+
+@pytest.mark.parametrize("kind", [FP8, torch.float8_e5m2, torch.int8])
+def test_every_code_is_what_torch_says(tmp_path, kind):
+    """Also NaN, infinity and what is below the smallest normal number, under any scale."""
+    from refhooks._base.weight_files.reading import Reader
+    from refhooks._base.weight_files.scales import checked_scale
+
+    codes = torch.arange(256, dtype=torch.uint8).view(kind).repeat(2, 1)
+    scales = {f"{scale}": torch.tensor(scale) for scale in (1e-45, 1e-30, 1 / 3, 3e37, 3e38)}
+    scales |= {"rows": torch.tensor([[1 / 7], [3e38]]), "columns": torch.rand(1, 256) + 0.01}
+    save(
+        {"w": codes, "none": codes[0], "one": codes[0, 1].reshape(()), **scales},
+        tmp_path / "w.safetensors",
+    )
+    file = open_weights(tmp_path / "w.safetensors")
+    with file.path.open("rb", buffering=0) as opened:
+        reader = Reader(file, opened)
+        for dtype in DTYPES.values():
+            for name in ("none", "one"):
+                entry = file.entries[name]
+                found = reader.values(entry, entry.kind, dtype, None)
+                expected = reader.plain(entry).float().to(dtype)
+                torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+            for scale in scales.values():
+                entry = file.entries["w"]
+                checked = checked_scale(file, entry, scale, {})
+                found = reader.values(entry, entry.kind, dtype, checked)
+                expected = (codes.float() * scale).to(dtype)
+                torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -1,33 +1,30 @@
 """Reading the weights of a file: one tensor at a time, in the dtype that is wanted.
 
 Bytes are read, not mapped: a mapped file that is replaced or cut while its weights are used ends
-the process. A weight of eight bits has 256 codes, so on the CPU, where torch converts 8-bit floats
-one by one, what each one comes to is computed once, ``(code · scale)`` in float32 rounded to the
-dtype, and looked up, two codes at a time. Another device is sent the codes and computes the same.
+the process. A weight of eight bits is ``code · scale`` in float32, rounded once to the dtype. On
+the CPU, where torch converts 8-bit floats one by one, that is done some codes at a time, so that
+what lies between the file and the weight stays in the cache. Another device is sent the codes and
+computes the same.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, BinaryIO
 
-import numpy as np
+import attrs
 import torch
 
-from refhooks._base.weight_files.entries import DTYPES
+from refhooks._base.weight_files.entries import DTYPES, EIGHT_BITS
+from refhooks._base.weight_files.scales import Scale
 
 if TYPE_CHECKING:
-    from typing import Any
-
-    from numpy.typing import NDArray
-
     from refhooks._base.weight_files.entries import Entry, WeightFile
-    from refhooks._base.weight_files.scales import Scale
 
 __all__ = ["Reader"]
 
-CHUNK = 2**16  # codes that are looked up at once; what they are made of stays in the cache
-ROWS = 2**18  # likewise, in float32, where rows differ: torch is called for each
-PAIRED = 2**20  # codes from which on a table of all pairs of two codes pays
+# Codes that are read at once: what they are made of stays in the cache, and Python costs little.
+CHUNK = 2**19
 
 
 class Reader:
@@ -51,8 +48,9 @@ class Reader:
         Raises:
             ModelError: The file is shorter than when it was opened.
         """
-        data = _bytes(entry.size)
-        self._fill(data, entry, 0)
+        data = torch.empty(entry.size, dtype=torch.uint8, device="cpu")
+        room = memoryview(data.numpy())  # type: ignore[arg-type]  # before numpy 2.3 it is no Buffer
+        self._fill(room, entry, 0)
         return data
 
     def plain(self, entry: Entry, kind: str = "") -> torch.Tensor:
@@ -77,45 +75,30 @@ class Reader:
         Raises:
             ModelError: As :meth:`raw`.
         """
-        if DTYPES[kind].itemsize != 1 or self._device.type != "cpu":
+        if kind not in EIGHT_BITS or self._device.type != "cpu":
             held = self.plain(entry, kind).to(self._device)
             return held.to(dtype) if scale is None else _scaled(held, dtype, scale)
         out = torch.empty(entry.shape, dtype=dtype, device="cpu")
-        if scale is None or scale.values.ndim == 0:
-            self._look_up(out, entry, _table(kind, dtype, scale))
-        else:
-            self._scaled_rows(out, entry, _table(kind, torch.float32, None), scale)
+        self._decode(out, entry, kind, scale)
         return out
 
-    def _look_up(self, out: torch.Tensor, entry: Entry, table: NDArray[Any]) -> None:
-        numbers = out.view(-1).view(getattr(torch, f"int{8 * out.itemsize}")).numpy()
-        paired = _paired(table, entry.size)
-        buffer = _bytes(min(CHUNK, entry.size))
-        for start in range(0, entry.size, CHUNK):
-            codes = buffer[: min(CHUNK, entry.size - start)]
-            self._fill(codes, entry, start)
-            _take(paired, codes, numbers[start : start + len(codes)])
+    def _decode(self, out: torch.Tensor, entry: Entry, kind: str, scale: Scale | None) -> None:
+        alike = scale is None or scale.values.ndim == 0
+        rows = out.view(-1) if alike else out
+        width = math.prod(rows.shape[1:])
+        together = max(1, CHUNK // max(1, width))
+        codes = _Codes(kind, max(1, min(together, len(rows)) * width))
+        factors = _factors(codes.unit, scale)
+        for first in range(0, len(rows), together):
+            part = rows[first : first + together]
+            self._fill(codes.room[: part.numel()], entry, first * width)
+            numbers = codes.numbers(part.numel()).view(part.shape)
+            for factor in factors:
+                numbers.mul_(factor.over(first, first + len(part)))
+            part.copy_(numbers)
 
-    def _scaled_rows(
-        self, out: torch.Tensor, entry: Entry, table: NDArray[Any], scale: Scale
-    ) -> None:
-        """For scales that differ over a tensor: some rows at a time, in float32."""
-        width = entry.size // len(out)
-        together = 2 * max(1, ROWS // (2 * width))  # an even number of codes
-        paired = _paired(table, entry.size)
-        looked_up, buffer = np.empty(together * width, np.int32), _bytes(together * width)
-        for first in range(0, len(out), together):
-            last = min(len(out), first + together)
-            codes = buffer[: (last - first) * width]
-            self._fill(codes, entry, first * width)
-            numbers = looked_up[: len(codes)]
-            _take(paired, codes, numbers)
-            rows = torch.from_numpy(numbers.view(np.float32)).reshape(out[first:last].shape)
-            out[first:last].copy_(rows.mul_(scale.over(first, last)))
-
-    def _fill(self, target: torch.Tensor, entry: Entry, start: int) -> None:
+    def _fill(self, room: memoryview, entry: Entry, start: int) -> None:
         self._file.seek(entry.start + start)
-        room = memoryview(target.numpy())  # type: ignore[arg-type]  # before numpy 2.3 it is no Buffer
         done = 0
         while done < len(room):  # one read gives 2 GiB at most
             count = self._file.readinto(room[done:])  # type: ignore[attr-defined]  # unbuffered
@@ -124,33 +107,57 @@ class Reader:
             done += count
 
 
-def _bytes(count: int) -> torch.Tensor:
-    return torch.empty(count, dtype=torch.uint8, device="cpu")
+class _Codes:
+    """Codes of eight bits, and room for what they stand for.
+
+    Args:
+        kind: One of ``EIGHT_BITS``.
+        most: Codes that there may be at once.
+
+    Attributes:
+        room: Where the codes are put.
+        unit: Of the numbers that they stand for.
+    """
+
+    def __init__(self, kind: str, most: int) -> None:
+        self._kind = kind
+        self.unit = 2.0**8 if kind == "F8_E4M3" else 1.0
+        self._bytes = bytearray(most)
+        self.room = memoryview(self._bytes)
+        self._codes = torch.frombuffer(self._bytes, dtype=torch.int8)
+        self._halves = torch.empty(most, dtype=torch.int16, device="cpu")
+        self._numbers = torch.empty(most, dtype=torch.float32, device="cpu")
+
+    def numbers(self, count: int) -> torch.Tensor:
+        """Return what the first codes stand for, ``float32 [count]``, until they are next asked.
+
+        Each step is exact: bits are moved up to where a float16 has them. A float8_e5m2 is its
+        upper byte. A float8_e4m3fn has one bit of exponent less, which counts from 8 less: hence
+        its unit. Of its codes only the last of each sign is no number.
+        """
+        codes, numbers = self._codes[:count], self._numbers[:count]
+        if self._kind == "I8":
+            return numbers.copy_(codes)
+        halves = self._halves[:count].copy_(codes)
+        if self._kind == "F8_E5M2":
+            return numbers.copy_(halves.mul_(2**8).view(torch.float16))
+        halves.mul_(2**7).bitwise_and_(~0x4000)  # the sign came twice
+        numbers.copy_(halves.view(torch.float16))
+        if 0x7F in self._bytes or 0xFF in self._bytes:
+            numbers[codes.bitwise_and(0x7F) == 0x7F] = math.nan
+        return numbers
+
+
+def _factors(unit: float, scale: Scale | None) -> list[Scale]:
+    """What numbers in a unit are multiplied by: at once, where that is no more than float32 has."""
+    own = Scale(torch.tensor(unit, device="cpu"), (), ())
+    if scale is None:
+        return [own]
+    both = attrs.evolve(scale, values=scale.values * unit)
+    return [both] if bool(both.values.isfinite().all()) else [own, scale]
 
 
 def _scaled(codes: torch.Tensor, dtype: torch.dtype, scale: Scale) -> torch.Tensor:
     values = codes.to(torch.float32)
     rows = len(values) if values.ndim else 1
     return values.mul_(scale.to(codes.device).over(0, rows)).to(dtype)
-
-
-def _table(kind: str, dtype: torch.dtype, scale: Scale | None) -> NDArray[Any]:
-    """What each code comes to, as integers of the same size: numpy has no bfloat16."""
-    codes = torch.arange(256, dtype=torch.uint8, device="cpu").view(DTYPES[kind])
-    values = codes.to(torch.float32)
-    values = (values if scale is None else values * scale.values).to(dtype)
-    table: NDArray[Any] = values.view(getattr(torch, f"int{8 * values.itemsize}")).numpy()
-    return table
-
-
-def _paired(table: NDArray[Any], count: int) -> NDArray[Any]:
-    """For many codes, what two that follow each other come to: half as many to look up."""
-    if count < PAIRED or count % 2:
-        return table
-    codes = np.arange(2**16, dtype=np.uint16).view(np.uint8).reshape(-1, 2)
-    return table[codes].view(f"uint{16 * table.itemsize}").reshape(-1)
-
-
-def _take(table: NDArray[Any], codes: torch.Tensor, out: NDArray[Any]) -> None:
-    kind = np.uint8 if len(table) == 256 else np.uint16  # codes, or pairs
-    np.take(table, codes.numpy().view(kind), out=out.view(table.dtype), mode="clip")

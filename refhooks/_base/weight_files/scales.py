@@ -147,7 +147,10 @@ class Scale:
         if values.ndim == 0:
             return values
         if len(values) > 1:
-            values = values[torch.arange(first, last, device=values.device) // self.blocks[0]]
+            size, begin = self.blocks[0], first // self.blocks[0]
+            values = values[begin : math.ceil(last / size)]
+            if size > 1:
+                values = values.repeat_interleave(size, 0)[first - begin * size :][: last - first]
         for axis, whole in enumerate(self.shape[1:], 1):
             if values.shape[axis] not in {1, whole}:
                 values = values.repeat_interleave(self.blocks[axis], axis).narrow(axis, 0, whole)
