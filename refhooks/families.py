@@ -331,10 +331,15 @@ class StillPictures:
         It is ``Qwen2VLImageProcessorPil`` since transformers 5.4, and was ``Qwen2VLImageProcessor``
         before, a name that now is torchvision's.
         """
-        home = "transformers.models.qwen2_vl.image_processing"
-        if importlib.util.find_spec(f"{home}_pil_qwen2_vl"):
-            return importlib.import_module(f"{home}_pil_qwen2_vl").Qwen2VLImageProcessorPil
-        return importlib.import_module(f"{home}_qwen2_vl").Qwen2VLImageProcessor
+        if importlib.util.find_spec("transformers.models.qwen2_vl.image_processing_pil_qwen2_vl"):
+            from transformers.models.qwen2_vl import (  # noqa: PLC0415  a second
+                image_processing_pil_qwen2_vl as pil,
+            )
+
+            return pil.Qwen2VLImageProcessorPil
+        from transformers.models.qwen2_vl import image_processing_qwen2_vl  # noqa: PLC0415
+
+        return image_processing_qwen2_vl.Qwen2VLImageProcessor
 
     def __init__(
         self, image_processor: Any = None, tokenizer: Any = None, chat_template: Any = None
