@@ -2,6 +2,7 @@
 # make test   sets up and runs every check
 # make docs   sets up and writes the documentation as a site, build/site/index.html
 # make wheel  sets up and builds what pip installs, dist/refhooks-*.whl
+# make oldest, make newest   the tests of its core on the lowest versions that it states, and on the newest
 # PYTHON=python3.12 make test   with another interpreter
 
 PYTHON ?= python3
@@ -11,7 +12,12 @@ INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo docs wheel evidence test lint types unit clean
+# An environment of its own for each end and each Python, and what runs there.
+EDGE = .venv-$@-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+EDGE_PIP = $(EDGE)/bin/pip install --quiet --disable-pip-version-check
+EDGE_TESTS := tests/core tests/plugins/qwen tests/apps/recipes tests/testing
+
+.PHONY: demo docs wheel evidence test lint types unit oldest newest clean
 
 demo: $(INSTALLED)
 	@echo 'editing a picture with the embedded model: about half a minute'
@@ -58,6 +64,23 @@ types: $(READY)
 unit: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+# Both ends of the versions that pyproject.toml allows. No part of `make test`: each fetches gigabytes, the
+# newest are others every week, and torch 2.9 and numpy 2.0 have no wheels for Python 3.13 together.
+oldest:
+	@test -x $(EDGE)/bin/python || $(PYTHON) -m venv $(EDGE)
+	@$(PYTHON) .ci/edges.py lowest > $(EDGE)/lowest.txt
+	@echo 'installing the lowest versions into $(EDGE)'
+	@$(EDGE_PIP) --constraint $(EDGE)/lowest.txt --editable '.[dev]'
+	@$(EDGE)/bin/python .ci/edges.py at-lowest
+	$(EDGE)/bin/python -m pytest $(EDGE_TESTS)
+
+newest:
+	@test -x $(EDGE)/bin/python || $(PYTHON) -m venv $(EDGE)
+	@echo 'installing the newest versions into $(EDGE)'
+	@$(EDGE_PIP) --upgrade --upgrade-strategy eager --editable '.[dev]'
+	@$(EDGE)/bin/python .ci/edges.py installed
+	$(EDGE)/bin/python -m pytest $(EDGE_TESTS)
+
 # What a user has. Nothing is compiled ahead: Python compiles what is imported, once.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("refhooks needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -77,4 +100,4 @@ $(VENV)/.docs: $(READY)
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .venv-oldest-* .venv-newest-* build dist demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

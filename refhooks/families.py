@@ -343,6 +343,23 @@ class StillPictures:
         """Name the parts: no video processor."""
         return ["image_processor", "tokenizer"]
 
+    @staticmethod
+    def image_processor_class() -> Any:
+        """Return Qwen's image processor of PIL and numpy, which needs no torchvision.
+
+        It is ``Qwen2VLImageProcessorPil`` since transformers 5.4, and was ``Qwen2VLImageProcessor``
+        before, a name that now is torchvision's.
+        """
+        if importlib.util.find_spec("transformers.models.qwen2_vl.image_processing_pil_qwen2_vl"):
+            from transformers.models.qwen2_vl import (  # noqa: PLC0415  a second
+                image_processing_pil_qwen2_vl as pil,
+            )
+
+            return pil.Qwen2VLImageProcessorPil
+        from transformers.models.qwen2_vl import image_processing_qwen2_vl  # noqa: PLC0415
+
+        return image_processing_qwen2_vl.Qwen2VLImageProcessor
+
     def __init__(
         self, image_processor: Any = None, tokenizer: Any = None, chat_template: Any = None
     ) -> None:
@@ -373,11 +390,10 @@ def load_pipeline(pipeline: Any, name_or_path: str, processor: Any, **kwargs: An
 
 def _load_processor(processor: Any, name_or_path: str, hub: dict[str, Any]) -> Any:
     from transformers import Qwen2Tokenizer  # noqa: PLC0415  plugins load without it
-    from transformers.models.qwen2_vl import image_processing_pil_qwen2_vl as pil  # noqa: PLC0415
 
     folder = Path(name_or_path)
     place = (folder / "processor",) if folder.is_dir() else (name_or_path,)
     options = {} if folder.is_dir() else {"subfolder": "processor", **hub}
     tokenizer = Qwen2Tokenizer.from_pretrained(*place, **options)
-    images = pil.Qwen2VLImageProcessorPil.from_pretrained(*place, **options)
+    images = StillPictures.image_processor_class().from_pretrained(*place, **options)
     return processor(images, tokenizer, chat_template=tokenizer.chat_template)

@@ -28,8 +28,8 @@ def length(pipe: Any, text: str, seen: Sequence[Size]) -> int:
     """
     ids: list[int] = pipe.processor.tokenizer(text, verbose=False)["input_ids"]
     images = pipe.processor.image_processor
-    places: list[int] = [
-        images.get_number_of_image_patches(size.height, size.width) // images.merge_size**2
+    places: list[int] = [  # the {} is for transformers 5.3, whose default fails
+        images.get_number_of_image_patches(size.height, size.width, {}) // images.merge_size**2
         for size in seen
     ]
     return len(ids) + sum(places) - len(places) - int(pipe.prompt_template_encode_start_idx)

@@ -13,8 +13,8 @@ from diffusers import (
 )
 from tokenizers import pre_tokenizers
 from transformers import Qwen2Tokenizer, Qwen3VLConfig, Qwen3VLForConditionalGeneration
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+from refhooks.families import StillPictures
 from refhooks_qwen21._processor import MARKS, StillPictureProcessor
 
 WIDTH = 32
@@ -84,7 +84,7 @@ def tiny_pipeline(
         encoder = text_encoder(letters)
     for part in (vae, transformer, encoder):
         torch.nn.Module.to(part, dtype)  # without diffusers' advice on casting
-    images = Qwen2VLImageProcessorPil(
+    images = StillPictures.image_processor_class()(
         patch_size=16, merge_size=2, min_pixels=32 * 32, max_pixels=2**22
     )
     pipe = QwenImage21Pipeline(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from transformers import Qwen2VLProcessor
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.processing_utils import ProcessorMixin  # noqa: F401  diffusers looks for it here
 
 from refhooks.families import StillPictures
@@ -24,5 +23,5 @@ class ToyProcessor(StillPictures, Qwen2VLProcessor):  # type: ignore[misc]
 def new_processor(tokenizer: Qwen2Tokenizer) -> ToyProcessor:
     """Build the processor; a square picture costs 4 text tokens, whatever its size."""
     most = (SEEN + 1) ** 2  # at SEEN² its rounding would make some large pictures a quarter of it
-    images = Qwen2VLImageProcessorPil(min_pixels=SEEN * SEEN, max_pixels=most)
+    images = StillPictures.image_processor_class()(min_pixels=SEEN * SEEN, max_pixels=most)
     return ToyProcessor(images, tokenizer)

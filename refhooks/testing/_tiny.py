@@ -26,8 +26,9 @@ from transformers import (
     Qwen2VLProcessor,
 )
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.processing_utils import ProcessorMixin
+
+from refhooks.families import StillPictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,7 +146,7 @@ def tiny_pipeline(
             zero_cond_t=zero_cond_t,
         )  # fmt: skip
         encoder = text_encoder()
-    images = Qwen2VLImageProcessorPil(min_pixels=28 * 28, max_pixels=56 * 56)
+    images = StillPictures.image_processor_class()(min_pixels=28 * 28, max_pixels=56 * 56)
     pipe = PIPELINES[kind](
         scheduler=FlowMatchEulerDiscreteScheduler(**(scheduler or DYNAMIC)),
         vae=vae.eval(), text_encoder=encoder.eval(), tokenizer=tokenizer(),

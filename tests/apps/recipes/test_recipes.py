@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 
 import attrs
 import numpy as np
@@ -78,7 +79,7 @@ def test_a_recipe_says_what_was_done_and_no_path(full, folder):
     assert [entry["name"] for entry in held["files"]] == ["face.png"]
     assert held["edit_mask"] == {"box": ["0", "0", "20", "20"]}
     assert (held["steps"], held["denoise"], held["cfg"]) == (4, 0.8, 2.0)
-    assert held["versions"]["torch"] == torch.__version__
+    assert held["versions"]["torch"] == version("torch")
     assert {"inject", "cross_attn", "masking", "schedules", "qwen", "switching", "default"} == set(
         held["used"]
     )

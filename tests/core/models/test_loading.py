@@ -12,9 +12,9 @@ import tiny
 import torch
 from diffusers import QwenImageEditPlusPipeline
 from transformers import Qwen2Tokenizer
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 import refhooks as rh
+from refhooks.families import StillPictures
 
 PROMPT = "make it blue"
 
@@ -112,7 +112,7 @@ def test_the_processor_is_asked_for_where_the_rest_is(monkeypatch, package, fami
         return SimpleNamespace(chat_template="{}")
 
     module = importlib.import_module(f"{package}._family")
-    for part in (Qwen2Tokenizer, Qwen2VLImageProcessorPil):
+    for part in (Qwen2Tokenizer, StillPictures.image_processor_class()):
         monkeypatch.setattr(part, "from_pretrained", load)
     monkeypatch.setattr(module, "StillPictureProcessor", lambda *parts, **options: (parts, options))
     monkeypatch.setattr(pipeline, "from_pretrained", lambda _name, **options: options)
