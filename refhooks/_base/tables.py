@@ -69,16 +69,22 @@ def parse_json(data: bytes, label: str) -> dict[str, Any]:
     return table
 
 
-def read_capped(path: Path, most: int, wrong: type[InputError], advice: str = "") -> bytes:
-    """Return the bytes of a file of at most so many, or raise ``wrong``; ``advice`` for more."""
+def read_capped(
+    path: Path, most: int, wrong: type[InputError], advice: str = "", *, start: int = 0
+) -> bytes:
+    """Return the bytes of a file of at most so many, or raise ``wrong``; ``advice`` for more.
+
+    Those before ``start`` are left out.
+    """
     try:
         with path.open("rb") as file:
-            data = file.read(most + 1)
+            file.seek(start)
+            data = file.read(max(most + 1 - start, 1))
     except FileNotFoundError as error:
         raise wrong(f"there is no file {path}") from error
     except (OSError, ValueError) as error:
         raise wrong(f"{path} cannot be read: {error}") from error
-    if len(data) > most:
+    if start + len(data) > most:
         raise wrong(f"{path} is larger than {most // 2**20} MiB{advice}")
     return data
 

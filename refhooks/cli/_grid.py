@@ -275,8 +275,14 @@ def _filled(editor: Editor, sheet: _Sheet, cells: Sequence[Cell]) -> tuple[list[
     if there:
         say("note", f"{there} of {len(cells)} pictures are in {sheet.folder} already", "cyan")
     with quiet(bars=False), steps_bar(total) as advance:
-        pictures = fill(editor.edit, cells, model, sheet.folder, lambda *_: advance())
+        pictures = fill(editor.edit, cells, model, sheet.folder, lambda *_: advance(), _say_waiting)
     return pictures, there
+
+
+def _say_waiting(count: int) -> None:
+    what = "the last picture" if count == 1 else f"the last {count} pictures"
+    many = "it" if count == 1 else "them"
+    say("note", f"waiting for {what}: another process is making {many}", "cyan")
 
 
 def _write(sheet: _Sheet, rows: Sequence[Sequence[Image.Image]], editor: Editor) -> None:

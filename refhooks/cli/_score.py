@@ -15,6 +15,7 @@ from rich.text import Text
 
 from refhooks._apps.grids.fields import Field, make_axis
 from refhooks._apps.grids.fingerprint import fingerprint
+from refhooks._base.claims import Claims
 from refhooks._base.figures import write_plot
 from refhooks._base.files import is_folder, try_writing, write_whole
 from refhooks._base.names import did_you_mean, listed
@@ -253,24 +254,24 @@ def _check_folder(folder: Path, about: dict[str, Any]) -> None:
         InputError: The folder holds results of other settings, or cannot be written.
     """
     place = folder / ABOUT
-    if place.exists():
-        earlier = parse_json(read_capped(place, MAX_BYTES, InputError), str(place))
-        other = [name for name in about if earlier.get(name) != about[name]]
-        if other and other[0] == "fingerprint":
-            raise InputError(
-                f"{folder} holds results of other weights, or of other versions of plugins; name"
-                " another folder with -o, or delete it"
-            )
-        if other:
-            told = [
-                f"{it} {earlier.get(it)}, not {about[it]}" for it in other if it != "fingerprint"
-            ]
-            raise InputError(
-                f"{folder} holds results with {listed(told)}; name another folder with -o, or"
-                " delete it"
-            )
-        return
-    write_whole(json.dumps(about, indent=1).encode() + b"\n", place)
+    told = json.dumps(about, indent=1).encode() + b"\n"
+    begin = [ABOUT]  # of several processes that begin at once, one does, and the others compare
+    Claims(folder).divide(begin, lambda _: place.exists(), lambda _: write_whole(told, place))
+    earlier = parse_json(read_capped(place, MAX_BYTES, InputError), str(place))
+    other = [name for name in about if earlier.get(name) != about[name]]
+    if other and other[0] == "fingerprint":
+        raise InputError(
+            f"{folder} holds results of other weights, or of other versions of plugins; name"
+            " another folder with -o, or delete it"
+        )
+    if other:
+        listing = [
+            f"{it} {earlier.get(it)}, not {about[it]}" for it in other if it != "fingerprint"
+        ]
+        raise InputError(
+            f"{folder} holds results with {listed(listing)}; name another folder with -o, or"
+            " delete it"
+        )
 
 
 def _announce(

@@ -182,17 +182,35 @@ class _Run:
         done = 0
         total = sum(len(group) * (work.cell.steps or 0) for work, group in missing)
         total += sum(len(group) * (cell.steps or 0) for cell, group in lacking.values())
-        for work, group in missing:
+
+        def advance(work: _Work, group: Group, *, of_cell: bool = True) -> None:
+            nonlocal done
+            done += len(group) * (work.cell.steps or 0)
+            progress(Progress(done, total, work.cell.name, of_cell=of_cell))
+
+        def see_to(number: int, run: Callable[[_Work, Group], None] | None) -> None:
+            work, group = missing[number]
             for key in [key for key in lacking if set(lacking[key][1]) & set(group)]:
                 cell, whole = lacking[key]
                 if _alike(cell, work.cell):
                     del lacking[key]
                     self._run_without(cell, whole)
-                    done += len(whole) * (cell.steps or 0)
-                    progress(Progress(done, total, work.cell.name, of_cell=False))
-            self._run_batch(work, group)
-            done += len(group) * (work.cell.steps or 0)
-            progress(Progress(done, total, work.cell.name))
+                    advance(work, whole, of_cell=False)
+            if run is not None:
+                run(work, group)
+            advance(work, group)
+
+        def is_done(number: int) -> bool:
+            """By another process: those that were there before are not missing."""
+            work, group = missing[number]
+            self.store.refresh()
+            if self.store.batch(self._key(work, group), len(group)) is None:
+                return False
+            see_to(number, None)
+            return True
+
+        keys = [self._key(work, group) for work, group in missing]
+        self.store.claims.divide(keys, is_done, lambda number: see_to(number, self._run_batch))
 
     def _lacking(
         self, missing: Sequence[tuple[_Work, Group]]
@@ -211,10 +229,19 @@ class _Run:
         return lacking
 
     def _run_without(self, cell: Cell, group: Group) -> None:
-        pairs = [self.pairs[place] for place in group]
-        result = edited(self.editor, pairs, cell, without=True)
-        for place, picture in zip(group, result.images, strict=True):
-            self.store.keep_picture(self._without_key(cell, group, place), picture)
+        """Another process may be running it, or have run it by now."""
+        keys = [self._without_key(cell, group, place) for place in group]
+
+        def run(_: int) -> None:
+            pairs = [self.pairs[place] for place in group]
+            result = edited(self.editor, pairs, cell, without=True)
+            for key, picture in zip(keys, result.images, strict=True):
+                self.store.keep_picture(key, picture)
+
+        def is_there(_: int) -> bool:
+            return all(self.store.picture(key) is not None for key in keys)
+
+        self.store.claims.divide([f"without {keys[0]}"], is_there, run)
 
     def _without(self, cell: Cell, place: int) -> Image | None:
         if not self._needs_without(place):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._apps.grids.grid import kept_picture
+from refhooks._base.claims import Claims
 from refhooks._base.files import write_whole
 from refhooks._base.tables import read_capped
 from refhooks._base.unfinished import sweep
@@ -33,11 +34,14 @@ class Store:
 
     Attributes:
         folder: ``batches.jsonl`` and ``without/`` lie there; ``None``: nothing is written.
+        claims: Which process runs what of it.
     """
 
     folder: Path | None
+    claims: Claims = attrs.field(factory=lambda: Claims(None))
     _batches: dict[str, Values] = attrs.field(factory=dict)
     _pictures: dict[str, Image.Image] = attrs.field(factory=dict)
+    _read: int = 0
 
     @classmethod
     def open(cls, folder: str | Path | None) -> Store:
@@ -53,16 +57,30 @@ class Store:
             (store.folder / PICTURES).mkdir(parents=True, exist_ok=True)  # type: ignore[operator]
             for place in (store.folder, store.folder / PICTURES):  # type: ignore[operator]
                 sweep(place)  # type: ignore[arg-type]
-            data = b""
-            if store._lines.exists():
-                data = read_capped(store._lines, MAX_BYTES, InputError)
+            store.claims = Claims(store.folder)
+            with store.claims.claim("append"):  # warns now: while cells run, nothing is said
+                store.refresh()
         except OSError as error:
             raise InputError(f"{folder} cannot be used to keep results: {error}") from error
+        return store
+
+    def refresh(self) -> None:
+        """Read the lines that are there by now, those that other processes wrote too.
+
+        Raises:
+            InputError: There are too many.
+            OSError: They cannot be read.
+        """
+        if self.folder is None or not self._lines.exists():
+            return
+        if self._lines.stat().st_size < self._read:
+            self._read = 0  # somebody has written it anew
+        data = read_capped(self._lines, MAX_BYTES, InputError, start=self._read)
+        self._read += data.rfind(b"\n") + 1  # what comes after it may not be whole yet
         for line in data.split(b"\n"):
             entry = _entry(line)
             if entry is not None:
-                store._batches[entry[0]] = entry[1]
-        return store
+                self._batches[entry[0]] = entry[1]
 
     @property
     def _lines(self) -> Path:
@@ -92,13 +110,16 @@ class Store:
             return
         line = json.dumps({"batch": key, "values": clean}, allow_nan=False)
         try:
-            with self._lines.open("a+b") as file:
-                torn = file.seek(0, os.SEEK_END) > 0 and not _ends_line(file)
-                file.write((b"\n" if torn else b"") + line.encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
+            self.claims.divide(["append"], lambda _: False, lambda _: self._append(line))
         except OSError as error:
             raise InputError(f"{self._lines} cannot be written: {error}") from error
+
+    def _append(self, line: str) -> None:
+        with self._lines.open("a+b") as file:
+            torn = file.seek(0, os.SEEK_END) > 0 and not _ends_line(file)
+            file.write((b"\n" if torn else b"") + line.encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
 
     def picture(self, key: str) -> Image.Image | None:
         """Return a picture that is kept; ``None`` if it is not there, or is damaged."""

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
+import os
+import signal
 
+import forked
 import numpy as np
 import pytest
 import tiny
 
 import refhooks as rh
+from refhooks._base import claims
 from refhooks.errors import InputError
-from refhooks.score import Cell, Pair, Settings, edit_pairs, run_cells
+from refhooks.score import Cell, Pair, Settings, _run, edit_pairs, run_cells
 
 SETTINGS = Settings(steps=2, cfg=1.0, batch=2)
 CELLS = (
@@ -78,6 +83,68 @@ def test_a_torn_line_is_run_again(editor, pairs, tmp_path):
     assert counted.pictures == 2  # one picture, two steps
     assert run_cells(editor, pairs, CELLS, SETTINGS, store=tmp_path) == whole
     assert len(lines.read_bytes().splitlines()) == 2 * 3 + 1
+
+
+def test_several_processes_run_each_batch_once(editor, pairs, tmp_path, monkeypatch):
+    """Those without a reference too; all of them end with the card of one alone."""
+    whole = run_cells(editor, pairs, CELLS, SETTINGS)
+    original = _run.edited
+
+    def edited(editor, pairs, cell, *, without):
+        name = "without" if without else cell.name
+        forked.note(tmp_path / "edits", f"{name} {'+'.join(str(pair.seed) for pair in pairs)}")
+        return original(editor, pairs, cell, without=without)
+
+    monkeypatch.setattr(_run, "edited", edited)
+
+    def run():
+        told = []
+        card = run_cells(
+            editor, pairs, CELLS, SETTINGS, store=tmp_path / "store", progress=told.append
+        )
+        assert card == whole
+        assert told[-1].done == told[-1].total
+
+    assert forked.together(*[run] * 4) == [0] * 4
+
+    edits = (tmp_path / "edits").read_text().splitlines()
+    batches = ["0+1", "2", "0"]
+    expected = [f"{cell.name} {batch}" for cell in CELLS for batch in batches]
+    assert sorted(edits) == sorted([*expected, "without 0+1", "without 0"])
+    lines = (tmp_path / "store" / "batches.jsonl").read_bytes().splitlines()
+    assert len({json.loads(line)["batch"] for line in lines}) == len(lines) == len(expected)
+    assert list((tmp_path / "store").glob(".*")) == []
+
+
+def test_the_batch_of_a_killed_process_is_taken_over(editor, pairs, tmp_path, monkeypatch):
+    """It is waited for while that process lives; what it wrote by then is not run again."""
+    whole = run_cells(editor, pairs, CELLS, SETTINGS)
+    reader, writer = os.pipe()
+
+    def begin():
+        def stop(progress):
+            if progress.of_cell:
+                monkeypatch.setattr(_run, "measure", stuck)
+
+        run_cells(editor, pairs, CELLS, SETTINGS, store=tmp_path, progress=stop)
+
+    def stuck(_):
+        os.write(writer, b"x")
+        signal.pause()
+
+    victim = forked.start(begin)
+    os.read(reader, 1)
+
+    def kill(_seconds):
+        os.kill(victim, signal.SIGKILL)
+        forked.wait(victim)
+
+    monkeypatch.setattr(claims.time, "sleep", kill)
+    with Counted(editor.pipe) as counted:
+        assert run_cells(editor, pairs, CELLS, SETTINGS, store=tmp_path) == whole
+
+    assert counted.pictures == (4 + 2 + 1) * 2  # all of one cell, half of the other, one without
+    assert list(tmp_path.glob(".*")) == []
 
 
 def test_pairs_without_a_reference_run_once(editor, pairs):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
 
 import pytest
 
+import refhooks as rh
 from refhooks.score._store import LINES, Store
 
 
@@ -70,3 +73,50 @@ def test_what_a_dead_process_began_is_swept(tmp_path):
     Store.open(tmp_path)
 
     assert list(tmp_path.rglob(".*.part")) == []
+
+
+def test_what_another_process_keeps_is_read_on(tmp_path):
+    """Only what is new, and a line only when it is whole."""
+    one, other = Store.open(tmp_path), Store.open(tmp_path)
+    one.keep("a", {"m": [1.0]})
+    other.refresh()
+    assert other.batch("a") == {"m": [1.0]}
+
+    lines = tmp_path / LINES
+    whole = lines.read_bytes()
+    begun = whole + b'{"batch": "b", "values": {"m": [2'
+    lines.write_bytes(begun)
+    other.refresh()
+    assert other.batch("b") is None
+    lines.write_bytes(begun + b".0]}}\n")
+    other.refresh()
+
+    assert other.batch("b") == {"m": [2.0]}
+
+
+def test_a_store_that_was_written_anew_is_read_anew(tmp_path):
+    """Somebody emptied it; what was read before is kept."""
+    store = Store.open(tmp_path)
+    store.keep("a", {"m": [1.0]})
+    store.keep("b", {"m": [1.0]})
+    store.refresh()
+    (tmp_path / LINES).write_text('{"batch": "c", "values": {"m": [3.0]}}\n')
+
+    store.refresh()
+
+    assert store.batch("c") == {"m": [3.0]}
+
+
+def test_a_disk_without_locks_is_told_when_the_store_opens(tmp_path, monkeypatch):
+    """While cells run, nothing is said."""
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.warns(rh.RefhooksWarning, match="nothing can be locked"):
+        store = Store.open(tmp_path)
+
+    store.keep("a", {"m": [1.0]})
+    assert Store(tmp_path).batch("a") is None
+    assert store.batch("a") == {"m": [1.0]}

@@ -9,6 +9,7 @@ import attrs
 
 from refhooks._apps.grids.fields import with_values
 from refhooks._apps.grids.fingerprint import key
+from refhooks._base.claims import Claims
 from refhooks._base.pictures import load_whole, open_file
 from refhooks.errors import InputError, RefhooksError
 
@@ -126,8 +127,11 @@ def fill(
     model: str,
     folder: Path,
     callback: Callback | None,
+    waits: Callable[[int], object] | None = None,
 ) -> list[Image.Image]:
     """Return the picture of each cell; those that are in the folder are not made again.
+
+    Several processes may fill a folder at once: each cell is made by one of them.
 
     Args:
         edit: ``Editor.edit``, which makes the others.
@@ -135,22 +139,29 @@ def fill(
         model: What :func:`fingerprint` says of the editor.
         folder: Where each picture is kept as soon as it is made.
         callback: Of the edits.
+        waits: Called once, with their number, when other processes are making all that is left.
 
     Raises:
         RefhooksError: As for ``Editor.edit``; what is made until then is kept.
     """
-    pictures = []
-    for cell in cells:
-        place = folder / cell.name(model)
-        picture = kept_picture(place)
-        if picture is None:
-            result = edit(**cell.arguments, callback=callback)
-            if result.interrupted:
-                raise RefhooksError("the grid was interrupted; the cells made until then are kept")
-            result.save(place)
-            picture = load_whole(result.image)
-        pictures.append(picture)
-    return pictures
+    names = [cell.name(model) for cell in cells]
+    pictures: dict[int, Image.Image] = {}
+
+    def is_there(number: int) -> bool:
+        picture = kept_picture(folder / names[number])
+        if picture is not None:
+            pictures[number] = picture
+        return picture is not None
+
+    def make(number: int) -> None:
+        result = edit(**cells[number].arguments, callback=callback)
+        if result.interrupted:
+            raise RefhooksError("the grid was interrupted; the cells made until then are kept")
+        result.save(folder / names[number])
+        pictures[number] = load_whole(result.image)
+
+    Claims(folder).divide(names, is_there, make, waits=waits)
+    return [pictures[number] for number in range(len(cells))]
 
 
 def kept_picture(place: Path) -> Image.Image | None:
