@@ -4,7 +4,8 @@
 
 Three tiny pipelines and the embedded model take turns; methods, strengths, masks, schedules,
 stages, references, chains, batches, recipes, replays and LoRAs vary from edit to edit
-(``_soak_edits``). What fails: plugins, arguments, the autoencoder, the text encoder, the transformer, callbacks,
+(``_soak_edits``). What fails: plugins, arguments, the autoencoder, the text encoder, the
+transformer, callbacks,
 files. After every hundredth edit: memory, open files, threads, hooks on modules, modules, filters
 of warnings, files in temporary folders. Exit 1 if memory grows by 5 MiB or more per 100 edits after
 the warm-up, if anything else grows, or if an edit at the end differs by a bit from that at the
