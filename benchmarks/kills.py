@@ -235,9 +235,10 @@ def _kill_fresh(kill: Kill, case: Case, work: Path, log: Path) -> tuple[int, set
         )  # fmt: skip
     os.close(writer)
     os.read(reader, 1)
-    os.close(reader)
     child.send_signal(kill.signal)
-    return child.wait(), STATUS[kill.signal] | {-kill.signal}
+    status = child.wait()
+    os.close(reader)  # not before: at its end the child writes to it
+    return status, STATUS[kill.signal] | {-kill.signal}
 
 
 def imports(case: Case, work: Path, log: Path) -> int:
