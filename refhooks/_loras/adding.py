@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from refhooks._base.advice import warn_user
+from refhooks._base.shown import shown
 from refhooks._loras.alphas import scales_of
 from refhooks._loras.injecting import check_base, check_peft, inject, take_off, tuned
 from refhooks._loras.keys import Keys, some, sort_keys
@@ -75,9 +76,9 @@ def add_file(
 def remove_adapter(pipe: Any, model: torch.nn.Module, name: str) -> None:
     """Take an adapter off a model, as ``TakesLoras.remove_lora`` says."""
     states = {state.name: state for state in states_of(model, files=False)}
-    if name not in states:
+    if not isinstance(name, str) or name not in states:
         raise InputError(
-            f"there is no LoRA {name!r} on the model; there is: {some(states) or 'none'}"
+            f"there is no LoRA {shown(name)} on the model; there is: {some(states) or 'none'}"
         )
     _check_unfused(states.values(), f"LoRA {name!r} cannot be removed")
     with weights_in_place(pipe, model):
@@ -87,8 +88,8 @@ def remove_adapter(pipe: Any, model: torch.nn.Module, name: str) -> None:
 
 def _check_scale(scale: Any, label: str) -> None:
     number = isinstance(scale, int | float) and not isinstance(scale, bool)
-    if not number or not math.isfinite(scale):
-        raise InputError(f"{label}: scale must be a finite number, got {scale!r:.80}")
+    if not number or not abs(scale) <= sys.float_info.max:  # of 10**400 there is no float
+        raise InputError(f"{label}: scale must be a finite number, got {shown(scale)}")
 
 
 def _check_dora(label: str, scale: float, states: Iterable[LoraState]) -> None:
@@ -113,7 +114,7 @@ def _checked_name(name: Any, label: str, model: torch.nn.Module) -> str:
     if not isinstance(name, str) or name != _as_name(name):
         raise InputError(
             f"{label}: name must be letters, digits, - and _, at most {_LONGEST_NAME} of them, and"
-            f" no word of torch's own; got {name!r:.80}"
+            f" no word of torch's own; got {shown(name)}"
         )
     if name in _taken(model):
         raise InputError(f"{label}: the model has a LoRA {name!r}; give another name")

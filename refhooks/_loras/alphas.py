@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -134,11 +135,18 @@ def _read(table: Mapping[str, Any]) -> Settings:
     pairs = patterns.items() if isinstance(patterns, dict) else ()
     alpha = table.get("lora_alpha")
     return Settings(
-        alpha=float(alpha) if alpha is not None and _is_number(alpha) else None,
-        patterns={name.lstrip("^"): float(value) for name, value in pairs if _is_number(value)},
+        alpha=_as_float(alpha) if alpha is not None and _is_number(alpha) else None,
+        patterns={name.lstrip("^"): _as_float(value) for name, value in pairs if _is_number(value)},
         root=table.get("use_rslora") is True,
     )
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _as_float(value: float) -> float:
+    """A whole number beyond every float is infinite, which is refused where it is used."""
+    if abs(value) <= sys.float_info.max:
+        return float(value)
+    return math.inf if value > 0 else -math.inf

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._base.files import is_file, is_folder
+from refhooks._base.shown import shown
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def read_header(path: str | Path, label: str | None = None) -> Header:
             caps of 2^34 bytes, 20,000 tensors and a header of 2^25 bytes.
     """
     if not isinstance(path, str | Path):
-        raise InputError(f"a LoRA is the path of a .safetensors file; got {path!r:.80}")
+        raise InputError(f"a LoRA is the path of a .safetensors file; got {shown(path)}")
     place, label = Path(path), label or f"LoRA {path}"
     if is_folder(place):
         raise InputError(f"{label} is a folder; give a .safetensors file")

@@ -146,6 +146,8 @@ def _low_rank(
 
 
 def _check_magnitude(shape: Shape, label: str, outputs: int) -> None:
+    if not shape:
+        raise InputError(f"{label}: its DoRA is one number; expected the shape [{outputs}, 1]")
     if math.prod(shape) != shape[0]:
         raise InputError(
             f"{label}: is a DoRA over inputs (dora_scale {list(shape)}), which is not applied; one"

@@ -5,7 +5,8 @@
 are computed: :func:`edit_done`, :func:`kept`, :func:`edges_kept` and :func:`copied`.
 """
 
-from refhooks.score._card import Scene, Score, Scorecard
+from refhooks.score._card import Scorecard
+from refhooks.score._card_parts import Scene, Score
 from refhooks.score._cell import Cell, Progress, Settings
 from refhooks.score._cells import read_cells, strength_cells
 from refhooks.score._edit import edit_pairs, measure

@@ -5,17 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
-import cattrs
 import numpy as np
 
 from refhooks._base.files import as_path, write_whole
 from refhooks._base.names import did_you_mean, listed
-from refhooks._base.tables import parse_json
-from refhooks.errors import InputError, StrategyError, UnknownNameError
-from refhooks.score._cell import CONSTANT, Settings
+from refhooks.errors import InputError, UnknownNameError
+from refhooks.score._card_file import FORMAT, VERSION, read_card
+from refhooks.score._cell import CONSTANT
 from refhooks.score._measures import interval
 
 if TYPE_CHECKING:
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from refhooks.score._card_parts import Scene, Score
+    from refhooks.score._cell import Settings
     from refhooks.score._measures import Interval
 
     Array = npt.NDArray[np.float64]
@@ -31,48 +32,7 @@ if TYPE_CHECKING:
 MEASURES: Final = ("done", "kept", "edges", "copied", "attention")
 """Those that every run takes; ``attention`` where it is recorded."""
 
-FORMAT, VERSION = "refhooks-score", 1
-MAX_BYTES = 256 * 2**20
 ALL = "all"
-
-
-@attrs.frozen
-class Scene:
-    """A pair, as a scorecard names it.
-
-    Attributes:
-        key: Of the pair.
-        kind: Of edit.
-        references: How many pictures it brings besides its source.
-    """
-
-    key: str
-    kind: str
-    references: int = 0
-
-
-@attrs.frozen
-class Score:
-    """What was measured of one cell.
-
-    Attributes:
-        name, method, strength, schedule, denoise, steps, cfg, seed: Of the cell.
-        strategy: How the source was steered, as tables of a strategy file; ``None`` where no file
-            can hold it.
-        values: By measure, one a scene of the scorecard; ``None`` where a measure needs what a
-            scene lacks, or the cell was not run on its kind.
-    """
-
-    name: str
-    method: str
-    strength: float | None
-    schedule: str
-    denoise: float
-    steps: int
-    cfg: float
-    seed: int
-    strategy: dict[str, Any] | None = attrs.field(repr=False)
-    values: dict[str, tuple[float | None, ...]] = attrs.field(repr=False)
 
 
 @attrs.frozen
@@ -225,35 +185,15 @@ class Scorecard:
     def read_json(cls, path: str | Path) -> Scorecard:
         """Read what :meth:`save_json` wrote.
 
+        Args:
+            path: At most 256 MiB, a million scenes and 100,000 cells.
+
         Raises:
-            InputError: It cannot be read, or is no scorecard of this version.
+            InputError: It cannot be read, is no scorecard of this version, or holds a value of
+                another type or beyond its range, two cells of one name, or not one value a scene.
         """
-        try:
-            with as_path(path).open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error}") from error
-        if len(data) > MAX_BYTES:
-            raise InputError(f"{path} is larger than {MAX_BYTES // 2**20} MiB")
-        try:
-            table = parse_json(data, str(path))
-            if (table.get("format"), table.get("version")) != (FORMAT, VERSION):
-                raise InputError(f"{path} is no scorecard of refhooks, or of another version")
-            return cattrs.structure(table, cls)
-        except StrategyError as error:
-            raise InputError(str(error)) from error
-        except (
-            cattrs.BaseValidationError,
-            cattrs.ForbiddenExtraKeysError,
-            ArithmeticError,
-            AttributeError,
-            TypeError,
-            ValueError,
-            KeyError,
-        ) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{path} is no scorecard of refhooks: {error}") from error
+        table = read_card(path)
+        return cls(table.model, table.settings, table.scenes, table.cells)
 
     def save_csv(self, path: str | Path) -> Path:
         """Write a row for each cell and kind, and for the kinds together (``all``).

@@ -13,7 +13,8 @@ from refhooks.score._measures import interval
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from refhooks.score._card import Score, Scorecard
+    from refhooks.score._card import Scorecard
+    from refhooks.score._card_parts import Score
     from refhooks.score._measures import Interval
 
 PANEL = 3.6  # inches

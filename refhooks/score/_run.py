@@ -20,7 +20,8 @@ from refhooks._core.planning.compilation import compile_timetable
 from refhooks._core.planning.planner import resolve_methods
 from refhooks._core.planning.strategy import as_strategy
 from refhooks.errors import InputError
-from refhooks.score._card import MEASURES, Scene, Score, Scorecard
+from refhooks.score._card import MEASURES, Scorecard
+from refhooks.score._card_parts import Scene, Score
 from refhooks.score._cell import ADDRESS, Cell, Progress, Settings, digest
 from refhooks.score._edit import edited, filled, measure
 from refhooks.score._pair import Pair, Shot, grouped, make_shot

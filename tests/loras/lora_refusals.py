@@ -32,6 +32,10 @@ WAN = {
     for half in ("down", "up")
 }
 BENT = {
+    "a magnitude of one number": (
+        bent(dora_scale=torch.tensor(1.0)),
+        r"its DoRA is one number; expected the shape \[32, 1\]",
+    ),
     "tensors of something else": ({"x": DOWN}, "none of its 1 tensors is named as a LoRA's"),
     "a whole checkpoint": ({f"{LAYER}.weight": DOWN}, "none of its 1 tensors"),
     "a LoRA for another model": (

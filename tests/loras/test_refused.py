@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 
 import pytest
 import torch
@@ -176,3 +177,39 @@ def test_a_changed_file_is_not_taken(model_editor, save):
     save_file({key: value.clone() + 1 for key, value in KEYS.items()} | {"x": DOWN}, told.path)
     with pytest.raises(rh.InputError, match="has changed while it was read"):
         add_file(model_editor.pipe, model_editor.family.transformer, told)
+
+
+class Silent:
+    """A value that cannot be shown."""
+
+    def __repr__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("note", [{"lora_alpha": 10**400}, {"alpha_pattern": {LAYER: -(10**400)}}])
+def test_an_alpha_beyond_every_float_is_refused(model_editor, save, note):
+    """A whole number of JSON may have any length; of this one there is no float."""
+    before = as_it_is(model_editor.family.transformer)
+    told = {f"transformer.{key}": value for key, value in note.items()}
+    path = save(KEYS, notes={"lora_adapter_metadata": json.dumps(told)})
+
+    with pytest.raises(rh.InputError, match=r"alpha is -?inf; expected a finite number"):
+        model_editor.add_lora(path)
+    assert before == as_it_is(model_editor.family.transformer)
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("nan"), True, "1", None, Silent()])
+def test_a_scale_that_is_no_number_is_refused(model_editor, save, value):
+    """In a sentence, whatever it is."""
+    with pytest.raises(rh.InputError, match="scale must be a finite number, got"):
+        model_editor.add_lora(save(KEYS), value)
+
+
+def test_what_is_no_name_or_path_is_said(model_editor, save):
+    """Also of a value that no dictionary takes, and of one that cannot be shown."""
+    with pytest.raises(rh.InputError, match="name must be letters"):
+        model_editor.add_lora(save(KEYS), name=Silent())
+    with pytest.raises(rh.InputError, match="a LoRA is the path of"):
+        model_editor.add_lora(Silent())
+    with pytest.raises(rh.InputError, match=r"there is no LoRA \['style'\]"):
+        model_editor.remove_lora(["style"])

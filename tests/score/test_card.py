@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from refhooks.errors import InputError, UnknownNameError
-from refhooks.score import Scorecard, draw_responses, draw_tradeoff
+from refhooks.score import Scorecard, _card_file, draw_responses, draw_tradeoff
 from refhooks.score._plots import front, tradeoff
 
 
@@ -83,6 +83,88 @@ def test_a_damaged_scorecard_is_refused(card, tmp_path):
 
     with pytest.raises(InputError, match="is no scorecard"):
         Scorecard.read_json(place)
+
+
+def _changed(table, path, value):
+    inner = table
+    for key in path[:-1]:
+        inner = inner[key]
+    if value is GONE:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = value
+
+
+GONE = object()
+CELL, ROW = ("cells", 1), ("cells", 1, "values", "done")
+UNFIT = {
+    "version true": (("version",), True, "of another version"),
+    "version 1.0": (("version",), 1.0, "of another version"),
+    "no model": (("model",), GONE, "there is no 'model'"),
+    "extra": (("extra",), 1, "unknown key 'extra'"),
+    "model": (("model",), ["tiny"], "is no str"),
+    "steps text": ((*CELL, "steps"), "4", "cell 2: '4' is no int"),
+    "steps float": ((*CELL, "steps"), 4.5, "cell 2: 4.5 is no int"),
+    "steps bool": ((*CELL, "steps"), True, "cell 2: True is no int"),
+    "no steps": ((*CELL, "steps"), 0, "cell 2: steps must be a whole number from 1"),
+    "strength": ((*CELL, "strength"), 2.5, "cell 2: strength must be a number from 0 to 2"),
+    "strength text": ((*CELL, "strength"), "1", "cell 2: '1' is no float"),
+    "denoise": ((*CELL, "denoise"), 0, "cell 2: denoise must be"),
+    "cfg": ((*CELL, "cfg"), 10**18, "cell 2: cfg must be"),
+    "seed": ((*CELL, "seed"), -1, "cell 2: seed must be"),
+    "huge": ((*CELL, "seed"), 10**400, "beyond 64 bits"),
+    "strategy": ((*CELL, "strategy"), [], "cell 2: [] is no table"),
+    "name": ((*CELL, "name"), " ", "cell 2: name must be a text"),
+    "name long": ((*CELL, "name"), "x" * 10_001, "cell 2: name must be a text"),
+    "two of one name": ((*CELL, "name"), "one 0", "two cells are called 'one 0'"),
+    "no method": ((*CELL, "method"), GONE, "cell 2: there is no 'method'"),
+    "cell key": ((*CELL, "extra"), 1, "cell 2: "),
+    "intervals": ((*CELL, "intervals"), 1, "intervals must be a table"),
+    "a value too few": (ROW, [0.1, 0.2], "has 2 values of 'done', and there are 4 scenes"),
+    "value text": (ROW, ["0.1"] * 4, "cell 2: a value must be a number or null, got '0.1'"),
+    "value bool": (ROW, [True] * 4, "cell 2: a value must be a number or null, got True"),
+    "values text": (ROW, "0123", "cell 2: a measure must be a list"),
+    "values": ((*CELL, "values"), [], "cell 2: values must be a table"),
+    "cells": (("cells",), {}, "cells must be a list of at most 100,000, got {}"),
+    "scenes text": (("scenes",), "abcd", "scenes must be a list"),
+    "scene": (("scenes", 0), "a", "scene 1: "),
+    "scene kind": (("scenes", 0, "kind"), 1, "scene 1: 1 is no str"),
+    "scene references": (("scenes", 0, "references"), -1, "scene 1: references must be"),
+    "a scene less": (("scenes", 0), GONE, "and there are 3 scenes"),
+    "settings": (("settings", "batch"), 0, "settings: batch must be"),
+    "settings text": (("settings",), "none", "settings: "),
+}
+
+
+@pytest.mark.parametrize("kind", UNFIT)
+def test_a_strangers_scorecard_is_checked_where_it_is_read(card, tmp_path, kind):
+    """One sentence, with the file and the place in it."""
+    path, value, said = UNFIT[kind]
+    place = card.save_json(tmp_path / "card.json")
+    table = json.loads(place.read_text())
+    _changed(table, path, value)
+    place.write_text(json.dumps(table))
+
+    with pytest.raises(InputError) as caught:
+        Scorecard.read_json(place)
+    assert str(place) in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_too_many_cells_are_refused(card, tmp_path, monkeypatch):
+    """Before any is looked at."""
+    place = card.save_json(tmp_path / "card.json")
+    monkeypatch.setattr(_card_file, "MAX_CELLS", 4)
+
+    with pytest.raises(InputError, match="cells must be a list of at most 4, got 5"):
+        Scorecard.read_json(place)
+
+
+@pytest.mark.parametrize("name", ["none.json", "a\0b.json"])
+def test_a_scorecard_that_is_not_there_is_said(tmp_path, name):
+    """Nor can a file of such a name be."""
+    with pytest.raises(InputError, match=r"no file|cannot be read"):
+        Scorecard.read_json(tmp_path / name)
 
 
 def test_csv_has_a_row_a_cell_and_kind(card, tmp_path):

@@ -150,14 +150,18 @@ def strip(data: bytes) -> bytes:
     """Return a file without what refhooks put into it; its pixels stay as they are."""
     file = io.BytesIO(data)
     ours = [part for part in _parts(file, file.read(12)) if _is_ours(file, part)]
-    pieces, start, emptied = [], 0, False
+    pieces, start, emptied, less = [], 0, False, 0
+    whole = 8 + int.from_bytes(data[4:8], "little")  # of a WEBP file; others' bytes may follow it
     for part in ours:
         rest = _rest(data[part.start : part.end], part)
         emptied |= not rest
+        less += part.end - part.start - len(rest) if part.end <= whole else 0
         pieces += [data[start : part.start], rest]
         start = part.end
     clean = b"".join([*pieces, data[start:]])
-    return _riff(clean, without_xmp=emptied) if ours and clean[:4] == RIFF else clean
+    if not ours or clean[:4] != RIFF:
+        return clean
+    return _riff(clean, whole - less, without_xmp=emptied)
 
 
 def _rest(whole: bytes, part: Part) -> bytes:
@@ -272,10 +276,10 @@ def _inflated(data: bytes) -> bytes:
     return text
 
 
-def _riff(data: bytes, *, without_xmp: bool) -> bytes:
+def _riff(data: bytes, size: int, *, without_xmp: bool) -> bytes:
     """The header says how long a file is, and the extended one which kinds of chunk there are."""
     changed = bytearray(data)
-    changed[4:8] = struct.pack("<I", len(data) - 8)
+    changed[4:8] = struct.pack("<I", size - 8)
     if without_xmp and changed[12:16] == b"VP8X":
         changed[20] &= ~0x04
     return bytes(changed)

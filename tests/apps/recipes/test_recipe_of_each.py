@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import refhooks as rh
 
@@ -56,3 +57,16 @@ def test_a_made_up_batch_of_thousands_is_run_alone(edit, editor, monkeypatch):
 
     assert asked == [(("x",), (6,))]
     assert len(again.images) == 1
+
+
+def test_what_follows_a_webp_stays_behind_it(edit, tmp_path):
+    """Its header says where it ends; bytes that another program put after it are no chunk."""
+    [path] = edit().save(tmp_path / "out.webp")
+    path.write_bytes(path.read_bytes() + b"\n\x97v\x8f of another program")
+    pixels = Image.open(path).tobytes()
+
+    assert rh.strip_recipe(path)
+
+    assert Image.open(path).tobytes() == pixels
+    assert path.read_bytes().endswith(b" of another program")
+    assert not rh.strip_recipe(path)
