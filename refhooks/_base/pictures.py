@@ -152,6 +152,10 @@ class _Shown:
     own: Image.Image | None = None
 
 
+# What Pillow raises; an assertion where a picture of a palette has none.
+_DAMAGED = (OSError, SyntaxError, ValueError, AssertionError, Image.DecompressionBombError)
+
+
 def _load(
     source: str | Path | Image.Image,
     convert: Callable[[_Shown, str], Image.Image],
@@ -172,8 +176,9 @@ def _load(
         raise InputError(
             f"{label} is not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} picture"
         ) from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{label} cannot be read as a picture: {error}") from error
+    except _DAMAGED as error:
+        why = str(error) or "a part of it is missing"
+        raise InputError(f"{label} cannot be read as a picture: {why}") from error
     picture = picture.copy() if picture is shown.whole or picture is shown.own else picture
     vars(picture)["filename"] = label  # as Pillow does: recipes name pictures by their files
     return picture

@@ -28,15 +28,15 @@ def encoded(picture, form, **options):
     return file.getvalue()
 
 
-def png_header(width, height):
-    """Return a PNG that claims a size and has no pixels."""
+def png_header(width, height, colours=2, data=100):
+    """Return a PNG that claims a size, and has as many bytes of pixels as it is told."""
 
     def chunk(kind, data):
         body = kind + data
         return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    pixels = zlib.compress(bytes(100))
+    header = struct.pack(">IIBBBBB", width, height, 8, colours, 0, 0, 0)
+    pixels = zlib.compress(bytes(data))
     signature = b"\x89PNG\r\n\x1a\n"
     return signature + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
@@ -54,6 +54,7 @@ BAD_FILES = {
     "many pixels": (png_header(12_000, 12_000), "12000x12000 pixels; at most 128000000"),
     "bomb": (png_header(60_000, 60_000), "60000x60000 pixels; at most 128000000"),
     "largest": (png_header(2**31 - 1, 2**31 - 1), "pixels; at most 128000000"),
+    "no palette": (png_header(24, 16, 3, 25 * 16), "cannot be read as a picture: a part of it is"),
     "no width": (png_header(0, 16), "is not a PNG, JPEG or WEBP picture"),
     "one column": (encoded(Image.new("RGB", (1, 4000)), "PNG"),
                    "1x4000; a side may be 64 times the other"),
