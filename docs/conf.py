@@ -19,13 +19,14 @@ HOME = "README"
 NAVIGATION = {
     "Getting started": ["coming-from", "cookbook", "gallery"],
     "Guide": [
-        "methods", "schedules", "masks", "chains", "presets", "recipes", "grid-and-advice",
-        "sizes", "colours", "serving", "models", "files", "works-with", "reliability", "speed",
+        "methods", "reuse", "schedules", "masks", "chains", "presets", "recipes", "grid-and-advice",
+        "sizes", "colours", "serving", "models", "files", "works-with", "refused", "reliability",
+        "speed", "speed-tables",
     ],
     "Reference": ["api/index"],
     "For plugin authors": [
-        "writing-plugins", "other-plugins", "testing-plugins", "hooks", "example-plugin/README",
-        "compatibility",
+        "writing-plugins", "other-plugins", "testing-plugins", "hooks", "registration-hooks",
+        "example-plugin/README", "compatibility",
     ],
     "For contributors": ["layout"],
     "Evidence": [
