@@ -13,7 +13,10 @@ from refhooks._attending.joining import Joiner
 from refhooks._attending.layer_hooks import LayerHooks, is_compiled
 from refhooks._attending.step_caches import StepCaches, refuse_step_cache
 from refhooks._flow.family import FlowFamily
+from refhooks._flow.joint_run import JointRun
 from refhooks._flow.parts import check_words, flow_schedule, sizes, with_own_vae
+from refhooks._flow.patches import PatchFamily, PatchRun
+from refhooks._flow.places import Places
 from refhooks._flow.processors import StillPictures, load_pipeline
 from refhooks._flow.run import FlowRun
 
@@ -21,7 +24,11 @@ __all__ = [
     "FlowFamily",
     "FlowRun",
     "Joiner",
+    "JointRun",
     "LayerHooks",
+    "PatchFamily",
+    "PatchRun",
+    "Places",
     "StepCaches",
     "StillPictures",
     "check_words",

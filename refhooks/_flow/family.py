@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import torch
+    from torch import Tensor
 
     from refhooks._base.size import Size
     from refhooks._core.contract.family import Guidance, Shown
@@ -53,6 +54,23 @@ class FlowFamily(Family):
             return None
         width = int(config.num_attention_heads * config.attention_head_dim)
         return 2 * self.blocks * width * int(dtype.itemsize)
+
+    def embedded(self, scale: float, batch: int, device: torch.device) -> Tensor | None:
+        """Return the guidance that is an input of the model, ``[B]`` in float32.
+
+        Args:
+            scale: Of the guidance.
+            batch: ``B``.
+            device: Of the run.
+
+        Returns:
+            ``None`` where ``guidance_kind`` is another.
+        """
+        import torch  # noqa: PLC0415  plugins load without it
+
+        if self.guidance_kind != "embedded":
+            return None
+        return torch.full([1], scale, device=device, dtype=torch.float32).expand(batch)
 
     @abc.abstractmethod
     def encode_texts(

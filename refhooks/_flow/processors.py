@@ -59,7 +59,9 @@ class StillPictures:
         ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
 
 
-def load_pipeline(pipeline: Any, name_or_path: str, processor: Any, **kwargs: Any) -> Any:
+def load_pipeline(
+    pipeline: Any, name_or_path: str, processor: Any, *, part: str = "processor", **kwargs: Any
+) -> Any:
     """Load a pipeline of a Qwen text encoder, with another processor if torchvision is missing.
 
     Args:
@@ -67,21 +69,22 @@ def load_pipeline(pipeline: Any, name_or_path: str, processor: Any, **kwargs: An
         name_or_path: Repository or folder.
         processor: The class to use then, on :class:`StillPictures`; it is given an image processor,
             a tokenizer and the tokenizer's ``chat_template``.
+        part: What the pipeline calls it.
         kwargs: As for ``pipeline.from_pretrained``.
     """
     kwargs.setdefault("use_safetensors", True)  # other formats can run code when they are read
-    if "processor" not in kwargs and importlib.util.find_spec("torchvision") is None:
+    if part not in kwargs and importlib.util.find_spec("torchvision") is None:
         hub = {option: kwargs[option] for option in _HUB_OPTIONS if option in kwargs}
-        kwargs["processor"] = _load_processor(processor, name_or_path, hub)
+        kwargs[part] = _load_processor(processor, name_or_path, part, hub)
     return pipeline.from_pretrained(name_or_path, **kwargs)
 
 
-def _load_processor(processor: Any, name_or_path: str, hub: dict[str, Any]) -> Any:
+def _load_processor(processor: Any, name_or_path: str, part: str, hub: dict[str, Any]) -> Any:
     from transformers import Qwen2Tokenizer  # noqa: PLC0415  plugins load without it
 
     folder = Path(name_or_path)
-    place = (folder / "processor",) if folder.is_dir() else (name_or_path,)
-    options = {} if folder.is_dir() else {"subfolder": "processor", **hub}
+    place = (folder / part,) if folder.is_dir() else (name_or_path,)
+    options = {} if folder.is_dir() else {"subfolder": part, **hub}
     tokenizer = Qwen2Tokenizer.from_pretrained(*place, **options)
     images = StillPictures.image_processor_class().from_pretrained(*place, **options)
     return processor(images, tokenizer, chat_template=tokenizer.chat_template)
