@@ -162,7 +162,7 @@ def _find(name: str, index: Any, registry: Registry) -> tuple[FamilyEntry, Any]:
     for entry in registry.families.values():
         if class_name in entry.pipelines:
             return entry, getattr(diffusers, class_name)
-    raise ModelError(f"{name} is a {class_name}: {registry.no_family()}")
+    raise ModelError(f"{name} is a {class_name}: {registry.no_family(class_name)}")
 
 
 def _file_dtype(name: str, index: dict[str, Any], kwargs: dict[str, Any]) -> torch.dtype:

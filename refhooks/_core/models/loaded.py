@@ -145,4 +145,4 @@ def _family(registry: Registry, pipe: Any, checkpoint: Checkpoint) -> Family:
             if name in entry.pipelines:
                 with naming(f"family {entry.name!r}{registry.brought('family', entry.name)}, load"):
                     return entry.load()(pipe, checkpoint)
-    raise ModelError(f"{classes[0]}: {registry.no_family()}")
+    raise ModelError(f"{classes[0]}: {registry.no_family(classes[0])}")
