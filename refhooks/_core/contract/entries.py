@@ -56,6 +56,8 @@ class FamilyEntry:
         tiny: Makes a small pipeline with random weights, without a network, that edits pictures of
             32x32 pixels: what ``refhooks check`` tries the adapter on. ``None``: it cannot.
         usual: Whether a cost is planned for its full-size model where no model is named.
+        modular: Names of modular pipeline classes, and of the class or function that makes a
+            pipeline of their components, as ``diffusers:QwenImage21Pipeline``.
     """
 
     name: str
@@ -64,6 +66,7 @@ class FamilyEntry:
     shape: Callable[[Mapping[str, Any] | None], ModelShape] | None = None
     tiny: Callable[[], Any] | None = None
     usual: bool = False
+    modular: Mapping[str, str] = attrs.field(factory=dict, hash=False)
 
 
 @attrs.frozen

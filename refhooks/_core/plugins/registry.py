@@ -245,7 +245,8 @@ class Registry:
 
     def no_family(self) -> str:
         """Return a sentence for a pipeline class that nothing adapts."""
-        known = sorted(name for entry in self.families.values() for name in entry.pipelines)
+        entries = self.families.values()
+        known = sorted(cls for entry in entries for cls in (*entry.pipelines, *entry.modular))
         return f"no plugin has an adapter for it. Supported: {listed(known)}.{self.absent()}"
 
     def absent(self) -> str:
