@@ -100,8 +100,8 @@ def _scale(modular: Any) -> float | None:
         said = f"has {listed(f'{name}={value}' for name, value in odd.items())}" if odd else ""
     if said:
         raise ModelError(
-            f"the guider of this {type(modular).__name__} {said}, which an editor does not run; give"
-            " it plain guidance of a scale from 1 on"
+            f"the guider of this {type(modular).__name__} {said}, which an editor does not run;"
+            " give it plain guidance of a scale from 1 on"
             " (pipe.update_components(guider=ClassifierFreeGuidance(guidance_scale=...)))"
         )
     return float(guider.guidance_scale) if guider._enabled else 1.0  # noqa: SLF001

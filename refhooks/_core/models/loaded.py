@@ -10,8 +10,8 @@ from refhooks._core.contract.methods import ModelInfo
 from refhooks._core.models.family_calls import named_family
 from refhooks._core.plugins.inline import with_plugins
 from refhooks._core.plugins.loading import load_registry
-from refhooks._parts.adapting import adapt
 from refhooks._loras.taking import TakesLoras
+from refhooks._parts.adapting import adapt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -136,7 +136,9 @@ def register_plugin(plugin: object, name: str, registry: Registry) -> tuple[str,
     }
     new = [(kind, entry.name) for kind, (entries, _) in kinds.items() for entry in entries]
     new += [("preset", path.stem) for path in presets]
-    adapted = [("adapter to", cls) for entry in families for cls in (*entry.pipelines, *entry.modular)]
+    adapted = [
+        ("adapter to", cls) for entry in families for cls in (*entry.pipelines, *entry.modular)
+    ]
     short = [("short form", "until=NUMBER") for cls in switches if hasattr(cls, "number")]
     short += [("option of masks", cls.key) for cls in masks if hasattr(cls, "key")]
     short += [("argument", cls.argument) for cls in plugins if hasattr(cls, "argument")]
