@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -18,13 +18,7 @@ if TYPE_CHECKING:
     from refhooks._core.contract.family import Family
     from refhooks._core.contract.model_shape import ModelShape
 
-__all__ = ["OWN_COMMANDS", "CommandEntry", "EmbeddedModel", "FamilyEntry"]
-
-OWN_COMMANDS: Final = (
-    "chain", "check", "demo", "edit", "explain", "grid", "hooks", "new", "plan", "plugins",
-    "presets", "recipe", "replay", "score",
-)  # fmt: skip
-"""Commands of refhooks itself; no plugin can have one of their names."""
+__all__ = ["CommandEntry", "EmbeddedModel", "FamilyEntry"]
 
 
 @attrs.frozen

@@ -6,13 +6,12 @@ import functools
 import os
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from refhooks._base.distributions import entry_points, name_of, ships, version_of
 from refhooks._base.shown import told
-from refhooks._core.contract.entries import OWN_COMMANDS
 from refhooks._core.plugins.calls import RegistrationCalls
 from refhooks._core.plugins.record import (
     ALLOW,
@@ -33,6 +32,11 @@ if TYPE_CHECKING:
 
 
 GROUP = "refhooks"
+OWN_COMMANDS: Final = (
+    "chain", "check", "demo", "edit", "explain", "grid", "hooks", "new", "plan", "plugins",
+    "presets", "recipe", "replay", "score",
+)  # fmt: skip
+"""Commands of refhooks itself; no plugin can have one of their names."""
 
 
 def load_registry() -> Registry:
