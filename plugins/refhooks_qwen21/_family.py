@@ -58,7 +58,9 @@ class QwenImage21(FlowFamily):
                 " (causal_condition=false) is not supported: their keys cannot be kept"
             )
         fixed = pipe.config.sample_sigmas or []
-        if not (isinstance(fixed, list | tuple) and all(isinstance(it, float | int) for it in fixed)):
+        if not (
+            isinstance(fixed, list | tuple) and all(isinstance(it, float | int) for it in fixed)
+        ):
             raise ModelError(f"sample_sigmas must be noise levels, 1 to 0; got {fixed!r}")
 
     @classmethod

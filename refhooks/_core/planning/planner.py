@@ -358,9 +358,7 @@ def _sized(
         [
             attrs.evolve(
                 reference,
-                size=_size(
-                    loaded, reference.opened, requested[number].resolution, len(requested)
-                ),
+                size=_size(loaded, reference.opened, requested[number].resolution, len(requested)),
                 gives_tokens=any(
                     getattr(method, "gives_tokens", True)
                     for stage, method in enumerate(reference.methods)
