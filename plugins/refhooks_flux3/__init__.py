@@ -16,7 +16,7 @@ def _adapter() -> type[Family]:
     return Flux3
 
 
-def _tiny() -> Any:
+def _small() -> Any:
     from refhooks_flux3._tiny import tiny_modular  # noqa: PLC0415  imports diffusers
 
     return tiny_modular()
@@ -29,6 +29,6 @@ def refhooks_families() -> list[FamilyEntry]:
     own = "refhooks_flux3._pipeline:Flux3Pipeline"
     return [
         FamilyEntry(
-            "flux3", (), _adapter, shape, _tiny, modular=dict.fromkeys(modular, own)
+            "flux3", (), _adapter, shape, _small, modular=dict.fromkeys(modular, own)
         )
     ]  # fmt: skip
