@@ -38,19 +38,21 @@ class Editor(LoadedModel):
 
     Args:
         pipe: A diffusers pipeline you already have (with LoRA, compiled, offloaded, quantised). It
-            is used as it is and left as it is.
+            is used as it is and left as it is. Or a ``ModularPipeline``, whose components are: its
+            steps and guidance hold unless the call says others.
         checkpoint: What the checkpoint prescribes where the stock pipeline's defaults do not fit.
         plugins: Modules, or objects, with registration hooks, besides the plugins that are
             installed: what they register has its name in strategies of this editor's edits.
 
     Attributes:
-        pipe: The pipeline.
+        pipe: The pipeline; for a modular one, that which its components make.
         checkpoint: What the checkpoint prescribes.
         family: The adapter to its model family.
         registry: The plugins that methods are named from.
 
     Raises:
-        ModelError: No live plugin has an adapter for the pipeline's class.
+        ModelError: No live plugin has an adapter for the pipeline's class, or a modular one lacks
+            components or runs blocks of its own.
         PluginError: One of ``plugins`` is none, or registers a name that is taken.
     """
 

@@ -32,6 +32,7 @@ class QwenImageEdit(FlowFamily):
     takes_adapters: ClassVar[bool] = True
     takes_vision_area: ClassVar[bool] = True
     run: ClassVar[type[FlowRun]] = QwenRun
+    still_processor: ClassVar[type] = StillPictureProcessor
 
     def __init__(self, pipe: Any, checkpoint: Checkpoint) -> None:
         super().__init__(pipe, checkpoint)

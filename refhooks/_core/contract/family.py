@@ -223,6 +223,10 @@ class Family(abc.ABC):
         area = resolution if isinstance(resolution, int) else self.checkpoint.reference
         return self.size_of(area or self.area, picture.width / picture.height)
 
+    def lone_reference_size(self, picture: Image, resolution: int | str | None) -> Size:
+        """Return that of the only reference of a run; by default as of one among several."""
+        return self.reference_size(picture, resolution)
+
     def _native(self, picture: Image | None) -> Size:
         if picture is None:
             raise InputError(

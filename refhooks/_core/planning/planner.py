@@ -358,7 +358,7 @@ def _sized(
         [
             attrs.evolve(
                 reference,
-                size=_size(loaded, reference.opened, requested[number].resolution),
+                size=_size(loaded, reference.opened, requested[number].resolution, len(requested)),
                 gives_tokens=any(
                     getattr(method, "gives_tokens", True)
                     for stage, method in enumerate(reference.methods)
@@ -372,12 +372,15 @@ def _sized(
     )
 
 
-def _size(loaded: LoadedModel, opened: InputPicture, resolution: int | str | None) -> Size:
+def _size(
+    loaded: LoadedModel, opened: InputPicture, resolution: int | str | None, count: int
+) -> Size:
     """What has a canvas, or an edit before made, is taken as it is, unless an area is said."""
     if (opened.canvas is not None or opened.handed) and not isinstance(resolution, int):
         return opened.whole
-    size: Size = loaded.family.reference_size(opened.laid[0], resolution)
-    return size
+    family = loaded.family
+    ask = family.lone_reference_size if count == 1 else family.reference_size
+    return ask(opened.laid[0], resolution)
 
 
 def _warn(message: str | None) -> None:

@@ -245,7 +245,11 @@ class Registry:
 
     def no_family(self, pipeline: object) -> str:
         """Return sentences for a pipeline class that nothing adapts."""
-        known = {cls: entry.name for entry in self.families.values() for cls in entry.pipelines}
+        known = {
+            cls: entry.name
+            for entry in self.families.values()
+            for cls in (*entry.pipelines, *entry.modular)
+        }
         return no_adapter(pipeline, known) + self.absent()
 
     def absent(self) -> str:
