@@ -160,7 +160,10 @@ class StreamProcessors(Processors):
         modules = check(transformer)
         early = len(transformer.mode_blocks["image_cond"])
         joint = len(transformer.single_transformer_blocks)
-        kinds = iter([References] * early + [Stream] * joint + [Alone] * 2 * early)
+        streams: list[type[Stream]] = [
+            *[References] * early, *[Stream] * joint, *[Alone] * 2 * early
+        ]  # fmt: skip
+        kinds = iter(streams)
 
         def make(stock: Any, *, record: bool) -> Stream:
             return next(kinds)(stock, record=record)
