@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 from diffusers import DiffusionPipeline
 from diffusers.loaders import Flux3LoraLoaderMixin
 
+from refhooks import ModelError
+
 
 class Flux3Pipeline(DiffusionPipeline, Flux3LoraLoaderMixin):  # type: ignore[misc]  # untyped
     """The components of a ``Flux3ModularPipeline``, with what its blocks state.
@@ -54,3 +56,42 @@ class Flux3Pipeline(DiffusionPipeline, Flux3LoraLoaderMixin):  # type: ignore[mi
             image_rope_scale=image_rope_scale,
         )
         self.vae_scale_factor = 2 ** (len(vae.config.block_out_channels) - 1)
+
+
+def of_parts(
+    scheduler: Any,
+    vae: Any,
+    text_encoder: Any,
+    tokenizer: Any,
+    transformer: Any,
+    image_processor: Any,
+    pad_multiple: int = 80,
+    max_sequence_length: int = 8192,
+    text_encoder_out_layers: tuple[int, ...] = (4, 8, 12, 16, 20, 24, 28, 32),
+    image_rope_scale: float = 0.5,
+    guider: Any = None,
+    prompt_upsampler: Any = None,
+) -> Flux3Pipeline:
+    """Return the pipeline of a modular one's components; arguments as for :class:`Flux3Pipeline`.
+
+    Raises:
+        ModelError: It has an upsampler of prompts, or blocks that are not for its transformer.
+    """
+    if prompt_upsampler is not None:
+        raise ModelError(
+            "an editor encodes prompts as they are given, and would leave out the prompt upsampler"
+            " of this FLUX.3; unload it (pipe.update_components(prompt_upsampler=None)), and give"
+            " what it writes as the prompt"
+        )
+    if bool(transformer.config.flow_map) != (guider is None):
+        kind, other = "a flow map", "Flux3DistilledModularPipeline"
+        if not transformer.config.flow_map:
+            kind, other = "no flow map", "Flux3ModularPipeline"
+        raise ModelError(
+            f"the transformer of this FLUX.3 is {kind}, for which its blocks are not made; use"
+            f" {other}"
+        )
+    return Flux3Pipeline(
+        scheduler, vae, text_encoder, tokenizer, transformer, image_processor, pad_multiple,
+        max_sequence_length, text_encoder_out_layers, image_rope_scale,
+    )  # fmt: skip

@@ -217,7 +217,7 @@ def folder(tmp_path_factory):
     pipe = modular(
         QwenImage21TurboModularPipeline, tiny_21(dtype=torch.bfloat16), sample_sigmas=SIGMAS
     )
-    pipe.save_pretrained(place, overwrite_modular_index=True)
+    pipe.save_pretrained(str(place), overwrite_modular_index=True)
     return place
 
 
@@ -278,12 +278,12 @@ def entry(part, **values):
     [
         (entry("transformer", type_hint=["os", "system"]), "names os.system for its transformer"),
         (entry("vae", type_hint=["transformers", "AutoModel"]), "names transformers.AutoModel"),
-        (entry("vae", type_hint=["diffusers", "AutoModel"]), "names diffusers.AutoModel for"),
-        (lambda index: index.update(vae=["own.code", "Vae", index["vae"][2]]), "own.code.Vae"),
-        (entry("vae", pretrained_model_name_or_path="https://a.b/c.safetensors"), "neither a"),
+        (entry("vae", type_hint=["diffusers", "AutoModel"]), "names diffusers.AutoModel for its v"),
+        (lambda index: index.update(vae=["own.code", "Vae", index["vae"][2]]), "names own.code.V"),
+        (entry("vae", pretrained_model_name_or_path="https://a.b/c.safetensors"), "neither a f"),
         (entry("vae", subfolder="../vae"), "no place"),
         (lambda index: index.update(vae="x"), "must be library, class and how it is loaded"),
-        (lambda index: index.update(_blocks_class_name="Own"), "of the blocks 'Own'"),
+        (lambda index: index.update(_blocks_class_name="Own"), "the blocks 'Own'; refhooks runs"),
         (lambda index: index.update(_class_name="OwnPipeline"), "is a OwnPipeline: no plugin"),
         (lambda index: index.update(sample_sigmas="abc"), "sample_sigmas must be noise levels"),
     ],

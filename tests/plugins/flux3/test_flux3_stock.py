@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from diffusers import ClassifierFreeGuidance
+from diffusers import ClassifierFreeGuidance, Flux3DistilledModularPipeline
 from PIL import ImageChops
 from small3 import SIDE, Small, rgb
 
@@ -152,9 +152,22 @@ def test_a_picture_thinner_than_a_token(small):
         small.edit([rgb(1)[0], thin])
 
 
+def test_an_upsampler_that_would_be_left_out(small):
+    """And blocks that are not made for the transformer: both are said when the editor is made."""
+    modular = Flux3DistilledModularPipeline()
+    modular.update_components(**small.modular.components)
+    if not small.pipe.transformer.config.flow_map:
+        with pytest.raises(rh.ModelError, match=r"is no flow map.*use Flux3ModularPipeline"):
+            rh.Editor(modular)
+        return
+    modular.prompt_upsampler = small.modular.text_encoder
+    with pytest.raises(rh.ModelError, match=r"would leave out the prompt upsampler.*unload it"):
+        rh.Editor(modular)
+
+
 def test_it_loads_from_a_folder(small, tmp_path):
     """Without the upsampler of prompts, in the type of its files; so does a plan alone."""
-    small.modular.save_pretrained(tmp_path, overwrite_modular_index=True)
+    small.modular.save_pretrained(str(tmp_path), overwrite_modular_index=True)
 
     editor = rh.Editor.from_pretrained(tmp_path)
     bare = rh.Editor.from_pretrained(tmp_path, weights=False)
