@@ -6,6 +6,8 @@ writes them down. The next family costs its adapter and a row.
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from functools import partial
 
 import attrs
@@ -92,6 +94,14 @@ class Row:
         """Random pictures of one size."""
         return [testing.picture(first + number, self.size) for number in range(count)]
 
+    @contextlib.contextmanager
+    def quiet(self):
+        """Without the warnings of a trained model: these are pictures of another world."""
+        with warnings.catch_warnings():
+            if self.load is not None:
+                warnings.simplefilter("ignore", rh.RefhooksWarning)
+            yield
+
     def stock(self, editor, pictures):
         """Latents of the stock pipeline, called as its users call it."""
         seen = {}
@@ -115,7 +125,8 @@ class Row:
         if self.negative is not None:
             call["negative_prompt"] = self.negative
         source = rh.Reference(pictures[0], strategy)
-        return editor.edit(source, PROMPT, references=pictures[1:], **call)
+        with self.quiet():
+            return editor.edit(source, PROMPT, references=pictures[1:], **call)
 
 
 def _true(pictures, cfg, *, one=False, **more):
