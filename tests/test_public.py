@@ -30,6 +30,7 @@ PUBLIC = [
     "Family",
     "FamilyEntry",
     "FamilyRun",
+    "GridResult",
     "Guidance",
     "HookReturnError",
     "InputError",
@@ -96,9 +97,11 @@ PUBLIC = [
     "plan",
     "plugin",
     "preset",
+    "presets",
     "schedule",
     "strip_recipe",
     "switch",
+    "warn_user",
 ]
 LOADED = """
 import sys

@@ -382,7 +382,7 @@ def _size(loaded: LoadedModel, opened: InputPicture, resolution: int | str | Non
 
 def _warn(message: str | None) -> None:
     if message:
-        warn_user(message, stacklevel=2)
+        warn_user(message)
 
 
 def _warn_of_hidden(prompts: Sequence[str], shown: Sequence[Shown]) -> None:

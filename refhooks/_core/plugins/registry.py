@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
@@ -124,6 +124,21 @@ class Registry:
             f"{self.absent()}"
         )
 
+    def from_function(self, kind: Literal["schedule", "switch"], function: Any) -> Any:
+        """Return the schedule or switch that a bare function means.
+
+        Raises:
+            UnknownNameError: No live plugin registers one that takes a function.
+        """
+        classes = self.schedules if kind == "schedule" else self.switches
+        for name, cls in classes.items():
+            option = getattr(cls, "calls", None)
+            if option is not None:
+                return self._make(kind, name, classes, {option: function})
+        raise UnknownNameError(
+            f"a function needs a {kind} that calls one; none is registered.{self.absent()}"
+        )
+
     def shape(self, options: dict[str, Any], name: str | None = None) -> MaskShape:
         """Return a registered mask shape with its options.
 
@@ -240,6 +255,7 @@ class Registry:
         return UnknownNameError(
             f"there is no {kind} {shown(name, 400)}.{did_you_mean(name, known)}"
             + (f" There is a {others[0]} of that name." if others else "")
+            + (" load_strategy reads a file." if name.lower().endswith((".toml", ".json")) else "")
             + f" Registered: {listed(known)}.{self.absent()}"
         )
 
