@@ -18,7 +18,7 @@ from refhooks._apps.files.strategy_file import (
 )
 from refhooks._apps.forecast.cost import Cost, cost
 from refhooks._apps.forecast.planned import plan
-from refhooks._apps.grids.sheet import GridResult
+from refhooks._apps.grids.result import GridResult
 from refhooks._apps.recipes.parts import RecipeFile, RecipeModel, RecipePicture, RecipeReference
 from refhooks._apps.recipes.picture_files import load_recipe, strip_recipe
 from refhooks._apps.recipes.recipe import Recipe

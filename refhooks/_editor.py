@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from refhooks._apps.chains.chain import Chain, ChainResult, Edit
     from refhooks._apps.editing.result import EditResult
     from refhooks._apps.files.presets import Preset
-    from refhooks._apps.grids.sheet import GridResult
+    from refhooks._apps.grids.result import GridResult
     from refhooks._apps.recipes.recipe import Recipe
     from refhooks._core.contract.methods import Method
     from refhooks._core.contract.protocols import MaskForm, MaskShape, Schedule, StageStep

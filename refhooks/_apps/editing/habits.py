@@ -15,7 +15,7 @@ __all__ = ["refuse_unknown"]
 
 _SAME = {
     "steps": ("num_inference_steps", "num_steps", "step"),
-    "cfg": ("true_cfg_scale", "guidance_scale", "guidance", "cfg_scale", "scale"),
+    "cfg": ("true_cfg_scale", "guidance_scale", "cfg_scale", "scale"),
     "n": ("num_images_per_prompt", "num_images", "batch_size", "count"),
     "seed": ("seeds",),
     "negative_prompt": ("negative", "negative_prompts"),

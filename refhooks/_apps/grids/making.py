@@ -13,7 +13,7 @@ from refhooks._apps.editing.steering import read_steering, with_file
 from refhooks._apps.grids.fields import Axis, listed_axis, read_field
 from refhooks._apps.grids.fingerprint import fingerprint
 from refhooks._apps.grids.grid import Cell, Grid, fill, make_cells
-from refhooks._apps.grids.sheet import GridResult, draw_grid
+from refhooks._apps.grids.sheet import draw_grid
 from refhooks._base.advice import silenced
 from refhooks._base.numbers import unwrapped, whole
 from refhooks._base.outputs import check_output
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from refhooks._apps.editing.result import EditResult
+    from refhooks._apps.grids.result import GridResult
     from refhooks._core.models.loaded import LoadedModel
 
 __all__ = ["STRENGTHS", "Varied", "make_grid"]

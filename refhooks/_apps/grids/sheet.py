@@ -1,58 +1,21 @@
-"""A grid that is made: its pictures, and the sheet that shows them."""
+"""The sheet of a grid: its pictures with what was varied beside and above them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
-
-from refhooks._apps.editing.result import save_picture
+from refhooks._apps.grids.result import GridResult
 from refhooks._base.contact_sheets import make_table
-from refhooks._base.outputs import check_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from PIL import Image
 
     from refhooks._apps.grids.fields import Axis
     from refhooks._apps.grids.grid import Grid
 
-__all__ = ["GridResult", "draw_grid", "named"]
-
-
-@attrs.frozen(eq=False)
-class GridResult:
-    """The pictures of ``editor.grid(...)``.
-
-    Attributes:
-        images: Of each row, one a column.
-        rows: What stands beside each row; a text may be empty.
-        columns: What stands above each column.
-        sheet: All of them in one picture, with these labels.
-    """
-
-    images: tuple[tuple[Image.Image, ...], ...] = attrs.field(repr=False)
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    sheet: Image.Image = attrs.field(repr=False)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the sheet; a file that is there is replaced once the new one is complete.
-
-        Args:
-            path: Ends in .png, .jpg, .jpeg or .webp.
-
-        Returns:
-            The path written.
-
-        Raises:
-            InputError: Another ending, or the file cannot be written.
-        """
-        target = check_output(path)
-        save_picture(self.sheet, target)
-        return target
+__all__ = ["draw_grid", "named"]
 
 
 def draw_grid(

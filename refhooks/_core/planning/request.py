@@ -160,9 +160,7 @@ def _negatives(value: Any, count: int) -> tuple[str, ...]:
 
 def _references(image: Any, strategy: Any, references: Any) -> tuple[Reference, ...]:
     if not _is_list(references):
-        raise InputError(
-            f"references must be a list, as references=[...], got {type(references).__name__}"
-        )
+        raise InputError(f"references must be a list, as [...], got {type(references).__name__}")
     others = tuple(
         entry if isinstance(entry, Reference) else Reference(entry) for entry in references
     )
