@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from refhooks._apps.editing.result import save_picture
+from refhooks._base.notebooks import html_pictures
 from refhooks._base.outputs import check_output
 
 if TYPE_CHECKING:
@@ -48,3 +49,11 @@ class GridResult:
         target = check_output(path)
         save_picture(self.sheet, target)
         return target
+
+    def show(self) -> None:
+        """Open the sheet in the system's own viewer; a notebook shows a grid by itself."""
+        self.sheet.show()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return html_pictures([self.sheet], [f"{len(self.rows)} rows, {len(self.columns)} columns"])

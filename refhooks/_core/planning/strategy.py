@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
+from refhooks._base.notebooks import html_facts, html_table
 from refhooks._base.numbers import is_list, number
 from refhooks._base.shown import one_of, shown
 from refhooks._core.contract.methods import Method
@@ -99,6 +100,10 @@ def _until(until: Any, label: str) -> float | Switch | None:
     return end
 
 
+def _end_of(until: float | Switch | None) -> object:
+    return "the end" if until is None else until
+
+
 def _stages(stages: Any) -> tuple[Stage, ...]:
     listed = tuple(stages) if is_list(stages) else (stages,)
     if not listed:
@@ -135,6 +140,12 @@ class Strategy:
     stages: tuple[Stage, ...] = attrs.field(converter=_stages)
     vision: Vision = attrs.field(default="auto", kw_only=True)
     masks: tuple[Mask, ...] = attrs.field(default=(), kw_only=True, converter=_masks)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a line a stage, then the masks."""
+        rows = [(it.method, it.strength, _end_of(it.until)) for it in self.stages]
+        more = {"vision": self.vision, "masks": self.masks}
+        return html_table(("method", "strength", "until"), rows) + html_facts(more)
 
     @vision.validator
     def _known_vision(self, _: object, value: object) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from refhooks._base.names import did_you_mean, listed
+from refhooks._base.notebooks import html_table
 from refhooks._base.once import once
 from refhooks._base.shown import shown
 from refhooks._core.plugins.record import (
@@ -228,6 +229,14 @@ class Registry:
         """Return the same for the name of anything that is registered, such as a ``family``."""
         record = self.record(self.owner(kind, name))
         return f" [{record.origin}]" if record is not None and record.origin else ""
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a line a plugin, as ``refhooks plugins`` prints."""
+        rows = [
+            (it.name, it.origin, it.state, it.reason or ", ".join(it.registers))
+            for it in self.records
+        ]
+        return html_table(("plugin", "from", "state", "registers"), rows)
 
     def claim(self, plugin: str, names: Sequence[tuple[str, str]]) -> None:
         """Note which plugin registers these (kind, name) pairs.
