@@ -9,7 +9,7 @@ from refhooks._apps.advice.advice import Advice, Issue
 from refhooks._apps.chains.chain import Chain, ChainResult, Edit
 from refhooks._apps.chains.chain_file import dump_chain, load_chain
 from refhooks._apps.editing.result import EditResult
-from refhooks._apps.files.presets import Preset, preset
+from refhooks._apps.files.presets import Preset, preset, presets
 from refhooks._apps.files.strategy_file import (
     dump_strategy,
     load_plugins,
@@ -18,9 +18,11 @@ from refhooks._apps.files.strategy_file import (
 )
 from refhooks._apps.forecast.cost import Cost, cost
 from refhooks._apps.forecast.planned import plan
+from refhooks._apps.grids.result import GridResult
 from refhooks._apps.recipes.parts import RecipeFile, RecipeModel, RecipePicture, RecipeReference
 from refhooks._apps.recipes.picture_files import load_recipe, strip_recipe
 from refhooks._apps.recipes.recipe import Recipe
+from refhooks._base.advice import warn_user
 from refhooks._base.shift import Shift
 from refhooks._base.size import Size
 from refhooks._core.contract.checkpoint import Checkpoint
@@ -71,6 +73,8 @@ from refhooks.errors import (
 )
 from refhooks.hookspecs import hookimpl
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Adapter",
     "Advice",
@@ -92,6 +96,7 @@ __all__ = [
     "Family",
     "FamilyEntry",
     "FamilyRun",
+    "GridResult",
     "Guidance",
     "HookReturnError",
     "InputError",
@@ -158,7 +163,9 @@ __all__ = [
     "plan",
     "plugin",
     "preset",
+    "presets",
     "schedule",
     "strip_recipe",
     "switch",
+    "warn_user",
 ]

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from refhooks._base import colours
 from refhooks._base.advice import warn_user
 from refhooks._base.names import listed
+from refhooks._base.no_pictures import kind_of, of_address
 from refhooks._base.once import once
 from refhooks._base.shown import one_of, shown
 from refhooks.errors import InputError
@@ -163,7 +164,7 @@ def _load(
     as_mask: bool = False,
 ) -> Image.Image:
     if not isinstance(source, str | Path | Image.Image):
-        raise InputError(f"a picture must be a path or a PIL image, got {type(source).__name__}")
+        raise InputError(f"a picture must be a path or a PIL image, got {kind_of(source)}")
     label = "the picture" if isinstance(source, Image.Image) else str(source)
     try:
         if isinstance(source, Image.Image):
@@ -238,7 +239,7 @@ def _check_file(path: Path) -> None:
     if path.is_dir():
         raise InputError(f"{path} is a directory, not a picture")
     if not path.is_file():
-        raise InputError(f"there is no picture {path}")
+        raise InputError(f"there is no picture {path}{of_address(path)}")
     size = path.stat().st_size
     if size == 0:
         raise InputError(f"{path} is empty")
@@ -275,9 +276,7 @@ def _as_rgba(shown: _Shown, label: str) -> Image.Image:
 def _only(shown: _Shown, label: str) -> Image.Image:
     """All that the first picture shows."""
     if shown.frames > 1:
-        warn_user(
-            f"{label} is animated or holds several pictures; only the first is used", stacklevel=4
-        )
+        warn_user(f"{label} is animated or holds several pictures; only the first is used")
     return shown.whole
 
 

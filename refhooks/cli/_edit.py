@@ -235,8 +235,8 @@ def _check_arguments(job: EditJob) -> None:
     )
     call.apply_defaults()
     arguments = dict(call.arguments)
-    del arguments["self"]
-    del arguments["wait"]  # nothing else runs in this process
+    for other in ("self", "wait", "method", "strength", "preset", "unknown"):
+        del arguments[other]  # nothing else runs in this process; the strategy is made already
     make_request(**arguments)
     check_denoise(job.options.denoise, job.options.steps)
 

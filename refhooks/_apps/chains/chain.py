@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from refhooks._base.names import listed
+from refhooks._base.notebooks import html_pictures
 from refhooks._base.numbers import is_list
 from refhooks._base.shown import one_of, shown
 from refhooks._core.contract.protocols import strengths
@@ -219,6 +220,20 @@ class ChainResult:
     def images(self) -> tuple[Image, ...]:
         """The picture that each edit made."""
         return tuple(result.image for result in self.results)
+
+    def show(self) -> None:
+        """Open each picture in the system's own viewer; a notebook shows a chain by itself."""
+        for picture in self.images:
+            picture.show()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the picture of each edit with its prompt and seed."""
+        prompts = ["" if it.recipe is None else f": {it.recipe.prompt}" for it in self.results]
+        captions = [
+            f"edit {number}{prompt}, seed {result.seed}"
+            for number, (prompt, result) in enumerate(zip(prompts, self.results, strict=True), 1)
+        ]
+        return html_pictures(self.images, captions)
 
     def save(
         self,

@@ -169,4 +169,4 @@ def _xmp(opened: Pillow.Image) -> bytes:
 
 
 def _warn(message: str) -> None:
-    warn_user(message, stacklevel=2)
+    warn_user(message)

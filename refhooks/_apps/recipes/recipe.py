@@ -17,6 +17,7 @@ from refhooks._apps.recipes.parts import (
     RecipeReference,
     is_name,
 )
+from refhooks._base.notebooks import html_facts, html_table
 from refhooks._base.shown import shown
 from refhooks._base.strict import strict_converter
 from refhooks._base.tables import MAX_BYTES, parse_json
@@ -138,6 +139,28 @@ class Recipe:
         """Every picture that the edit was given, the source last if it is none of the others."""
         pictures = tuple(reference.picture for reference in self.references)
         return pictures if self.source is None else (*pictures, self.source)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the edit's own numbers, then a line a reference."""
+        plugins = ", ".join(str(plugin.get("name", plugin)) for plugin in self.plugins)
+        facts = {
+            "prompt": self.prompt,
+            "seed": self.seed,
+            "steps": self.steps,
+            "cfg": self.cfg,
+            "denoise": self.denoise,
+            "size": f"{self.width}x{self.height}",
+            "plugins": plugins,
+            "edit mask": self.edit_mask,
+            "model": self.model.name,
+            "versions": ", ".join(f"{name} {version}" for name, version in self.versions.items()),
+            "cannot be replayed": "; ".join(self.lost),
+        }
+        rows = [
+            (number, it.picture.name or "a picture in memory", it.strategy)
+            for number, it in enumerate(self.references, 1)
+        ]
+        return html_facts(facts) + html_table(("reference", "picture", "strategy"), rows)
 
     def naming(self, names: dict[str, str]) -> Recipe:
         """Return the same with names, by hash, for pictures that have none."""

@@ -77,7 +77,7 @@ def make_recipes(
     try:
         return _Maker(editor, request, plan, lost).recipes(images)
     except Exception as error:  # noqa: BLE001  strangers' values are asked here
-        warn_user(f"this edit has no recipe: {error}", stacklevel=3)
+        warn_user(f"this edit has no recipe: {error}")
         return (), Materials()
 
 

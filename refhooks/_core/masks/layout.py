@@ -159,8 +159,7 @@ def _fitted(entry: MaskCover, fit: str, grids: Grids) -> Tensor:
     target = resized(cover, *grids.target).flatten()
     if not bool((target > 0).any()):
         warn_user(
-            f"{entry.label}: fit={fit!r} cuts off what it covers, so the reference does nothing",
-            stacklevel=2,
+            f"{entry.label}: fit={fit!r} cuts off what it covers, so the reference does nothing"
         )
     return target.to(grids.device)
 
@@ -176,6 +175,5 @@ def warn_of_no_reach(label: str, compositor: MaskCompositor, rows: Sequence[Row]
     if all(compositor.share_nothing(row.masks) for row in rows):
         warn_user(
             f"{label}: its masks multiply, and no place of the output is covered by all of them,"
-            " so it does nothing; let them overlap, or draw them as one mask",
-            stacklevel=2,
+            " so it does nothing; let them overlap, or draw them as one mask"
         )

@@ -387,7 +387,7 @@ def _size(family: Family, opened: InputPicture, resolution: int | str | None, co
 
 def _warn(message: str | None) -> None:
     if message:
-        warn_user(message, stacklevel=2)
+        warn_user(message)
 
 
 def _warn_of_hidden(prompts: Sequence[str], shown: Sequence[Shown]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from refhooks._base.names import listed
-from refhooks._base.numbers import whole
+from refhooks._base.numbers import unwrapped, whole
 from refhooks._base.shown import one_of, shown
 from refhooks._core.planning.bounds import MAX_SEED, read_cfg, read_denoise, read_seed, read_steps
 from refhooks._core.planning.strategy import Reference
@@ -139,6 +139,7 @@ def make_request(
 
 
 def _texts(value: Any, name: str) -> tuple[str, ...]:
+    value = unwrapped(value)
     texts = (value,) if isinstance(value, str) else tuple(value) if _is_list(value) else ()
     if not texts or not all(isinstance(text, str) and _is_unicode(text) for text in texts):
         raise InputError(f"{name} must be a string, or a list of strings, got {shown(value)}")
@@ -159,7 +160,7 @@ def _negatives(value: Any, count: int) -> tuple[str, ...]:
 
 def _references(image: Any, strategy: Any, references: Any) -> tuple[Reference, ...]:
     if not _is_list(references):
-        raise InputError(f"references must be a list, got {type(references).__name__}")
+        raise InputError(f"references must be a list, as [...], got {type(references).__name__}")
     others = tuple(
         entry if isinstance(entry, Reference) else Reference(entry) for entry in references
     )
@@ -175,6 +176,7 @@ def _references(image: Any, strategy: Any, references: Any) -> tuple[Reference, 
 
 
 def _seeds(seed: Any, n: int) -> tuple[int, ...]:
+    seed = unwrapped(seed)
     if _is_list(seed):
         seeds = tuple(read_seed(entry) for entry in seed)
         if not seeds or n not in (1, len(seeds)):
