@@ -21,6 +21,7 @@ from refhooks._apps.grids.sheet import draw_grid, named
 from refhooks._base.advice import silenced
 from refhooks._base.figures import check_plot, new_figure, write_plot
 from refhooks._base.files import try_writing
+from refhooks._base.folders import make_folder
 from refhooks._base.once import keeping
 from refhooks._base.outputs import check_output
 from refhooks._base.pictures import load_picture
@@ -256,7 +257,7 @@ def _possible(sheet: _Sheet, editor: Editor) -> _Sheet:
 
 def _make_folder(folder: Path, job: EditJob, count: int) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         there = len(list(folder.glob("*.png")))
     except OSError as error:
         raise InputError(f"{folder} cannot be made: {error}") from error
