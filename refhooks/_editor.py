@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from refhooks._apps.chains.chain import Chain, ChainResult, Edit
     from refhooks._apps.editing.result import EditResult
     from refhooks._apps.recipes.recipe import Recipe
+    from refhooks._core.contract.inside import Inside
     from refhooks._core.contract.methods import Method
     from refhooks._core.contract.protocols import MaskForm, MaskShape, Schedule
     from refhooks._core.masks.mask import Mask
@@ -71,6 +72,7 @@ class Editor(LoadedModel):
         vision_resolution: int | None = None,
         denoise: float = 1.0,
         edit_mask: Mask | MaskShape | MaskForm | None = None,
+        compute: Inside | Literal["all", "inside"] = "all",
         align: bool = False,
         plugins: Sequence[object] = (),
         n: int = 1,
@@ -107,6 +109,10 @@ class Editor(LoadedModel):
             edit_mask: Where the picture may change at all, as a mask, or as what
                 :func:`refhooks.mask` takes; outside of it and its feather band the source's pixels,
                 resized to the output, are put back exactly.
+            compute: ``inside``: only the target's tokens that the edit mask lets change are
+                computed, and a border of one token around them, which makes a local edit several
+                times as fast; an approximation. :class:`refhooks.Inside` says how much is left out.
+                ``all``: every token at every step.
             align: Move and scale each picture back onto the source, if that can be measured
                 (:meth:`EditResult.shift`); at its edges the outermost pixels are repeated. Needs
                 the extra ``measure``.
@@ -147,6 +153,7 @@ class Editor(LoadedModel):
             vision_resolution=vision_resolution,
             denoise=denoise,
             edit_mask=edit_mask,
+            compute=compute,
             align=align,
             plugins=plugins,
             n=n,
