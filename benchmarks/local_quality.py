@@ -1,6 +1,6 @@
 """What ``compute="inside"`` costs a local edit in quality: held-out edits of toy, at 4 to 28 steps.
 
-    python benchmarks/local_quality.py [--scenes 40]   measures; goes on where it was stopped
+    python benchmarks/local_quality.py [--scenes 44]   measures; goes on where it was stopped
     python benchmarks/local_quality.py --table         prints the tables of what is there
 
 Every edit is made with the same mask, a square around what should change, and the same noise: with
@@ -37,10 +37,10 @@ FIGURES = ROOT / "benchmarks" / "results" / "local_quality.json"
 STORE = ROOT / "build" / "local_quality.jsonl"
 KINDS = ("color-change", "object-swap", "add-elements", "remove-elements", "expression-change")
 FROM = 300_000  # of the held-out scenes; other figures use those before
-DRAWN = 400  # of each kind, of which those are edited whose masks are alike
+DRAWN = 500  # of each kind, of which those are edited whose masks are alike
 TOKEN = 8  # pixels
 SIDES = (24, 32, 40)  # of masks
-FEW, MOST = 6, 25  # edits at once
+FEW, MOST = 4, 25  # edits at once
 WAYS = {
     "all": "all",
     "inside": "inside",
@@ -82,7 +82,7 @@ def batches(each: int) -> list[tuple[Box, list[Pair]]]:
         taken: list[Pair] = []
         if len(pairs) < FEW:
             continue
-        for pair in pairs:
+        for pair in sorted(pairs, key=lambda it: it.seed):
             if left[pair.kind] and len(taken) < MOST:
                 left[pair.kind] -= 1
                 taken.append(pair)
@@ -213,7 +213,12 @@ def _by_kind(by_cell: dict[Any, Any]) -> dict[str, float]:
 
 @click.command()
 @click.option(
-    "--scenes", "each", type=click.IntRange(1), default=40, show_default=True, help="A kind."
+    "--scenes",
+    "each",
+    type=click.IntRange(1),
+    default=44,
+    show_default=True,
+    help="A kind, at most.",
 )
 @click.option("--limit", type=float, default=7200.0, show_default=True, help="Seconds.")
 @click.option("--table", "only", is_flag=True, help="Measure nothing.")

@@ -34,6 +34,7 @@ PUBLIC = [
     "HookReturnError",
     "InputError",
     "Inputs",
+    "Inside",
     "Issue",
     "KeyValues",
     "Layout",
