@@ -93,7 +93,7 @@ class Flux2Run(FlowRun):
         if self.processors is not None:
             self.processors.plan(layout, edits, self.device)
         self._caches.follow(ctx, branch, layout, inputs, edits)
-        hidden, ids = inputs.target, self.places.target
+        hidden, ids = inputs.target, self.places.of_target(inputs.keep)
         if filled:
             hidden = self.joiner.join(hidden, [tokens for _, tokens in filled])
             ids = torch.cat([ids, self.places.of(filled)])
@@ -229,7 +229,7 @@ class Flux2KVRun(Flux2Run):
         super().close()
 
     def _pass(self, ctx: Context, branch: Branch, inputs: Inputs, kept: Kept) -> Tensor:
-        target, ids = inputs.target, self.places.target
+        target, ids = inputs.target, self.places.of_target(inputs.keep)
         if not kept.filled:
             velocity = self.forward(ctx, branch, inputs, target, ids)[0]
         elif kept.cache is None:
