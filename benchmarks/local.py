@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import json
 import math
 import statistics
@@ -109,7 +110,7 @@ class Runs:
             run(mark)
         finally:
             handle.remove()
-        return [after - before for before, after in zip(marks, marks[1:], strict=False)]
+        return [after - before for before, after in itertools.pairwise(marks)]
 
 
 def round_of(runs: Runs, references: Sequence[int], *, main: bool) -> dict[str, list[float]]:
