@@ -186,9 +186,10 @@ def remark_on_inside(planned: PlannedInside, steps: int, size: int | None) -> st
     if every == 1:
         return f"{said}, at every step"
     anew = ", ".join(str(step + 1) for step in range(0, steps, every))
-    said += f"; keys and values of the references anew at steps {anew}"
+    when = f"steps {anew}" if steps > every else f"step {anew}"
+    said += f"; keys and values of the references anew at {when}"
     if any(len(near) for near in planned.near):
-        said += f", and of {sum(map(len, planned.near))} tokens near the mask at every step"
+        said += f", those of {sum(map(len, planned.near))} tokens near the mask at every step"
     if size is not None and steps > 1:
         said += f"; they take {size / GIB:.2f} GiB"
     return said
