@@ -39,19 +39,21 @@ class Editor(LoadedModel):
 
     Args:
         pipe: A diffusers pipeline you already have (with LoRA, compiled, offloaded, quantised). It
-            is used as it is and left as it is.
+            is used as it is and left as it is. Or a ``ModularPipeline``, whose components are: its
+            steps and guidance hold unless the call says others.
         checkpoint: What the checkpoint prescribes where the stock pipeline's defaults do not fit.
         plugins: Modules, or objects, with registration hooks, besides the plugins that are
             installed: what they register has its name in strategies of this editor's edits.
 
     Attributes:
-        pipe: The pipeline.
+        pipe: The pipeline; for a modular one, that which its components make.
         checkpoint: What the checkpoint prescribes.
         family: The adapter to its model family.
         registry: The plugins that methods are named from.
 
     Raises:
-        ModelError: No live plugin has an adapter for the pipeline's class.
+        ModelError: No live plugin has an adapter for the pipeline's class, or a modular one lacks
+            components or runs blocks of its own.
         PluginError: One of ``plugins`` is none, or registers a name that is taken.
     """
 
@@ -89,7 +91,7 @@ class Editor(LoadedModel):
                 and ``width``.
             prompt: What to do; several make a batch.
             strategy: How the source steers; ``None``: the family's native method at 1, which is
-                the stock pipeline to the bit.
+                bit-identical to the stock pipeline.
             references: More pictures, each with its own strategy.
             negative_prompt: What guidance moves away from; one, or one a prompt.
             cfg: Guidance scale; 1 and below is off. ``None``: the checkpoint's own.
@@ -124,7 +126,7 @@ class Editor(LoadedModel):
                 another thread, ends it after the step: the result holds the unfinished pictures.
             check: ``final`` looks for NaN once; ``eager`` after every hook, and names the plugin.
             record_attention: Keep how much of the attention each reference gets, for each step and
-                block, in the result; the picture stays the same to the bit, but takes longer.
+                block, in the result; the picture stays bit-identical, but takes longer.
             wait: Where the model runs another edit: wait for it, in the order in which edits came;
                 a number is the most seconds to wait. ``False``: raise at once.
 
@@ -249,7 +251,7 @@ class Editor(LoadedModel):
         wait: bool | float = False,
         **settings: Any,
     ) -> EditResult:
-        """Run an edit again from its recipe: the same picture to the bit, or a warning says why.
+        """Run an edit again from its recipe: a bit-identical picture, or a warning says why.
 
         Everything that the recipe names is found and checked before anything runs. A picture counts
         where its pixels are the recorded ones: inside of the recipe, among ``references``, or under

@@ -11,6 +11,7 @@ from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 
 from refhooks import InputError, ModelError, Shown, Size, Text
 from refhooks.families import FlowFamily, FlowRun, check_words, flow_schedule
+from refhooks.pictures import Cut
 from refhooks_flux2._attention import STOCK, STOCK_KV, check
 from refhooks_flux2._run import Flux2KVRun, Flux2Run
 
@@ -35,7 +36,6 @@ class Flux2Klein(FlowFamily):
     input_projection: ClassVar[str | None] = "x_embedder"
     takes_adapters: ClassVar[bool] = True
     takes_keep: ClassVar[bool] = True
-    cuts_pictures: ClassVar[bool] = True
     run: ClassVar[type[FlowRun]] = Flux2Run
     stock: ClassVar[tuple[type[Any], type[Any]]] = STOCK
 
@@ -44,22 +44,7 @@ class Flux2Klein(FlowFamily):
         """``none`` for a distilled checkpoint, else ``true``."""
         return "none" if self.pipe.config.is_distilled else "true"
 
-    def embedded(self, scale: float, batch: int, device: Any) -> Tensor | None:  # noqa: ARG002
-        """Return the guidance that is an input of the model, ``[B]``; klein has none."""
-        return None
-
-    @property
-    def rope_axes(self) -> tuple[int, ...]:
-        """Channels of a head that turn with frame, row, column and place in the text."""
-        return tuple(self.pipe.transformer.config.axes_dims_rope)
-
-    @property
-    def token_bytes(self) -> int:
-        """Keys and values: the transformer's width, in the dtype of the run."""
-        width: int = self.pipe.transformer.inner_dim
-        return 2 * self.blocks * width * int((self.dtype or self.pipe.text_encoder.dtype).itemsize)
-
-    def cut_size(self, picture: Image) -> Size:
+    def cut_size(self, picture: Image | Size) -> Size:
         """Return the stock pipeline's size of a picture: its own up to 1 MP, cut to multiples."""
         scale = min(1.0, math.sqrt(self.area / (picture.width * picture.height)))
         height, width = (
@@ -67,6 +52,10 @@ class Flux2Klein(FlowFamily):
             for side in (picture.height, picture.width)
         )
         return Size(max(self.multiple, height), max(self.multiple, width))
+
+    def cut(self, picture: Size, size: Size) -> Cut | None:
+        """Return the stock pipeline's way to its own size; to any other one it is resized."""
+        return Cut(size, self.area) if picture != size == self.cut_size(picture) else None
 
     def output_size(
         self,
@@ -194,10 +183,6 @@ class Flux2Dev(Flux2Klein):
     def guidance_kind(self) -> Any:
         """``embedded``."""
         return "embedded"
-
-    def embedded(self, scale: float, batch: int, device: Any) -> Tensor | None:
-        """Return the guidance, ``[B]``, in float32 as stock has it."""
-        return torch.full([1], scale, device=device, dtype=torch.float32).expand(batch)
 
     def check_prompt(self, prompt: str) -> None:
         """Refuse the tokenizer's control tokens."""

@@ -33,6 +33,7 @@ class QwenImageEdit(FlowFamily):
     takes_keep: ClassVar[bool] = True
     takes_vision_area: ClassVar[bool] = True
     run: ClassVar[type[FlowRun]] = QwenRun
+    still_processor: ClassVar[type] = StillPictureProcessor
 
     def __init__(self, pipe: Any, checkpoint: Checkpoint) -> None:
         super().__init__(pipe, checkpoint)
@@ -46,17 +47,6 @@ class QwenImageEdit(FlowFamily):
     def load(cls, pipeline: Any, name_or_path: str, **kwargs: Any) -> Any:
         """Load the pipeline, also where torchvision is not installed."""
         return load_pipeline(pipeline, name_or_path, StillPictureProcessor, **kwargs)
-
-    @property
-    def rope_axes(self) -> tuple[int, ...]:
-        """Channels of a head that turn with frame, row and column."""
-        return tuple(self.pipe.transformer.config.axes_dims_rope)
-
-    @property
-    def token_bytes(self) -> int:
-        """Keys and values: the transformer's width, in the dtype of the run."""
-        width: int = self.pipe.transformer.inner_dim
-        return 2 * self.blocks * width * int((self.dtype or self.pipe.text_encoder.dtype).itemsize)
 
     def check_prompt(self, prompt: str) -> None:
         """Refuse the tokenizer's control tokens."""

@@ -49,6 +49,7 @@ class QwenImage21(FlowFamily):
     sight: ClassVar[Literal["joint", "prefix"]] = "prefix"
     picture_mode: ClassVar[Literal["RGB", "RGBA"]] = "RGBA"
     run: ClassVar[type[FlowRun]] = QwenImage21Run
+    still_processor: ClassVar[type] = StillPictureProcessor
 
     def __init__(self, pipe: Any, checkpoint: Checkpoint) -> None:
         super().__init__(pipe, checkpoint)
@@ -57,6 +58,11 @@ class QwenImage21(FlowFamily):
                 "a QwenImage21Pipeline whose text and references see the noise level"
                 " (causal_condition=false) is not supported: their keys cannot be kept"
             )
+        fixed = pipe.config.sample_sigmas or []
+        if not (
+            isinstance(fixed, list | tuple) and all(isinstance(it, float | int) for it in fixed)
+        ):
+            raise ModelError(f"sample_sigmas must be noise levels, 1 to 0; got {fixed!r}")
 
     @classmethod
     def load(cls, pipeline: Any, name_or_path: str, **kwargs: Any) -> Any:
@@ -67,17 +73,6 @@ class QwenImage21(FlowFamily):
     def multiple(self) -> int:
         """Pixels along a place of the text encoder, which is two tokens along each side."""
         return STEP
-
-    @property
-    def rope_axes(self) -> tuple[int, ...]:
-        """Channels of a head that turn with frame, row and column."""
-        return tuple(self.pipe.transformer.config.axes_dims_rope)
-
-    @property
-    def token_bytes(self) -> int:
-        """Keys and values: the transformer's width, in the dtype of the run."""
-        width: int = self.pipe.transformer.inner_dim
-        return 2 * self.blocks * width * int((self.dtype or self.pipe.text_encoder.dtype).itemsize)
 
     @property
     def area(self) -> int:

@@ -100,6 +100,7 @@ class Context:
         family: Name of the model family.
         blocks: Number of transformer blocks.
         rows: One row a reference, in the order of the call.
+        t_next: The timestep of the next step, as ``t``; ``None`` at the last one.
     """
 
     step: Step
@@ -107,6 +108,7 @@ class Context:
     family: str
     blocks: int
     rows: tuple[Row, ...]
+    t_next: Tensor | None = None
 
 
 @attrs.frozen

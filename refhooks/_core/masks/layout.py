@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from refhooks._base.advice import warn_user
+from refhooks._base.canvas import Cut
 from refhooks._base.coverage import blanked, fitted, resized
 from refhooks._core.masks.compositing import GridMask, MaskCompositor
 from refhooks.errors import InputError
@@ -47,14 +48,14 @@ class Grids:
 class MaskCover:
     """A mask and its cover on the picture that it lies on; one that covers all of it is none.
 
-    ``canvas`` is what that picture lies on in its own size; ``None``: it is resized.
+    ``canvas`` is what that picture lies on or how it is cut; ``None``: it is resized.
     """
 
     place: int
     mask: Mask
     label: str
     cover: Tensor
-    canvas: Canvas | None = None
+    canvas: Canvas | Cut | None = None
 
     @property
     def spread(self) -> Tensor:
@@ -67,7 +68,7 @@ def cover_masks(
     reference: int,
     frame: Size,
     own: Size,
-    canvases: tuple[Canvas | None, Canvas | None] = (None, None),
+    canvases: tuple[Canvas | Cut | None, Canvas | Cut | None] = (None, None),
 ) -> tuple[MaskCover, ...]:
     """Return the masks of a reference that cover less than everything.
 
@@ -131,7 +132,8 @@ def compositor_of(
 def _on_grids(entry: MaskCover, grids: Grids) -> GridMask:
     mask, cover, device = entry.mask, entry.cover, grids.device
     if mask.kind == "region":
-        text = {"full": 1.0, "area": float(cover.mean()), "none": 0.0}[mask.text]
+        area = float((entry.spread if isinstance(entry.canvas, Cut) else cover).mean())
+        text = {"full": 1.0, "area": area, "none": 0.0}[mask.text]
         target = resized(entry.spread, *grids.target).flatten().to(device)
         shape = (grids.output.height, grids.output.width)
         return GridMask(

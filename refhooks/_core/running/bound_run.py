@@ -66,10 +66,9 @@ class Run:
 
     def contexts(self) -> Iterator[Context]:
         """Yield the context of each step of the timetable, until the user interrupts the run."""
-        for planned, t in zip(self.timetable.steps, self.timesteps, strict=True):
-            ctx = Context(
-                step=planned.step, t=t, family=self.name, blocks=self.blocks, rows=planned.rows
-            )
+        after = [*self.timesteps[1:], None]
+        for planned, t, t_next in zip(self.timetable.steps, self.timesteps, after, strict=True):
+            ctx = Context(planned.step, t, self.name, self.blocks, planned.rows, t_next)
             self._moment.ctx = ctx
             self.ran += 1
             yield ctx

@@ -8,7 +8,6 @@ from PIL import Image
 from small2 import KINDS, SIZES, rgb
 
 import refhooks as rh
-from refhooks import testing
 from refhooks_cross_attn import CrossAttn
 from refhooks_default import Default
 from refhooks_flux2._shape import kv_shape
@@ -27,22 +26,6 @@ def half(kind, **options):
     picture = Image.new("L", (width, height), 0)
     picture.paste(255, (0, 0, width // 2, height))
     return rh.mask(picture, kind=kind, **options)
-
-
-@pytest.mark.parametrize("method", ["default", "cross_attn", "inject", "guidance"])
-def test_strength_0_is_no_picture(small, method):
-    """Two pictures give one result, to the bit."""
-    stage = rh.Stage(method, 0.0)
-
-    one, other = (latents(small, stage, [picture]) for picture in (rgb(1)[0], rgb(5)[4]))
-
-    assert torch.equal(one, other)
-
-
-@pytest.mark.parametrize("method", ["default", "cross_attn"])
-def test_strength_1_is_the_stock_pipeline(small, method):
-    """To the bit."""
-    assert torch.equal(latents(small, None), latents(small, rh.Stage(method, 1.0)))
 
 
 def test_the_distance_from_0_grows(small):
@@ -102,16 +85,6 @@ def test_a_content_mask_that_keeps_everything_is_the_stock_pipeline(small):
         kept = latents(small, rh.Strategy(rh.Stage("default"), masks=[whole]))
 
     assert torch.equal(kept, latents(small, None))
-
-
-def test_shares_are_recorded(small):
-    """Of every block, of two streams and of one; recording changes nothing."""
-    plain, recorded = (small.edit(rgb(2), record_attention=on) for on in (False, True))
-
-    assert torch.equal(plain.latents, recorded.latents)
-    shares = recorded.attention_shares
-    assert shares.shape == (3, 2, 3, 1)
-    torch.testing.assert_close(shares.sum(dim=2), torch.ones(3, 2, 1))
 
 
 @pytest.mark.parametrize(
@@ -188,17 +161,3 @@ def test_foreign_attention_is_refused_before_anything_is_encoded(kind, monkeypat
 
     with pytest.raises(rh.InputError, match=r"cross_attn.*Other.*What works"):
         small.edit(rgb(1), strategy=rh.Stage("cross_attn", 0.5))
-
-
-def test_a_mask_on_a_picture_that_is_cut_is_warned_of(small):
-    """It lies beside what the model sees; natively, and on whole tokens, it does not."""
-    picture = testing.picture(0, (small.editor.family.multiple * 20 + 3, 80))
-    call = {"steps": 2, "height": None, "width": None, "edit_mask": rh.mask(box="0,0,50%,50%")}
-
-    with pytest.warns(rh.RefhooksWarning, match="cuts a picture of 83x80 to 80x80 .* edit mask"):
-        small.edit([picture], **call)
-
-    small.edit([picture.crop((0, 0, 80, 80))], **call)
-    with pytest.warns(rh.RefhooksWarning, match="expect little detail") as told:
-        small.edit([picture], **{**call, "resolution": "native"})
-    assert len(told) == 1

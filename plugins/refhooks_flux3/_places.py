@@ -1,4 +1,4 @@
-"""Position ids of target and references: frame, row, column and 0 of each token."""
+"""Position ids of target and references: 0, row, column and number of each token."""
 
 from __future__ import annotations
 
@@ -19,31 +19,34 @@ if TYPE_CHECKING:
     Filled = Sequence[tuple[int, Tokens]]
 
 POSITIONS = ("native", "same", "offset")
-FRAMES = 10  # from one picture to the next
 _LAYOUTS = 16  # of which the ids are kept
 
 
 class Places:
     """The position ids of a run, made once for each layout.
 
-    ``native`` puts the picture of slot ``i`` on frame ``10·(i + 1)`` (ComfyUI calls it ``index``),
-    ``same`` on the target's frame, ``offset`` on the target's frame, beyond the target and the
+    ``native`` gives the picture of slot ``i`` the number ``−(i + 1)`` (ComfyUI calls the like
+    ``negative_index``), ``same`` the target's, ``offset`` the target's, beyond the target and the
     pictures of all slots before: to the right, or below where that reaches less far. Nothing
     depends on which slots are filled.
 
     Args:
         grid: Rows and columns of the target's tokens.
         grids: Those of each reference, ``None`` where it gives no tokens.
+        scale: Of rows and columns.
         device: Of the run.
     """
 
-    def __init__(self, grid: Grid, grids: Sequence[Grid | None], device: torch.device) -> None:
+    def __init__(
+        self, grid: Grid, grids: Sequence[Grid | None], scale: float, device: torch.device
+    ) -> None:
         self._device = device
+        self._scale = scale
         self._shifts = _beside(grid, grids)
         self._grids = grids
         self._whole: dict[tuple[int, str], Tensor] = {}
         self._made: dict[object, tuple[list[Tensor | None], Tensor]] = {}
-        self.target = _ids(0, grid, (0, 0)).to(device)
+        self.target = self._ids(0, grid, (0, 0))
 
     def of(self, filled: Filled) -> Tensor:
         """Return the ids of the filled slots' tokens, one after the other, ``[tokens,4]``.
@@ -83,10 +86,20 @@ class Places:
         if (slot, positions) not in self._whole:
             grid = self._grids[slot]
             assert grid is not None  # noqa: S101  the core lets nothing fill the slot of such a one
-            frame = FRAMES * (slot + 1) if positions == "native" else 0
+            number = -(slot + 1) if positions == "native" else 0
             shift = self._shifts[slot] if positions == "offset" else (0, 0)
-            self._whole[slot, positions] = _ids(frame, grid, shift).to(self._device)
+            self._whole[slot, positions] = self._ids(number, grid, shift)
         return self._whole[slot, positions]
+
+    def _ids(self, number: int, grid: Grid, shift: Grid) -> Tensor:
+        """Ids row by row, ``[rows·columns,4]``."""
+        rows, columns = (
+            torch.arange(start, start + count) for start, count in zip(shift, grid, strict=True)
+        )
+        frame = torch.zeros(1, dtype=torch.int64)
+        ids = torch.cartesian_prod(frame, rows, columns, torch.tensor([number])).float()
+        ids[:, 1:3] = ids[:, 1:3] * self._scale
+        return ids.to(self._device)
 
 
 def _beside(target: Grid, grids: Sequence[Grid | None]) -> list[Grid]:
@@ -102,11 +115,3 @@ def _beside(target: Grid, grids: Sequence[Grid | None]) -> list[Grid]:
             shifts.append((down, 0))
             down += rows
     return shifts
-
-
-def _ids(frame: int, grid: Grid, shift: Grid) -> Tensor:
-    """Ids row by row, ``[rows·columns,4]``."""
-    rows, columns = (
-        torch.arange(start, start + count) for start, count in zip(shift, grid, strict=True)
-    )
-    return torch.cartesian_prod(torch.tensor([frame]), rows, columns, torch.tensor([0]))
