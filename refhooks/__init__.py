@@ -29,6 +29,7 @@ from refhooks._core.contract.checkpoint import Checkpoint
 from refhooks._core.contract.drift import Drift
 from refhooks._core.contract.entries import CommandEntry, EmbeddedModel, FamilyEntry
 from refhooks._core.contract.family import Family, FamilyRun, Guidance, Shown
+from refhooks._core.contract.inside import Inside
 from refhooks._core.contract.methods import BoundReference, Method, ModelInfo, RunInfo, RunPlugin
 from refhooks._core.contract.model_shape import ModelShape
 from refhooks._core.contract.outlook import Outlook, PlannedStage
@@ -101,6 +102,7 @@ __all__ = [
     "HookReturnError",
     "InputError",
     "Inputs",
+    "Inside",
     "Issue",
     "KeyValues",
     "Layout",

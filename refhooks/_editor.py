@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from refhooks._apps.files.presets import Preset
     from refhooks._apps.grids.result import GridResult
     from refhooks._apps.recipes.recipe import Recipe
+    from refhooks._core.contract.inside import Inside
     from refhooks._core.contract.methods import Method
     from refhooks._core.contract.protocols import MaskForm, MaskShape, Schedule, StageStep
     from refhooks._core.masks.mask import Mask
@@ -82,6 +83,7 @@ class Editor(LoadedModel):
         vision_resolution: int | None = None,
         denoise: float | None = None,
         edit_mask: Mask | MaskShape | MaskForm | None = None,
+        compute: Inside | Literal["all", "inside"] = "all",
         align: bool = False,
         plugins: Sequence[object] = (),
         n: int = 1,
@@ -125,6 +127,10 @@ class Editor(LoadedModel):
             edit_mask: Where the picture may change at all, as a mask, or as what
                 :func:`refhooks.mask` takes; outside of it and its feather band the source's pixels,
                 resized to the output, are put back exactly.
+            compute: ``inside``: only the target's tokens that the edit mask lets change are
+                computed, and a border of one token around them, which makes a local edit several
+                times as fast; an approximation. :class:`refhooks.Inside` says how much is left out.
+                ``all``: every token at every step.
             align: Move and scale each picture back onto the source, if that can be measured
                 (:meth:`EditResult.shift`); at its edges the outermost pixels are repeated. Needs
                 the extra ``measure``.
@@ -176,6 +182,7 @@ class Editor(LoadedModel):
             vision_resolution=vision_resolution,
             denoise=steering.denoise,
             edit_mask=edit_mask,
+            compute=compute,
             align=align,
             plugins=with_file(plugins, steering),
             n=n,

@@ -35,6 +35,7 @@ PUBLIC = [
     "HookReturnError",
     "InputError",
     "Inputs",
+    "Inside",
     "Issue",
     "KeyValues",
     "Layout",

@@ -35,6 +35,7 @@ class Flux2Klein(FlowFamily):
     max_references: ClassVar[int] = 10
     input_projection: ClassVar[str | None] = "x_embedder"
     takes_adapters: ClassVar[bool] = True
+    takes_keep: ClassVar[bool] = True
     run: ClassVar[type[FlowRun]] = Flux2Run
     stock: ClassVar[tuple[type[Any], type[Any]]] = STOCK
 

@@ -124,7 +124,8 @@ class EditJob:
         """Return the other arguments of ``Editor.edit``."""
         edit_mask = None if self.masks.edit is None else self.masks.edit.mask
         shared = self.options.arguments(self.references)
-        return {**shared, "edit_mask": edit_mask, "plugins": self.plugins}
+        local = {"edit_mask": edit_mask, "compute": self.masks.compute or "all"}
+        return {**shared, **local, "plugins": self.plugins}
 
 
 @keeping()

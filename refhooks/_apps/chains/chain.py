@@ -10,6 +10,7 @@ from refhooks._base.names import listed
 from refhooks._base.notebooks import html_pictures
 from refhooks._base.numbers import is_list
 from refhooks._base.shown import one_of, shown
+from refhooks._core.contract.inside import Inside, as_inside
 from refhooks._core.contract.protocols import strengths
 from refhooks._core.planning.bounds import (
     MAX_DENOISE,
@@ -60,6 +61,13 @@ def _steering(value: Strategy | Stage | Method | str | None) -> Strategy | Metho
     return Strategy(value) if isinstance(value, Stage) else value
 
 
+def _compute(value: Any) -> Inside | str:
+    try:
+        return as_inside(value, "an edit's compute") or "all"
+    except InputError as error:
+        raise StrategyError(str(error)) from error
+
+
 def _references(value: Any) -> tuple[Reference, ...]:
     if not is_list(value):
         raise StrategyError(f"an edit's references must be a list, got {shown(value)}")
@@ -88,6 +96,7 @@ class Edit:
         seed: ``None``: that of the chain, plus the number of edits before.
         denoise: Above 0, up to 1; ``None``: that of the chain.
         edit_mask: Where the picture may change, as for ``Editor.edit``.
+        compute: How much of a local edit is computed, likewise.
 
     Raises:
         StrategyError: A field is out of its range.
@@ -108,6 +117,9 @@ class Edit:
     seed: int | None = attrs.field(default=None, kw_only=True, converter=_seed)
     denoise: float | None = attrs.field(default=None, kw_only=True, converter=_denoise)
     edit_mask: Any = attrs.field(default=None, kw_only=True)
+    compute: Inside | Literal["all", "inside"] = attrs.field(
+        default="all", kw_only=True, converter=_compute
+    )
 
     @prompt.validator
     @negative_prompt.validator

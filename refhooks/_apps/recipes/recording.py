@@ -132,6 +132,7 @@ class _Maker:
             vision_resolution=request.vision_resolution,
             align=request.align,
             edit_mask=edit_mask,
+            compute=None if request.compute is None else attrs.asdict(request.compute),
             plugins=plugins,
             files=tuple(self._writer.files.values()),
             model=model_of(self._editor),

@@ -87,6 +87,8 @@ class Family(abc.ABC):
         input_projection: Name of the linear layer by which latent tokens enter the transformer,
             ``C`` to its width, and after which ``Inputs.added`` joins; ``None``: nothing can.
         takes_adapters: Whether ``predict`` minds ``Inputs.adapters``; where not, they are refused.
+        takes_keep: Whether ``predict`` computes a part of the target alone (``Inputs.keep``) and,
+            of references, a part of the tokens (``GroupEdit.rows``); where not, it is refused.
         reuse_exact: Whether references' keys and values depend neither on the step nor on the
             target, so that those of one step hold for all.
         sight: Who sees whom; see :data:`Sight`.
@@ -100,6 +102,7 @@ class Family(abc.ABC):
     refuses: ClassVar[Mapping[str, str]] = {}
     input_projection: ClassVar[str | None] = None
     takes_adapters: ClassVar[bool] = False
+    takes_keep: ClassVar[bool] = False
     reuse_exact: ClassVar[bool] = False
     sight: ClassVar[Sight] = "joint"
     picture_mode: ClassVar[Literal["RGB", "RGBA"]] = "RGB"

@@ -20,6 +20,7 @@ from refhooks._core.planning.edit_plan import Plan, PlannedReference
 from refhooks._core.planning.factories import as_mask
 from refhooks._core.planning.foresight import foresee
 from refhooks._core.planning.input_pictures import InputPicture, open_picture
+from refhooks._core.planning.inside import with_inside
 from refhooks._core.planning.request import steps_in_all
 from refhooks._core.planning.strategy import as_strategy
 from refhooks._core.plugins.attribution import naming
@@ -118,7 +119,7 @@ def with_outlook(loaded: LoadedModel, request: Request, plan: Plan) -> Plan:
         attending=attending,
     )
     check_attention(loaded, attending, dropped=drops(plan))
-    return attrs.evolve(plan, timetable=timetable)
+    return with_inside(loaded, request, attrs.evolve(plan, timetable=timetable))
 
 
 def _check_call(family: Family, request: Request) -> None:
