@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 import torch
-from torch.nn import functional
 
 from refhooks._attending.layer_hooks import is_compiled
 from refhooks._attending.step_caches import step_cache_of
 from refhooks._base.coverage import resized, touched
+from refhooks._base.neighbours import around
 from refhooks._core.planning.edit_plan import PlannedInside
 from refhooks._core.planning.factories import as_mask
 from refhooks.errors import InputError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from refhooks._base.canvas import Canvas
+    from refhooks._base.canvas import Canvas, Cut
     from refhooks._base.size import Size
     from refhooks._core.contract.family import Family
     from refhooks._core.contract.inside import Inside
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from refhooks._core.planning.edit_plan import Plan
     from refhooks._core.planning.request import Request
 
-MANY = 1024  # tokens of a grid
 GIB = 2**30
 
 
@@ -94,35 +93,7 @@ def planned_of(inside: Inside, cover: Tensor, near: Sequence[Tensor]) -> Planned
     return PlannedInside(inside, None if whole else keep, cover.numel(), tuple(near))
 
 
-def around(cover: Tensor, tokens: int) -> Tensor:
-    """Return the tokens that are covered at all, and those within so many of them.
-
-    They are rounded up with those that lie nearest: to a multiple of 4, as some models count, or on
-    a grid of 1024 tokens and more of 16, as kernels like it.
-
-    Args:
-        cover: Of the tokens of a grid, ``[rows,columns]``, 0–1.
-        tokens: Along rows, columns and diagonals.
-
-    Returns:
-        Indices on the grid, ``[K]``, rising.
-    """
-    inside = _wider(cover > 0.0, tokens)
-    multiple = 16 if inside.numel() >= MANY else 4
-    goal = min(-(-int(inside.sum()) // multiple) * multiple, inside.numel())
-    while missing := goal - int(inside.sum()):
-        ring = (_wider(inside, 1) & ~inside).flatten().nonzero()[:, 0]
-        inside.view(-1)[ring[:missing]] = True
-    return inside.flatten().nonzero()[:, 0]
-
-
-def _wider(inside: Tensor, tokens: int) -> Tensor:
-    side = 2 * tokens + 1
-    wide = functional.max_pool2d(inside.float()[None, None], side, stride=1, padding=tokens)
-    return wide[0, 0] > 0.0
-
-
-def _on_grid(family: Family, cover: Tensor, canvas: Canvas | None, size: Size) -> Tensor:
+def _on_grid(family: Family, cover: Tensor, canvas: Canvas | Cut | None, size: Size) -> Tensor:
     """The cover of each token of a picture, as an edit mask has it, ``[rows,columns]``."""
     spread = cover if canvas is None else canvas.spread(cover)
     return touched(resized(spread, size.height, size.width), *family.grid(size))
