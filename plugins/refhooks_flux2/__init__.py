@@ -50,7 +50,16 @@ def _tiny_dev() -> Any:
 def refhooks_families() -> list[FamilyEntry]:
     """Register the three families."""
     return [
-        FamilyEntry("flux2-klein", ("Flux2KleinPipeline",), _klein, klein_shape, _tiny_klein),
+        FamilyEntry(
+            "flux2-klein", ("Flux2KleinPipeline",), _klein, klein_shape, _tiny_klein,
+            modular=dict.fromkeys(
+                ("Flux2KleinModularPipeline", "Flux2KleinBaseModularPipeline"),
+                "diffusers:Flux2KleinPipeline",
+            ),
+        ),
         FamilyEntry("flux2-klein-kv", ("Flux2KleinKVPipeline",), _klein_kv, kv_shape, _tiny_kv),
-        FamilyEntry("flux2-dev", ("Flux2Pipeline",), _dev, dev_shape, _tiny_dev),
-    ]
+        FamilyEntry(
+            "flux2-dev", ("Flux2Pipeline",), _dev, dev_shape, _tiny_dev,
+            modular={"Flux2ModularPipeline": "refhooks_flux2._modular:dev"},
+        ),
+    ]  # fmt: skip

@@ -23,7 +23,15 @@ def _edit_plus() -> type[Family]:
 @hookimpl
 def refhooks_families() -> list[FamilyEntry]:
     """Register the two families."""
+    modular = {"QwenImageEditModularPipeline": "diffusers:QwenImageEditPipeline"}
+    modular_plus = {"QwenImageEditPlusModularPipeline": "diffusers:QwenImageEditPlusPipeline"}
     return [
-        FamilyEntry("qwen-image-edit", ("QwenImageEditPipeline",), _edit, shape, usual=True),
-        FamilyEntry("qwen-image-edit-plus", ("QwenImageEditPlusPipeline",), _edit_plus, shape),
-    ]
+        FamilyEntry(
+            "qwen-image-edit", ("QwenImageEditPipeline",), _edit, shape, usual=True,
+            modular=modular,
+        ),
+        FamilyEntry(
+            "qwen-image-edit-plus", ("QwenImageEditPlusPipeline",), _edit_plus, shape,
+            modular=modular_plus,
+        ),
+    ]  # fmt: skip

@@ -25,4 +25,10 @@ def _pipeline() -> Any:
 @hookimpl
 def refhooks_families() -> list[FamilyEntry]:
     """Register the family."""
-    return [FamilyEntry("qwen-image-21", ("QwenImage21Pipeline",), _adapter, shape, _pipeline)]
+    modular = ("QwenImage21ModularPipeline", "QwenImage21TurboModularPipeline")
+    return [
+        FamilyEntry(
+            "qwen-image-21", ("QwenImage21Pipeline",), _adapter, shape, _pipeline,
+            modular=dict.fromkeys(modular, "diffusers:QwenImage21Pipeline"),
+        )
+    ]  # fmt: skip

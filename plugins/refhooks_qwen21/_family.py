@@ -43,11 +43,13 @@ class QwenImage21(FlowFamily):
     max_references: ClassVar[int] = 10
     input_projection: ClassVar[str | None] = "img_in"
     takes_adapters: ClassVar[bool] = True
+    takes_keep: ClassVar[bool] = True
     takes_vision_area: ClassVar[bool] = True
     reuse_exact: ClassVar[bool] = True
     sight: ClassVar[Literal["joint", "prefix"]] = "prefix"
     picture_mode: ClassVar[Literal["RGB", "RGBA"]] = "RGBA"
     run: ClassVar[type[FlowRun]] = QwenImage21Run
+    still_processor: ClassVar[type] = StillPictureProcessor
 
     def __init__(self, pipe: Any, checkpoint: Checkpoint) -> None:
         super().__init__(pipe, checkpoint)
@@ -56,6 +58,11 @@ class QwenImage21(FlowFamily):
                 "a QwenImage21Pipeline whose text and references see the noise level"
                 " (causal_condition=false) is not supported: their keys cannot be kept"
             )
+        fixed = pipe.config.sample_sigmas or []
+        if not (
+            isinstance(fixed, list | tuple) and all(isinstance(it, float | int) for it in fixed)
+        ):
+            raise ModelError(f"sample_sigmas must be noise levels, 1 to 0; got {fixed!r}")
 
     @classmethod
     def load(cls, pipeline: Any, name_or_path: str, **kwargs: Any) -> Any:

@@ -153,7 +153,7 @@ def warn_of_profile(label: str, name: str, reason: str) -> None:
     )
     once(
         ("told", message),
-        lambda: warn_user(message, stacklevel=9),
+        lambda: warn_user(message),
         size=lambda _: 0,
     )
 

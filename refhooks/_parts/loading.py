@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import diffusers
 import torch
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-)
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 
 from refhooks._base.files import is_file, is_folder
 from refhooks._base.forks import settle
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.shown import shown
+from refhooks._parts.checkpoint_files import DTYPES, HUB_OPTIONS, file_dtype, of_hub, read_json
 from refhooks.errors import ModelError, OutOfMemoryError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from refhooks._core.contract.checkpoint import Checkpoint
     from refhooks._core.contract.entries import EmbeddedModel, FamilyEntry
+    from refhooks._core.contract.family import Family
     from refhooks._core.plugins.registry import Registry
 
 INDEX = "model_index.json"
-DTYPES = {
-    "float32": torch.float32, "fp32": torch.float32,
-    "float16": torch.float16, "fp16": torch.float16,
-    "bfloat16": torch.bfloat16, "bf16": torch.bfloat16,
-}  # fmt: skip
-_HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "token")
+MODULAR_INDEX = "modular_model_index.json"
 
 
 def load_model(
@@ -66,34 +58,66 @@ def load_model(
     name = str(name_or_path)
     index = _read_index(name, registry, kwargs)
     entry, pipeline = _find(name, index, registry)
-    if not {"dtype", "torch_dtype"} & kwargs.keys():
-        kwargs = {**kwargs, "dtype": _file_dtype(name, index, kwargs)}
-    try:
-        if not weights:
-            kwargs, place = _without_weights(name, index, kwargs), None
-        if transformer is not None:
-            from refhooks._base.weight_files.transformer import with_transformer  # noqa: PLC0415  imports accelerate
 
-            kwargs = with_transformer(transformer, name, index, kwargs, place, _of_hub(kwargs))
-        return _placed(entry.load().load(pipeline, str(name_or_path), **kwargs), place), None
+    def read() -> Any:
+        if pipeline.__name__ in entry.modular:
+            from refhooks._parts.modular_loading import ModularFiles  # noqa: PLC0415  imports transformers
+
+            files = ModularFiles(name, index, pipeline, entry, kwargs)
+            modular = files.load(place, transformer, weights=weights)
+            return _placed(modular, place if weights else None)
+        return _load(
+            name, index, entry.load(), pipeline, kwargs, place, transformer, weights=weights
+        )
+
+    return _refusing(name, place, read), None
+
+
+def _load(
+    name: str,
+    index: dict[str, Any],
+    family: type[Family],
+    pipeline: Any,
+    kwargs: dict[str, Any],
+    place: torch.device | None,
+    transformer: str | Path | None,
+    *,
+    weights: bool,
+) -> Any:
+    """Load a stock pipeline."""
+    if not {"dtype", "torch_dtype"} & kwargs.keys():
+        kwargs = {**kwargs, "dtype": file_dtype(name, index, kwargs)}
+    if not weights:
+        kwargs, place = _without_weights(name, index, kwargs), None
+    if transformer is not None:
+        from refhooks._base.weight_files.transformer import with_transformer  # noqa: PLC0415  imports accelerate
+
+        kwargs = with_transformer(transformer, name, index, kwargs, place, of_hub(kwargs))
+    return _placed(family.load(pipeline, name, **kwargs), place)
+
+
+def _refusing(name: str, place: torch.device | None, read: Callable[[], Any]) -> Any:
+    """Load a pipeline; what cannot be read, or does not fit, is told in a sentence."""
+    try:
+        return read()
     except torch.OutOfMemoryError as error:
         raise OutOfMemoryError(
-            f"{name_or_path} does not fit into the memory of {place or 'the device'}; load it"
+            f"{name} does not fit into the memory of {place or 'the device'}; load it"
             " without a device and offload it (pipe.enable_model_cpu_offload(), --offload model or"
             " group), or quantise it (quantization_config, --quantize int8)"
         ) from error
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"{name_or_path} cannot be loaded: {error}") from error
+        raise ModelError(f"{name} cannot be loaded: {error}") from error
 
 
 def _without_weights(name: str, index: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
     """What diffusers is given to load a pipeline with models that hold nothing."""
     from refhooks._parts.empty_weights import weightless_modules  # noqa: PLC0415  imports transformers
 
-    unused = sorted(kwargs.keys() - {*_HUB_OPTIONS, "dtype", "torch_dtype"})
+    unused = sorted(kwargs.keys() - {*HUB_OPTIONS, "dtype", "torch_dtype"})
     if unused:
         raise ModelError(f"without weights a model takes no {listed(unused)}")
-    options = _of_hub(kwargs)
+    options = of_hub(kwargs)
     dtype = kwargs.get("dtype", kwargs.get("torch_dtype"))
     torch_dtype = dtype if isinstance(dtype, torch.dtype) else torch.float32
     return {
@@ -160,31 +184,19 @@ def _find(name: str, index: Any, registry: Registry) -> tuple[FamilyEntry, Any]:
     """The class named in the index selects among the registered ones; it never imports code."""
     class_name = index.get("_class_name") if isinstance(index, dict) else None
     for entry in registry.families.values():
-        if class_name in entry.pipelines:
-            return entry, getattr(diffusers, class_name)
+        if class_name in (*entry.pipelines, *entry.modular):
+            return entry, getattr(diffusers, str(class_name))
     raise ModelError(f"{name} is a {class_name}: {registry.no_family(class_name)}")
-
-
-def _file_dtype(name: str, index: dict[str, Any], kwargs: dict[str, Any]) -> torch.dtype:
-    """The dtype in which the text encoder's files were written.
-
-    Left to themselves, transformers keeps that of the files and diffusers takes float32; a pipeline
-    of both would not run.
-    """
-    for part, source in index.items():
-        if isinstance(source, list) and source[:1] == ["transformers"]:
-            config = _read_json(name, f"{part}/config.json", kwargs)
-            dtype_name = config.get("dtype", config.get("torch_dtype")) if config else None
-            if dtype_name in DTYPES:
-                return DTYPES[dtype_name]
-    return torch.float32
 
 
 def _read_index(name: str, registry: Registry, kwargs: dict[str, Any]) -> Any:
     if name and is_folder(name):
-        index = _read_json(name, INDEX, kwargs)
+        index = _index_of(name, registry, kwargs)
         if index is None:
-            raise ModelError(f"{name} has no {INDEX}, so it is not a diffusers pipeline's folder")
+            raise ModelError(
+                f"{name} has no {INDEX} and no {MODULAR_INDEX}, so it is not a diffusers pipeline's"
+                " folder"
+            )
         return index
     if name and is_file(name):
         raise ModelError(
@@ -197,7 +209,7 @@ def _read_index(name: str, registry: Registry, kwargs: dict[str, Any]) -> Any:
     if "/" not in name:  # the Hub has no such repositories; asking it would hide a typing error
         raise _no_model(name, registry)
     try:
-        return _read_json(name, INDEX, kwargs)
+        return _index_of(name, registry, kwargs)
     except HFValidationError as error:
         raise _no_model(name, registry) from error
     except LocalEntryNotFoundError as error:
@@ -209,29 +221,23 @@ def _read_index(name: str, registry: Registry, kwargs: dict[str, Any]) -> Any:
         raise ModelError(f"the Hugging Face Hub does not give {name}: {error}") from error
 
 
-def _read_json(name: str, place: str, kwargs: dict[str, Any]) -> Any:
-    """Return a JSON file of a folder or repository; ``None`` if there is none."""
-    if is_folder(name):
-        path = Path(name) / place
-        if not is_file(path):
-            return None
-    else:
-        options = _of_hub(kwargs)
-        try:
-            path = Path(hf_hub_download(name, place, **options))
-        except EntryNotFoundError as error:
-            if isinstance(error, LocalEntryNotFoundError):
-                raise
-            return None
+def _index_of(name: str, registry: Registry, kwargs: dict[str, Any]) -> Any:
+    """The index of the pipeline; the modular one where the other is missing or nobody adapts it."""
+    absent = None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is not valid JSON: {error}") from error
-
-
-def _of_hub(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Those of the options that say where and how the Hub is asked."""
-    return {key: value for key, value in kwargs.items() if key in _HUB_OPTIONS}
+        index = read_json(name, INDEX, kwargs)
+    except LocalEntryNotFoundError as error:  # the Hub cannot be asked whether there is one
+        index, absent = None, error
+    adapted = [cls for entry in registry.families.values() for cls in entry.pipelines]
+    if isinstance(index, dict) and index.get("_class_name") in adapted:
+        return index
+    try:
+        modular = read_json(name, MODULAR_INDEX, kwargs)
+    except LocalEntryNotFoundError:
+        modular = None
+    if modular is None and absent is not None:
+        raise absent
+    return index if modular is None else modular
 
 
 def _no_model(name: str, registry: Registry) -> ModelError:

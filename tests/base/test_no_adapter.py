@@ -23,7 +23,7 @@ def test_the_nearest_family_is_named(name):
     said = rh.load_registry().no_family(name)
 
     near = NEAREST[name]
-    assert said.startswith("no plugin has an adapter for it. Supported: Flux2KleinKVPipeline, ")
+    assert said.startswith("no plugin has an adapter for it. Supported: Flux2Klein")
     assert ("The nearest is the family" in said) == (near is not None)
     assert near is None or f"the family {near!r} (" in said
     assert "`refhooks new NAME --kind family` writes an adapter" in said

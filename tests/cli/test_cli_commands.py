@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 import refhooks as rh
-from refhooks._core.contract.entries import OWN_COMMANDS
 from refhooks._core.plugins.inline import with_plugins
+from refhooks._core.plugins.loading import OWN_COMMANDS
 from refhooks.cli import main
 from refhooks.testing import CheckFailed, check_plugin
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -18,13 +18,7 @@ if TYPE_CHECKING:
     from refhooks._core.contract.family import Family
     from refhooks._core.contract.model_shape import ModelShape
 
-__all__ = ["OWN_COMMANDS", "CommandEntry", "EmbeddedModel", "FamilyEntry"]
-
-OWN_COMMANDS: Final = (
-    "chain", "check", "demo", "edit", "explain", "grid", "hooks", "new", "plan", "plugins",
-    "presets", "recipe", "replay", "score",
-)  # fmt: skip
-"""Commands of refhooks itself; no plugin can have one of their names."""
+__all__ = ["CommandEntry", "EmbeddedModel", "FamilyEntry"]
 
 
 @attrs.frozen
@@ -56,6 +50,8 @@ class FamilyEntry:
         tiny: Makes a small pipeline with random weights, without a network, that edits pictures of
             32x32 pixels: what ``refhooks check`` tries the adapter on. ``None``: it cannot.
         usual: Whether a cost is planned for its full-size model where no model is named.
+        modular: Names of modular pipeline classes, and of the class or function that makes a
+            pipeline of their components, as ``diffusers:QwenImage21Pipeline``.
     """
 
     name: str
@@ -64,6 +60,7 @@ class FamilyEntry:
     shape: Callable[[Mapping[str, Any] | None], ModelShape] | None = None
     tiny: Callable[[], Any] | None = None
     usual: bool = False
+    modular: Mapping[str, str] = attrs.field(factory=dict, hash=False)
 
 
 @attrs.frozen

@@ -5,22 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from refhooks._base.shown import shown
 from refhooks._core.contract.checkpoint import Checkpoint
 from refhooks._core.contract.methods import ModelInfo
 from refhooks._core.models.family_calls import named_family
-from refhooks._core.plugins.attribution import naming
 from refhooks._core.plugins.inline import with_plugins
 from refhooks._core.plugins.loading import load_registry
 from refhooks._loras.taking import TakesLoras
-from refhooks.errors import ModelError
+from refhooks._parts.adapting import adapt
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import torch
 
-    from refhooks._core.contract.family import Family
-    from refhooks._core.plugins.registry import Registry
 
 __all__ = ["LoadedModel"]
 
@@ -32,19 +31,21 @@ class LoadedModel(TakesLoras):
 
     Args:
         pipe: A diffusers pipeline you already have (with LoRA, compiled, offloaded, quantised). It
-            is used as it is and left as it is.
+            is used as it is and left as it is. Or a ``ModularPipeline``, whose components are.
         checkpoint: What the checkpoint prescribes where the stock pipeline's defaults do not fit.
         plugins: Modules, or objects, with registration hooks, besides the plugins that are
             installed: what they register has its name in strategies of this model's edits.
 
     Attributes:
-        pipe: The pipeline.
+        pipe: The pipeline; for a modular one, that which its components make.
         checkpoint: What the checkpoint prescribes.
         family: The adapter to its model family.
         registry: The plugins that methods are named from.
 
     Raises:
-        ModelError: No live plugin has an adapter for the pipeline's class.
+        InputError: ``pipe`` is a name or a path; :meth:`from_pretrained` takes these.
+        ModelError: No live plugin has an adapter for the pipeline's class, or a modular one lacks
+            components or runs blocks of its own.
         PluginError: One of ``plugins`` is none, or registers a name that is taken.
     """
 
@@ -55,10 +56,15 @@ class LoadedModel(TakesLoras):
         checkpoint: Checkpoint | None = None,
         plugins: Sequence[object] = (),
     ) -> None:
-        self.pipe = pipe
+        if isinstance(pipe, str | Path):
+            raise InputError(
+                f"{type(self).__name__}(...) takes a loaded pipeline, got {shown(str(pipe))}; one"
+                f" that has a name is loaded by {type(self).__name__}.from_pretrained(...)"
+            )
         self.registry = with_plugins(load_registry(), plugins)
-        self.checkpoint = checkpoint or Checkpoint()
-        self.family = _family(self.registry, pipe, self.checkpoint)
+        self.pipe, self.checkpoint, self.family = adapt(
+            self.registry, pipe, checkpoint or Checkpoint()
+        )
 
     @classmethod
     def from_pretrained(
@@ -136,13 +142,3 @@ def _repository(pipe: Any) -> str | None:
     name = getattr(pipe, "name_or_path", None)
     named = isinstance(name, str) and name.count("/") == 1 and not Path(name).exists()
     return name if named and str(name).split("/")[0] not in {"", ".", "..", "~"} else None
-
-
-def _family(registry: Registry, pipe: Any, checkpoint: Checkpoint) -> Family:
-    classes = [cls.__name__ for cls in type(pipe).__mro__]
-    for name in classes:
-        for entry in registry.families.values():
-            if name in entry.pipelines:
-                with naming(f"family {entry.name!r}{registry.brought('family', entry.name)}, load"):
-                    return entry.load()(pipe, checkpoint)
-    raise ModelError(f"{classes[0]}: {registry.no_family(classes[0])}")

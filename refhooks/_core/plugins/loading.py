@@ -6,13 +6,12 @@ import functools
 import os
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from refhooks._base.distributions import entry_points, name_of, ships, version_of
 from refhooks._base.shown import told
-from refhooks._core.contract.entries import OWN_COMMANDS
 from refhooks._core.plugins.calls import RegistrationCalls
 from refhooks._core.plugins.record import (
     ALLOW,
@@ -33,6 +32,11 @@ if TYPE_CHECKING:
 
 
 GROUP = "refhooks"
+OWN_COMMANDS: Final = (
+    "chain", "check", "demo", "edit", "explain", "grid", "hooks", "new", "plan", "plugins",
+    "presets", "recipe", "replay", "score",
+)  # fmt: skip
+"""Commands of refhooks itself; no plugin can have one of their names."""
 
 
 def load_registry() -> Registry:
@@ -136,7 +140,9 @@ def register_plugin(plugin: object, name: str, registry: Registry) -> tuple[str,
     }
     new = [(kind, entry.name) for kind, (entries, _) in kinds.items() for entry in entries]
     new += [("preset", path.stem) for path in presets]
-    adapted = [("adapter to", cls) for entry in families for cls in entry.pipelines]
+    adapted = [
+        ("adapter to", cls) for entry in families for cls in (*entry.pipelines, *entry.modular)
+    ]
     short = [("short form", "until=NUMBER") for cls in switches if hasattr(cls, "number")]
     short += [("option of masks", cls.key) for cls in masks if hasattr(cls, "key")]
     short += [("argument", cls.argument) for cls in plugins if hasattr(cls, "argument")]
