@@ -64,9 +64,9 @@ def inside_of(
     import torch  # noqa: PLC0415  takes a second
 
     from refhooks._base.coverage import touched  # noqa: PLC0415
+    from refhooks._base.neighbours import around  # noqa: PLC0415
     from refhooks._core.planning.factories import as_mask  # noqa: PLC0415
     from refhooks._core.planning.input_pictures import open_picture  # noqa: PLC0415
-    from refhooks._base.neighbours import around  # noqa: PLC0415
     from refhooks._core.planning.inside import planned_of  # noqa: PLC0415
 
     frame = Size(target[0] * shape.pixels, target[1] * shape.pixels)
