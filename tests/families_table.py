@@ -20,6 +20,7 @@ from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit, pipeline_qwen
 import refhooks as rh
 from refhooks import testing
 from refhooks_flux2._tiny import tiny_dev, tiny_klein, tiny_kv
+from refhooks_flux3._tiny import tiny_modular
 from refhooks_kontext._tiny import tiny_pipeline as tiny_kontext
 from refhooks_longcat._tiny import tiny_pipeline as tiny_longcat
 from refhooks_qwen21._tiny import tiny_pipeline as tiny_21
@@ -60,6 +61,7 @@ class Row:
         sized: Whether its stock pipeline takes ``height`` and ``width``.
         latents: Whether its stock pipeline has no callback, but gives its latents at the end.
         load: Returns an editor, where it is not made of ``make``.
+        modular: Whether stock is modular blocks.
         refuses: What is refused, by the column of the page: what the message must say.
         compiled: The test that runs its blocks compiled, or the family that has the same ones.
         cached: The test of its step caches.
@@ -76,6 +78,7 @@ class Row:
     sized: bool = True
     latents: bool = False
     load: object = None
+    modular: bool = False
     refuses: dict[str, str] = attrs.field(factory=dict)
     compiled: str | None = None
     cached: str | None = None
@@ -88,7 +91,10 @@ class Row:
         with torch.no_grad():
             for weight in pipe.transformer.parameters():
                 weight.mul_(1.6)
-        return rh.Editor(pipe, checkpoint=self.checkpoint)
+        editor = rh.Editor(pipe, checkpoint=self.checkpoint)
+        editor.made = pipe  # which is no pipeline where it is modular
+        editor.pipe.set_progress_bar_config(disable=True)
+        return editor
 
     def pictures(self, count, first=0):
         """Random pictures of one size."""
@@ -107,6 +113,10 @@ class Row:
         seen = {}
         call = {"num_inference_steps": STEPS, "prompt": PROMPT}
         call["generator"] = torch.Generator().manual_seed(SEED)
+        if self.modular:
+            call |= {"height": self.side, "width": self.side, "image": pictures}
+            latents = editor.made(**call, output=["latents"])["latents"]
+            return latents.flatten(2).transpose(1, 2)
         if self.sized:
             call |= {"height": self.side, "width": self.side}
         if self.latents:
@@ -147,6 +157,7 @@ QWEN_TESTS = {
     "compiled": "plugins/qwen/test_compile.py", "cached": "plugins/qwen/works_with/test_caches.py",
 }  # fmt: skip
 FLUX2_CACHES = "plugins/flux2/test_flux2_works_with.py"
+FLUX3 = "plugins/flux3/test_flux3_works_with.py"
 AREA = rh.Checkpoint(reference=tiny.AREA)
 ROWS = {
     row.family: row
@@ -181,6 +192,11 @@ ROWS = {
         Row(
             "longcat-image-edit", tiny_longcat, partial(_guided, one=True, negative_prompt="red"),
             size=(32, 32), sized=False, latents=True, refuses={"two references": ONE},
+        ),
+        Row(
+            "flux3", tiny_modular, None, modular=True,
+            compiled=FLUX3,
+            **{**FLUX2, "cfg": None},
         ),
         Row(
             "toy", None, _true, side=64, size=(64, 64),

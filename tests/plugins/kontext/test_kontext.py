@@ -164,7 +164,7 @@ def test_it_loads_from_a_folder(editor, tmp_path):
 
 @pytest.mark.parametrize("guided", [True, False])
 def test_the_number_of_weights(guided):
-    """As its configuration says; the released one has 11.9 milliard."""
+    """As its configuration says; the released one has 11.9 billion."""
     transformer = tiny_pipeline(guided=guided, blocks=2, singles=3).transformer
 
     assert shape(dict(transformer.config)).parameters == transformer.num_parameters()

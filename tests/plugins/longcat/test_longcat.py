@@ -171,7 +171,7 @@ def test_it_loads_from_a_folder(editor, tmp_path):
 
 
 def test_the_number_of_weights():
-    """As its configuration says; the released one has 6.2 milliard."""
+    """As its configuration says; the released one has 6.2 billion."""
     transformer = tiny_pipeline(blocks=2, singles=3).transformer
 
     assert shape(dict(transformer.config)).parameters == transformer.num_parameters()
