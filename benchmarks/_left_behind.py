@@ -27,12 +27,15 @@ class State:
 
     def __init__(self, pipe: Any) -> None:
         self._found = dict(_found(pipe))
+        self._threads = set(threading.enumerate())
 
     def changes(self, pipe: Any) -> list[str]:
         """Return the names of what is no longer the same."""
         now = dict(_found(pipe))
         names = [*self._found, *(name for name in now if name not in self._found)]
-        return [name for name in names if not _same(self._found.get(name), now.get(name))]
+        changed = [name for name in names if not _same(self._found.get(name), now.get(name))]
+        begun = set(threading.enumerate()) - self._threads  # what ends meanwhile is nobody's
+        return [*changed, *(f"thread {thread.name}" for thread in begun)]
 
 
 def _found(pipe: Any) -> Iterator[tuple[str, Any]]:
@@ -53,7 +56,7 @@ def _found(pipe: Any) -> Iterator[tuple[str, Any]]:
     yield "gradients", (torch.is_grad_enabled(), torch.is_inference_mode_enabled())
     yield "random numbers", (torch.get_rng_state().numpy().tobytes(), random.getstate())
     yield "numpy's random numbers", repr(np.random.get_state())  # noqa: NPY002  the global one
-    yield "threads", (threading.active_count(), torch.get_num_threads())
+    yield "torch's threads", torch.get_num_threads()
     yield "working folder", os.getcwd()  # noqa: PTH109  a string
 
 

@@ -141,7 +141,7 @@ def page(found: list[dict[str, Any]]) -> str:
     most = max(it["half latents"] for it in found)
     equal = {key: f"{sum(it[key] for it in found)} of {len(found)}" for key in ("whole", "alone")}
     inpaint, img2img = "`QwenImageEditInpaintPipeline`", "`QwenImageImg2ImgPipeline`"
-    bits = "equal to the bit in"
+    bits = "bit-identical in"
     lines = [
         ("what is compared", "result"),
         ("---", "---"),

@@ -5,6 +5,8 @@ The source folder is the repository, so that a link between pages is the same on
 
 from __future__ import annotations
 
+import html
+import re
 import shutil
 from importlib import metadata
 from pathlib import Path
@@ -16,16 +18,18 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 HOME = "README"
+SHORT = 18  # letters of a word of code that a line never breaks, as the hyphens of an option
 NAVIGATION = {
     "Getting started": ["coming-from", "cookbook", "gallery"],
     "Guide": [
-        "methods", "schedules", "masks", "chains", "presets", "recipes", "grid-and-advice",
-        "sizes", "colours", "serving", "models", "files", "works-with", "reliability", "speed",
+        "methods", "reuse", "schedules", "masks", "chains", "presets", "recipes", "grid-and-advice",
+        "sizes", "colours", "serving", "models", "files", "works-with", "refused", "reliability",
+        "speed", "speed-tables",
     ],
     "Reference": ["api/index"],
     "For plugin authors": [
-        "writing-plugins", "other-plugins", "testing-plugins", "hooks", "example-plugin/README",
-        "compatibility",
+        "writing-plugins", "other-plugins", "testing-plugins", "hooks", "registration-hooks",
+        "example-plugin/README", "compatibility",
     ],
     "For contributors": ["layout"],
     "Evidence": [
@@ -59,6 +63,7 @@ source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 myst_heading_anchors = 4
 
 html_theme = "furo"  # nothing of it comes from the network
+html_static_path = html_css_files = ["site.css"]
 html_title = "refhooks"
 html_show_copyright = False
 html_copy_source = False
@@ -104,8 +109,23 @@ def with_index(app: Sphinx, failure: Exception | None) -> None:
         shutil.copyfile(out / f"{HOME}.html", out / "index.html")
 
 
+def with_short_words(
+    _app: Sphinx, _name: str, _template: str, context: dict[str, str], _doctree: object
+) -> None:
+    """Mark the short words of code, for site.css."""
+    if "body" in context:
+        words = r'<span class="pre">([^<]+)</span>'
+        context["body"] = re.sub(words, _short, context["body"])
+
+
+def _short(word: re.Match[str]) -> str:
+    short = len(html.unescape(word[1])) <= SHORT
+    return word[0].replace('"pre"', '"pre short"') if short else word[0]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Connect both to what Sphinx does."""
+    """Connect all three to what Sphinx does."""
     app.connect("source-read", with_navigation)
+    app.connect("html-page-context", with_short_words)
     app.connect("build-finished", with_index)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

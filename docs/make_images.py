@@ -163,14 +163,14 @@ def timetable() -> None:
 
 
 def multi_stage() -> None:
-    """The guide's three stages as one run and as a chain; below, ``default`` at 1 throughout."""
+    """Three stages as one run and as a chain; below, ``default`` at 1 throughout."""
     editor = rh.Editor.from_pretrained("toy")
     editor.pipe.set_progress_bar_config(disable=True)
     source = Image.open(next(iter(rh.load_registry().models["toy"].samples())))
     prompts = [PROMPT, "make the circle blue", "make the face sad"]
-    guide = [rh.Stage("default", 0.4), rh.Stage("inject", 0.8), rh.Stage("cross_attn", 1.2)]
+    three = [rh.Stage("default", 0.4), rh.Stage("inject", 0.8), rh.Stage("cross_attn", 1.2)]
     pictures, captions = [], []
-    for name, stages in (("the guide's", guide), ("default 1", [rh.Stage("default")] * 3)):
+    for name, stages in (("the three", three), ("default 1", [rh.Stage("default")] * 3)):
         ends = zip(stages, (0.4, 0.8, None), strict=True)
         run = rh.Strategy([attrs.evolve(stage, until=end) for stage, end in ends])
         edits = [rh.Edit(*pair) for pair in zip(prompts, stages, strict=True)]

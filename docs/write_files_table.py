@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from weight_layouts import LAYOUTS, REFUSED  # noqa: E402  beside the tests
 
-HEAD = "| file | by what it is known | what is done |\n| --- | --- | --- |\n"
+HEAD = "| file | recognised by | what is done |\n| --- | --- | --- |\n"
 END = "<!-- /files -->"
 
 

@@ -1,6 +1,8 @@
-"""Write what docs/hooks.md says of each hook: its spec, who uses it, and the loop.
+"""Write what the pages of hooks say of each: its spec, who uses it, and the loop.
 
-python docs/write_hooks_page.py
+    python docs/write_hooks_page.py
+
+Run hooks are in docs/hooks.md, those of registration in docs/registration-hooks.md.
 """
 
 from __future__ import annotations
@@ -13,29 +15,35 @@ import refhooks as rh
 from refhooks import hookspecs, loop
 from refhooks.testing._implementers import HookEntry, list_hooks
 
-PAGE = Path(__file__).parent / "hooks.md"
+DOCS = Path(__file__).parent
+PAGES = {"hooks.md": hookspecs.RunHooks, "registration-hooks.md": hookspecs.Registration}
 SECTIONS = ("Fires", "Arguments", "May change", "Returns", "Combines", "Added")
 
 
-def with_specs(text: str) -> str:
-    """Return the page with today's specs, users and loop between its marks."""
+def with_specs(name: str, text: str) -> str:
+    """Return the page of this name with today's specs, users and loop between its marks."""
     entries = {entry.name: entry for entry in list_hooks(rh.load_registry())}
+    specs = PAGES[name]
+    if specs is hookspecs.RunHooks:
+        text = _between(text, "<!-- loop -->", "<!-- end of loop -->", _loop())
+    for hook in vars(specs):
+        if hook.startswith("refhooks_"):
+            spec = _spec(specs, entries[hook])
+            text = _between(text, f"<!-- spec {hook} -->", "<!-- end of spec -->", spec)
+    return text
+
+
+def _loop() -> str:
     body = inspect.getsource(loop.denoise)
     shown = inspect.cleandoc(body[body.index("    family, hooks") :].rstrip())
-    text = _between(text, "<!-- loop -->", "<!-- end of loop -->", f"```text\n{shown}\n```")
-    for specs in (hookspecs.Registration, hookspecs.RunHooks):
-        for name in vars(specs):
-            if name.startswith("refhooks_"):
-                spec = _spec(specs, entries[name])
-                text = _between(text, f"<!-- spec {name} -->", "<!-- end of spec -->", spec)
-    return text
+    return f"```text\n{shown}\n```"
 
 
 def _between(text: str, start: str, end: str, new: str) -> str:
     pattern = re.escape(start) + r".*?" + re.escape(end)
     replaced, count = re.subn(pattern, lambda _: f"{start}\n{new}\n{end}", text, flags=re.DOTALL)
     if count != 1:
-        raise SystemExit(f"{PAGE.name} has {count} places marked {start}; it needs one")
+        raise SystemExit(f"the page has {count} places marked {start}; it needs one")
     return replaced
 
 
@@ -57,4 +65,6 @@ def _sections(doc: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(with_specs(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        text = (DOCS / page).read_text(encoding="utf-8")
+        (DOCS / page).write_text(with_specs(page, text), encoding="utf-8")

@@ -10,23 +10,43 @@ from __future__ import annotations
 import importlib
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import refhooks as rh
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 README = Path(__file__).parents[1] / "README.md"
+MANY = 12  # names in one row; `refhooks plugins` lists more
 BEGIN, END = "a test compares it -->\n", "<!-- end of plugins -->"
 
 
 def table() -> str:
-    """Return the table in Markdown."""
+    """Return the table in Markdown: two columns, since a phone has no room for more."""
     modules = {point.name: point.value for point in entry_points(group="refhooks")}
     rows = [
-        f"| `{record.name}` | {', '.join(f'`{entry}`' for entry in record.registers)} |"
-        f" {importlib.import_module(modules[record.name]).__doc__.splitlines()[0]} |"
+        f"| `{record.name}` |"
+        f" {importlib.import_module(modules[record.name]).__doc__.splitlines()[0]}"
+        f" {_registered(record.name, record.registers)}|"
         for record in rh.load_registry().records
         if record.distribution == "refhooks"
     ]
-    return "\n".join(["| plugin | registers | what it is |", "| --- | --- | --- |", *rows]) + "\n"
+    return "\n".join(["| plugin | what it is, and registers |", "| --- | --- |", *rows]) + "\n"
+
+
+def _registered(plugin: str, entries: Sequence[str]) -> str:
+    """Return what it registers by kind, without a method of the plugin's own name."""
+    kinds: dict[str, list[str]] = {}
+    for entry in entries:
+        kind, _, name = entry.partition(" ")
+        if entry != f"method {plugin}":
+            kinds.setdefault(kind, []).append(f"`{name}`")
+    return "".join(f"*{kind}*: {_names(names)}. " for kind, names in kinds.items())
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= MANY else f"{len(names)} of them"
 
 
 def with_table(text: str) -> str:

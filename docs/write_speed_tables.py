@@ -1,8 +1,8 @@
-"""Write the tables of docs/speed.md from benchmarks/results.
+"""Write the tables of docs/speed.md, and all of docs/speed-tables.md, from benchmarks/results.
 
     python docs/write_speed_tables.py
 
-What has no result file yet says so, with the command that makes it.
+The first has medians, the second every figure. What has no result file is left out.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-PAGE = Path(__file__).parent / "speed.md"
+DOCS = Path(__file__).parent
+PAGE, TABLES_PAGE = DOCS / "speed.md", DOCS / "speed-tables.md"
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+COMPILED = (False, True)
 MARKED = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -49,38 +51,63 @@ def same_work(found: dict[str, Any]) -> str:
     return _table(heads, rows)
 
 
+def tokens_medians(found: dict[str, Any]) -> str:
+    """Return how much faster a step is, by the number of references."""
+    shares = [row["share of the bound"] for row in found["rows"]]
+    return (
+        _about(found)
+        + _medians(
+            (row["case"], row["references"], row["faster"]["median"]) for row in found["rows"]
+        )
+        + f"\nThat is {min(shares):.0%} to {max(shares):.0%} of the bound.\n"
+    )
+
+
 def tokens(found: dict[str, Any]) -> str:
     """Return how much faster a step is without reference tokens."""
-    rows = [
+    heads = ("strategy", "faster than stock", "bound", "share of it", "`plan --cost`")
+    rows = (
         (
-            str(row["references"]),
-            row["case"],
-            _spread(row["faster"]),
-            f"{row['bound']:.2f}",
-            f"{row['share of the bound']:.0%}",
-            f"{row['predicted']:.2f}",
+            _references(row["references"]),
+            (
+                row["case"],
+                _spread(row["faster"]),
+                f"{row['bound']:.2f}",
+                f"{row['share of the bound']:.0%}",
+                f"{row['predicted']:.2f}",
+            ),
         )
         for row in found["rows"]
-    ]
-    heads = ("references", "strategy", "faster than stock", "bound", "share of it", "`plan --cost`")
-    return _about(found) + _table(heads, rows)
+    )
+    return _about(found) + _parts(heads, rows)
+
+
+def reuse_medians(found: dict[str, Any]) -> str:
+    """Return how much faster reuse is, by the number of references."""
+    return _about(found) + _medians(
+        (_reuse_name(found, name), case["references"], faster["median"])
+        for case in found["cases"]
+        for name, faster, _, _ in _reused(case)
+    )
 
 
 def reuse(found: dict[str, Any]) -> str:
     """Return what reusing keys and values saves."""
-    rows = [
+    heads = ("what", "faster than stock", "bound", "share of it")
+    rows = (
         (
-            str(case["references"]),
-            f"a run of {found['steps']} steps, {_interval(name)}" if name else "a step that reuses",
-            _spread(faster),
-            f"{bound['median']:.2f}",
-            f"{share['median']:.0%}",
+            _references(case["references"]),
+            (
+                _reuse_name(found, name),
+                _spread(faster),
+                f"{bound['median']:.2f}",
+                f"{share['median']:.0%}",
+            ),
         )
         for case in found["cases"]
         for name, faster, bound, share in _reused(case)
-    ]
-    heads = ("references", "what", "faster than stock", "bound", "share of it")
-    return _about(found) + _table(heads, rows)
+    )
+    return _about(found) + _parts(heads, rows)
 
 
 def _reused(case: dict[str, Any]) -> list[tuple[str, Any, Any, Any]]:
@@ -89,43 +116,64 @@ def _reused(case: dict[str, Any]) -> list[tuple[str, Any, Any, Any]]:
     return [step, *((name, *(run[key] for key in keys)) for name, run in case["runs"].items())]
 
 
-def _interval(name: str) -> str:
-    return f"reuse {name}" if name == "once" else f"reuse every {name}"
+def _reuse_name(found: dict[str, Any], name: str) -> str:
+    if not name:
+        return "a step that reuses"
+    interval = "once" if name == "once" else f"every {name}"
+    return f"{found['steps']} steps, reuse {interval}"
 
 
 def attention(found: dict[str, Any]) -> str:
     """Return what merged attention costs."""
-    rows = [
+    heads = ("tokens", "references", "eager", "compiled", "mask / merged")
+    cases: dict[tuple[str, int, int], dict[bool, Any]] = {}
+    for case in found["cases"]:
+        part = f"{case['dtype']}, {case['heads']} heads of {case['head']}"
+        key = (part, case["tokens"], case["references"])
+        cases.setdefault(key, {})[case["compiled"]] = case
+    rows = (
         (
-            row["dtype"],
-            f"{row['heads']} × {row['head']}",
-            str(row["tokens"]),
-            str(row["references"]),
-            "compiled" if row["compiled"] else "eager",
-            _spread(row["merged / stock"]),
-            f"{row['mask / merged']['median']:.2f}",
+            part,
+            (
+                str(tokens),
+                str(references),
+                *(_spread(ways[how]["merged / stock"]) if how in ways else "" for how in COMPILED),
+                ", ".join(f"{way['mask / merged']['median']:.2f}" for way in ways.values()),
+            ),
         )
-        for row in found["cases"]
-    ]
-    heads = ("dtype", "heads", "tokens", "references", "", "merged / stock", "mask / merged")
-    return _table(heads, rows)
+        for (part, tokens, references), ways in cases.items()
+    )
+    return "Merged over stock, eager and compiled; then a float mask over merged.\n\n" + _parts(
+        heads, rows
+    )
+
+
+def attention_range(found: dict[str, Any]) -> str:
+    """Return what merged attention costs, at the least and at the most."""
+    ratios = [case["merged / stock"]["median"] for case in found["cases"]]
+    return (
+        f"Time over that of the stock attention: {min(ratios):.2f} to {max(ratios):.2f} in"
+        f" {len(ratios)} cases.\n"
+    )
 
 
 def scaling(found: dict[str, Any]) -> str:
     """Return the curves."""
-    rows = [
+    heads = ("at", "run", "time", "predicted", "peak MiB")
+    rows = (
         (
-            row["curve"],
-            str(row["at"]),
-            row["case"],
-            f"{row['measured']:.2f}",
-            f"{row['predicted']:.2f}",
-            f"{row['peak bytes'] / 2**20:.0f}",
+            f"By {row['curve']}",
+            (
+                str(row["at"]),
+                row["case"],
+                f"{row['measured']:.2f}",
+                f"{row['predicted']:.2f}",
+                f"{row['peak bytes'] / 2**20:.0f}",
+            ),
         )
         for row in found["rows"]
-    ]
-    heads = ("curve", "at", "run", "time, measured", "predicted", "peak MiB")
-    return _about(found) + _table(heads, rows)
+    )
+    return _about(found) + _parts(heads, rows)
 
 
 def gpu(found: dict[str, Any]) -> str:
@@ -154,21 +202,46 @@ def gpu(found: dict[str, Any]) -> str:
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     table.__name__: table for table in (overhead, same_work, tokens, reuse, attention, scaling, gpu)
 }
+SHORT = {"tokens": tokens_medians, "reuse": reuse_medians, "attention": attention_range}
+INTRODUCTION = """# Speed: every figure
+
+<!-- written by `python docs/write_speed_tables.py`; a test compares it -->
+
+The tables behind [speed](speed.md), which says what is measured and how. Each figure is the
+median, with the lowest and the highest beside it where there is room; times are over those of the
+stock pipeline in the same run.
+"""
+SECTIONS = {
+    "tokens": "Token economy",
+    "reuse": "Reuse of keys and values",
+    "attention": "Weighted attention",
+    "scaling": "How it grows",
+    "gpu": "The full-size model",
+}
 
 
 def with_tables(text: str) -> str:
-    """Return the page with each table as its result file says."""
-    return MARKED.sub(lambda match: match[1] + _made(match[2]) + match[3], text)
+    """Return docs/speed.md with each table as its result file says."""
+    return MARKED.sub(lambda match: match[1] + _short(match[2]) + match[3], text)
 
 
-def _made(name: str) -> str:
-    path = RESULTS / f"{name}.json"
-    if not path.exists():
-        return (
-            f"Not measured yet: `python benchmarks/{name}.py --json"
-            f" benchmarks/results/{name}.json`.\n"
-        )
-    return TABLES[name](json.loads(path.read_text(encoding="utf-8")))
+def tables_page() -> str:
+    """Return docs/speed-tables.md."""
+    measured = {name: title for name, title in SECTIONS.items() if _place(name).exists()}
+    parts = (f"\n## {title}\n\n{TABLES[name](_found(name))}" for name, title in measured.items())
+    return INTRODUCTION + "".join(parts)
+
+
+def _short(name: str) -> str:
+    return SHORT.get(name, TABLES[name])(_found(name))
+
+
+def _found(name: str) -> Any:
+    return json.loads(_place(name).read_text(encoding="utf-8"))
+
+
+def _place(name: str) -> Path:
+    return RESULTS / f"{name}.json"
 
 
 def _about(found: dict[str, Any]) -> str:
@@ -185,6 +258,29 @@ def _spread(figure: dict[str, float]) -> str:
     return f"{figure['median']:.2f} ({figure['lowest']:.2f} to {figure['highest']:.2f})"
 
 
+def _references(count: int) -> str:
+    return f"{count} reference" + ("s" if count > 1 else "")
+
+
+def _medians(figures: Iterable[tuple[str, int, float]]) -> str:
+    rows: dict[str, dict[int, str]] = {}
+    for name, count, figure in figures:
+        rows.setdefault(name, {})[count] = f"{figure:.2f}"
+    counts = sorted({count for row in rows.values() for count in row})
+    return _table(
+        ("faster than stock, with", *(_references(count) for count in counts)),
+        [(name, *(row[count] for count in counts)) for name, row in rows.items()],
+    )
+
+
+def _parts(heads: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
+    """Return a table for each part, under its name."""
+    parts: dict[str, list[Sequence[str]]] = {}
+    for part, row in rows:
+        parts.setdefault(part, []).append(row)
+    return "\n".join(f"{part}:\n\n{_table(heads, rows)}" for part, rows in parts.items())
+
+
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
@@ -192,3 +288,4 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    TABLES_PAGE.write_text(tables_page(), encoding="utf-8")

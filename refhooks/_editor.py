@@ -89,7 +89,7 @@ class Editor(LoadedModel):
                 and ``width``.
             prompt: What to do; several make a batch.
             strategy: How the source steers; ``None``: the family's native method at 1, which is
-                the stock pipeline to the bit.
+                bit-identical to the stock pipeline.
             references: More pictures, each with its own strategy.
             negative_prompt: What guidance moves away from; one, or one a prompt.
             cfg: Guidance scale; 1 and below is off. ``None``: the checkpoint's own.
@@ -120,7 +120,7 @@ class Editor(LoadedModel):
                 another thread, ends it after the step: the result holds the unfinished pictures.
             check: ``final`` looks for NaN once; ``eager`` after every hook, and names the plugin.
             record_attention: Keep how much of the attention each reference gets, for each step and
-                block, in the result; the picture stays the same to the bit, but takes longer.
+                block, in the result; the picture stays bit-identical, but takes longer.
             wait: Where the model runs another edit: wait for it, in the order in which edits came;
                 a number is the most seconds to wait. ``False``: raise at once.
 
@@ -244,7 +244,7 @@ class Editor(LoadedModel):
         wait: bool | float = False,
         **settings: Any,
     ) -> EditResult:
-        """Run an edit again from its recipe: the same picture to the bit, or a warning says why.
+        """Run an edit again from its recipe: a bit-identical picture, or a warning says why.
 
         Everything that the recipe names is found and checked before anything runs. A picture counts
         where its pixels are the recorded ones: inside of the recipe, among ``references``, or under

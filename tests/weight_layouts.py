@@ -352,7 +352,7 @@ REFUSED = {
     "LoRA": Refused("a LoRA", "`lora_A`, `lora_down`, `lokr_w1` …", "a LoRA, not a model", lora),
     "another model": Refused(
         "another model",
-        "names that the model has not",
+        "names that the model does not have",
         "the weights of another model",
         renamed("transformer_blocks.", "double_blocks."),
     ),

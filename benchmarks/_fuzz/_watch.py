@@ -121,12 +121,17 @@ class Watch:
 
     def _left(self) -> str:
         now = self._state()
-        wrong = [key for key, value in now.items() if value != self._before[key]]
+        wrong = [key for key, value in now.items() if _is_left(self._before[key], value)]
         told = ", ".join(
             f"{key}: {self._before[key]!s:.80} then {now[key]!s:.160}" for key in wrong
         )
         self._before = now
         return told
+
+
+def _is_left(before: Any, now: Any) -> bool:
+    """Whether something is there that was not; an earlier case's thread may end meanwhile."""
+    return bool(now > before) if isinstance(now, int) else now != before
 
 
 def _ended(_signal: int, _frame: FrameType | None) -> None:

@@ -43,21 +43,6 @@ class Flux2Klein(FlowFamily):
         """``none`` for a distilled checkpoint, else ``true``."""
         return "none" if self.pipe.config.is_distilled else "true"
 
-    def embedded(self, scale: float, batch: int, device: Any) -> Tensor | None:  # noqa: ARG002
-        """Return the guidance that is an input of the model, ``[B]``; klein has none."""
-        return None
-
-    @property
-    def rope_axes(self) -> tuple[int, ...]:
-        """Channels of a head that turn with frame, row, column and place in the text."""
-        return tuple(self.pipe.transformer.config.axes_dims_rope)
-
-    @property
-    def token_bytes(self) -> int:
-        """Keys and values: the transformer's width, in the dtype of the run."""
-        width: int = self.pipe.transformer.inner_dim
-        return 2 * self.blocks * width * int((self.dtype or self.pipe.text_encoder.dtype).itemsize)
-
     def cut_size(self, picture: Image) -> Size:
         """Return the stock pipeline's size of a picture: its own up to 1 MP, cut to multiples."""
         scale = min(1.0, math.sqrt(self.area / (picture.width * picture.height)))
@@ -193,10 +178,6 @@ class Flux2Dev(Flux2Klein):
     def guidance_kind(self) -> Any:
         """``embedded``."""
         return "embedded"
-
-    def embedded(self, scale: float, batch: int, device: Any) -> Tensor | None:
-        """Return the guidance, ``[B]``, in float32 as stock has it."""
-        return torch.full([1], scale, device=device, dtype=torch.float32).expand(batch)
 
     def check_prompt(self, prompt: str) -> None:
         """Refuse the tokenizer's control tokens."""

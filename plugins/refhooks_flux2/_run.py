@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from refhooks.families import (
-    FlowRun,
-    Joiner,
-    LayerHooks,
-    StepCaches,
-    is_compiled,
-    refuse_step_cache,
-)
+from refhooks.families import JointRun, Places, refuse_step_cache
 from refhooks_flux2._attention import processors
-from refhooks_flux2._places import POSITIONS, Places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,27 +20,22 @@ if TYPE_CHECKING:
 
     Filled = list[tuple[int, Tokens]]
 
-_GRAPHS = 64  # of a compiled block
+FRAMES = 10  # from one picture to the next
 _KEPT = 2  # sets of keys and values: the last one, and one that a strength may come back to
 
 
-class Flux2Run(FlowRun):
+class Flux2Run(JointRun):
     """One run on a FLUX.2 pipeline: text, target, then the references at every step."""
 
-    tail = False
+    def make_places(self) -> Places:
+        """Return ids of frame, row, column and 0; references are at frames 10, 20 and so on."""
+        return Places(
+            self.grid, self.grids, self.device, frame=lambda slot: FRAMES * (slot + 1), axes=4
+        )
 
-    def __init__(self, family: Any, **options: Any) -> None:
-        super().__init__(family, **options)
-        transformer = self.pipe.transformer
-        self.places = Places(self.grid, self.grids, self.device)
-        self.joiner = Joiner()
-        self.layers = LayerHooks(transformer, family.input_projection, tail=self.tail)
-        self.positions = POSITIONS
-        self.processors: Processors | None = None
-        self.record = False
-        self._caches = StepCaches(transformer)
-        self._limit = contextlib.ExitStack()
-        self._shares: list[Tensor] = []
+    def make_processors(self, *, record: bool) -> Processors:
+        """Return those of blocks of two streams, and of one."""
+        return processors(self.pipe.transformer, self.family.stock, record=record)
 
     def encode(self, picture: Image, size: Size) -> Tensor:
         """Return the VAE's mode, normalised and packed, ``[1,R,C]``.
@@ -67,42 +53,6 @@ class Flux2Run(FlowRun):
         latents: Tensor = self.pipe._encode_vae_image(pixels, None)
         return self.pack(latents)
 
-    def prepare(self, *, attention: bool, record: bool) -> None:
-        """Put on what holds for the whole run, and let compiled blocks have their graphs.
-
-        Raises:
-            InputError: The model's attention is not the stock one, or runs in parallel; or it has
-                a step cache that this run cannot do with.
-        """
-        self._caches.check(self.branches, record=record)
-        transformer = self.pipe.transformer
-        blocks = (*transformer.transformer_blocks, *transformer.single_transformer_blocks)
-        if any(map(is_compiled, blocks)):
-            self._limit.enter_context(torch._dynamo.config.patch(recompile_limit=_GRAPHS))
-        self.record = record
-        if attention or record:
-            self.processors = processors(transformer, self.family.stock, record=record)
-            self.processors.install()
-
-    def predict(
-        self, ctx: Context, branch: Branch, inputs: Inputs, edits: Sequence[GroupEdit]
-    ) -> Tensor:
-        """Run the transformer on target and filled slots, and return the target's part."""
-        layout = self.layout(inputs)
-        filled = [(slot, it) for slot, it in enumerate(inputs.slots) if it is not None]
-        if self.processors is not None:
-            self.processors.plan(layout, edits, self.device)
-        self._caches.follow(ctx, branch, layout, inputs, edits)
-        hidden, ids = inputs.target, self.places.target
-        if filled:
-            hidden = self.joiner.join(hidden, [tokens for _, tokens in filled])
-            ids = torch.cat([ids, self.places.of(filled)])
-        self.layers.use(inputs)
-        velocity: Tensor = self.forward(ctx, branch, inputs, hidden, ids)[0]
-        self.layers.rest()
-        self.note(branch)
-        return velocity[:, : inputs.target.shape[1]]
-
     def forward(
         self,
         ctx: Context,
@@ -112,16 +62,7 @@ class Flux2Run(FlowRun):
         ids: Tensor,
         **kept: Any,
     ) -> tuple[Any, ...]:
-        """Call the transformer as the stock pipeline does.
-
-        Args:
-            ctx: Of the step.
-            branch: Of the pass.
-            inputs: Likewise.
-            hidden: Tokens of the pictures, ``[B,L-S,C]``.
-            ids: Their position ids, ``[L-S,4]``.
-            kept: What concerns kept keys and values.
-        """
+        """Call the transformer as the stock pipeline does; ``kept``: of kept keys and values."""
         batch, text = hidden.shape[0], inputs.text.embeds.shape[1]
         self.pipe._current_timestep = ctx.t
         own = None if self.processors is None else {"refhooks": text}
@@ -138,26 +79,6 @@ class Flux2Run(FlowRun):
                 **kept,
             )
         return made
-
-    def note(self, branch: Branch) -> None:
-        """Keep the attention shares of a pass, if they are recorded."""
-        if self.record and branch.name == "cond":
-            assert self.processors is not None  # noqa: S101  put on by prepare
-            self._shares.append(self.processors.recorded(len(self.grids)))
-
-    def recorded(self) -> Tensor | None:
-        """Return the attention shares of every step, ``[N,blocks,1+references,B]``."""
-        return torch.stack(self._shares) if self._shares else None
-
-    def close(self) -> None:
-        """Take the hooks off, empty step caches, let an offloaded pipeline go back to rest."""
-        self.layers.remove()
-        self.joiner.clear()
-        self._caches.close()
-        self._limit.close()
-        if self.processors is not None:
-            self.processors.remove()
-        super().close()
 
 
 class Kept:

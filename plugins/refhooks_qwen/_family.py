@@ -47,17 +47,6 @@ class QwenImageEdit(FlowFamily):
         """Load the pipeline, also where torchvision is not installed."""
         return load_pipeline(pipeline, name_or_path, StillPictureProcessor, **kwargs)
 
-    @property
-    def rope_axes(self) -> tuple[int, ...]:
-        """Channels of a head that turn with frame, row and column."""
-        return tuple(self.pipe.transformer.config.axes_dims_rope)
-
-    @property
-    def token_bytes(self) -> int:
-        """Keys and values: the transformer's width, in the dtype of the run."""
-        width: int = self.pipe.transformer.inner_dim
-        return 2 * self.blocks * width * int((self.dtype or self.pipe.text_encoder.dtype).itemsize)
-
     def check_prompt(self, prompt: str) -> None:
         """Refuse the tokenizer's control tokens."""
         check_words(prompt, self.pipe.tokenizer)

@@ -74,17 +74,6 @@ class QwenImage21(FlowFamily):
         return STEP
 
     @property
-    def rope_axes(self) -> tuple[int, ...]:
-        """Channels of a head that turn with frame, row and column."""
-        return tuple(self.pipe.transformer.config.axes_dims_rope)
-
-    @property
-    def token_bytes(self) -> int:
-        """Keys and values: the transformer's width, in the dtype of the run."""
-        width: int = self.pipe.transformer.inner_dim
-        return 2 * self.blocks * width * int((self.dtype or self.pipe.text_encoder.dtype).itemsize)
-
-    @property
     def area(self) -> int:
         """The square of the stock pipeline's ``output_resolution``."""
         return int(self.stock_default("output_resolution")) ** 2

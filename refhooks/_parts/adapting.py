@@ -35,4 +35,4 @@ def adapt(registry: Registry, pipe: Any, checkpoint: Checkpoint) -> tuple[Any, C
                 pipe = assembled(pipe, entry.modular[name])
             with naming(f"family {entry.name!r}{registry.brought('family', entry.name)}, load"):
                 return pipe, checkpoint, entry.load()(pipe, checkpoint)
-    raise ModelError(f"{classes[0]}: {registry.no_family()}")
+    raise ModelError(f"{classes[0]}: {registry.no_family(classes[0])}")

@@ -186,7 +186,7 @@ def _find(name: str, index: Any, registry: Registry) -> tuple[FamilyEntry, Any]:
     for entry in registry.families.values():
         if class_name in (*entry.pipelines, *entry.modular):
             return entry, getattr(diffusers, str(class_name))
-    raise ModelError(f"{name} is a {class_name}: {registry.no_family()}")
+    raise ModelError(f"{name} is a {class_name}: {registry.no_family(class_name)}")
 
 
 def _read_index(name: str, registry: Registry, kwargs: dict[str, Any]) -> Any:

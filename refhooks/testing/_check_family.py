@@ -182,7 +182,7 @@ def _expect(what: str, actual: object, expected: object) -> None:
 
 
 def strength_0(subject: Subject) -> None:
-    """A picture at strength 0 is no picture, to the bit; at 1 it makes a difference."""
+    """A picture at strength 0 is ignored, bit for bit; at 1 it makes a difference."""
     editor = _editor(subject)
     hidden = [_edit(editor, seed, 0.0).latents for seed in (0, 1)]
     equal(hidden[0], hidden[1], "at strength 0 it matters which picture is given")

@@ -58,7 +58,7 @@ def strength(bench: Bench) -> None:
 
 
 def strength_0(bench: Bench) -> None:
-    """At strength 0 there is no reference, to the bit: in a whole run, and in a part of one."""
+    """At strength 0 the reference is ignored, bit for bit: in a whole run, and in a part of one."""
     whole = [bench.edit(pictures=[seed], strength=0.0).latents for seed in (0, 1)]
     equal(whole[0], whole[1], "at strength 0 it matters which picture is given")
 
@@ -131,7 +131,7 @@ def no_mutation(bench: Bench) -> None:
 
 
 def deterministic(bench: Bench) -> None:
-    """The same call gives the same latents, to the bit."""
+    """The same call gives bit-identical latents."""
     equal(bench.plain, bench.edit().latents, "the same call gives other latents")
 
 

@@ -184,9 +184,10 @@ def test_no_module_of_an_edit_changes_filters():
     """Only the command line does, which is the process's owner, and the kit for authors."""
     from places import ROOT
 
+    folders = ("_apps", "_base", "_core", "_attending", "_flow", "_loras", "_parts", "score")
     taken = {
         str(path.relative_to(ROOT))
-        for folder in ("_apps", "_base", "_core", "_attending", "_loras", "_parts", "score")
+        for folder in folders
         for path in (ROOT / "refhooks" / folder).rglob("*.py")
         if "catch_warnings" in path.read_text(encoding="utf-8").replace("``warnings.catch", "")
     }

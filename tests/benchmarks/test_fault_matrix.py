@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import json
+import threading
 
 import _faults
 import faults
@@ -78,6 +79,14 @@ class Leaves:
 
 
 KEPT = []
+
+
+def waiting(_):
+    """Begin a thread that goes on until its case has been judged."""
+    KEPT.append(threading.Timer(600, print))
+    KEPT[-1].start()
+
+
 SPOILED = {
     "a hook": lambda pipe: pipe.vae.decoder.register_forward_hook(lambda *_: None),
     "a processor": lambda pipe: pipe.transformer.set_attn_processor(
@@ -89,13 +98,19 @@ SPOILED = {
     "an attribute": lambda pipe: setattr(pipe, "_current_timestep", 1),
     "the scheduler": lambda pipe: pipe.scheduler.set_begin_index(1),
     "a tensor": lambda pipe: KEPT.append(pipe.transformer.img_in.bias.detach().clone()),
+    "a thread": waiting,
 }
 
 
 @pytest.mark.parametrize("name", SPOILED)
 def test_what_is_left_behind_is_seen(name):
     """Each kind of it, or the matrix would be right whatever happens."""
-    wrong = Leaves(SPOILED[name]).attempt()
+    try:
+        wrong = Leaves(SPOILED[name]).attempt()
+    finally:
+        for timer in KEPT:
+            if isinstance(timer, threading.Timer):
+                timer.cancel()
 
     assert "is not what it was" in wrong or "tensors more" in wrong or "another picture" in wrong
 

@@ -79,6 +79,7 @@ def test_the_watch_sees_what_is_left(tmp_path):
         "open files": lambda _: opened.append((tmp_path / "x").open()),
         "filters": lambda _: warnings.simplefilter("ignore", UserWarning),
     }
+    before = set(threading.enumerate())
     watch = _watch.Watch(tmp_path)
     try:
         with warnings.catch_warnings():
@@ -89,6 +90,22 @@ def test_the_watch_sees_what_is_left(tmp_path):
     finally:
         done.set()
         opened[0].close()
+        for thread in set(threading.enumerate()) - before:
+            thread.join()
+
+
+def test_the_watch_passes_over_what_ends_meanwhile(tmp_path):
+    """A thread or an open file of before is none that a case left."""
+    done, ready = threading.Event(), (tmp_path / "x").open("w")
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+
+    def end(_):
+        done.set()
+        thread.join()
+        ready.close()
+
+    assert outcome(tmp_path, end).how == "result"
 
 
 @pytest.mark.parametrize(("limit", "how"), [("MAX_SECONDS", "slow"), ("MAX_MIB", "large")])

@@ -1,4 +1,4 @@
-"""The tables of docs/speed.md are those of the result files; the scripts run at a tiny size."""
+"""The tables of speed are those of the result files; the scripts run at a tiny size."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def test_the_tables_are_up_to_date():
     text = (DOCS / "speed.md").read_text(encoding="utf-8")
 
     assert script["with_tables"](text) == text
+    assert script["tables_page"]() == (DOCS / "speed-tables.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -168,9 +168,10 @@ def test_the_plugin_table_is_generated():
     assert made["with_table"](text) == text
 
 
-def test_the_page_of_hooks_is_generated():
+@pytest.mark.parametrize("page", ["hooks.md", "registration-hooks.md"])
+def test_the_pages_of_hooks_are_generated(page):
     """Run docs/write_hooks_page.py after changing a spec, or who implements it."""
     made = runpy.run_path(str(DOCS / "write_hooks_page.py"))
-    text = (DOCS / "hooks.md").read_text()
+    text = (DOCS / page).read_text()
 
-    assert made["with_specs"](text) == text
+    assert made["with_specs"](page, text) == text

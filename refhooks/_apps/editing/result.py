@@ -225,7 +225,7 @@ class EditResult:
 
         A file that is there is replaced only once the new one is complete.
 
-        What an edit mask kept is told by a PNG or WEBP to the bit, and by a JPEG as well as it can.
+        A PNG or WEBP holds what an edit mask kept exactly; a JPEG holds it approximately.
 
         Args:
             path: Ends in .png, .jpg, .jpeg or .webp.

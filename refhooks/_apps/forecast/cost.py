@@ -1,4 +1,4 @@
-"""What a strategy costs, reckoned from the size of the model before anything is loaded."""
+"""What a strategy costs, estimated from the size of the model before anything is loaded."""
 
 from __future__ import annotations
 

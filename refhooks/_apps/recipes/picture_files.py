@@ -273,7 +273,7 @@ def _placed(recipe: Recipe, path: Path, embedded: Mapping[str, bytes]) -> Recipe
 
 
 def strip_recipe(picture: str | Path) -> bool:
-    """Remove the recipe of a picture, and what lies beside it; its pixels stay to the bit.
+    """Remove the recipe of a picture, and what lies beside it; its pixels stay bit-identical.
 
     Returns:
         Whether there was one.

@@ -1,4 +1,4 @@
-"""The size of a model: what costs are reckoned from."""
+"""The size of a model: what costs are estimated from."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from refhooks._base.names import did_you_mean, listed
+from refhooks._base.names import did_you_mean, listed, no_adapter
 from refhooks._base.once import once
 from refhooks._base.shown import shown
 from refhooks._core.plugins.record import (
@@ -243,11 +243,14 @@ class Registry:
             + f" Registered: {listed(known)}.{self.absent()}"
         )
 
-    def no_family(self) -> str:
-        """Return a sentence for a pipeline class that nothing adapts."""
-        entries = self.families.values()
-        known = sorted(cls for entry in entries for cls in (*entry.pipelines, *entry.modular))
-        return f"no plugin has an adapter for it. Supported: {listed(known)}.{self.absent()}"
+    def no_family(self, pipeline: object) -> str:
+        """Return sentences for a pipeline class that nothing adapts."""
+        known = {
+            cls: entry.name
+            for entry in self.families.values()
+            for cls in (*entry.pipelines, *entry.modular)
+        }
+        return no_adapter(pipeline, known) + self.absent()
 
     def absent(self) -> str:
         """Return a sentence on the plugins that are blocked or broken, or an empty string."""

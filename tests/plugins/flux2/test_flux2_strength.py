@@ -29,22 +29,6 @@ def half(kind, **options):
     return rh.mask(picture, kind=kind, **options)
 
 
-@pytest.mark.parametrize("method", ["default", "cross_attn", "inject", "guidance"])
-def test_strength_0_is_no_picture(small, method):
-    """Two pictures give one result, to the bit."""
-    stage = rh.Stage(method, 0.0)
-
-    one, other = (latents(small, stage, [picture]) for picture in (rgb(1)[0], rgb(5)[4]))
-
-    assert torch.equal(one, other)
-
-
-@pytest.mark.parametrize("method", ["default", "cross_attn"])
-def test_strength_1_is_the_stock_pipeline(small, method):
-    """To the bit."""
-    assert torch.equal(latents(small, None), latents(small, rh.Stage(method, 1.0)))
-
-
 def test_the_distance_from_0_grows(small):
     """Over 0, .25, .5, 1, 1.5, 2."""
     none = latents(small, rh.Stage("cross_attn", 0.0))
@@ -102,16 +86,6 @@ def test_a_content_mask_that_keeps_everything_is_the_stock_pipeline(small):
         kept = latents(small, rh.Strategy(rh.Stage("default"), masks=[whole]))
 
     assert torch.equal(kept, latents(small, None))
-
-
-def test_shares_are_recorded(small):
-    """Of every block, of two streams and of one; recording changes nothing."""
-    plain, recorded = (small.edit(rgb(2), record_attention=on) for on in (False, True))
-
-    assert torch.equal(plain.latents, recorded.latents)
-    shares = recorded.attention_shares
-    assert shares.shape == (3, 2, 3, 1)
-    torch.testing.assert_close(shares.sum(dim=2), torch.ones(3, 2, 1))
 
 
 @pytest.mark.parametrize(

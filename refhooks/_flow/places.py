@@ -1,32 +1,32 @@
-"""Position ids of target and references: frame, row, column and 0 of each token."""
+"""Position ids of target and references, for models that are given them: frame, row, column."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
-from refhooks import HookReturnError
+from refhooks.errors import HookReturnError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    import torch
     from torch import Tensor
 
-    from refhooks import Tokens
+    from refhooks._core.contract.values import Tokens
 
     Grid = tuple[int, int]
     Filled = Sequence[tuple[int, Tokens]]
 
+__all__ = ["POSITIONS", "Places"]
+
 POSITIONS = ("native", "same", "offset")
-FRAMES = 10  # from one picture to the next
 _LAYOUTS = 16  # of which the ids are kept
 
 
 class Places:
     """The position ids of a run, made once for each layout.
 
-    ``native`` puts the picture of slot ``i`` on frame ``10·(i + 1)`` (ComfyUI calls it ``index``),
+    ``native`` puts the picture of a slot on a frame of its own (ComfyUI calls it ``index``),
     ``same`` on the target's frame, ``offset`` on the target's frame, beyond the target and the
     pictures of all slots before: to the right, or below where that reaches less far. Nothing
     depends on which slots are filled.
@@ -35,22 +35,45 @@ class Places:
         grid: Rows and columns of the target's tokens.
         grids: Those of each reference, ``None`` where it gives no tokens.
         device: Of the run.
+        frame: Given a slot, 0-based, the frame of its picture.
+        target: Frame of the target.
+        start: First row and first column of every picture.
+        axes: How many numbers an id has; those after the column are 0.
+
+    Attributes:
+        target: Ids of the target's tokens, ``[T,axes]``.
     """
 
-    def __init__(self, grid: Grid, grids: Sequence[Grid | None], device: torch.device) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        grids: Sequence[Grid | None],
+        device: torch.device,
+        *,
+        frame: Callable[[int], int],
+        target: int = 0,
+        start: int = 0,
+        axes: int = 3,
+    ) -> None:
         self._device = device
         self._shifts = _beside(grid, grids)
         self._grids = grids
+        self._frame = frame
+        self._target_frame = target
+        self._start = start
+        self._axes = axes
         self._whole: dict[tuple[int, str], Tensor] = {}
         self._made: dict[object, tuple[list[Tensor | None], Tensor]] = {}
-        self.target = _ids(0, grid, (0, 0)).to(device)
+        self.target = self._ids(target, grid, (0, 0))
 
     def of(self, filled: Filled) -> Tensor:
-        """Return the ids of the filled slots' tokens, one after the other, ``[tokens,4]``.
+        """Return the ids of the filled slots' tokens, one after the other, ``[tokens,axes]``.
 
         Raises:
             HookReturnError: ``keep`` names a token that the picture does not have.
         """
+        import torch  # noqa: PLC0415  plugins load without it
+
         key = tuple((slot, id(tokens.keep), tokens.positions) for slot, tokens in filled)
         if key not in self._made:
             if len(self._made) >= _LAYOUTS:
@@ -75,10 +98,21 @@ class Places:
         if (slot, positions) not in self._whole:
             grid = self._grids[slot]
             assert grid is not None  # noqa: S101  the core lets nothing fill the slot of such a one
-            frame = FRAMES * (slot + 1) if positions == "native" else 0
+            frame = self._frame(slot) if positions == "native" else self._target_frame
             shift = self._shifts[slot] if positions == "offset" else (0, 0)
-            self._whole[slot, positions] = _ids(frame, grid, shift).to(self._device)
+            self._whole[slot, positions] = self._ids(frame, grid, shift)
         return self._whole[slot, positions]
+
+    def _ids(self, frame: int, grid: Grid, shift: Grid) -> Tensor:
+        """Ids row by row, ``[rows·columns,axes]``."""
+        import torch  # noqa: PLC0415  plugins load without it
+
+        rows, columns = (
+            torch.arange(first, first + count) + self._start
+            for first, count in zip(shift, grid, strict=True)
+        )
+        rest = [torch.tensor([0])] * (self._axes - 3)
+        return torch.cartesian_prod(torch.tensor([frame]), rows, columns, *rest).to(self._device)
 
 
 def _beside(target: Grid, grids: Sequence[Grid | None]) -> list[Grid]:
@@ -94,11 +128,3 @@ def _beside(target: Grid, grids: Sequence[Grid | None]) -> list[Grid]:
             shifts.append((down, 0))
             down += rows
     return shifts
-
-
-def _ids(frame: int, grid: Grid, shift: Grid) -> Tensor:
-    """Ids row by row, ``[rows·columns,4]``."""
-    rows, columns = (
-        torch.arange(start, start + count) for start, count in zip(shift, grid, strict=True)
-    )
-    return torch.cartesian_prod(torch.tensor([frame]), rows, columns, torch.tensor([0]))
