@@ -18,6 +18,7 @@ from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit, pipeline_qwen
 import refhooks as rh
 from refhooks import testing
 from refhooks_flux2._tiny import tiny_dev, tiny_klein, tiny_kv
+from refhooks_flux3._tiny import tiny_modular
 from refhooks_kontext._tiny import tiny_pipeline as tiny_kontext
 from refhooks_longcat._tiny import tiny_pipeline as tiny_longcat
 from refhooks_qwen21._tiny import tiny_pipeline as tiny_21
@@ -86,7 +87,9 @@ class Row:
         with torch.no_grad():
             for weight in pipe.transformer.parameters():
                 weight.mul_(1.6)
-        return rh.Editor(pipe, checkpoint=self.checkpoint)
+        editor = rh.Editor(pipe, checkpoint=self.checkpoint)
+        editor.made_of = pipe  # the modular pipeline, of one that is made of its components
+        return editor
 
     def pictures(self, count, first=0):
         """Random pictures of one size."""
@@ -99,6 +102,9 @@ class Row:
         call["generator"] = torch.Generator().manual_seed(SEED)
         if self.sized:
             call |= {"height": self.side, "width": self.side}
+        if editor.made_of is not editor.pipe:
+            made = editor.made_of(**call, **self.call(pictures, self.cfg), output="latents")
+            return made.flatten(2).transpose(1, 2)
         if self.latents:
             return editor.pipe(**call, **self.call(pictures, self.cfg), output_type="latent").images
         editor.pipe(
@@ -170,6 +176,15 @@ ROWS = {
         Row(
             "longcat-image-edit", tiny_longcat, partial(_guided, one=True, negative_prompt="red"),
             size=(32, 32), sized=False, latents=True, refuses={"two references": ONE},
+        ),
+        Row(
+            "flux3", tiny_modular, partial(_guided, negative_prompt=""), 
+            compiled="flux3, distilled", **{**FLUX2, "cfg": None},
+        ),
+        Row(
+            "flux3, distilled", partial(tiny_modular, distilled=True), _guided,
+            compiled="plugins/flux3/test_flux3_works_with.py",
+            **{**FLUX2, "cfg": None, "negative": None},
         ),
         Row(
             "toy", None, _true, side=64, size=(64, 64),
