@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from refhooks._base.canvas import Canvas
+    from refhooks._base.canvas import Canvas, Cut
     from refhooks._base.size import Size
     from refhooks._core.contract.family import Family
     from refhooks._core.contract.inside import Inside
@@ -122,7 +122,7 @@ def _wider(inside: Tensor, tokens: int) -> Tensor:
     return wide[0, 0] > 0.0
 
 
-def _on_grid(family: Family, cover: Tensor, canvas: Canvas | None, size: Size) -> Tensor:
+def _on_grid(family: Family, cover: Tensor, canvas: Canvas | Cut | None, size: Size) -> Tensor:
     """The cover of each token of a picture, as an edit mask has it, ``[rows,columns]``."""
     spread = cover if canvas is None else canvas.spread(cover)
     return touched(resized(spread, size.height, size.width), *family.grid(size))
