@@ -178,12 +178,12 @@ ROWS = {
             size=(32, 32), sized=False, latents=True, refuses={"two references": ONE},
         ),
         Row(
-            "flux3", tiny_modular, partial(_guided, negative_prompt=""),
+            "flux3", partial(tiny_modular, singles=2), partial(_guided, negative_prompt=""),
             refuses={"step cache": NO_CACHE},
             compiled="flux3, distilled", **{**FLUX2, "cfg": None},
         ),
         Row(
-            "flux3, distilled", partial(tiny_modular, distilled=True), _guided,
+            "flux3, distilled", partial(tiny_modular, distilled=True, singles=2), _guided,
             refuses={"step cache": NO_CACHE}, compiled="plugins/flux3/test_flux3_works_with.py",
             **{**FLUX2, "cfg": None, "negative": None},
         ),
