@@ -3,6 +3,7 @@
 # make docs   sets up and writes the documentation as a site, build/site/index.html
 # make wheel  sets up and builds what pip installs, dist/refhooks-*.whl
 # make oldest, make newest   the tests of its core on the lowest versions that it states, and on the newest
+# make mutants   sets up, changes lines of the code one at a time, and says which changes no test notices
 # PYTHON=python3.12 make test   with another interpreter
 
 PYTHON ?= python3
@@ -17,7 +18,7 @@ EDGE = .venv-$@-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_in
 EDGE_PIP = $(EDGE)/bin/pip install --quiet --disable-pip-version-check
 EDGE_TESTS := tests/core tests/plugins/qwen tests/apps/recipes tests/testing
 
-.PHONY: demo docs wheel evidence test lint types unit oldest newest clean
+.PHONY: demo docs wheel evidence test lint types unit mutants oldest newest clean
 
 demo: $(INSTALLED)
 	@echo 'editing a picture with the embedded model: about half a minute'
@@ -63,6 +64,10 @@ types: $(READY)
 # `$(BIN)/python -m pytest` runs the same tests in one process.
 unit: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# No part of `make test`: it runs for about an hour, and goes on where it was stopped.
+mutants: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mutants.py
 
 # Both ends of the versions that pyproject.toml allows. No part of `make test`: each fetches gigabytes, the
 # newest are others every week, and torch 2.9 and numpy 2.0 have no wheels for Python 3.13 together.

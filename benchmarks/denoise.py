@@ -2,7 +2,8 @@
 
     python benchmarks/denoise.py [--scenes 4]   measures on toy and writes docs/denoise.md
 
-Stock pipelines are built from the embedded model's own parts, so that only what they do differs.
+Stock pipelines are built from the embedded model's own parts, so that only what they do differs; of
+FLUX.2 klein, from those of a tiny random one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import click
 import numpy as np
 import torch
 from diffusers import (
+    Flux2KleinInpaintPipeline,
     QwenImageEditInpaintPipeline,
     QwenImageEditPipeline,
     QwenImageImg2ImgPipeline,
@@ -24,6 +26,8 @@ from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_inpaint as sto
 from PIL import Image
 
 import refhooks as rh
+from refhooks import testing
+from refhooks_flux2._tiny import tiny_klein
 from refhooks_toy import HELD_OUT, SIZE, load_pipeline, make_pairs
 
 if TYPE_CHECKING:
@@ -39,6 +43,8 @@ SHARED = ("scheduler", "vae", "text_encoder", "tokenizer", "transformer")
 HALF = Image.new("L", (SIZE, SIZE))
 HALF.paste(255, (0, 0, SIZE // 2, SIZE))
 WHOLE = Image.new("L", (SIZE, SIZE), 255)
+KLEIN_CFG = 4.0
+SQUARE, UNEVEN = (64, 64), (83, 90)  # of 83x90 klein leaves 80x88
 
 
 class Bench:
@@ -135,6 +141,142 @@ def measure(bench: Bench, picture: Image.Image, prompt: str) -> dict[str, Any]:
     }
 
 
+class Klein:
+    """A tiny random FLUX.2 klein, and the stock inpaint pipeline of its parts."""
+
+    def __init__(self) -> None:
+        pipe = tiny_klein()
+        with torch.no_grad():  # random weights of the usual size hardly look at anything
+            for weight in pipe.transformer.parameters():
+                weight.mul_(1.6)
+        shared = ("scheduler", "vae", "text_encoder", "tokenizer", "transformer")
+        self.editor = rh.Editor(pipe)
+        self._stock = Flux2KleinInpaintPipeline(**{name: getattr(pipe, name) for name in shared})
+        self._stock.set_progress_bar_config(disable=True)
+
+    def both(
+        self,
+        picture: Image.Image,
+        covered: int,
+        *,
+        steps: int = STEPS // 2,
+        total: int = TOTAL // 2,
+        reference: Image.Image | None = None,
+    ) -> dict[str, Any]:
+        """Edit the left of a picture both ways.
+
+        Args:
+            picture: To edit.
+            covered: How many columns may change; all of them: no edit mask for ours.
+            steps: That are run.
+            total: Of the whole schedule.
+            reference: A second picture.
+
+        Returns:
+            Latents, pixels 0-1 and noise levels of each.
+        """
+        everywhere = covered >= picture.width
+        mask = None if everywhere else rh.mask(box=f"0,0,{covered},{picture.height}")
+        ours = self.editor.edit(
+            picture, "make it blue", references=[] if reference is None else [reference],
+            steps=steps, denoise=steps / total, seed=1, cfg=KLEIN_CFG, negative_prompt="",
+            edit_mask=mask,
+        )  # fmt: skip
+        seen: dict[str, Any] = {}
+        levels: list[float] = []
+
+        def note(_pipe: Any, _step: int, t: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            levels.append(float(t) / 1000)
+            seen.update(tensors)
+            return tensors
+
+        shape = Image.new("L", picture.size)
+        shape.paste(255, (0, 0, covered, picture.height))
+        pixels = self._stock(
+            image=picture, mask_image=shape, prompt="make it blue", image_reference=reference,
+            strength=steps / total, num_inference_steps=total, guidance_scale=KLEIN_CFG,
+            generator=torch.Generator().manual_seed(1), callback_on_step_end=note, output_type="pt",
+        ).images  # fmt: skip
+        return {
+            "ours": (ours.latents, np.asarray(ours.image) / 255.0, [*ours.timetable.sigmas]),
+            "theirs": (seen["latents"], pixels[0].permute(1, 2, 0).numpy(), levels),
+        }
+
+
+def measure_klein(klein: Klein) -> dict[str, Any]:
+    """Return every number of FLUX.2 klein."""
+    picture, other = testing.picture(0, SQUARE), testing.picture(3, (64, 96))
+    cuts = [(4, 8), (2, 4), (4, 5), (3, 5)]
+    runs = [klein.both(picture, 64, steps=steps, total=total) for steps, total in cuts]
+    runs.append(klein.both(picture, 64, reference=other))
+    half, beside = klein.both(picture, 32), klein.both(picture, 30)
+    uneven = klein.both(testing.picture(0, UNEVEN), UNEVEN[0])
+    source = np.asarray(picture) / 255.0
+    apart = (beside["ours"][0] - beside["theirs"][0]).abs().amax(dim=-1).reshape(16, 16)
+    return {
+        "runs": len(runs),
+        "levels": max(
+            abs(one - their)
+            for run in runs
+            for one, their in zip(run["ours"][2], run["theirs"][2], strict=True)
+        ),
+        "equal": sum(torch.equal(run["ours"][0], run["theirs"][0]) for run in runs),
+        "half": _apart(half),
+        "half pixels": rmse(half["ours"][1][:, :32], half["theirs"][1][:, :32]),
+        "outside, ours": rmse(half["ours"][1][:, 32:], source[:, 32:]),
+        "outside, theirs": rmse(half["theirs"][1][:, 32:], source[:, 32:]),
+        "beside": _apart(beside),
+        "behind": float(apart[:, 8:].max()),  # no pixel of these columns of tokens may change
+        "uneven": _apart(uneven),
+    }
+
+
+def _apart(run: dict[str, Any]) -> float:
+    return float((run["ours"][0] - run["theirs"][0]).abs().max())
+
+
+def klein_section(found: dict[str, Any]) -> str:
+    """Return what the page says of FLUX.2 klein."""
+    same = f"equal to the bit in {found['equal']} of {found['runs']}"
+    lines = [
+        ("what is compared", "result"),
+        ("---", "---"),
+        ("noise levels of 4 steps of 8, 2 of 4, 4 of 5, 3 of 5", f"within {found['levels']:.0e}"),
+        ("latents, mask over everything, beside no mask; also with a second picture", same),
+        ("latents, mask over the left half, beside `edit_mask`", f"within {found['half']:.0e}"),
+        ("the same, pixels of the left half", f"{found['half pixels']:.4f}"),
+        ("the same, right half from the source, theirs", f"{found['outside, theirs']:.4f}"),
+        ("the same, right half from the source, ours", f"{found['outside, ours']:.4f}"),
+        (
+            "latents, mask that ends amid a token, beside `edit_mask`",
+            f"{found['beside']:.2f} apart",
+        ),
+        ("latents, a picture of 83x90, mask over everything", f"{found['uneven']:.2f} apart"),
+    ]
+    rows = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"""
+## FLUX.2 klein
+
+`Flux2KleinInpaintPipeline` beside `edit(denoise=0.5, steps=4, edit_mask=...)`, of the parts of one
+tiny random klein, seed 1, guidance {KLEIN_CFG:g}. Its `image` is the source, which it also gives
+the model as the first reference; its `image_reference` is the second one. Differences of latents
+are the largest, those of pixels RMSE, 0–1.
+
+{rows}
+- **The same**: which noise levels are run, the noise of a seed, the VAE's mode (nothing is drawn),
+  the source as the reference on frame 10, and the rule by which what is kept stands at the next
+  noise level. Where a mask follows the edges of tokens, only the order of operations is another.
+- **The mask**: it is made black or white at 0.5, and then looked at between pixels (bilinear), once
+  a token; a token of which half may change is mixed half and half at every step. Here such a token
+  is free while the run goes on, and its pixels are mixed by the mask itself. Tokens in which
+  nothing may change are the same (within {found["behind"]:.0e}).
+- **What is not edited** goes through the VAE there; here the source's pixels are put back.
+- **The picture** is resized there to whole tokens, as a source, though the same pipeline cuts its
+  references. Here it is cut, as klein's edit pipeline does; where it is resized before, the latents
+  are equal to the bit.
+"""
+
+
 def page(found: list[dict[str, Any]]) -> str:
     """Return docs/denoise.md."""
     mean = {key: float(np.mean([it[key] for it in found])) for key in found[0]}
@@ -201,7 +343,8 @@ def main(count: int) -> None:
             measure(bench, Image.fromarray(source), prompt)
             for source, prompt in zip(pairs.source, pairs.prompts, strict=True)
         ]
-    PAGE.write_text(page(found), encoding="utf-8")
+        klein = measure_klein(Klein())
+    PAGE.write_text(page(found) + klein_section(klein), encoding="utf-8")
     click.echo(f"wrote {PAGE}")
 
 

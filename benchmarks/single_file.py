@@ -1,6 +1,6 @@
 """How long a model takes to load whose transformer comes from a scaled fp8 file.
 
-    python benchmarks/single_file.py
+    python benchmarks/single_file.py [--json single_file.json]
     python benchmarks/single_file.py --width 3072 --blocks 4 --dtype bfloat16 --device cuda
 
 Four loads of one checkpoint in turn, in an order that rotates: its transformer from a file of its
@@ -9,6 +9,9 @@ and, told beside, as diffusers maps the dequantised file without reading it (``f
 What a later edit reads of a mapped file is not in that time. The text encoder and the VAE are tiny,
 so that the transformer is what is timed. Between two loads all memory is given back to the system,
 so that each takes it anew, as the first of a process does; which of them found some would be luck.
+
+Ratios are medians over the rounds, of the time on the clock and of the processor's (which another
+program on the machine disturbs less).
 """
 
 from __future__ import annotations
@@ -16,14 +19,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import functools
 import gc
+import json
 import tempfile
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import diffusers
 import torch
-from _timing import interleaved, once, over
+from _timing import interleaved, once, over, write_json
 from safetensors.torch import save_file
 
 import refhooks as rh
@@ -44,24 +50,35 @@ def main() -> None:
     options.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float16", "float32"])
     options.add_argument("--device", default="cpu")
     options.add_argument("--repeats", type=int, default=5)
+    options.add_argument("--json", type=Path, help="a file of results; this width is put into it")
     given = options.parse_args()
     dtype = getattr(torch, given.dtype)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         size = write(folder, given.width, given.blocks, dtype)
         print(f"transformer of {size / 2**30:.2f} GiB in {given.dtype}, on {given.device}")
-        report(folder, given.device, given.repeats)
+        result = report(folder, given.device, given.repeats)
+    if given.json:
+        keep(given.json, f"{given.width}x{given.blocks} {given.dtype}", {"bytes": size, **result})
 
 
-def report(folder: Path, device: str, repeats: int) -> None:
-    """Time each load and print its median, and that over the dequantised file's."""
+def report(folder: Path, device: str, repeats: int) -> dict[str, Any]:
+    """Time each load; print and return its time over the dequantised file's."""
+    processor: dict[str, list[float]] = {}
 
-    def load(name: str) -> Callable[[], float]:
-        def loaded() -> None:
-            file = folder / f"{name}.safetensors"
-            rh.Editor.from_pretrained(folder / "model", transformer=file, device=device)
+    def timed(name: str, function: Callable[[], object]) -> Callable[[], float]:
+        def run() -> float:
+            give_back()
+            gone = time.process_time()
+            seconds = once(device, function)
+            processor.setdefault(name, []).append(time.process_time() - gone)
+            return seconds
 
-        return lambda: afresh(device, loaded)
+        return run
+
+    def load(name: str) -> None:
+        file = folder / f"{name}.safetensors"
+        rh.Editor.from_pretrained(folder / "model", transformer=file, device=device)
 
     def mapped() -> None:
         diffusers.QwenImageTransformer2DModel.from_single_file(
@@ -70,21 +87,38 @@ def report(folder: Path, device: str, repeats: int) -> None:
             subfolder="transformer",
         ).to(device)
 
-    cases = {name: load(name) for name in ("dequantised", "a scale a tensor", "a scale a row")}
-    seconds = interleaved({**cases, "mapped by diffusers": lambda: afresh(device, mapped)}, repeats)
-    for name, times in seconds.items():
-        ratio = over(seconds, name, "dequantised")
-        middle = sorted(times)[len(times) // 2]
-        print(f"{name:20} {middle:7.3f} s  {ratio['median']:.2f} of the dequantised file's time")
+    cases: dict[str, Callable[[], object]] = {
+        name: functools.partial(load, name)
+        for name in ("dequantised", "a scale a tensor", "a scale a row")
+    }
+    cases["mapped by diffusers"] = mapped
+    runs = {name: timed(name, function) for name, function in cases.items()}
+    seconds = interleaved(runs, repeats)
+    used = {name: times[-repeats:] for name, times in processor.items()}  # without the warm round
+    result: dict[str, Any] = {"limit": LIMIT, "ratios": {}, "seconds": seconds, "processor": used}
+    for name in cases:
+        clock, own = (over(times, name, "dequantised") for times in (seconds, used))
+        result["ratios"][name] = {"clock": clock, "processor": own}
+        middle = sorted(seconds[name])[len(seconds[name]) // 2]
+        print(
+            f"{name:20} {middle:7.3f} s  {clock['median']:.2f} of the dequantised file's time,"
+            f" {own['median']:.2f} of its processor time"
+        )
     print(f"limit of a scaled file: {LIMIT}")
+    return result
 
 
-def afresh(device: str, function: Callable[[], object]) -> float:
-    """Return the seconds of one call that finds no memory which an earlier one took."""
+def keep(path: Path, case: str, result: dict[str, Any]) -> None:
+    """Write what was found of a case beside those that the file has."""
+    known = json.loads(path.read_text(encoding="utf-8"))["cases"] if path.exists() else {}
+    write_json({"cases": {**known, case: result}}, path)
+
+
+def give_back() -> None:
+    """Give memory back to the system that an earlier call took."""
     gc.collect()
     with contextlib.suppress(OSError, TypeError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)  # glibc's own: it keeps what was freed
-    return once(device, function)
 
 
 def write(folder: Path, width: int, blocks: int, dtype: torch.dtype) -> int:

@@ -17,6 +17,7 @@ import lora_layouts  # noqa: E402  of the tests
 import lora_refusals  # noqa: E402
 from lora_kinds import KINDS  # noqa: E402
 from lora_models import build  # noqa: E402
+from lora_originals import ORIGINALS  # noqa: E402
 
 import refhooks as rh  # noqa: E402
 
@@ -41,6 +42,14 @@ def layouts() -> str:
         elif layout.notes:
             alpha = f"`{next(iter(layout.notes))}` in the header"
         rows.append(_row(layout.by, f"`{layout.down(LAYER)}`", alpha))
+    return "\n".join(rows) + "\n"
+
+
+def originals() -> str:
+    """Return the table of names of FLUX.2's own code."""
+    rows = _head("in the file", "in diffusers")
+    for written, names in ORIGINALS.items():
+        rows.append(_row(f"`{written}`", ", ".join(f"`{name}`" for name in names)))
     return "\n".join(rows) + "\n"
 
 
@@ -75,7 +84,7 @@ def _told(editor: Any, path: Path) -> str:
     raise AssertionError(path)
 
 
-TABLES = {"layouts": layouts, "kinds": kinds, "refusals": refusals}
+TABLES = {"layouts": layouts, "originals": originals, "kinds": kinds, "refusals": refusals}
 
 
 def with_tables(text: str) -> str:

@@ -11,6 +11,8 @@ import refhooks as rh
 from refhooks._base.canvas import LEAST, MOST
 from refhooks.testing._tiny import tiny_pipeline
 from refhooks_flux2._tiny import tiny_dev, tiny_klein, tiny_kv
+from refhooks_kontext._tiny import tiny_pipeline as tiny_kontext
+from refhooks_longcat._tiny import tiny_pipeline as tiny_longcat
 from refhooks_qwen21._tiny import tiny_pipeline as tiny_21
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ EXAMPLES = (
     " with `native` the model works on |"
 )
 REAL_FACTOR = {"qwen-image-21": 16}
+STEPS = {"flux-kontext": "a table of 17 sizes"}
+HALF = ("longcat-image-edit",)  # which shows its text encoder the picture at half its sides
 AS_KLEIN = ("flux2-klein-kv", "flux2-dev")  # which do as flux2-klein does
 
 
@@ -39,7 +43,8 @@ def families() -> dict[str, tuple[Family, list[tuple[int, int]]]]:
     """
     made: dict[str, tuple[Family, list[tuple[int, int]]]] = {}
     qwen = (tiny_pipeline("edit"), tiny_pipeline("plus"), tiny_21())
-    for pipe in (*qwen, tiny_klein(), tiny_kv(), tiny_dev()):
+    flux2 = (tiny_klein(), tiny_kv(), tiny_dev())
+    for pipe in (*qwen, *flux2, tiny_kontext(), tiny_longcat()):
         family = rh.Editor(pipe).family
         pipe.vae_scale_factor = REAL_FACTOR.get(family.name, 8)
         made[f"`{family.name}`"] = (family, [] if family.name in AS_KLEIN else SOURCES)
@@ -63,6 +68,9 @@ def _stretch(family: Any, source: tuple[int, int], size: Size) -> str:
 def _seen(family: Any, picture: Image.Image) -> str:
     if not family.takes_vision_area:
         return "nothing"
+    if family.name in HALF:
+        half = family.reference_size(picture, None)
+        return f"{half.width // 2}x{half.height // 2}"
     area = getattr(family, "vision_area", None)
     if area is None:
         return "as the reference"
@@ -76,7 +84,7 @@ def rules() -> str:
         area = family.checkpoint.output or family.area
         side = round(area**0.5)
         most = "at most " if hasattr(family, "cut_size") else ""
-        steps = family.multiple if most else 32
+        steps = family.multiple if most or family.name in HALF else STEPS.get(family.name, 32)
         low, high = round(LEAST * area), round(MOST * area)
         rows.append(
             f"| {name} | {most}{side}×{side} = {area} pixels | {steps} | {family.multiple} |"

@@ -9,7 +9,7 @@ from refhooks._apps.advice.advice import Advice, Issue
 from refhooks._apps.chains.chain import Chain, ChainResult, Edit
 from refhooks._apps.chains.chain_file import dump_chain, load_chain
 from refhooks._apps.editing.result import EditResult
-from refhooks._apps.files.presets import Preset, preset
+from refhooks._apps.files.presets import Preset, preset, presets
 from refhooks._apps.files.strategy_file import (
     dump_strategy,
     load_plugins,
@@ -18,15 +18,18 @@ from refhooks._apps.files.strategy_file import (
 )
 from refhooks._apps.forecast.cost import Cost, cost
 from refhooks._apps.forecast.planned import plan
+from refhooks._apps.grids.result import GridResult
 from refhooks._apps.recipes.parts import RecipeFile, RecipeModel, RecipePicture, RecipeReference
 from refhooks._apps.recipes.picture_files import load_recipe, strip_recipe
 from refhooks._apps.recipes.recipe import Recipe
+from refhooks._base.advice import warn_user
 from refhooks._base.shift import Shift
 from refhooks._base.size import Size
 from refhooks._core.contract.checkpoint import Checkpoint
 from refhooks._core.contract.drift import Drift
 from refhooks._core.contract.entries import CommandEntry, EmbeddedModel, FamilyEntry
 from refhooks._core.contract.family import Family, FamilyRun, Guidance, Shown
+from refhooks._core.contract.inside import Inside
 from refhooks._core.contract.methods import BoundReference, Method, ModelInfo, RunInfo, RunPlugin
 from refhooks._core.contract.model_shape import ModelShape
 from refhooks._core.contract.outlook import Outlook, PlannedStage
@@ -71,6 +74,8 @@ from refhooks.errors import (
 )
 from refhooks.hookspecs import hookimpl
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Adapter",
     "Advice",
@@ -92,10 +97,12 @@ __all__ = [
     "Family",
     "FamilyEntry",
     "FamilyRun",
+    "GridResult",
     "Guidance",
     "HookReturnError",
     "InputError",
     "Inputs",
+    "Inside",
     "Issue",
     "KeyValues",
     "Layout",
@@ -158,7 +165,9 @@ __all__ = [
     "plan",
     "plugin",
     "preset",
+    "presets",
     "schedule",
     "strip_recipe",
     "switch",
+    "warn_user",
 ]

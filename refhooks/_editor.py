@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Literal, Never, NoReturn, Self
 
 from refhooks._apps.chains.chain import as_chain
+from refhooks._apps.editing.habits import refuse_unknown
+from refhooks._apps.editing.steering import read_steering, with_file
 from refhooks._base.once import keeping
 from refhooks._base.size import Size
 from refhooks._base.turns import exclusive
@@ -15,7 +17,7 @@ from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     import contextlib
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from PIL.Image import Image
@@ -23,12 +25,17 @@ if TYPE_CHECKING:
 
     from refhooks._apps.chains.chain import Chain, ChainResult, Edit
     from refhooks._apps.editing.result import EditResult
+    from refhooks._apps.files.presets import Preset
+    from refhooks._apps.grids.result import GridResult
     from refhooks._apps.recipes.recipe import Recipe
+    from refhooks._core.contract.inside import Inside
     from refhooks._core.contract.methods import Method
-    from refhooks._core.contract.protocols import MaskForm, MaskShape, Schedule
+    from refhooks._core.contract.protocols import MaskForm, MaskShape, Schedule, StageStep
     from refhooks._core.masks.mask import Mask
     from refhooks._core.planning.request import Callback
     from refhooks._core.planning.strategy import Reference, Stage, Strategy
+
+    Strength = float | Sequence[float] | Schedule | Callable[[StageStep], float] | str
 
 __all__ = ["Editor"]
 
@@ -61,7 +68,10 @@ class Editor(LoadedModel):
         image: str | Path | Image | Reference | None,
         prompt: str | Sequence[str],
         *,
-        strategy: Strategy | Stage | Method | str | None = None,
+        strategy: Strategy | Stage | Method | Preset | str | Path | None = None,
+        method: str | Method | None = None,
+        strength: Strength | None = None,
+        preset: str | Path | Preset | None = None,
         references: Sequence[Reference | str | Path | Image] = (),
         negative_prompt: str | Sequence[str] = " ",
         cfg: float | None = None,
@@ -71,8 +81,9 @@ class Editor(LoadedModel):
         width: int | None = None,
         resolution: int | Literal["native"] | None = None,
         vision_resolution: int | None = None,
-        denoise: float = 1.0,
+        denoise: float | None = None,
         edit_mask: Mask | MaskShape | MaskForm | None = None,
+        compute: Inside | Literal["all", "inside"] = "all",
         align: bool = False,
         plugins: Sequence[object] = (),
         n: int = 1,
@@ -80,16 +91,22 @@ class Editor(LoadedModel):
         check: Literal["final", "eager"] = "final",
         record_attention: bool = False,
         wait: bool | float = False,
+        **unknown: Never,
     ) -> EditResult:
-        """Edit a picture.
+        """Edit a picture; ``editor(...)`` is the same.
 
         Args:
             image: The source: it gives the output's shape and is reference 1; a ``Reference`` has
                 its strategy with it. ``None`` makes a picture from the prompt alone, at ``height``
                 and ``width``.
             prompt: What to do; several make a batch.
-            strategy: How the source steers; ``None``: the family's native method at 1, which is
-                bit-identical to the stock pipeline.
+            strategy: How the source steers: a strategy, a stage, a method or its name, a preset, or
+                the path of a strategy file with its run plugins. ``None``: the family's native
+                method at 1, which is bit-identical to the stock pipeline.
+            method: In place of ``strategy``: a registered method, or an instance.
+            strength: Likewise: of ``method``, or of the family's native one.
+            preset: Likewise: a preset, its name or its file; ``method`` and ``strength`` override
+                what it says.
             references: More pictures, each with its own strategy.
             negative_prompt: What guidance moves away from; one, or one a prompt.
             cfg: Guidance scale; 1 and below is off. ``None``: the checkpoint's own.
@@ -103,12 +120,17 @@ class Editor(LoadedModel):
                 those is cut off; masks, ``denoise`` and references of the source's size follow.
             vision_resolution: Pixel area at which the text encoder sees pictures; ``None``: the
                 checkpoint's own.
-            denoise: Above 0, up to 1: how much of the way from noise to picture is run. Below 1 the
-                run starts from the source, noised to the first of the last ``steps`` noise levels
-                of a schedule of ``round(steps / denoise)``; there are still ``steps`` steps.
+            denoise: Above 0, up to 1; ``None``: that of the preset, or 1. How much of the way from
+                noise to picture is run. Below 1 the run starts from the source, noised to the first
+                of the last ``steps`` noise levels of a schedule of ``round(steps / denoise)``;
+                there are still ``steps`` steps.
             edit_mask: Where the picture may change at all, as a mask, or as what
                 :func:`refhooks.mask` takes; outside of it and its feather band the source's pixels,
                 resized to the output, are put back exactly.
+            compute: ``inside``: only the target's tokens that the edit mask lets change are
+                computed, and a border of one token around them, which makes a local edit several
+                times as fast; an approximation. :class:`refhooks.Inside` says how much is left out.
+                ``all``: every token at every step.
             align: Move and scale each picture back onto the source, if that can be measured
                 (:meth:`EditResult.shift`); at its edges the outermost pixels are repeated. Needs
                 the extra ``measure``.
@@ -123,9 +145,10 @@ class Editor(LoadedModel):
                 block, in the result; the picture stays bit-identical, but takes longer.
             wait: Where the model runs another edit: wait for it, in the order in which edits came;
                 a number is the most seconds to wait. ``False``: raise at once.
+            **unknown: Refused; the message says what it is called here.
 
         Raises:
-            InputError: An argument cannot be used; found before the first step.
+            InputError: An argument cannot be used, or is unknown; found before the first step.
             UnknownNameError: A method that no live plugin registers.
             BusyError: The model already runs another edit, or did so for all of ``wait``.
             HookReturnError: What a hook returned breaks its contract.
@@ -134,10 +157,20 @@ class Editor(LoadedModel):
         """
         from refhooks._apps.editing.edit import run_edit  # noqa: PLC0415  imports torch, which takes a second
 
+        refuse_unknown(self.edit, unknown)
+        steering = read_steering(
+            self,
+            image,
+            strategy=strategy,
+            method=method,
+            strength=strength,
+            preset=preset,
+            denoise=denoise,
+        )
         request = make_request(
             image,
             prompt,
-            strategy=strategy,
+            strategy=steering.strategy,
             references=references,
             negative_prompt=negative_prompt,
             cfg=cfg,
@@ -147,16 +180,19 @@ class Editor(LoadedModel):
             width=width,
             resolution=resolution,
             vision_resolution=vision_resolution,
-            denoise=denoise,
+            denoise=steering.denoise,
             edit_mask=edit_mask,
+            compute=compute,
             align=align,
-            plugins=plugins,
+            plugins=with_file(plugins, steering),
             n=n,
             callback=callback,
             check=check,
             record_attention=record_attention,
         )
         return run_edit(self, request, wait=wait)
+
+    __call__ = edit
 
     def chain(
         self,
@@ -235,6 +271,51 @@ class Editor(LoadedModel):
             run = ChainRun(self, image, chain, seed, options, handover, wait)
             return run.run(callback, on_result)
 
+    def grid(
+        self,
+        image: str | Path | Image | Reference,
+        prompt: str,
+        *,
+        methods: Sequence[str] | None = None,
+        strengths: Sequence[float | str] | None = None,
+        rows: Mapping[str, Sequence[object]] | None = None,
+        columns: Mapping[str, Sequence[object]] | None = None,
+        seeds: Sequence[int] = (0,),
+        cells: str | Path | None = None,
+        tile: int | None = None,
+        **edit: Any,
+    ) -> GridResult:
+        """Edit a picture several times with two fields varied; a picture a cell, in one sheet.
+
+        Where nothing is varied, the methods that the model can do are, and the strengths 0, .5, 1
+        and 1.5. Every cell is checked before the first picture is made.
+
+        Args:
+            image: The source.
+            prompt: What to do.
+            methods: Registered names, one a row.
+            strengths: One a column: numbers, or short forms of schedules such as ``"0.4:1.0"``.
+            rows: In place of ``methods``: a field and its values, as ``{"steps": [4, 8]}``. Fields
+                are those of ``refhooks grid --rows``: method, strength, until, vision, denoise,
+                steps, cfg, seed, an option as ``inject.formula``, and of a stage ``2.strength``.
+            columns: In place of ``strengths``, likewise.
+            seeds: Each makes a row of every row.
+            cells: Folder in which each picture is kept, with its recipe, as soon as it is made;
+                those that are there are not made again, and several processes may share it.
+            tile: Pixels of a picture's side on the sheet; ``None``: as many as fit.
+            **edit: Any other argument of :meth:`edit`, the same for all cells.
+
+        Raises:
+            InputError: A value is none of its field's, two arguments vary one field, or as in
+                :meth:`edit`.
+            RefhooksError: As in :meth:`edit`.
+        """
+        from refhooks._apps.grids.making import Varied, make_grid  # noqa: PLC0415  imports torch, which takes a second
+
+        varied = Varied(methods, strengths, rows, columns, seeds, cells, tile)
+        with keeping():
+            return make_grid(self, self.edit, image, prompt, varied, edit)
+
     def replay(
         self,
         recipe: Recipe | str | Path,
@@ -303,6 +384,13 @@ class Editor(LoadedModel):
         new = memo[id(self)] = object.__new__(type(self))
         vars(new).update({name: copy.deepcopy(value, memo) for name, value in vars(self).items()})
         return new
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Say where an attribute of the pipeline is, since that is not an attribute of this."""
+        said = f"{type(self).__name__!r} object has no attribute {name!r}"
+        if not name.startswith("_") and hasattr(vars(self).get("pipe"), name):
+            said += f"; its pipeline has: editor.pipe.{name}"
+        raise AttributeError(said, name=name, obj=self)
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
         return exclusive(self.family.transformer)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from refhooks._apps.editing.result import EditResult
     from refhooks._core.contract.family import Shown
+    from refhooks._core.contract.inside import Inside
     from refhooks._core.contract.methods import Method
     from refhooks._core.contract.protocols import MaskForm, MaskShape
     from refhooks._core.masks.mask import Mask
@@ -67,6 +68,7 @@ class Options(TypedDict, total=False):
     vision_resolution: int | None
     denoise: float
     edit_mask: Mask | MaskShape | MaskForm | None
+    compute: Inside | Literal["all", "inside"]
     align: bool
     plugins: Sequence[object]
     callback: Callback | None

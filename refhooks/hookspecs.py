@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HOOKSPEC_VERSION", "Registration", "RunHooks", "hookimpl", "hookspec"]
 
-HOOKSPEC_VERSION: Final = (1, 1)
+HOOKSPEC_VERSION: Final = (1, 2)
 """Version of this contract: the first number rises when something that plugins rely on goes or
 changes, the second when something is added."""
 
@@ -94,8 +94,9 @@ class Registration:
         Arguments: none.
         May change: nothing.
         Returns: Classes with ``strength(step)`` and a ``name`` that no other plugin uses.
-        Combines: All are collected; a name that is taken makes the later plugin fail to load. A
-            short form that two schedules read is an error where it is used.
+        Combines: All are collected; a name that is taken, and a second class that a bare function
+            is short for, make the later plugin fail to load. A short form that two schedules read
+            is an error where it is used.
         Added: 0.1.
         """
         raise NotImplementedError
@@ -108,8 +109,8 @@ class Registration:
         Arguments: none.
         May change: nothing.
         Returns: Classes with ``ended(step)`` and a ``name`` that no other plugin uses.
-        Combines: All are collected; a name that is taken, and a second class that a bare number is
-            short for, make the later plugin fail to load.
+        Combines: All are collected; a name that is taken, and a second class that a bare number,
+            or a bare function, is short for, make the later plugin fail to load.
         Added: 0.1.
         """
         raise NotImplementedError
@@ -220,7 +221,7 @@ class RunHooks:
             a reference (empty at first), the encoded prompt, what joins after the input
             projection, and what changes linear layers in this pass.
         May change: ``target`` (only what this pass sees: the latents of the loop stay), ``slots``,
-            ``text``, ``added`` and ``adapters``. The number of slots stays.
+            ``text``, ``added``, ``adapters`` and ``keep``. The number of slots stays.
         Returns: New inputs (``inputs.fill(slot, tokens)``, ``attrs.evolve(inputs, ...)``), or
             ``None``: unchanged.
         Combines: A chain.

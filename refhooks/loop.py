@@ -28,7 +28,7 @@ def denoise(run: Run) -> tuple[Tensor, Tensor]:
         for branch in hooks.branches(ctx, family.branches):
             inputs = hooks.conditioning(ctx, branch, family.inputs(latents, branch))
             edits = hooks.attention(ctx, branch, family.layout(inputs))
-            predictions[branch.name] = family.predict(ctx, branch, inputs, edits)
+            predictions[branch.name] = run.predict(ctx, branch, latents, inputs, edits)
         guided = family.guide(predictions)
         velocity = hooks.velocity(ctx, latents, MappingProxyType(predictions), guided)
         run.report(ctx, latents, velocity)

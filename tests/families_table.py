@@ -6,6 +6,8 @@ writes them down. The next family costs its adapter and a row.
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from functools import partial
 
 import attrs
@@ -89,11 +91,20 @@ class Row:
                 weight.mul_(1.6)
         editor = rh.Editor(pipe, checkpoint=self.checkpoint)
         editor.made_of = pipe  # the modular pipeline, of one that is made of its components
+        editor.pipe.set_progress_bar_config(disable=True)
         return editor
 
     def pictures(self, count, first=0):
         """Random pictures of one size."""
         return [testing.picture(first + number, self.size) for number in range(count)]
+
+    @contextlib.contextmanager
+    def quiet(self):
+        """Without the warnings of a trained model: these are pictures of another world."""
+        with warnings.catch_warnings():
+            if self.load is not None:
+                warnings.simplefilter("ignore", rh.RefhooksWarning)
+            yield
 
     def stock(self, editor, pictures):
         """Latents of the stock pipeline, called as its users call it."""
@@ -121,7 +132,8 @@ class Row:
         if self.negative is not None:
             call["negative_prompt"] = self.negative
         source = rh.Reference(pictures[0], strategy)
-        return editor.edit(source, PROMPT, references=pictures[1:], **call)
+        with self.quiet():
+            return editor.edit(source, PROMPT, references=pictures[1:], **call)
 
 
 def _true(pictures, cfg, *, one=False, **more):
@@ -142,6 +154,7 @@ QWEN_TESTS = {
     "compiled": "plugins/qwen/test_compile.py", "cached": "plugins/qwen/works_with/test_caches.py",
 }  # fmt: skip
 FLUX2_CACHES = "plugins/flux2/test_flux2_works_with.py"
+FLUX3 = "plugins/flux3/test_flux3_works_with.py"
 AREA = rh.Checkpoint(reference=tiny.AREA)
 ROWS = {
     row.family: row

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -15,8 +14,8 @@ from refhooks import (
     InputError,
     Inputs,
     Outlook,
-    RefhooksWarning,
     hookimpl,
+    warn_user,
 )
 
 if TYPE_CHECKING:
@@ -128,11 +127,9 @@ class Concat:
         if self.projection is not None:
             _projection.read_header(self.projection)
         elif not self.tied:
-            warnings.warn(
+            warn_user(
                 "concat needs a projection, and none is named: for a model that brings none, train"
-                f" one with `{TRAIN}` and give it as projection=FILE",
-                RefhooksWarning,
-                stacklevel=2,
+                f" one with `{TRAIN}` and give it as projection=FILE"
             )
 
 

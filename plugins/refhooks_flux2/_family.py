@@ -11,6 +11,7 @@ from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 
 from refhooks import InputError, ModelError, Shown, Size, Text
 from refhooks.families import FlowFamily, FlowRun, check_words, flow_schedule
+from refhooks.pictures import Cut
 from refhooks_flux2._attention import STOCK, STOCK_KV, check
 from refhooks_flux2._run import Flux2KVRun, Flux2Run
 
@@ -34,7 +35,7 @@ class Flux2Klein(FlowFamily):
     max_references: ClassVar[int] = 10
     input_projection: ClassVar[str | None] = "x_embedder"
     takes_adapters: ClassVar[bool] = True
-    cuts_pictures: ClassVar[bool] = True
+    takes_keep: ClassVar[bool] = True
     run: ClassVar[type[FlowRun]] = Flux2Run
     stock: ClassVar[tuple[type[Any], type[Any]]] = STOCK
 
@@ -43,7 +44,7 @@ class Flux2Klein(FlowFamily):
         """``none`` for a distilled checkpoint, else ``true``."""
         return "none" if self.pipe.config.is_distilled else "true"
 
-    def cut_size(self, picture: Image) -> Size:
+    def cut_size(self, picture: Image | Size) -> Size:
         """Return the stock pipeline's size of a picture: its own up to 1 MP, cut to multiples."""
         scale = min(1.0, math.sqrt(self.area / (picture.width * picture.height)))
         height, width = (
@@ -51,6 +52,10 @@ class Flux2Klein(FlowFamily):
             for side in (picture.height, picture.width)
         )
         return Size(max(self.multiple, height), max(self.multiple, width))
+
+    def cut(self, picture: Size, size: Size) -> Cut | None:
+        """Return the stock pipeline's way to its own size; to any other one it is resized."""
+        return Cut(size, self.area) if picture != size == self.cut_size(picture) else None
 
     def output_size(
         self,

@@ -150,7 +150,7 @@ class Flux2KVRun(Flux2Run):
         super().close()
 
     def _pass(self, ctx: Context, branch: Branch, inputs: Inputs, kept: Kept) -> Tensor:
-        target, ids = inputs.target, self.places.target
+        target, ids = inputs.target, self.places.of_target(inputs.keep)
         if not kept.filled:
             velocity = self.forward(ctx, branch, inputs, target, ids)[0]
         elif kept.cache is None:

@@ -34,6 +34,7 @@ class Flux3(FlowFamily):
     max_references: ClassVar[int] = 10
     input_projection: ClassVar[str | None] = "x_embedders.image"
     takes_adapters: ClassVar[bool] = True
+    takes_keep: ClassVar[bool] = True
     run: ClassVar[type[FlowRun]] = Flux3Run
     still_processor: ClassVar[type] = StillPictureProcessor
 

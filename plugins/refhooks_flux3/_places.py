@@ -62,6 +62,14 @@ class Places:
             self._made[key] = kept, torch.cat([self._slot(slot, it) for slot, it in filled])
         return self._made[key][1]
 
+    def of_target(self, keep: Tensor | None) -> Tensor:
+        """Return the ids of the target's tokens that are there, ``[K,4]``.
+
+        Args:
+            keep: Which; ``None``: all.
+        """
+        return self.target if keep is None else self.target[keep.to(self.target.device)]
+
     def _slot(self, slot: int, tokens: Tokens) -> Tensor:
         whole = self._whole_of(slot, tokens.positions)
         if tokens.keep is None:

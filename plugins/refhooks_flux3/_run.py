@@ -128,7 +128,7 @@ class Flux3Run(FlowRun):
             timestep=(ctx.t / 1000).expand(batch).to(self.dtype),
             encoder_hidden_states=inputs.text.embeds,
             txt_ids=inputs.text.ids,
-            img_ids=self.places.target,
+            img_ids=self.places.of_target(inputs.keep),
             return_dict=False,
             **options,
         )[0]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from refhooks import InputError, RefhooksWarning, hookimpl
+from refhooks import InputError, hookimpl, warn_user
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,9 +89,7 @@ class _Aligned:
 def _acts(shift: Shift, number: int) -> bool:
     """Whether a picture is moved; says so, or why not."""
     if shift.most is None or shift.error is None:
-        warnings.warn(
-            f"align: picture {number + 1} stays where it is; {shift}", RefhooksWarning, stacklevel=4
-        )
+        warn_user(f"align: picture {number + 1} stays where it is; {shift}")
         return False
     acts = shift.most > max(LITTLE, shift.error)
     LOG.info("align: picture %d, %s: %s", number + 1, shift, "undone" if acts else "left")

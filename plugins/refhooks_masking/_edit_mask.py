@@ -23,8 +23,8 @@ class EditMask:
 
     Before each step, tokens that no covered pixel lies in are set to the source at the step's noise
     level, ``(1 − sigma)·r + sigma·ε``; in the feather band to a mix. The last step takes them to r
-    itself, so that what is decoded is whole. At the end the source's pixels, resized to the output,
-    are put back outside of the mask and mixed in within the band.
+    itself, so that what is decoded is whole. At the end the source's pixels, as large as the
+    output, are put back outside of the mask and mixed in within the band.
 
     Attributes:
         value: A region mask, laid on the source.

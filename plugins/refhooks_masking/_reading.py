@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageChops
 
-from refhooks import InputError, RefhooksWarning
+from refhooks import InputError, warn_user
 from refhooks.pictures import load_alpha, load_mask
 
 if TYPE_CHECKING:
@@ -77,12 +76,12 @@ def _told(cover: Tensor, label: str) -> Tensor:
     """The same, with a warning where it is likely not what was meant."""
     most = float(cover.max())
     if 0.0 < most < FAINT:
-        _warn(
+        warn_user(
             f"{label} is nowhere brighter than {most:.1%} of white, so it covers next to nothing;"
             " of classes' numbers choose one, as array == 3, and divide others by the largest"
         )
     elif bool((cover >= 1.0).all()):
-        _warn(f"{label} is white all over: it covers everything, so it limits nothing")
+        warn_user(f"{label} is white all over: it covers everything, so it limits nothing")
     return cover
 
 
@@ -90,12 +89,12 @@ def _warn_of_a_photograph(seen: Image.Image, clear: Image.Image | None) -> None:
     """A mask is grey; where it is transparent, the rest of it is white."""
     pixels = np.asarray(seen)
     if int((pixels.max(axis=-1) - pixels.min(axis=-1)).max()) > COLOURED:
-        _warn(
+        warn_user(
             "the mask is coloured, as a photograph, and covers by how bright it is, which is likely"
             " not what is meant: give a black-and-white picture, or alpha= for how opaque it is"
         )
     elif clear is not None and clear.getbbox() is not None and int(pixels.min()) < 255:
-        _warn(
+        warn_user(
             "the mask is transparent in part, and not white in the rest: both count, what is black"
             " or transparent covers nothing; for how opaque it is alone, give alpha="
         )
@@ -125,7 +124,3 @@ def _unit(values: Tensor) -> Tensor:
             f" got {values.dtype} from {cover.min().item():g} to {cover.max().item():g}"
         )
     return cover
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, RefhooksWarning, stacklevel=5)

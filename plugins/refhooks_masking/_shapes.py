@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numbers
 import re
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from refhooks import RefhooksWarning, Size
+from refhooks import Size, warn_user
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -244,11 +243,9 @@ class Polygon:
         ]
         ImageDraw.Draw(picture).polygon(corners, fill=255)
         if _area(corners) < 1.0:
-            warnings.warn(
+            warn_user(
                 f"the polygon covers less than a pixel of {size}; places are pixels, or '50%' of a"
                 " side",
-                RefhooksWarning,
-                stacklevel=2,
             )
         return _laid(torch.from_numpy(np.asarray(picture) / np.float32(255)), size, "the polygon")
 
@@ -312,9 +309,7 @@ def _resized(cover: Tensor, size: Size) -> Tensor:
 def _warn_of_shape(width: int, height: int, size: Size, label: str) -> None:
     ratio = (width / height) / (size.width / size.height)
     if abs(ratio - 1) > _OTHER_SHAPE:
-        warnings.warn(
+        warn_user(
             f"{label} is {width}x{height} and is stretched over a picture of {size}, which has"
             " another shape",
-            RefhooksWarning,
-            stacklevel=3,
         )

@@ -30,6 +30,7 @@ class QwenImageEdit(FlowFamily):
     max_references: ClassVar[int] = 1
     input_projection: ClassVar[str | None] = "img_in"
     takes_adapters: ClassVar[bool] = True
+    takes_keep: ClassVar[bool] = True
     takes_vision_area: ClassVar[bool] = True
     run: ClassVar[type[FlowRun]] = QwenRun
     still_processor: ClassVar[type] = StillPictureProcessor

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from refhooks import InputError, Layout
+from refhooks import HookReturnError, InputError, Layout
 from refhooks.families import Joiner, LayerHooks, is_compiled
 from refhooks_qwen import _positions
 from refhooks_qwen._attention import processors
@@ -83,13 +83,14 @@ class ModelHooks:
         self._layers.use(inputs)
         if self._processors is not None:
             self._processors.plan(layout, edits, inputs.target.device)
-        stock = self._is_stock(filled)
+        stock = inputs.keep is None and self._is_stock(filled)
         self._rotary = None if stock else self._frequencies_of(filled, inputs)
         if stock:
             shapes = [(1, *self._grid), *[(1, *self._grid_of(slot)) for slot, _ in filled]]
         else:
             self._layers.install("pos_embed", self._replace_rotary)
-            shapes = [(1, *self._grid), *_counted(layout.length - layout.target.stop)]
+            target = self._grid if inputs.keep is None else _as_grid(inputs.target.shape[1])
+            shapes = [(1, *target), *_counted(layout.length - layout.target.stop)]
         hidden = inputs.target
         if filled:
             hidden = self._joiner.join(inputs.target, [tokens for _, tokens in filled])
@@ -143,8 +144,12 @@ class ModelHooks:
     def _frequencies_of(self, filled: Filled, inputs: Inputs) -> tuple[Tensor, Tensor]:
         """Computed once for each of the last layouts; what a key names is kept alive beside it."""
         length = inputs.text.embeds.shape[1]
-        kept = [tokens.keep for _, tokens in filled]
-        key = (length, *[(slot, id(tokens.keep), tokens.positions) for slot, tokens in filled])
+        kept = [inputs.keep, *[tokens.keep for _, tokens in filled]]
+        key = (
+            length,
+            id(inputs.keep),
+            *[(slot, id(tokens.keep), tokens.positions) for slot, tokens in filled],
+        )
         if key not in self._frequencies:
             if len(self._frequencies) >= _LAYOUTS:
                 self._frequencies.clear()
@@ -156,6 +161,7 @@ class ModelHooks:
                 self._reach,
                 length,
                 inputs.target.device,
+                inputs.keep,
             )
             self._frequencies[key] = (kept, frequencies)
         return self._frequencies[key][1]
@@ -184,6 +190,21 @@ def _parallel_hook(embedding: Any) -> Any:
 
 def _filled(inputs: Inputs) -> Filled:
     return [(slot, tokens) for slot, tokens in enumerate(inputs.slots) if tokens is not None]
+
+
+def _as_grid(tokens: int) -> Grid:
+    """A grid of so many tokens: the stock model counts the target by one shape.
+
+    Raises:
+        HookReturnError: They are too many for a row, and no sides give them.
+    """
+    for rows in range(-(-tokens // _ROW), _ROW + 1):
+        if tokens % rows == 0:
+            return rows, tokens // rows
+    raise HookReturnError(
+        f"keep names {tokens} tokens of the target, which the model cannot count: it is more than"
+        f" {_ROW} and has no divisor up to that; give a multiple of 16"
+    )
 
 
 def _counted(tokens: int) -> list[Shape]:

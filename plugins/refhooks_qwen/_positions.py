@@ -31,6 +31,7 @@ def frequencies(
     reach: int,
     text_length: int,
     device: torch.device,
+    keep: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the rotary frequencies of the image tokens and of the text.
 
@@ -46,6 +47,7 @@ def frequencies(
         reach: Where the text starts: beyond the largest picture of the run.
         text_length: ``S``.
         device: Of the result.
+        keep: Which of the target's tokens are there; ``None``: all.
 
     Returns:
         ``[T+kept,D/2]`` and ``[S,D/2]``, complex.
@@ -53,10 +55,15 @@ def frequencies(
     Raises:
         HookReturnError: ``keep`` names a token that the picture does not have.
     """
-    places = [_centred(0, grids[0], (0, 0))]
+    target = _centred(0, grids[0], (0, 0))
+    places = [target if keep is None else target[_kept(keep, "keep", len(target))]]
     for slot, tokens in filled:
         whole = _placed(tokens.positions, slot, grids)
-        places.append(whole if tokens.keep is None else whole[_kept(tokens.keep, slot, len(whole))])
+        places.append(
+            whole
+            if tokens.keep is None
+            else whole[_kept(tokens.keep, f"slot {slot}.keep", len(whole))]
+        )
     table = torch.cat([embedding.pos_freqs, embedding.neg_freqs])  # index −1 is position −1
     axes = table.split([size // 2 for size in embedding.axes_dim], dim=1)
     index = torch.cat(places)  # [T+kept,3]
@@ -65,11 +72,11 @@ def frequencies(
     return image.to(device), text.to(device)
 
 
-def _kept(keep: Tensor, slot: int, count: int) -> Tensor:
+def _kept(keep: Tensor, whose: str, count: int) -> Tensor:
     indices = keep.cpu()
     if int(indices.min()) < 0 or int(indices.max()) >= count:
         raise HookReturnError(
-            f"slot {slot}.keep must name tokens from 0 to {count - 1},"
+            f"{whose} must name tokens from 0 to {count - 1},"
             f" got {int(indices.min())} to {int(indices.max())}"
         )
     return indices

@@ -43,6 +43,7 @@ class QwenImage21(FlowFamily):
     max_references: ClassVar[int] = 10
     input_projection: ClassVar[str | None] = "img_in"
     takes_adapters: ClassVar[bool] = True
+    takes_keep: ClassVar[bool] = True
     takes_vision_area: ClassVar[bool] = True
     reuse_exact: ClassVar[bool] = True
     sight: ClassVar[Literal["joint", "prefix"]] = "prefix"

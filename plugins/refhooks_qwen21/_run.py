@@ -18,7 +18,7 @@ from refhooks.families import (
 from refhooks_qwen21._attention import processors
 from refhooks_qwen21._first import masks_of, pieces_of
 from refhooks_qwen21._prefix import Prefix, Prefixes
-from refhooks_qwen21._sequence import LEAST
+from refhooks_qwen21._sequence import LEAST, as_grid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +92,7 @@ class QwenImage21Run(FlowRun):
             least = inputs.target[:, : LEAST[0] * LEAST[1]]
             self._pass(ctx, branch, prefix, least, LEAST)
             self._layers.use(inputs)
-        prediction = self._pass(ctx, branch, prefix, inputs.target, self.grid)
+        prediction = self._pass(ctx, branch, prefix, inputs.target, self.grid, inputs.keep)
         self._layers.rest()
         if self._record and branch.name == "cond":
             assert self._processors is not None  # noqa: S101  put on by prepare
@@ -113,14 +113,25 @@ class QwenImage21Run(FlowRun):
         super().close()
 
     def _pass(
-        self, ctx: Context, branch: Branch, prefix: Prefix, target: Tensor, grid: tuple[int, int]
+        self,
+        ctx: Context,
+        branch: Branch,
+        prefix: Prefix,
+        target: Tensor,
+        grid: tuple[int, int],
+        keep: Tensor | None = None,
     ) -> Tensor:
-        """One stock forward: it computes the prefix where that is still to be done."""
+        """One stock forward: it computes the prefix where that is still to be done.
+
+        Of a target that is not whole, ``grid`` is that of the whole, and the model counts another.
+        """
         sequence, transformer = prefix.sequence, self.pipe.transformer
         self._rotary = None
-        if not sequence.native:
+        if keep is not None or not sequence.native:
             self._layers.install("pos_embed", self._replace_rotary)
-            self._rotary = sequence.rotary(transformer.pos_embed, grid, self.device)
+            self._rotary = sequence.rotary(transformer.pos_embed, grid, self.device, keep)
+        if keep is not None:
+            grid = as_grid(target.shape[1])
         embeds, mask = sequence.embeds()
         timestep = ctx.t.expand(target.shape[0]).to(target.dtype)
         with transformer.cache_context(branch.name):

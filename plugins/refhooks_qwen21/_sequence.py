@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -154,16 +155,20 @@ class Sequence21:
             start += taken
         return torch.cat(rows) if filling else None
 
-    def rotary(self, embedding: Any, target: Grid, device: torch.device) -> Tensor:
+    def rotary(
+        self, embedding: Any, target: Grid, device: torch.device, keep: Tensor | None = None
+    ) -> Tensor:
         """Return the rotary embedding of the whole sequence, ``[L,D/2]``, complex.
 
         Every reference keeps its position, and so does the text, whether its tokens are there or
-        not.
+        not; of the target, those of the tokens in ``keep``.
 
         Raises:
             HookReturnError: ``keep`` names a token that the picture does not have.
         """
-        index = torch.cat([*self._prefix_positions(), _block(self._end(), target)])  # [L,3]
+        own = _block(self._end(), target)
+        own = own if keep is None else own[_kept(keep, "keep", len(own))]
+        index = torch.cat([*self._prefix_positions(), own])  # [L,3]
         axes = [axis.cpu() for axis in embedding.freqs]
         return torch.cat([axis[index[:, n]] for n, axis in enumerate(axes)], dim=1).to(device)
 
@@ -179,7 +184,7 @@ class Sequence21:
             assert grid is not None  # noqa: S101  the core lets nothing fill the slot of such a one
             whole = _block(self.text.places[slot] + self._before(slot), grid)
             keep = filled[slot].keep
-            yield whole if keep is None else whole[_kept(keep, slot, len(whole))]
+            yield whole if keep is None else whole[_kept(keep, f"slot {slot}.keep", len(whole))]
             yield torch.zeros(_places(count) * PLACE - count, 3, dtype=torch.long)
 
     def _cuts(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
@@ -204,6 +209,21 @@ class Sequence21:
         return length + sum(max(grid) for grid in self.grids if grid is not None)
 
 
+def as_grid(tokens: int) -> Grid:
+    """Return a grid of so many tokens, for what the stock forward counts.
+
+    Raises:
+        HookReturnError: They do not fill the places of the text encoder.
+    """
+    if tokens % PLACE:
+        raise HookReturnError(
+            f"keep names {tokens} tokens of the target, and the model takes a multiple of {PLACE};"
+            " name as many"
+        )
+    rows = max(rows for rows in range(1, math.isqrt(tokens) + 1) if tokens % rows == 0)
+    return rows, tokens // rows
+
+
 def _count(tokens: Tokens) -> int:
     return int(tokens.latents.shape[1] if tokens.keep is None else tokens.keep.shape[0])
 
@@ -220,11 +240,11 @@ def _block(frame: int, grid: Grid) -> Tensor:
     return torch.cartesian_prod(torch.tensor([frame]), row, column)
 
 
-def _kept(keep: Tensor, slot: int, count: int) -> Tensor:
+def _kept(keep: Tensor, whose: str, count: int) -> Tensor:
     rows = keep.cpu()
     if int(rows.min()) < 0 or int(rows.max()) >= count:
         raise HookReturnError(
-            f"slot {slot}.keep must name tokens from 0 to {count - 1},"
+            f"{whose} must name tokens from 0 to {count - 1},"
             f" got {int(rows.min())} to {int(rows.max())}"
         )
     return rows

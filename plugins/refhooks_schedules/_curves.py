@@ -229,6 +229,7 @@ class FromFunction:
     """
 
     name: ClassVar[str] = "callable"
+    calls: ClassVar[str] = "function"
 
     function: Callable[[StageStep], float] = attrs.field()
 

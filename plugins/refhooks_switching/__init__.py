@@ -82,6 +82,7 @@ class FromFunction:
     """
 
     name: ClassVar[str] = "callable"
+    calls: ClassVar[str] = "function"
 
     function: Callable[[StageStep], object] = attrs.field()
 

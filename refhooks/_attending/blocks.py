@@ -37,6 +37,7 @@ class BlockGroup:
         load: Keys and values ``[B,R,H,D]`` to use instead.
         store: Buffers ``[B,R,H,D]`` to fill, and ``[B,2]`` for how far they moved, or ``None``.
         value_scale: ``[1 or D]``, or ``None``: 1.
+        rows: Where the group's own keys and values are put in ``load``, ``[F]``; ``None``: nowhere.
     """
 
     place: int
@@ -47,6 +48,7 @@ class BlockGroup:
     load: tuple[Tensor, Tensor] | None = None
     store: tuple[tuple[Tensor, Tensor, Tensor | None], ...] = ()
     value_scale: Tensor | None = None
+    rows: Tensor | None = None
 
 
 def extents(layout: Layout, device: torch.device) -> list[Tensor]:
@@ -97,6 +99,7 @@ def _block_group(
         load=None if edit.load is None else (edit.load.keys[block], edit.load.values[block]),
         store=tuple(_stored_to(entry, block) for entry in edit.store),
         value_scale=_of_block(edit.value_scale, block),
+        rows=edit.rows,
     )
 
 
@@ -153,6 +156,10 @@ def _key_group(
 ) -> KeyGroup:
     place = keys.device  # the blocks of a model may be spread over several
     if group.load is not None:
+        if group.rows is not None:
+            rows = group.rows.to(group.load[0].device)
+            group.load[0].index_copy_(1, rows, keys.to(group.load[0]))
+            group.load[1].index_copy_(1, rows, values.to(group.load[1]))
         keys, values = (loaded.to(place) for loaded in group.load)
     for stored_keys, stored_values, drift in group.store:
         if drift is not None:

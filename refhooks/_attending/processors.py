@@ -273,6 +273,5 @@ def _warn_of_backend(processors: Sequence[Any]) -> None:
     if name not in _OURS:
         warn_user(
             f"the attention backend {name!r} is not used at steps that edit attention: they need a"
-            " log-sum-exp, and take torch's own kernels for it",
-            stacklevel=2,
+            " log-sum-exp, and take torch's own kernels for it"
         )

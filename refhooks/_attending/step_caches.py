@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Identity = tuple[list[object], list[Tensor | None]]
 
-__all__ = ["StepCaches", "refuse_step_cache"]
+__all__ = ["StepCaches", "refuse_step_cache", "step_cache_of"]
 
 
 def refuse_step_cache(transformer: Any, keeper: str) -> None:
@@ -141,6 +141,11 @@ class StepCaches:
 
     def _empty(self) -> None:
         self._transformer._reset_stateful_cache()
+
+
+def step_cache_of(transformer: Any) -> str | None:
+    """Return the name of a step cache that a diffusers model has, or ``None``."""
+    return next((type(hook).__name__ for hook in _stateful(transformer)), None)
 
 
 def _stateful(transformer: Any) -> Iterator[Any]:

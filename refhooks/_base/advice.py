@@ -6,6 +6,7 @@ it leave filters behind. What is left out here is left out for this thread alone
 
 from __future__ import annotations
 
+import inspect
 import threading
 import warnings
 from contextvars import ContextVar
@@ -15,12 +16,16 @@ from refhooks.errors import RefhooksWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
-__all__ = ["is_silent", "libraries_silenced", "silenced", "warn_user"]
+__all__ = ["caller", "is_silent", "libraries_silenced", "silenced", "warn_user"]
 
 _silent: ContextVar[bool] = ContextVar("silent", default=False)
 _libraries_silent: ContextVar[bool] = ContextVar("libraries_silent", default=False)
 _guard = threading.Lock()
+
+# What wraps functions of refhooks: no line of it is one that a user wrote.
+_BETWEEN = frozenset({"attr", "contextlib", "functools", "torch"})
 
 
 def is_silent() -> bool:
@@ -28,10 +33,49 @@ def is_silent() -> bool:
     return _silent.get()
 
 
-def warn_user(message: str, *, stacklevel: int) -> None:
-    """Warn with :class:`refhooks.RefhooksWarning`; ``stacklevel`` as for ``warnings.warn``."""
-    if not _silent.get():
-        warnings.warn(message, RefhooksWarning, stacklevel=stacklevel + 1)
+def warn_user(message: str) -> None:
+    """Warn with :class:`refhooks.RefhooksWarning`, at the line that called refhooks.
+
+    As other warnings do, it appears once for each such line and message, unless filters say else.
+    """
+    if _silent.get():
+        return
+    frame = caller()
+    if frame is None:  # nothing but refhooks, as where a thread of its own runs
+        warnings.warn(message, RefhooksWarning, stacklevel=2)
+        return
+    warnings.warn_explicit(
+        message,
+        RefhooksWarning,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        module=frame.f_globals.get("__name__"),
+        registry=frame.f_globals.setdefault("__warningregistry__", {}),
+    )
+
+
+def caller() -> FrameType | None:
+    """Return the frame that called refhooks: the one outside of its outermost frame."""
+    frame, found = inspect.currentframe(), None
+    while frame is not None:
+        if _is_ours(frame):
+            found = frame
+        frame = frame.f_back
+    while found is not None and (_is_ours(found) or _is_between(found)):
+        found = found.f_back
+    return found
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return _package(frame) == "refhooks" or _package(frame).startswith("refhooks_")
+
+
+def _is_between(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith("<attrs") or _package(frame) in _BETWEEN
 
 
 class silenced:  # noqa: N801  it reads as a function

@@ -1,19 +1,20 @@
-"""A size in which a model can work, for a picture of a size in which it cannot."""
+"""How a picture comes to a size in which a model can work, where it is not resized to it."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
 from PIL import Image
 
+from refhooks._base.size import Size
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from refhooks._base.size import Size
-
-__all__ = ["LEAST", "MOST", "Canvas", "remark_on", "remark_on_cut"]
+__all__ = ["LEAST", "MOST", "Canvas", "Cut", "remark_on"]
 
 LEAST, MOST = 0.25, 2.0  # times the area that a model works at: beyond them it does worse
 
@@ -50,6 +51,48 @@ class Canvas:
         return functional.pad(cover[None, None], (0, beside, 0, below), mode="replicate")[0, 0]
 
 
+@attrs.frozen
+class Cut:
+    """The middle of a picture: it is shrunk to an area where it has more, then cut to a size.
+
+    Attributes:
+        size: What is left of it.
+        area: Most of the pixels that it is cut from.
+        output: Whether the output is what is left of it as well, and not the picture alone.
+    """
+
+    size: Size
+    area: int
+    output: bool = False
+
+    def lay(self, picture: Image.Image) -> Image.Image:
+        """Return what is left of a picture."""
+        shrunk = self.shrunk(Size(picture.height, picture.width))
+        if picture.size != (shrunk.width, shrunk.height):
+            picture = picture.resize((shrunk.width, shrunk.height), Image.Resampling.LANCZOS)
+        top, left = self._corner(shrunk)
+        box = (left, top, left + self.size.width, top + self.size.height)
+        return picture if picture.size == box[2:] and not (left or top) else picture.crop(box)
+
+    def spread(self, cover: Tensor) -> Tensor:
+        """Return a cover ``[height,width]`` of a picture as one of what is left of it."""
+        from refhooks._base.coverage import resized  # noqa: PLC0415  pictures need no torch
+
+        shrunk = self.shrunk(Size(*cover.shape))
+        top, left = self._corner(shrunk)
+        whole = resized(cover, shrunk.height, shrunk.width)
+        return whole[top : top + self.size.height, left : left + self.size.width]
+
+    def shrunk(self, picture: Size) -> Size:
+        """Return the size to which a picture is shrunk before it is cut."""
+        scale = min(1.0, math.sqrt(self.area / (picture.height * picture.width)))
+        return Size(int(picture.height * scale), int(picture.width * scale))
+
+    def _corner(self, shrunk: Size) -> tuple[int, int]:
+        """The first row and column that are left."""
+        return (shrunk.height - self.size.height) // 2, (shrunk.width - self.size.width) // 2
+
+
 def remark_on(size: Size, area: int) -> str | None:
     """Return what to say of a native size that is far from the area at which a model works."""
     share = size.height * size.width / area
@@ -60,24 +103,4 @@ def remark_on(size: Size, area: int) -> str | None:
         f"resolution='native' makes {size}, which is {share:.2g} times the {area} pixels that this"
         f" model works at (from {LEAST:g} to {MOST:g} times is near enough): expect {expected};"
         " resize the picture before, or give a resolution in pixels"
-    )
-
-
-def remark_on_cut(name: str, what: str, picture: Size, size: Size) -> str | None:
-    """Return what to say where a picture is cut at its centre and ``what`` is laid on all of it.
-
-    Args:
-        name: Of the family.
-        what: Such as ``the edit mask``.
-        picture: Its own size.
-        size: To which it is cut, once it is shrunk to cover that.
-    """
-    scale = max(size.height / picture.height, size.width / picture.width)
-    beside = max(picture.height * scale - size.height, picture.width * scale - size.width) / 2
-    if beside < 1.0:
-        return None
-    return (
-        f"{name} cuts a picture of {picture} to {size} at its centre, and {what} is laid on it as"
-        f" if it were resized: up to {beside:.0f} pixels beside; crop the picture to"
-        f" {size.width}:{size.height} before, or use resolution='native'"
     )

@@ -76,8 +76,7 @@ class Claims:
             self._warned = True
             warn_user(
                 f"nothing can be locked in {self.folder} ({error.strerror or error}); another"
-                " process that works in it at the same time would make the same again",
-                stacklevel=4,
+                " process that works in it at the same time would make the same again"
             )
         return True
 

@@ -99,7 +99,7 @@ def warn_of_a_speck(label: str, cover: Tensor, size: Size) -> None:
                 f"{label} covers less than a pixel of {what}, {at}, so it does next to nothing;"
                 " numbers are pixels of that picture, or percent, as '50%'"
             )
-            warn_user(message, stacklevel=3)
+            warn_user(message)
             return
 
 

@@ -35,8 +35,7 @@ def settle() -> None:
         torch.set_num_threads(1)
         warn_user(
             "this process was forked from one that had loaded torch, whose threads stay behind, so"
-            " it computes by one thread; start processes by multiprocessing's 'spawn' to have all",
-            stacklevel=3,
+            " it computes by one thread; start processes by multiprocessing's 'spawn' to have all"
         )
 
 

@@ -25,6 +25,16 @@ def is_list(value: Any) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
+def unwrapped(value: Any) -> Any:
+    """Return what an array or tensor of at most one dimension holds, as Python's own.
+
+    Anything else comes back as it is.
+    """
+    if getattr(value, "ndim", None) in (0, 1) and hasattr(value, "tolist"):
+        return value.tolist()
+    return value
+
+
 def whole(value: Any, name: str, low: int, high: int) -> int:
     """Return a whole number in ``low``–``high``; bools are no numbers here.
 

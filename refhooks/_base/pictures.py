@@ -13,7 +13,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from refhooks._base import colours
 from refhooks._base.advice import warn_user
+from refhooks._base.damage import DAMAGED, damaged, decoded
 from refhooks._base.names import listed
+from refhooks._base.no_pictures import kind_of, of_address
 from refhooks._base.once import once
 from refhooks._base.shown import one_of, shown
 from refhooks.errors import InputError
@@ -152,10 +154,6 @@ class _Shown:
     own: Image.Image | None = None
 
 
-# What Pillow raises; an assertion where a picture of a palette has none.
-_DAMAGED = (OSError, SyntaxError, ValueError, AssertionError, Image.DecompressionBombError)
-
-
 def _load(
     source: str | Path | Image.Image,
     convert: Callable[[_Shown, str], Image.Image],
@@ -163,7 +161,7 @@ def _load(
     as_mask: bool = False,
 ) -> Image.Image:
     if not isinstance(source, str | Path | Image.Image):
-        raise InputError(f"a picture must be a path or a PIL image, got {type(source).__name__}")
+        raise InputError(f"a picture must be a path or a PIL image, got {kind_of(source)}")
     label = "the picture" if isinstance(source, Image.Image) else str(source)
     try:
         if isinstance(source, Image.Image):
@@ -176,9 +174,8 @@ def _load(
         raise InputError(
             f"{label} is not a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} picture"
         ) from error
-    except _DAMAGED as error:
-        why = str(error) or "a part of it is missing"
-        raise InputError(f"{label} cannot be read as a picture: {why}") from error
+    except (OSError, ValueError, AssertionError) as error:  # one: of a palette that is not there
+        raise damaged(label, error) from error
     picture = picture.copy() if picture is shown.whole or picture is shown.own else picture
     vars(picture)["filename"] = label  # as Pillow does: recipes name pictures by their files
     return picture
@@ -196,10 +193,12 @@ def _read(path: Path, *, as_mask: bool) -> _Shown:
 def _decode(path: Path, *, as_mask: bool) -> _Shown:
     try:
         opened = open_file(path)
-    except (OSError, ValueError):  # of what a PNG file holds, a profile can do that
+    except DAMAGED as error:  # of what a PNG file holds, a profile can do that
         data = colours.png_without_profile(path.read_bytes())
-        if data is None:
+        if data is None and isinstance(error, UnidentifiedImageError):
             raise
+        if data is None:
+            raise damaged(str(path), error) from error
         opened = Image.open(io.BytesIO(data), formats=FORMATS)
         opened.info[colours.KEY] = None
     with opened:
@@ -238,7 +237,7 @@ def _check_file(path: Path) -> None:
     if path.is_dir():
         raise InputError(f"{path} is a directory, not a picture")
     if not path.is_file():
-        raise InputError(f"there is no picture {path}")
+        raise InputError(f"there is no picture {path}{of_address(path)}")
     size = path.stat().st_size
     if size == 0:
         raise InputError(f"{path} is empty")
@@ -275,9 +274,7 @@ def _as_rgba(shown: _Shown, label: str) -> Image.Image:
 def _only(shown: _Shown, label: str) -> Image.Image:
     """All that the first picture shows."""
     if shown.frames > 1:
-        warn_user(
-            f"{label} is animated or holds several pictures; only the first is used", stacklevel=4
-        )
+        warn_user(f"{label} is animated or holds several pictures; only the first is used")
     return shown.whole
 
 
@@ -287,8 +284,8 @@ def _as_original(shown: _Shown, label: str) -> Image.Image:
 
 
 def _shown(picture: Image.Image, label: str, *, as_mask: bool) -> _Shown:
-    frames = getattr(picture, "n_frames", 1)
     _check_size(picture, label)
+    frames = decoded(picture, label)
     upright, whole = _whole(picture, label, as_mask=as_mask)
     if not colours.has_profile(picture):
         return _Shown(whole, picture.mode, frames)
@@ -302,12 +299,11 @@ def _whole(picture: Image.Image, label: str, *, as_mask: bool) -> tuple[Image.Im
     """The picture upright, in its own mode, and as RGB or RGBA."""
     turn = _TURNS.get(_orientation(picture))
     if picture.mode == "RGB" and turn is None and not picture.has_transparency_data:
-        picture.load()
         plain = picture if type(picture) is Image.Image else picture.copy()
         return plain, plain
     upright = picture if turn is None else picture.transpose(turn)
     if upright.mode.startswith("I") or upright.mode == "F":
-        upright = _eight_bit(upright, label, as_mask=as_mask)
+        return _deep(upright, label, as_mask=as_mask)
     whole = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
     if turn is not None:  # its EXIF would turn it once more, where it is read again
         whole.info = {key: it for key, it in whole.info.items() if key == colours.KEY}
@@ -318,12 +314,22 @@ def _orientation(picture: Image.Image) -> Any:
     """A damaged tag says nothing about the pixels; only they are needed."""
     try:
         return picture.getexif().get(_ORIENTATION, 1)
-    except (OSError, SyntaxError, ValueError, TypeError, struct.error):
+    except DAMAGED:
         return 1
 
 
-def _eight_bit(picture: Image.Image, label: str, *, as_mask: bool) -> Image.Image:
-    """Pillow's own conversion would clip numbers of more than 8 bits at 255."""
+def _deep(picture: Image.Image, label: str, *, as_mask: bool) -> tuple[Image.Image, Image.Image]:
+    """A grey picture of more than 8 bits, in 16, and as RGB: Pillow's own would clip it at 255."""
+    values = _scaled(picture, label, as_mask=as_mask)
+    upright = Image.fromarray(np.rint(values * 65535.0).astype(np.uint16))
+    whole = Image.fromarray(np.rint(values * 255.0).astype(np.uint8)).convert("RGB")
+    if colours.has_profile(picture):
+        upright.info[colours.KEY] = whole.info[colours.KEY] = picture.info[colours.KEY]
+    return upright, whole
+
+
+def _scaled(picture: Image.Image, label: str, *, as_mask: bool) -> Any:
+    """Its numbers within 0–1, ``float64 [height,width]``."""
     values = np.asarray(picture, dtype=np.float64)
     scales: tuple[int, ...] = (255, 65535) if picture.mode.startswith("I") else (1, 255, 65535)
     if as_mask:
@@ -337,10 +343,7 @@ def _eight_bit(picture: Image.Image, label: str, *, as_mask: bool) -> Image.Imag
             f"{label}: the numbers of mode {picture.mode} must lie within 0 and {scales[-1]}; they"
             f" are {least:g} to {most:g}"
         )
-    scaled = Image.fromarray(np.rint(values / fitting[0] * 255.0).astype(np.uint8))
-    if colours.has_profile(picture):
-        scaled.info[colours.KEY] = picture.info[colours.KEY]
-    return scaled
+    return values / fitting[0]
 
 
 def fit_picture(

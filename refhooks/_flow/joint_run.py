@@ -110,7 +110,7 @@ class JointRun(FlowRun):
         if self.processors is not None:
             self.processors.plan(layout, edits, self.device)
         self._caches.follow(ctx, branch, layout, inputs, edits)
-        hidden, ids = inputs.target, self.places.target
+        hidden, ids = inputs.target, self.places.of_target(inputs.keep)
         if filled:
             hidden = self.joiner.join(hidden, [tokens for _, tokens in filled])
             ids = torch.cat([ids, self.places.of(filled)])

@@ -26,6 +26,7 @@ class PatchFamily(FlowFamily):
 
     input_projection: ClassVar[str | None] = "x_embedder"
     takes_adapters: ClassVar[bool] = True
+    takes_keep: ClassVar[bool] = True
     stock: ClassVar[type[Any]]
 
     def check_attention(self, *, edited: bool, dropped: bool) -> None:  # noqa: ARG002  ids of its rows are left out

@@ -168,10 +168,7 @@ def _activate(model: Any, name: str, kind: str, scale: float, states: Iterable[L
             layer.scaling[name] = layer.scaling[name] * scale
     off = [state.name for state in states if not state.active]
     if off and len(active) == 1:
-        warn_user(
-            f"{some(off)} did not act before LoRA {name!r} was added, and still does not",
-            stacklevel=2,
-        )
+        warn_user(f"{some(off)} did not act before LoRA {name!r} was added, and still does not")
 
 
 def _warn_of_ignored(header: Header, keys: Keys, fit: Fit, model: str) -> None:
@@ -186,4 +183,4 @@ def _warn_of_ignored(header: Header, keys: Keys, fit: Fit, model: str) -> None:
     if keys.others:
         told.append(f"{len(keys.others)} tensors are no LoRA's: {some(keys.others)}")
     if told:
-        warn_user(f"{header.label} is applied without these: {'; '.join(told)}", stacklevel=2)
+        warn_user(f"{header.label} is applied without these: {'; '.join(told)}")

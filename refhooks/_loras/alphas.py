@@ -103,7 +103,7 @@ def _warn_of_missing(
     elif lacking[0].keys["down"].startswith(_PEFT_PREFIX):
         said = f"there is no {SIDE_FILE} beside it, where peft keeps alpha; taken as the rank"
     if said is not None:
-        warn_user(f"{header.label}: {said}", stacklevel=2)
+        warn_user(f"{header.label}: {said}")
 
 
 def _trained(header: Header) -> tuple[float, float] | None:

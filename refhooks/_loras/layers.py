@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._loras.keys import some
-from refhooks._loras.places import places_of
+from refhooks._loras.places import places_of, size_of
 from refhooks.errors import InputError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from torch import nn
 
     from refhooks._loras.header import Header
     from refhooks._loras.keys import Keys
+    from refhooks._loras.original import Part, Rows
 
 Shape = tuple[int, ...]
 FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
@@ -36,6 +37,7 @@ class Change:
         keys: Of the file, by part.
         size: Of the layer: out and in, with the kernel of a convolution in ``in``.
         rank: Of its factors; 0 where there are none, and alpha has no say.
+        rows: Which outputs of what the file holds are the layer's; empty: all of them.
     """
 
     layer: str
@@ -44,6 +46,7 @@ class Change:
     keys: Mapping[str, str]
     size: tuple[int, int]
     rank: int
+    rows: Rows = ()
 
 
 @attrs.frozen
@@ -70,7 +73,7 @@ def fit_layers(header: Header, keys: Keys, model: nn.Module) -> Fit:
     """
     places = places_of(model)
     names = places.find(keys.layers)
-    homeless = tuple(written for written, name in names.items() if name is None)
+    homeless = tuple(written for written, parts in names.items() if not parts)
     if 2 * len(homeless) > len(names):
         told = (
             f"{len(names) - len(homeless)} of its {len(names)} layers have a place in"
@@ -81,49 +84,65 @@ def fit_layers(header: Header, keys: Keys, model: nn.Module) -> Fit:
             f" ({some(keys.layers, 2)})"
         )
     changes: dict[str, Change] = {}
-    for written, name in names.items():
-        if name is None:
-            continue
-        if name in changes:
-            raise InputError(
-                f"{header.label}: {changes[name].written[:80]} and {written[:80]} are one layer"
-            )
-        changes[name] = _change(header, written, keys.layers[written], name, places.layers[name])
+    for written, parts in names.items():
+        size = _size_of(parts, places.layers)
+        for part in parts:
+            if part.layer in changes:
+                raise InputError(
+                    f"{header.label}: {changes[part.layer].written[:80]} and {written[:80]} are one"
+                    " layer"
+                )
+            own = size_of(places.layers[part.layer])
+            whole = _change(header, written, keys.layers[written], part, size)
+            changes[part.layer] = attrs.evolve(whole, size=own)
     return Fit(_kind(header, changes.values()), tuple(changes.values()), homeless)
 
 
-def _change(header: Header, written: str, parts: Mapping[str, str], name: str, base: Any) -> Change:
+def _size_of(parts: Sequence[Part], layers: Mapping[str, Any]) -> tuple[int, int]:
+    """The sizes out and in of several layers beside each other."""
+    sizes = [size_of(layers[part.layer]) for part in parts]
+    return sum(outputs for outputs, _ in sizes), max((inputs for _, inputs in sizes), default=0)
+
+
+def _change(
+    header: Header, written: str, parts: Mapping[str, str], part: Part, size: tuple[int, int]
+) -> Change:
+    """What a file does to a layer, with the size of all that the file calls so."""
     label = f"{header.label}, {written[:80]}"
-    for part, key in parts.items():
-        if part != "alpha" and header.entries[key].dtype not in FLOATS:
-            raise InputError(f"{label}: {part} is {header.entries[key].dtype}; expected floats")
-    shapes = {part: header.entries[key].shape for part, key in parts.items() if part != "alpha"}
+    for name, key in parts.items():
+        if name != "alpha" and header.entries[key].dtype not in FLOATS:
+            raise InputError(f"{label}: {name} is {header.entries[key].dtype}; expected floats")
+    shapes = {name: header.entries[key].shape for name, key in parts.items() if name != "alpha"}
     if not shapes:
         raise InputError(f"{label}: has alpha and no weights")
     if "alpha" in parts and math.prod(header.entries[parts["alpha"]].shape) != 1:
         raise InputError(f"{label}: alpha must be one number")
-    kinds = {_PREFIXES.get(part[:4], "LoRA") for part in shapes}
+    kinds = {_PREFIXES.get(name[:4], "LoRA") for name in shapes}
     if len(kinds) > 1:
         others = ", ".join(sorted(kinds - {"LoRA"}))
-        rest = some(sorted(parts[part] for part in shapes if part[:4] not in _PREFIXES))
+        rest = some(sorted(parts[name] for name in shapes if name[:4] not in _PREFIXES))
         raise InputError(f"{label}: is a {others} with {rest}, which is not applied")
     kind = kinds.pop()
     measure = {"LoRA": _low_rank, "LoKr": _kronecker, "LoHa": _hadamard}[kind]
-    size = size_of(base)
     found, rank = measure(shapes, label, size)
     if found != size:
         raise ModelError(
             f"{label} does not fit: it is for a layer of {found[1]} to {found[0]}, the model's"
-            f" {name} is {size[1]} to {size[0]}"
+            f" {part.layer} is {size[1]} to {size[0]}"
         )
-    return Change(name, written, kind, dict(parts), size, rank)
+    if kind == "LoKr":
+        _check_blocks(shapes, part.rows, label)
+    return Change(part.layer, written, kind, dict(parts), size, rank, part.rows)
 
 
-def size_of(base: Any) -> tuple[int, int]:
-    """Return a layer's sizes out and in; packed weights have other shapes."""
-    if hasattr(base, "out_features"):
-        return base.out_features, base.in_features
-    return base.out_channels, base.in_channels // base.groups * math.prod(base.kernel_size)
+def _check_blocks(shapes: Mapping[str, Shape], rows: Rows, label: str) -> None:
+    """Refuse a Kronecker product that cannot be split between its blocks of rows."""
+    inner = shapes.get("lokr_w2") or shapes["lokr_w2_a"]
+    if any(row % inner[0] for pair in rows for row in pair):
+        raise InputError(
+            f"{label}: is a LoKr in blocks of {inner[0]} outputs over several layers of the model,"
+            " between which it cannot be split exactly"
+        )
 
 
 def _low_rank(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os.path
 import re
 from typing import TYPE_CHECKING, Any
 
 import attrs
 from torch import nn
+
+from refhooks._loras.original import Part, originals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,14 +33,16 @@ class Places:
         dotted: Names of layers as in the model, of their containers where these have one layer.
         flat: Likewise with ``_`` for ``.``, where only one layer is written so.
         layers: The layers by name, out of what wraps them.
+        originals: Parts of layers, by names of the model's own code, with ``.`` and with ``_``.
     """
 
     dotted: Mapping[str, str]
     flat: Mapping[str, str]
     layers: Mapping[str, Any]
+    originals: Mapping[str, tuple[Part, ...]]
 
-    def find(self, stems: Iterable[str]) -> dict[str, str | None]:
-        """Return the name of the layer that each of a file's names means; ``None``: there is none.
+    def find(self, stems: Iterable[str]) -> dict[str, tuple[Part, ...]]:
+        """Return the layers that each of a file's names means: one, several, or none.
 
         A prefix that nobody has heard of is taken off where all names begin with it.
         """
@@ -50,17 +55,19 @@ class Places:
                     return trial
         return names
 
-    def _known(self, stem: str) -> str | None:
+    def _known(self, stem: str) -> tuple[Part, ...]:
         for _ in range(_MOST_PREFIXES):
             name = self._named(stem)
             prefix = _PREFIX.match(stem)
-            if name is not None or prefix is None:
+            if name or prefix is None:
                 return name
             stem = stem[prefix.end() :]
-        return None
+        return ()
 
-    def _named(self, stem: str) -> str | None:
-        return self.dotted.get(stem) or self.flat.get(stem.replace(".", "_"))
+    def _named(self, stem: str) -> tuple[Part, ...]:
+        flat = stem.replace(".", "_")
+        name = self.dotted.get(stem) or self.flat.get(flat)
+        return (Part(name),) if name else self.originals.get(stem) or self.originals.get(flat, ())
 
 
 def places_of(model: nn.Module) -> Places:
@@ -84,7 +91,9 @@ def places_of(model: nn.Module) -> Places:
             inner = [child for child, part in module.named_children() if _is_layer(part)]
             if len(inner) == 1:
                 dotted.setdefault(name, f"{name}.{inner[0]}")
-    return Places(dotted, _flattened(dotted), layers)
+    own = originals(dotted, {name: size_of(base)[0] for name, base in layers.items()})
+    own |= {written.replace(".", "_"): parts for written, parts in own.items()}
+    return Places(dotted, _flattened(dotted), layers, own)
 
 
 def uncompiled(model: Any) -> Any:
@@ -95,6 +104,13 @@ def uncompiled(model: Any) -> Any:
 def base_of(module: Any) -> Any:
     """Return the layer inside all that peft has wrapped it with."""
     return module.get_base_layer() if hasattr(module, "get_base_layer") else module
+
+
+def size_of(base: Any) -> tuple[int, int]:
+    """Return a layer's sizes out and in; packed weights have other shapes."""
+    if hasattr(base, "out_features"):
+        return base.out_features, base.in_features
+    return base.out_channels, base.in_channels // base.groups * math.prod(base.kernel_size)
 
 
 def _is_layer(module: nn.Module) -> bool:

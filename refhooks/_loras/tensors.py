@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from refhooks._loras.header import Header
     from refhooks._loras.layers import Change, Fit
 
+_BY_OUTPUT = {
+    "up", "difference", "magnitude", "bias", "bias_difference", "lokr_w1", "lokr_w1_a", "hada_w1_a",
+    "hada_w2_a",
+}  # fmt: skip
 _EIGHT_BITS = 1  # bytes; nothing is computed in such floats
 
 
@@ -56,7 +60,18 @@ def _read(header: Header, change: Change, opened: Any) -> dict[str, Tensor]:
         if not _is_finite(tensor):
             raise InputError(f"{header.label}: {key[:80]} holds NaN or infinity")
         tensors[part] = tensor
+    if change.rows:
+        tensors = {part: _own(change, part, tensor, tensors) for part, tensor in tensors.items()}
     return tensors if change.kind != "LoRA" else _low_rank(change, tensors)
+
+
+def _own(change: Change, part: str, tensor: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
+    """The layer's outputs of a part; of a Kronecker product, the blocks that are its own."""
+    if part not in _BY_OUTPUT:
+        return tensor
+    inner = tensors.get("lokr_w2", tensors.get("lokr_w2_a"))
+    block = 1 if inner is None else len(inner)
+    return torch.cat([tensor[start // block : stop // block] for start, stop in change.rows])
 
 
 def _is_finite(tensor: Tensor) -> bool:

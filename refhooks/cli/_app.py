@@ -233,6 +233,11 @@ def score(**options: Any) -> None:
     " way, and memory. Without --model it is that of a full-size model.",
 )  # fmt: skip
 @option(
+    "Plan", "--edit-mask", metavar="FILE|BOX",
+    help="As for edit; with --cost, and with --model where FILE names pictures.",
+)  # fmt: skip
+@option("Plan", "--compute", metavar="all|inside", help="Likewise.")
+@option(
     "Model",
     "--model",
     metavar="NAME",

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from refhooks._base.folders import no_empty_folders
 from refhooks._base.shown import note, shown, told
 from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._signals import Terminated, ended_by_sigterm
 from refhooks.cli._terminal import say, warnings_as_lines
-from refhooks.errors import PluginError, RefhooksError
+from refhooks.errors import InputError, PluginError, RefhooksError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -127,10 +128,33 @@ class App(click.Group):
 
     command_class = Command
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Return the context of a command line.
+
+        Raises:
+            InputError: A program gave it a character that no file can be named by.
+        """
+        for word in args:
+            if not _can_be_a_name(word):
+                raise InputError(
+                    f"{shown(word)} holds a character that no command line can have; leave it out"
+                )
+        return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; whatever one of a plugin raises names the plugin."""
+        """Run a command; whatever one of a plugin raises names the plugin.
+
+        A folder that it made is not left empty where it ends in an error.
+        """
         try:
-            return super().invoke(ctx)
+            with no_empty_folders():
+                return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except BaseException as error:
@@ -183,6 +207,13 @@ class App(click.Group):
         with warnings_as_lines(), ended_by_sigterm():
             status = _status(run, settings)
         sys.exit(status)
+
+
+def _can_be_a_name(word: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(word)
+    except UnicodeEncodeError:
+        return False
 
 
 def _status(run: Callable[[], object], settings: Settings) -> int:

@@ -21,6 +21,7 @@ from refhooks._apps.recipes.picture_files import load_recipe
 from refhooks._apps.recipes.tables import rgb_hash
 from refhooks._base.contact_sheets import make_sheet
 from refhooks._base.files import try_writing, write_whole
+from refhooks._base.folders import make_folder
 from refhooks._base.outputs import check_output
 from refhooks._base.pictures import load_picture, load_whole
 from refhooks._core.plugins.loading import load_registry
@@ -93,7 +94,7 @@ def _sample(model: EmbeddedModel) -> Path:
 
 def _places(folder: Path, companions: Iterable[Path]) -> list[Path]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise InputError(f"{folder} cannot be made: {error}") from error
     names = ("photo.png", "edited.png", "before-after.png")

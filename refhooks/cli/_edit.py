@@ -124,7 +124,8 @@ class EditJob:
         """Return the other arguments of ``Editor.edit``."""
         edit_mask = None if self.masks.edit is None else self.masks.edit.mask
         shared = self.options.arguments(self.references)
-        return {**shared, "edit_mask": edit_mask, "plugins": self.plugins}
+        local = {"edit_mask": edit_mask, "compute": self.masks.compute or "all"}
+        return {**shared, **local, "plugins": self.plugins}
 
 
 @keeping()
@@ -235,8 +236,8 @@ def _check_arguments(job: EditJob) -> None:
     )
     call.apply_defaults()
     arguments = dict(call.arguments)
-    del arguments["self"]
-    del arguments["wait"]  # nothing else runs in this process
+    for other in ("self", "wait", "method", "strength", "preset", "unknown"):
+        del arguments[other]  # nothing else runs in this process; the strategy is made already
     make_request(**arguments)
     check_denoise(job.options.denoise, job.options.steps)
 

@@ -16,10 +16,12 @@ from refhooks._apps.forecast.planned import NATIVE, plan
 from refhooks._apps.grids.fields import Axis, Field, make_axis, read_axis, read_field
 from refhooks._apps.grids.fingerprint import fingerprint
 from refhooks._apps.grids.grid import Grid, fill, kept_picture, make_cells
+from refhooks._apps.grids.making import STRENGTHS
+from refhooks._apps.grids.sheet import draw_grid, named
 from refhooks._base.advice import silenced
-from refhooks._base.contact_sheets import make_table
 from refhooks._base.figures import check_plot, new_figure, write_plot
 from refhooks._base.files import try_writing
+from refhooks._base.folders import make_folder
 from refhooks._base.once import keeping
 from refhooks._base.outputs import check_output
 from refhooks._base.pictures import load_picture
@@ -46,8 +48,6 @@ if TYPE_CHECKING:
     from refhooks._core.plugins.registry import Registry
     from refhooks._editor import Editor
     from refhooks.cli._edit import EditJob, EditOptions
-
-STRENGTHS = "0,0.5,1,1.5"
 
 
 @attrs.frozen(kw_only=True)
@@ -91,7 +91,7 @@ class GridOptions:
             if not (edit.method or edit.preset or edit.strategy_file):
                 rows = _short("method", ",".join(sorted(registry.methods)), "--methods", registry)
             if edit.strength is None:
-                columns = _short("strength", STRENGTHS, "--strengths", registry)
+                columns = _short("strength", ",".join(map(str, STRENGTHS)), "--strengths", registry)
         if rows is None and columns is None:
             raise InputError(
                 "method and strength are given, so nothing is varied; name a field with --rows or"
@@ -257,7 +257,7 @@ def _possible(sheet: _Sheet, editor: Editor) -> _Sheet:
 
 def _make_folder(folder: Path, job: EditJob, count: int) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         there = len(list(folder.glob("*.png")))
     except OSError as error:
         raise InputError(f"{folder} cannot be made: {error}") from error
@@ -286,29 +286,16 @@ def _say_waiting(count: int) -> None:
 
 
 def _write(sheet: _Sheet, rows: Sequence[Sequence[Image.Image]], editor: Editor) -> None:
-    grid, options = sheet.grid, sheet.job.options
-    several = len(grid.seeds) > 1
-    labels = [
-        "\n".join([*_named(grid.rows, value), *([f"seed {seed}"] if several else [])])
-        for value, seed in grid.lines
-    ]
-    table = make_table(
+    options = sheet.job.options
+    drawn = draw_grid(
+        sheet.grid,
         rows,
-        labels,
-        ["".join(_named(grid.columns, value)) for value in grid.heads],
         title=options.prompt,
         notes=_notes(sheet, editor),
         corner=load_picture(options.image),
         tile=sheet.options.tile,
     )
-    save_picture(table, sheet.job.target)
-
-
-def _named(axis: Axis | None, value: str | None) -> list[str]:
-    """A method's name speaks for itself; a number does not."""
-    if axis is None or value is None:
-        return []
-    return [value if axis.field.text == "method" else f"{axis.field.text} {value}"]
+    save_picture(drawn.sheet, sheet.job.target)
 
 
 def _notes(sheet: _Sheet, editor: Editor) -> str:
@@ -346,7 +333,7 @@ def _write_curves(
     for cells, pictures in zip(lines, rows, strict=True):
         for number, cell, picture in zip(numbers, cells, pictures, strict=True):
             before = source.resize(picture.size, Image.Resampling.LANCZOS)
-            name = "".join(_named(sheet.grid.rows, cell.row)) or sheet.job.options.prompt
+            name = "".join(named(sheet.grid.rows, cell.row)) or sheet.job.options.prompt
             curves.setdefault(name, []).append((number, measure(before, picture)))
     write_plot(lambda: draw_curves(curves, columns.field.text), path)
     tell(f"wrote {path}")

@@ -11,6 +11,7 @@ import attrs
 
 from refhooks._base.files import is_file
 from refhooks._base.size import Size
+from refhooks._core.contract.inside import as_inside
 from refhooks._core.masks.mask import Mask
 from refhooks._core.planning.strategy import Reference, Strategy, as_strategy
 from refhooks.errors import InputError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
+    from refhooks._core.contract.inside import Inside
     from refhooks._core.contract.protocols import MaskShape
     from refhooks._core.plugins.registry import Registry
 
@@ -43,6 +45,7 @@ class MaskOptions:
     mask_region: tuple[str, ...]
     mask_content: tuple[str, ...]
     edit_mask: str | None
+    compute: str | None
     feather: float | None
     invert_masks: bool
 
@@ -64,9 +67,14 @@ class MaskOptions:
         if self.edit_mask is not None:
             edit = self._mask(EDIT, self.edit_mask, registry)
             registry.for_argument("edit_mask", edit.mask)
+        inside = as_inside(self.compute, "--compute")
+        if inside is not None and edit is None:
+            raise InputError(
+                f"--compute {self.compute} needs {EDIT}, which says where the picture may change"
+            )
         if edit is None and not own:
             self._check_unused()
-        return Masks(tuple(own), edit)
+        return Masks(tuple(own), edit, inside)
 
     def _mask(self, option: str, text: str, registry: Registry) -> Named:
         label = f"{option} {text}"
@@ -104,10 +112,12 @@ class Masks:
     Attributes:
         own: Those of the source as a reference.
         edit: Where the picture may change at all.
+        compute: How much of it is computed; ``None``: all.
     """
 
     own: tuple[Named, ...] = ()
     edit: Named | None = None
+    compute: Inside | None = None
 
     def added(self, strategy: Any, native: str) -> Any:
         """Return how the source steers, within these masks as well."""

@@ -120,6 +120,10 @@ mask_options = _together(
            help="Which part of IMAGE is used to steer; the rest of it is hidden. May be repeated."),
     option("Masks", "--edit-mask", metavar="FILE|BOX",
            help="Where the picture may change at all; the rest of it stays as it is in IMAGE."),
+    option("Masks", "--compute", metavar="all|inside",
+           help="With --edit-mask: 'inside' computes only what may change and a border around it,"
+           " several times as fast; an approximation. 'inside:reuse=7' also reads references from"
+           " keys and values of earlier steps; see docs/speed.md."),
     option("Masks", "--feather", metavar="PIXELS", type=float,
            help="Let these masks fade out over so many pixels of IMAGE, outside of their edges."),
     option("Masks", "--invert-masks", is_flag=True,

@@ -84,7 +84,7 @@ def save(
             return result.save(target, recipe=recipe, embed=embed, metadata=metadata)
         except InputError as error:
             without = " and ".join(asked)
-            warn_user(f"saved without {without}: {error}", stacklevel=2)
+            warn_user(f"saved without {without}: {error}")
     return result.save(target, recipe=recipe)
 
 

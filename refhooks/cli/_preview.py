@@ -25,7 +25,7 @@ def write_preview(editor: Editor, x0: Tensor, size: Size, place: Path) -> None:
     try:
         save_picture(_sheet(pictures), place)
     except InputError as error:  # a run must not be lost for a look at it
-        warn_user(f"no preview: {error}", stacklevel=2)
+        warn_user(f"no preview: {error}")
 
 
 def _sheet(pictures: tuple[Image, ...]) -> Image:

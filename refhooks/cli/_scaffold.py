@@ -11,6 +11,7 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from refhooks._base.files import is_file, is_folder
+from refhooks._base.folders import make_folder
 from refhooks._base.names import listed
 from refhooks._base.shown import shown
 from refhooks._base.unfinished import beside, sweep
@@ -113,6 +114,6 @@ def _write(path: Path, template: str, values: dict[str, str]) -> None:
     text = (resources.files("refhooks.cli.scaffold") / f"{template}.txt").read_text(
         encoding="utf-8"
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with path.open("x", encoding="utf-8") as file:
         file.write(Template(text).substitute(values))

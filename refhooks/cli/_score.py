@@ -18,6 +18,7 @@ from refhooks._apps.grids.fingerprint import fingerprint
 from refhooks._base.claims import Claims
 from refhooks._base.figures import write_plot
 from refhooks._base.files import is_folder, try_writing, write_whole
+from refhooks._base.folders import make_folder
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.outputs import check_output
 from refhooks._base.shown import shown
@@ -192,7 +193,7 @@ def _named_methods(options: ScoreOptions, registry: Registry) -> tuple[str, ...]
 def _folder(options: ScoreOptions) -> Path:
     folder = Path(options.output)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise InputError(f"{folder} cannot be made: {error}") from error
     try_writing(check_output(folder / RESPONSES), SCORE)

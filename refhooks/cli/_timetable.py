@@ -63,6 +63,13 @@ class PlanOptions:
     transformer: str | None
     height: int | None
     width: int | None
+    edit_mask: str | None = None
+    compute: str | None = None
+
+    @property
+    def local(self) -> dict[str, Any]:
+        """What of it says that an edit is local, as ``plan()`` and ``cost()`` take it."""
+        return {"edit_mask": self.edit_mask, "compute": self.compute or "all"}
 
 
 @keeping()
@@ -77,6 +84,8 @@ def plan_command(options: PlanOptions) -> None:
     if is_chain(options.file):
         if options.with_cost:
             raise InputError("--cost is for a strategy or references, and this file is a chain")
+        if options.edit_mask is not None or options.compute is not None:
+            raise InputError("each edit of a chain has an edit_mask and a compute of its own")
         _run_chain_plan(options)
         return
     what = _read(options.file)
@@ -86,7 +95,7 @@ def plan_command(options: PlanOptions) -> None:
     _check_plot(options, what if isinstance(what, tuple) else (Reference("", what),))
     editor = _editor(options)
     size = {"height": options.height, "width": options.width}
-    timetable = plan(what, options.steps, editor=editor, denoise=denoise, **size)
+    timetable = plan(what, options.steps, editor=editor, denoise=denoise, **size, **options.local)
     costs = _cost(what, options, editor, denoise) if options.with_cost else None
     if options.as_json:
         told = {} if costs is None else {"cost": costs.as_dict()}
@@ -126,6 +135,7 @@ def _cost(
         height=options.height,
         width=options.width,
         denoise=denoise,
+        **options.local,
     )
     name = costs.shape.name if options.model is None else options.model
     return attrs.evolve(costs, shape=attrs.evolve(costs.shape, name=name))

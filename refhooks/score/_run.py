@@ -14,6 +14,7 @@ import numpy as np
 from refhooks._apps.files.writer import Writer
 from refhooks._apps.grids.fingerprint import fingerprint
 from refhooks._base.advice import silenced
+from refhooks._base.folders import no_empty_folders
 from refhooks._base.numbers import is_list
 from refhooks._base.shown import shown
 from refhooks._core.planning.compilation import compile_timetable
@@ -78,7 +79,9 @@ def run_cells(
         UnknownNameError: A method that no live plugin registers.
         RefhooksError: As for ``Editor.edit``; what was finished until then is kept.
     """
-    run = _Run.prepared(editor, pairs, cells, settings, measures or {}, context, Store.open(store))
+    with no_empty_folders():
+        kept = Store.open(store)
+        run = _Run.prepared(editor, pairs, cells, settings, measures or {}, context, kept)
     with silenced(), contextlib.nullcontext() if context is None else context(editor.pipe):
         run.fill(progress or (lambda _: None))
     return run.card(settings)

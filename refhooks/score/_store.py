@@ -14,6 +14,7 @@ import attrs
 from refhooks._apps.grids.grid import kept_picture
 from refhooks._base.claims import Claims
 from refhooks._base.files import write_whole
+from refhooks._base.folders import make_folder
 from refhooks._base.tables import read_capped
 from refhooks._base.unfinished import sweep
 from refhooks.errors import InputError
@@ -54,7 +55,7 @@ class Store:
             return cls(None)
         store = cls(Path(folder))
         try:
-            (store.folder / PICTURES).mkdir(parents=True, exist_ok=True)  # type: ignore[operator]
+            make_folder(store.folder / PICTURES)  # type: ignore[operator]
             for place in (store.folder, store.folder / PICTURES):  # type: ignore[operator]
                 sweep(place)  # type: ignore[arg-type]
             store.claims = Claims(store.folder)

@@ -52,7 +52,7 @@ ODD = {
     "no words": NoWords(),
     "huge": 10**400,
     "beyond words": 10**5000,
-    "array": np.zeros(3),
+    "array": np.zeros((3, 3)),
     "tensor": torch.ones(2, 2),
     "text array": np.array(["auto"]),
     "bytes": b"auto",

@@ -144,6 +144,45 @@ def test_a_damaged_picture_in_hand_is_refused(edit, never_called):
             edit(picture)
 
 
+BROKEN = {
+    "OSError": OSError("unrecognized data stream"), "SyntaxError": SyntaxError("broken PNG file"),
+    "ValueError": ValueError("not enough data"), "AssertionError": AssertionError(),
+    "IndexError": IndexError("index out of range"), "KeyError": KeyError(0x0112),
+    "TypeError": TypeError("an integer is required"), "AttributeError": AttributeError("fp"),
+    "ZeroDivisionError": ZeroDivisionError("division by zero"), "EOFError": EOFError(),
+    "OverflowError": OverflowError("too large to convert"),
+    "NotImplementedError": NotImplementedError(), "struct.error": struct.error("unpack requires"),
+    "zlib.error": zlib.error("Error -3"), "bomb": Image.DecompressionBombError("exceeds limit"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("error", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("where", ["opening", "decoding"])
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def test_whatever_pillow_raises_the_picture_is_damaged(tmp_path, monkeypatch, error, where, form):
+    """One sentence with its name, for each way of reading one."""
+    place = tmp_path / f"a.{form.lower()}"
+    tiny.picture(1, (16, 16)).save(place, form)
+
+    def fail(*_given):
+        raise error
+
+    _, accepts = Image.OPEN[form]
+    with Image.open(place) as opened:
+        reader = type(opened)
+    if where == "opening":
+        monkeypatch.setitem(Image.OPEN, form, (fail, accepts))
+    else:
+        monkeypatch.setattr(reader, "load", fail)
+
+    for load in (load_picture, pictures.load_mask, pictures.load_original, pictures.load_whole):
+        with pytest.raises(
+            rh.InputError, match=r"a\.\w+ (cannot be read as|is not a) .*picture"
+        ) as told:
+            load(place)
+        assert "\n" not in str(told.value)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 64), (64, 1)])
 def test_the_smallest_pictures_work(edit, size):
     """As the source and as a reference."""

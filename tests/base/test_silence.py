@@ -22,11 +22,11 @@ def test_what_is_silenced_is_left_out_and_nothing_else():
     """Also within another silence, and where filters make errors of warnings."""
     with silenced():
         with silenced():
-            warn_user("not told", stacklevel=1)
-        warn_user("not told either", stacklevel=1)
+            warn_user("not told")
+        warn_user("not told either")
 
     with pytest.warns(rh.RefhooksWarning, match="told") as caught:
-        warn_user("told", stacklevel=1)
+        warn_user("told")
     assert __file__ == caught[0].filename
 
 
@@ -36,7 +36,7 @@ def test_another_thread_is_not_silenced():
 
     def other():
         try:
-            warn_user("told", stacklevel=1)
+            warn_user("told")
         except rh.RefhooksWarning as warning:
             told.append(str(warning))
 

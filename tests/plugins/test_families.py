@@ -175,7 +175,8 @@ def test_replay(row, editor, tmp_path):
     made = row.edit(editor, [tmp_path / "photo.png"], WAYS["switch"])
     made.save(tmp_path / "made.png")
 
-    again = editor.replay(tmp_path / "made.png")
+    with row.quiet():
+        again = editor.replay(tmp_path / "made.png")
 
     assert torch.equal(made.latents, again.latents)
 
@@ -239,11 +240,11 @@ def test_compiled_blocks(row, plain):
     own, picture = row.editor(), row.pictures(1)
     own.pipe.transformer.compile_repeated_blocks(fullgraph=True, backend="eager")
 
-    assert_close(plain, ways_of(row, own, SOME), atol=1e-5)
+    assert_close(plain, ways_of(row, own, SOME[:3]), atol=1e-5)
     with torch._dynamo.config.patch(error_on_recompile=True):
         sums = {
             float(row.edit(own, picture, rh.Stage("cross_attn", each)).latents.sum())
-            for each in ([0.4, 0.6, 0.8], [0.2, 0.9, 1.4], [0.5, 0.51, 0.7])
+            for each in ([0.4, 0.6], [0.2, 1.4], [0.5, 0.7])
         }
 
     assert len(sums) == 3

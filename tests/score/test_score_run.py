@@ -362,3 +362,11 @@ def test_pairs_of_which_nothing_is_known_are_refused(editor, pairs, never_called
             run_cells(editor, pairs, [Cell("a")], SETTINGS, measures={"done": len})
     card = run_cells(editor, bare, [Cell("a")], SETTINGS, measures={"one": lambda _shot: 1})
     assert card.measures == ("one",)
+
+
+def test_a_refused_run_leaves_no_store(editor, pairs, tmp_path):
+    """The folder was made for it alone."""
+    with pytest.raises(rh.RefhooksError):
+        run_cells(editor, pairs, [], SETTINGS, store=tmp_path / "new" / "store")
+
+    assert list(tmp_path.iterdir()) == []

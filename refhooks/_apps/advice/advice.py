@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._base.notebooks import html_table, html_text
 from refhooks._base.shift import NOTICED
 from refhooks._base.strength_names import ARTIFACTS_ABOVE
 from refhooks._core.plugins.loading import load_registry
@@ -163,6 +164,19 @@ class Advice:
     def to_json(self) -> str:
         """Return the advice as JSON."""
         return json.dumps(self.as_dict(), indent=2, allow_nan=False)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        lines = [line.partition(": ") for line in self.lines()]
+        told = html_table((), [(name, said) for name, _, said in lines], "What changed")
+        issues = [
+            (it.problem, "; ".join(it.evidence), "; ".join(it.causes), "; ".join(it.suggestions))
+            for it in self.issues
+        ]
+        heads = ("problem", "measured", "likely cause", "what to try")
+        none = "<p>no common problem found</p>"
+        found = html_table(heads, issues, "Common problems") if issues else none
+        return told + found + "".join(f"<p>{html_text(line)}</p>" for line in self.unjudged)
 
     def __str__(self) -> str:
         """Return what was measured, the issues, and what could not be judged, as plain text."""

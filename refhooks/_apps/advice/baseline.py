@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from refhooks._base.canvas import Cut
 from refhooks._base.kept_pictures import KeptPicture
 from refhooks._core.planning.factories import as_mask
 
@@ -30,6 +31,7 @@ class Baseline:
         pictures: As they were given; one for all results, or one for each. What came from a file is
             read from it again when it is needed.
         frame: Their size.
+        cut: How the family cuts them to the output; ``None``: they are resized.
         size: Of the output.
         edit_mask: Where the picture may change at all; ``None``: everywhere.
         regions: The region masks of the references, which lie on the source.
@@ -40,6 +42,7 @@ class Baseline:
     size: Size
     edit_mask: Mask | None = None
     regions: tuple[Mask, ...] = ()
+    cut: Cut | None = None
 
     def picture(self, number: int = 0) -> Image:
         """Return the source of a result in its own size.
@@ -59,6 +62,7 @@ class Baseline:
         from PIL import Image  # noqa: PLC0415  import refhooks is quick
 
         picture = self.picture(number)
+        picture = picture if self.cut is None else self.cut.lay(picture)
         shape = (self.size.width, self.size.height)
         if picture.size == shape:
             return picture
@@ -76,6 +80,7 @@ class Baseline:
         if not masks:
             return None
         covers = [mask.cover(self.frame) for mask in masks]
+        covers = covers if self.cut is None else [self.cut.spread(cover) for cover in covers]
         areas = [resized(cover, self.size.height, self.size.width) > 0.0 for cover in covers]
         whole = areas[0]
         for cover in areas[1:]:
@@ -94,6 +99,7 @@ def baseline_of(registry: Registry, request: Request, plan: Plan) -> Baseline | 
             picture if file is None else KeptPicture.of(picture, file) for picture, file in files
         ),
         frame=plan.source.size,
+        cut=plan.source.canvas if isinstance(plan.source.canvas, Cut) else None,
         size=plan.exact,
         edit_mask=None if edit_mask is None else as_mask(registry, edit_mask, "edit_mask"),
         regions=tuple(

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from refhooks._base.names import listed
+from refhooks._base.notebooks import html_pictures
 from refhooks._base.numbers import is_list
 from refhooks._base.shown import one_of, shown
+from refhooks._core.contract.inside import Inside, as_inside
 from refhooks._core.contract.protocols import strengths
 from refhooks._core.planning.bounds import (
     MAX_DENOISE,
@@ -59,6 +61,13 @@ def _steering(value: Strategy | Stage | Method | str | None) -> Strategy | Metho
     return Strategy(value) if isinstance(value, Stage) else value
 
 
+def _compute(value: Any) -> Inside | str:
+    try:
+        return as_inside(value, "an edit's compute") or "all"
+    except InputError as error:
+        raise StrategyError(str(error)) from error
+
+
 def _references(value: Any) -> tuple[Reference, ...]:
     if not is_list(value):
         raise StrategyError(f"an edit's references must be a list, got {shown(value)}")
@@ -87,6 +96,7 @@ class Edit:
         seed: ``None``: that of the chain, plus the number of edits before.
         denoise: Above 0, up to 1; ``None``: that of the chain.
         edit_mask: Where the picture may change, as for ``Editor.edit``.
+        compute: How much of a local edit is computed, likewise.
 
     Raises:
         StrategyError: A field is out of its range.
@@ -107,6 +117,9 @@ class Edit:
     seed: int | None = attrs.field(default=None, kw_only=True, converter=_seed)
     denoise: float | None = attrs.field(default=None, kw_only=True, converter=_denoise)
     edit_mask: Any = attrs.field(default=None, kw_only=True)
+    compute: Inside | Literal["all", "inside"] = attrs.field(
+        default="all", kw_only=True, converter=_compute
+    )
 
     @prompt.validator
     @negative_prompt.validator
@@ -219,6 +232,20 @@ class ChainResult:
     def images(self) -> tuple[Image, ...]:
         """The picture that each edit made."""
         return tuple(result.image for result in self.results)
+
+    def show(self) -> None:
+        """Open each picture in the system's own viewer; a notebook shows a chain by itself."""
+        for picture in self.images:
+            picture.show()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the picture of each edit with its prompt and seed."""
+        prompts = ["" if it.recipe is None else f": {it.recipe.prompt}" for it in self.results]
+        captions = [
+            f"edit {number}{prompt}, seed {result.seed}"
+            for number, (prompt, result) in enumerate(zip(prompts, self.results, strict=True), 1)
+        ]
+        return html_pictures(self.images, captions)
 
     def save(
         self,

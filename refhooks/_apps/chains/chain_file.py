@@ -15,6 +15,7 @@ from refhooks._base.files import as_path
 from refhooks._base.names import listed
 from refhooks._base.shown import shown
 from refhooks._base.tables import read_table
+from refhooks._core.contract.inside import Inside
 from refhooks._core.planning.factories import as_mask
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
 from refhooks._core.plugins.loading import load_registry
@@ -63,6 +64,7 @@ class EditTable(SteeringTable):
     seed: Any = None
     denoise: Any = None
     edit_mask: Any = None
+    compute: Any = "all"
 
 
 @attrs.frozen
@@ -165,6 +167,7 @@ class _Loader(Loader):
                 original=original,
                 references=pictures,
                 edit_mask=edit_mask,
+                compute=table.compute,
                 **{name: getattr(table, name) for name in PLAIN},
             )
 
@@ -274,6 +277,9 @@ class _Writer(Writer):
                 table[name] = getattr(edit, name)
         if edit.edit_mask is not None:
             table["edit_mask"] = self._edit_mask(edit.edit_mask, f"{label}, edit_mask")
+        if isinstance(edit.compute, Inside):
+            options = attrs.asdict(edit.compute)
+            table["compute"] = {name: it for name, it in options.items() if it is not None}
         if edit.original is not None:
             table["original"] = self._steering(edit.original, f"{label}, original")
         pictures = [

@@ -86,6 +86,7 @@ class Requests:
             seed=self._first_seed + place if edit.seed is None else edit.seed,
             denoise=denoise_of(edit, self._denoise, place),
             edit_mask=edit.edit_mask,
+            compute=edit.compute,
             callback=callback,
             source=None if place == 0 else previous,
             **{**self._options, **self._size(previous), **own},

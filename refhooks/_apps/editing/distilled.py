@@ -84,8 +84,7 @@ def warn_of_schedule(loaded: LoadedModel, plan: Plan) -> None:
                 f"the LoRA {text.splitlines()[0]!r:.80} is distilled for few steps, which need one"
                 f" shift of the noise levels, mostly 3; the scheduler has another, so {steps} steps"
                 " end short of a finished picture: --shift 3 on the command line, or a scheduler as"
-                " docs/works-with.md shows",
-                stacklevel=4,
+                " docs/works-with.md shows"
             )
 
 

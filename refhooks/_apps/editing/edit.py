@@ -60,8 +60,7 @@ def edit_planned(loaded: LoadedModel, request: Request, plan: Plan) -> EditResul
     interrupted = ran.steps < len(plan.timetable.steps)
     if interrupted:
         warn_user(
-            f"the run was interrupted {of_all} (pipe._interrupt), so its pictures are unfinished",
-            stacklevel=3,
+            f"the run was interrupted {of_all} (pipe._interrupt), so its pictures are unfinished"
         )
     shares = ran.attention_shares
     by_picture = shares if shares is not None and shares.ndim == 4 else None

@@ -11,6 +11,7 @@ import attrs
 from refhooks._apps.editing.rescue import rescued
 from refhooks._base.files import write_whole
 from refhooks._base.forks import ForkLock
+from refhooks._base.notebooks import html_pictures
 from refhooks._base.outputs import EXTENSIONS, check_output, compression
 from refhooks._base.shift import can_measure, check_measure
 from refhooks.errors import InputError
@@ -264,6 +265,19 @@ class EditResult:
         if self.materials is not None:
             self.materials.saved.update(enumerate(place.name for place in paths))
         return tuple(paths)
+
+    def show(self) -> None:
+        """Open the pictures in the system's own viewer; a notebook shows a result by itself."""
+        for picture in self.images:
+            picture.show()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: each picture with its seed."""
+        captions = [
+            f"seed {seed}, {picture.width}x{picture.height}{', interrupted' * self.interrupted}"
+            for seed, picture in zip(self.seeds, self.images, strict=True)
+        ]
+        return html_pictures(self.images, captions)
 
     def _insides(self, number: int, *, recipe: bool, embed: bool, keep: bool) -> Insides:
         from refhooks._apps.recipes.picture_files import insides, kept_by  # noqa: PLC0415  only what is saved needs it

@@ -10,6 +10,7 @@ import attrs
 
 from refhooks._apps.files.loader import FileTable, Loader
 from refhooks._apps.files.structuring import as_table
+from refhooks._base.advice import warn_user
 from refhooks._base.files import as_path
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import is_list, number
@@ -23,7 +24,7 @@ from refhooks.errors import InputError, StrategyError, UnknownNameError
 if TYPE_CHECKING:
     from refhooks._core.plugins.registry import Registry
 
-__all__ = ["Preset", "preset"]
+__all__ = ["Preset", "preset", "presets"]
 
 FOLDER = "REFHOOKS_PRESETS"
 ENDINGS = (".toml", ".json")
@@ -110,6 +111,20 @@ def preset(name: str | Path) -> Preset:
     if name not in registry.presets:
         raise _unknown(name, [*own, *registry.presets], registry)
     return _registered(name, registry)
+
+
+def presets() -> tuple[Preset, ...]:
+    """Return every preset, one's own first; ``refhooks presets`` prints the same.
+
+    One whose file cannot be read is left out, with a warning that says why.
+
+    Raises:
+        InputError: ``REFHOOKS_PRESETS`` names no folder.
+    """
+    good, bad = all_presets()
+    for name, reason in bad.items():
+        warn_user(f"preset {name!r} cannot be used: {reason}")
+    return tuple(good.values())
 
 
 def all_presets() -> tuple[dict[str, Preset], dict[str, str]]:
@@ -231,8 +246,10 @@ def _range(value: Any, chosen: float | None, label: str, high: float) -> tuple[f
     return lowest, highest
 
 
-def changed(base: Preset, method: str | None, strength: Any, registry: Registry) -> Strategy:
+def changed(base: Preset, method: Any, strength: Any, registry: Registry) -> Strategy:
     """Return a preset's strategy with another method or strength, where it has one stage.
+
+    The method is a registered name or an instance.
 
     Raises:
         InputError: It has several stages.
@@ -244,9 +261,9 @@ def changed(base: Preset, method: str | None, strength: Any, registry: Registry)
     if others:
         raise InputError(
             f"preset {base.name!r} has {len(others) + 1} stages with methods and strengths of their"
-            " own; leave --method and --strength out"
+            " own; leave method and strength out"
         )
-    if method is not None:
+    if isinstance(method, str):
         registry.method(method)
     stage = Stage(
         first.method if method is None else method,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._apps.forecast.inside import inside_of, target_grid
 from refhooks._apps.forecast.planned import plan, references_of
-from refhooks._apps.forecast.token_use import grid_of, token_use_of
+from refhooks._apps.forecast.token_use import grid_of, token_use_of, with_reuse
 from refhooks._base.once import keeping
 from refhooks._base.weight_files.sources import floating_weight, source_of
 from refhooks._core.plugins.loading import load_registry
@@ -45,6 +46,7 @@ class Cost:
         kept_bytes: Most memory that keys and values kept from step to step take.
         unkept: Of a step of the stock pipeline that keeps nothing, for a model that could; ``None``
             for any other.
+        target: The output's tokens that are computed; ``None``: all.
     """
 
     shape: ModelShape
@@ -55,6 +57,7 @@ class Cost:
     bare: float
     kept_bytes: float
     unkept: float | None = None
+    target: int | None = None
 
     @property
     def flops(self) -> float:
@@ -91,16 +94,18 @@ class Cost:
             "over_unkept": self.over_unkept,
             "weight_bytes": self.shape.weight_bytes,
             "kept_bytes": self.kept_bytes,
+            "computed_target": self.shape.target if self.target is None else self.target,
         }
 
     def __str__(self) -> str:
         """Return a few lines of text."""
         shape = self.shape
+        part = "" if self.target is None else f" ({self.target} computed)"
         kept = f"{self.kept_bytes / GIB:.2f} GiB" if self.kept_bytes else "none"
         head = (
             f"cost on {shape.name}: {shape.blocks} blocks of width {shape.width}; tokens:"
-            f" {shape.target} of the output, {shape.reference} of a reference, {shape.text} of"
-            f" text; forward passes a step: {self.passes}"
+            f" {shape.target} of the output{part}, {shape.reference} of a reference, {shape.text}"
+            f" of text; forward passes a step: {self.passes}"
         )
         run = (
             f"all {len(self.steps)} steps: {_flops(self.flops)}, {self.over_native:.2f} of the"
@@ -142,6 +147,8 @@ def cost(
     height: int | None = None,
     width: int | None = None,
     denoise: float = 1.0,
+    edit_mask: Any = None,
+    compute: Any = "all",
 ) -> Cost:
     """Return what a strategy costs, from the number of floating-point operations.
 
@@ -160,6 +167,9 @@ def cost(
         height: Of the output in pixels, with ``width``; by default that of the shape.
         width: Likewise.
         denoise: As for ``edit()``.
+        edit_mask: Likewise; it lies on the first reference's picture, or where there is none on one
+            of the output's size.
+        compute: Likewise.
 
     Raises:
         InputError: As for :func:`refhooks.plan`, or nothing states a model's size.
@@ -169,7 +179,8 @@ def cost(
     registry = load_registry() if editor is None else editor.registry
     references = references_of(what)
     size: dict[str, Any] = {"height": height, "width": width}
-    timetable = plan(what, steps, editor=editor, denoise=denoise, **size)
+    local = {"edit_mask": edit_mask, "compute": compute}
+    timetable = plan(what, steps, editor=editor, denoise=denoise, **size, **local)
     shape = shape or (default_shape(registry) if editor is None else shape_of(editor, **size))
     if editor is None and height is not None and width is not None:
         shape = attrs.evolve(shape, target=_tokens(height, width, shape))
@@ -181,7 +192,11 @@ def cost(
     ]
     work = _kept_work if shape.keeps_prefix else _work
     whole = [float(math.prod(grid)) for grid in grids]
-    return work(shape, uses, whole, passes, batch, len(timetable.steps))
+    target = target_grid(shape, height, width)
+    inside = inside_of(registry, references, shape, target, grids, **local)
+    computed = None if inside is None or inside.keep is None else inside.computed
+    uses = with_reuse(uses, inside)
+    return work(shape, uses, whole, passes, batch, len(timetable.steps), computed)
 
 
 def _work(
@@ -191,10 +206,12 @@ def _work(
     passes: int,
     batch: int,
     steps: int,
+    computed: int | None,
 ) -> Cost:
     """Where every token is computed at every step, unless a method leaves it out."""
-    own = shape.target + shape.text
-    tokens = own + sum(whole)
+    all_own = shape.target + shape.text
+    own = all_own if computed is None else computed + shape.text
+    tokens = all_own + sum(whole)
     most = max(sum(entry.cached for entry in step) for step in zip(*uses, strict=True))
     return Cost(
         shape=shape,
@@ -205,8 +222,9 @@ def _work(
             for index in range(steps)
         ),
         native=batch * passes * shape.flops(tokens, tokens),
-        bare=batch * passes * shape.flops(own, own),
+        bare=batch * passes * shape.flops(all_own, all_own),
         kept_bytes=batch * passes * shape.kept_bytes(most),
+        target=computed,
     )
 
 
@@ -217,11 +235,14 @@ def _kept_work(
     passes: int,
     batch: int,
     steps: int,
+    computed: int | None,
 ) -> Cost:
     """Where text and references are computed once, and anew where their tokens change."""
-    own, times = shape.target + shape.text, batch * passes
-    asking = shape.target if shape.keeps_text else own
-    target = shape.flops(asking, own + sum(whole))
+    all_own, times = shape.target + shape.text, batch * passes
+    all_asking = shape.target if shape.keeps_text else all_own
+    target = shape.flops(all_asking, all_own + sum(whole))
+    left_out = 0 if computed is None else shape.target - computed
+    own, asking = all_own - left_out, all_asking - left_out
     first, bare = _prefix(shape, whole), _prefix(shape, [])
     work: list[float] = []
     kept: float = 0.0
@@ -243,9 +264,10 @@ def _kept_work(
         batch=batch,
         steps=tuple(work),
         native=times * (target + first / steps),
-        bare=times * (shape.flops(asking, own) + bare / steps),
+        bare=times * (shape.flops(all_asking, all_own) + bare / steps),
         kept_bytes=times * shape.kept_bytes(kept),
         unkept=times * (target + first),
+        target=computed,
     )
 
 

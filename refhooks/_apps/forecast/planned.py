@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 
+from refhooks._apps.forecast.inside import check_inside
 from refhooks._base.once import keeping
 from refhooks._base.shown import shown
 from refhooks._core.contract.methods import check_method
@@ -52,6 +53,8 @@ def plan(
     width: int | None = None,
     resolution: int | Literal["native"] | None = None,
     denoise: float = 1.0,
+    edit_mask: Any = None,
+    compute: Any = "all",
 ) -> Timetable:
     """Return what every reference would do at every step, without running anything.
 
@@ -65,6 +68,9 @@ def plan(
         width: Likewise.
         resolution: Likewise, as a pixel area, or ``native``: the first picture's own size.
         denoise: As for ``edit()``: noise levels begin lower where it is below 1.
+        edit_mask: As for ``edit()``; with pictures and an editor, what it makes of ``compute`` is
+            remarked.
+        compute: As for ``edit()``.
 
     Raises:
         InputError: The strategy does not fit that many steps or the model, or neither says how many
@@ -73,8 +79,10 @@ def plan(
     """
     references = references_of(what)
     size: dict[str, Any] = {"height": height, "width": width, "resolution": resolution}
+    check_inside(edit_mask, compute)
     if editor is not None and all(reference.image != "" for reference in references):
-        return _of_edit(editor, references, steps, denoise, size)
+        local = {"edit_mask": edit_mask, "compute": compute}
+        return _of_edit(editor, references, steps, denoise, {**size, **local})
     if editor is not None:
         return _of_model(editor, references, steps, denoise, size)
     registry = load_registry()
@@ -105,13 +113,13 @@ def _of_edit(
     references: Sequence[Reference],
     steps: int | None,
     denoise: float,
-    size: dict[str, Any],
+    options: dict[str, Any],
 ) -> Timetable:
     """What would run, refusals included."""
     from refhooks._core.planning.planner import make_plan  # noqa: PLC0415  imports torch, a second
 
     first, *others = references
-    request = make_request(first, "", references=others, steps=steps, denoise=denoise, **size)
+    request = make_request(first, "", references=others, steps=steps, denoise=denoise, **options)
     return make_plan(editor, request).timetable
 
 

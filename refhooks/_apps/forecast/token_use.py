@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from refhooks._core.contract.outlook import Outlook
     from refhooks._core.contract.values import Row
     from refhooks._core.models.loaded import LoadedModel
+    from refhooks._core.planning.edit_plan import PlannedInside
     from refhooks._core.planning.strategy import Reference, Stage, Strategy
     from refhooks._core.planning.timetable import Timetable
     from refhooks._core.plugins.registry import Registry
@@ -90,6 +91,26 @@ def token_use_of(
             )
         )
     return uses
+
+
+def with_reuse(
+    uses: Sequence[Sequence[TokenUse]], planned: PlannedInside | None
+) -> list[list[TokenUse]]:
+    """Return what each reference gives at each step, where it is read from an earlier one."""
+    if planned is None or planned.inside.reuse == 1:
+        return [[*each] for each in uses]
+    every = planned.inside.reuse
+    return [
+        [
+            attrs.evolve(
+                use,
+                computed=use.computed if step % every == 0 else min(len(near), use.computed),
+                cached=max(use.cached, use.attended),
+            )
+            for step, use in enumerate(each)
+        ]
+        for each, near in zip(uses, planned.near, strict=True)
+    ]
 
 
 def grid_of(reference: Reference, shape: ModelShape, editor: LoadedModel | None) -> Grid:

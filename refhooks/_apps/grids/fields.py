@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._base.names import did_you_mean, listed
-from refhooks._base.numbers import is_list
+from refhooks._base.numbers import is_list, unwrapped
 from refhooks._base.shown import shown
 from refhooks._core.planning.bounds import MAX_CFG, MAX_SEED, MAX_STEPS
 from refhooks._core.planning.strategy import Reference, Stage, Strategy, as_strategy, method_name
@@ -83,9 +83,42 @@ def make_axis(field: Field, text: str, label: str) -> Axis:
     values = tuple(value.strip() for value in text.split(";" if ";" in text else ","))
     if not all(values):
         raise InputError(f"{label} {text}: there is an empty value between the commas")
+    return checked_axis(field, values, f"{label} {text}")
+
+
+def listed_axis(field: Field, values: Any, label: str) -> Axis:
+    """Return the axis of a field with a list of Python's values.
+
+    Raises:
+        InputError: It is no list, holds what is neither a number, a text, a bool nor a list of
+            these, or one value twice.
+    """
+    values = unwrapped(values)
+    if not is_list(values) or not values:
+        raise InputError(f"{label} must be a list of values, got {shown(values)}")
+    return checked_axis(field, tuple(_as_text(value, label) for value in values), label)
+
+
+def _as_text(value: Any, label: str) -> str:
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    try:
+        return json.dumps(unwrapped(value), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{label}: a grid varies numbers, texts, true and false, got {shown(value)}"
+        ) from error
+
+
+def checked_axis(field: Field, values: tuple[str, ...], label: str) -> Axis:
+    """Return the axis of a field.
+
+    Raises:
+        InputError: One value is there twice, or there are too many.
+    """
     if len(set(values)) < len(values):
         twice = next(value for value in values if values.count(value) > 1)
-        raise InputError(f"{label} {text}: {twice} is there twice")
+        raise InputError(f"{label}: {twice} is there twice")
     if len(values) > MAX_VALUES:
         raise InputError(f"{label}: at most {MAX_VALUES} values, got {len(values)}")
     return Axis(field, values)

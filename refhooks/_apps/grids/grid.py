@@ -10,6 +10,7 @@ import attrs
 from refhooks._apps.grids.fields import with_values
 from refhooks._apps.grids.fingerprint import key
 from refhooks._base.claims import Claims
+from refhooks._base.damage import DAMAGED
 from refhooks._base.pictures import load_whole, open_file
 from refhooks.errors import InputError, RefhooksError
 
@@ -169,5 +170,5 @@ def kept_picture(place: Path) -> Image.Image | None:
     try:
         with open_file(place, ("PNG",)) as picture:
             return load_whole(picture).convert("RGB")
-    except (OSError, ValueError, SyntaxError):
+    except DAMAGED:  # an InputError is one of them
         return None

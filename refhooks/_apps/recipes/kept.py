@@ -7,7 +7,6 @@ already), the size and the thumbnail of EXIF, and a recipe of ours.
 from __future__ import annotations
 
 import re
-import struct
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -28,7 +27,6 @@ ORIENTATION, EXIF_IFD = 0x0112, 0x8769
 _WIDTHS, _HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)
 _TURNED = re.compile(rb'(tiff:Orientation(?:="|>))[0-9]+')
 _XMP_KEY = "XML:com.adobe.xmp"
-_DAMAGED = (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error)
 
 
 @attrs.frozen
@@ -94,7 +92,8 @@ def kept_of(source: Path | Pillow.Image, size: tuple[int, int]) -> Kept:
     """
     from PIL import Image  # noqa: PLC0415  importing refhooks needs no PIL
 
-    from refhooks._base.pictures import FORMATS, load_whole  # noqa: PLC0415  imports it, too
+    from refhooks._base.damage import DAMAGED  # noqa: PLC0415  imports it, too
+    from refhooks._base.pictures import FORMATS, load_whole  # noqa: PLC0415
 
     if isinstance(source, Image.Image):
         return _of(source, size)
@@ -103,7 +102,7 @@ def kept_of(source: Path | Pillow.Image, size: tuple[int, int]) -> Kept:
         with Image.open(source, formats=FORMATS) as opened:
             opened.load()  # chunks may stand behind the pixels
             return _of(opened, size)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise InputError(f"the metadata of {source} cannot be read: {error}") from error
 
 
@@ -144,6 +143,8 @@ def _text_chunk(key: str, text: str) -> bytes:
 
 
 def _exif(opened: Pillow.Image, size: tuple[int, int]) -> bytes:
+    from refhooks._base.damage import DAMAGED  # noqa: PLC0415  imports PIL
+
     try:
         exif = opened.getexif()
         exif.pop(ORIENTATION, None)
@@ -154,7 +155,7 @@ def _exif(opened: Pillow.Image, size: tuple[int, int]) -> bytes:
             for names, value in ((_WIDTHS, size[0]), (_HEIGHTS, size[1])):
                 tags.update({name: value for name in names if name in tags})
         return exif.tobytes()
-    except _DAMAGED as error:
+    except DAMAGED as error:
         _warn(f"the source's EXIF is damaged, and is left out: {error!s:.200}")
         return b""
 
@@ -169,4 +170,4 @@ def _xmp(opened: Pillow.Image) -> bytes:
 
 
 def _warn(message: str) -> None:
-    warn_user(message, stacklevel=2)
+    warn_user(message)

@@ -298,4 +298,4 @@ def strip_recipe(picture: str | Path) -> bool:
 
 
 def _warn(message: str) -> None:
-    warn_user(message, stacklevel=4)
+    warn_user(message)

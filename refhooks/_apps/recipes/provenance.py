@@ -69,8 +69,7 @@ def _file(transformer: Any) -> RecipeFile | None:
     if not digest:
         warn_user(
             f"{source.name} is not there any more, or has changed since the transformer was loaded"
-            " from it, so the recipe has no hash of it",
-            stacklevel=6,
+            " from it, so the recipe has no hash of it"
         )
     return RecipeFile(digest, known_name(source.name), picture=False) if digest else None
 

@@ -17,6 +17,7 @@ from refhooks._apps.recipes.parts import (
     RecipeReference,
     is_name,
 )
+from refhooks._base.notebooks import html_facts, html_table
 from refhooks._base.shown import shown
 from refhooks._base.strict import strict_converter
 from refhooks._base.tables import MAX_BYTES, parse_json
@@ -65,6 +66,7 @@ class Recipe:
         vision_resolution: As in the call.
         align: Likewise.
         edit_mask: As a ``[[mask]]`` of a strategy file, or ``None``.
+        compute: How much of a local edit was computed: the options of an ``Inside``; ``None``: all.
         plugins: Run plugins with their options.
         files: What masks, methods and plugins read.
         model: What was run.
@@ -92,6 +94,7 @@ class Recipe:
     align: bool = False
     source: RecipePicture | None = None
     edit_mask: dict[str, Any] | None = None
+    compute: dict[str, int | None] | None = None
     plugins: tuple[dict[str, Any], ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
     files: tuple[RecipeFile, ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
     model: RecipeModel = RecipeModel()  # noqa: RUF009  frozen
@@ -138,6 +141,28 @@ class Recipe:
         """Every picture that the edit was given, the source last if it is none of the others."""
         pictures = tuple(reference.picture for reference in self.references)
         return pictures if self.source is None else (*pictures, self.source)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the edit's own numbers, then a line a reference."""
+        plugins = ", ".join(str(plugin.get("name", plugin)) for plugin in self.plugins)
+        facts = {
+            "prompt": self.prompt,
+            "seed": self.seed,
+            "steps": self.steps,
+            "cfg": self.cfg,
+            "denoise": self.denoise,
+            "size": f"{self.width}x{self.height}",
+            "plugins": plugins,
+            "edit mask": self.edit_mask,
+            "model": self.model.name,
+            "versions": ", ".join(f"{name} {version}" for name, version in self.versions.items()),
+            "cannot be replayed": "; ".join(self.lost),
+        }
+        rows = [
+            (number, it.picture.name or "a picture in memory", it.strategy)
+            for number, it in enumerate(self.references, 1)
+        ]
+        return html_facts(facts) + html_table(("reference", "picture", "strategy"), rows)
 
     def naming(self, names: dict[str, str]) -> Recipe:
         """Return the same with names, by hash, for pictures that have none."""

@@ -77,7 +77,7 @@ def make_recipes(
     try:
         return _Maker(editor, request, plan, lost).recipes(images)
     except Exception as error:  # noqa: BLE001  strangers' values are asked here
-        warn_user(f"this edit has no recipe: {error}", stacklevel=3)
+        warn_user(f"this edit has no recipe: {error}")
         return (), Materials()
 
 
@@ -132,6 +132,7 @@ class _Maker:
             vision_resolution=request.vision_resolution,
             align=request.align,
             edit_mask=edit_mask,
+            compute=None if request.compute is None else attrs.asdict(request.compute),
             plugins=plugins,
             files=tuple(self._writer.files.values()),
             model=model_of(self._editor),

@@ -143,4 +143,4 @@ def _said(name: str) -> str:
 
 def warn(message: str) -> None:
     """Warn at the line that asked for the replay."""
-    warn_user(message, stacklevel=4)
+    warn_user(message)

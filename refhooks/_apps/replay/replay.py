@@ -248,6 +248,7 @@ def _request(edit: _Edit, settings: Mapping[str, Any], callback: Callback | None
         first,
         references=others,
         edit_mask=edit.edit_mask,
+        compute="all" if recipe.compute is None else recipe.compute,
         plugins=edit.plugins,
         callback=callback,
         source=edit.source,

@@ -2,9 +2,9 @@
 
 Bytes are read, not mapped: a mapped file that is replaced or cut while its weights are used ends
 the process. A weight of eight bits is ``code · scale`` in float32, rounded once to the dtype. On
-the CPU, where torch converts 8-bit floats one by one, that is done some codes at a time, so that
-what lies between the file and the weight stays in the cache. Another device is sent the codes and
-computes the same.
+the CPU, where torch converts 8-bit floats one by one, that is done by bits, some codes at a time,
+so that what lies between the file and the weight stays in the cache. Another device is sent the
+codes and computes the same.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Reader:
     ) -> None:
         self._source, self._file = source, file
         self._device = torch.device("cpu") if device is None else device
+        self._codes = _Codes()
 
     def raw(self, entry: Entry) -> torch.Tensor:
         """Return the bytes of a tensor, ``uint8 [size]``, on the CPU.
@@ -87,15 +88,19 @@ class Reader:
         rows = out.view(-1) if alike else out
         width = math.prod(rows.shape[1:])
         together = max(1, CHUNK // max(1, width))
-        codes = _Codes(kind, max(1, min(together, len(rows)) * width))
-        factors = _factors(codes.unit, scale)
+        codes = self._codes
+        in_place = alike and codes.fit(kind, out.dtype)
+        factors = _factors(_unit(kind, out.dtype if in_place else torch.float16), scale)
         for first in range(0, len(rows), together):
             part = rows[first : first + together]
-            self._fill(codes.room[: part.numel()], entry, first * width)
-            numbers = codes.numbers(part.numel()).view(part.shape)
+            self._fill(codes.room(part.numel()), entry, first * width)
+            numbers = codes.written(part) if in_place else codes.numbers(kind).view(part.shape)
             for factor in factors:
                 numbers.mul_(factor.over(first, first + len(part)))
-            part.copy_(numbers)
+            if kind == "F8_E4M3":
+                codes.mark_nan(numbers)
+            if not in_place:
+                part.copy_(numbers)
 
     def _fill(self, room: memoryview, entry: Entry, start: int) -> None:
         self._file.seek(entry.start + start)
@@ -108,44 +113,88 @@ class Reader:
 
 
 class _Codes:
-    """Codes of eight bits, and room for what they stand for.
+    """Codes of eight bits, with room for what they stand for.
 
-    Args:
-        kind: One of ``EIGHT_BITS``.
-        most: Codes that there may be at once.
-
-    Attributes:
-        room: Where the codes are put.
-        unit: Of the numbers that they stand for.
+    One for all tensors of a file: memory that is new costs more than decoding does.
     """
 
-    def __init__(self, kind: str, most: int) -> None:
-        self._kind = kind
-        self.unit = 2.0**8 if kind == "F8_E4M3" else 1.0
-        self._bytes = bytearray(most)
-        self.room = memoryview(self._bytes)
-        self._codes = torch.frombuffer(self._bytes, dtype=torch.int8)
-        self._halves = torch.empty(most, dtype=torch.int16, device="cpu")
-        self._numbers = torch.empty(most, dtype=torch.float32, device="cpu")
+    def __init__(self) -> None:
+        self._count = 0
+        self._bytes = bytearray()
+        self._all = torch.empty(0, dtype=torch.int8, device="cpu")
+        self._halves = torch.empty(0, dtype=torch.int16, device="cpu")
+        self._numbers = torch.empty(0, dtype=torch.float32, device="cpu")
 
-    def numbers(self, count: int) -> torch.Tensor:
-        """Return what the first codes stand for, ``float32 [count]``, until they are next asked.
+    def room(self, count: int) -> memoryview:
+        """Return where the next ``count`` codes are put."""
+        self._count = count
+        if count > len(self._bytes):
+            self._bytes = bytearray(count)
+            self._all = torch.frombuffer(self._bytes, dtype=torch.int8)
+        return memoryview(self._bytes)[:count]
+
+    @property
+    def _codes(self) -> torch.Tensor:
+        return self._all[: self._count]
+
+    def fit(self, kind: str, dtype: torch.dtype) -> bool:
+        """Return whether :meth:`written` has them in this dtype."""
+        if dtype == torch.bfloat16:
+            return kind == "F8_E4M3" and _keeps_subnormals()
+        return kind == "F8_E4M3" and dtype == torch.float16
+
+    def written(self, out: torch.Tensor) -> torch.Tensor:
+        """Return ``out``, bfloat16 or float16, with what float8_e4m3fn codes stand for, in a unit.
+
+        A product with one number is then computed in float32 and rounded once, as torch does it
+        where the number has no axis: nothing else lies between the file and the weight.
+        """
+        shift, signs = (2**4, 0x7800) if out.dtype == torch.bfloat16 else (2**7, 0x4000)
+        out.view(torch.int16).copy_(self._codes).mul_(shift).bitwise_and_(~signs)
+        return out
+
+    def numbers(self, kind: str) -> torch.Tensor:
+        """Return what the codes stand for, in a unit, float32, until they are next asked.
 
         Each step is exact: bits are moved up to where a float16 has them. A float8_e5m2 is its
-        upper byte. A float8_e4m3fn has one bit of exponent less, which counts from 8 less: hence
-        its unit. Of its codes only the last of each sign is no number.
+        upper byte.
         """
-        codes, numbers = self._codes[:count], self._numbers[:count]
-        if self._kind == "I8":
+        if len(self._numbers) < self._count:
+            self._halves = torch.empty(self._count, dtype=torch.int16, device="cpu")
+            self._numbers = torch.empty(self._count, dtype=torch.float32, device="cpu")
+        codes, numbers = self._codes, self._numbers[: self._count]
+        if kind == "I8":
             return numbers.copy_(codes)
-        halves = self._halves[:count].copy_(codes)
-        if self._kind == "F8_E5M2":
-            return numbers.copy_(halves.mul_(2**8).view(torch.float16))
-        halves.mul_(2**7).bitwise_and_(~0x4000)  # the sign came twice
-        numbers.copy_(halves.view(torch.float16))
-        if 0x7F in self._bytes or 0xFF in self._bytes:
-            numbers[codes.bitwise_and(0x7F) == 0x7F] = math.nan
-        return numbers
+        halves = self._halves[: self._count].view(torch.float16)
+        if kind == "F8_E5M2":
+            halves.view(torch.int16).copy_(codes).mul_(2**8)
+        else:
+            self.written(halves)
+        return numbers.copy_(halves)
+
+    def mark_nan(self, numbers: torch.Tensor) -> None:
+        """Write NaN for each float8_e4m3fn code that is none: the last of each sign."""
+        if max(self._bytes.find(last, 0, self._count) for last in (0x7F, 0xFF)) >= 0:
+            numbers[(self._codes.bitwise_and(0x7F) == 0x7F).view(numbers.shape)] = math.nan
+
+
+def _unit(kind: str, dtype: torch.dtype) -> float:
+    """Of numbers whose bits were moved up to where this dtype has them.
+
+    A float8_e4m3fn counts exponents from 8 less than a float16, and from 120 less than a bfloat16.
+    """
+    if kind != "F8_E4M3":
+        return 1.0
+    return 2.0**120 if dtype == torch.bfloat16 else 2.0**8
+
+
+def _keeps_subnormals() -> bool:
+    """Whether the smallest float32 are no zeros here, as ``torch.set_flush_denormal`` makes them.
+
+    The smallest codes are among them in a bfloat16.
+    """
+    smallest = torch.full((64,), 2.0**-129, device="cpu")
+    return bool((smallest * 2.0**120 > 0).all())
 
 
 def _factors(unit: float, scale: Scale | None) -> list[Scale]:

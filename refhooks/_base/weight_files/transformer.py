@@ -130,7 +130,7 @@ def _fit(file: Any, module: Any, name: str) -> Fit:
 
 
 def _warn(message: str) -> None:
-    warn_user(message, stacklevel=5)
+    warn_user(message)
 
 
 def _converter(module: Any) -> Convert | None:

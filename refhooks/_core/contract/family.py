@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+    from refhooks._base.canvas import Cut
     from refhooks._core.contract.checkpoint import Checkpoint
 
 
@@ -86,12 +87,13 @@ class Family(abc.ABC):
         input_projection: Name of the linear layer by which latent tokens enter the transformer,
             ``C`` to its width, and after which ``Inputs.added`` joins; ``None``: nothing can.
         takes_adapters: Whether ``predict`` minds ``Inputs.adapters``; where not, they are refused.
+        takes_keep: Whether ``predict`` computes a part of the target alone (``Inputs.keep``) and,
+            of references, a part of the tokens (``GroupEdit.rows``); where not, it is refused.
         reuse_exact: Whether references' keys and values depend neither on the step nor on the
             target, so that those of one step hold for all.
         sight: Who sees whom; see :data:`Sight`.
         picture_mode: How pictures are opened: ``RGB``, laid on white, or ``RGBA``.
         takes_vision_area: Whether it minds ``Shown.area``; where not, one is refused.
-        cuts_pictures: Whether pictures are cut at the centre to whole tokens, and not resized.
     """
 
     name: ClassVar[str]
@@ -100,11 +102,11 @@ class Family(abc.ABC):
     refuses: ClassVar[Mapping[str, str]] = {}
     input_projection: ClassVar[str | None] = None
     takes_adapters: ClassVar[bool] = False
+    takes_keep: ClassVar[bool] = False
     reuse_exact: ClassVar[bool] = False
     sight: ClassVar[Sight] = "joint"
     picture_mode: ClassVar[Literal["RGB", "RGBA"]] = "RGB"
     takes_vision_area: ClassVar[bool] = False
-    cuts_pictures: ClassVar[bool] = False
 
     @classmethod
     def load(cls, pipeline: Any, name_or_path: str, **kwargs: Any) -> Any:
@@ -226,6 +228,10 @@ class Family(abc.ABC):
     def lone_reference_size(self, picture: Image, resolution: int | str | None) -> Size:
         """Return that of the only reference of a run; by default as of one among several."""
         return self.reference_size(picture, resolution)
+
+    def cut(self, picture: Size, size: Size) -> Cut | None:  # noqa: ARG002
+        """Return how a picture comes to a size by being cut; ``None``: it is resized."""
+        return None
 
     def _native(self, picture: Image | None) -> Size:
         if picture is None:

@@ -80,7 +80,7 @@ class FamilyRun(abc.ABC):
         for tokens in inputs.slots:
             start, stop = stop, stop + _passed(tokens)
             slots.append(None if tokens is None else slice(start, stop))
-        return Layout(slice(0, text), slice(text, text + target), tuple(slots), stop)
+        return Layout(slice(0, text), slice(text, text + target), tuple(slots), stop, inputs.keep)
 
     @abc.abstractmethod
     def predict(
@@ -89,6 +89,11 @@ class FamilyRun(abc.ABC):
         """Return the transformer's velocity for the target, ``[B,T,C]``.
 
         ``inputs.adapters`` hold for this pass only, and leave what is loaded on the model alone.
+
+        A family that says ``takes_keep`` may be given a part of the target: ``inputs.target`` and
+        ``inputs.added`` then hold the ``K`` tokens that ``inputs.keep`` names, the edits' weights
+        are of the queries that are there, and ``[B,K,C]`` is returned. Each token has the position
+        that it has in the whole.
         """
 
     def recorded(self) -> Tensor | None:

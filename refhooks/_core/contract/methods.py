@@ -122,6 +122,7 @@ class RunInfo:
         heads: Of the transformer's attention, ``H``.
         head_size: ``D``.
         report: ``report(drift)``: adds to what the result says was measured.
+        grids: Rows and columns of each reference's tokens; ``None`` for one that gives none.
     """
 
     family: str
@@ -137,6 +138,7 @@ class RunInfo:
     heads: int
     head_size: int
     report: Callable[[Drift], None]
+    grids: tuple[tuple[int, int] | None, ...] = ()
 
 
 def check_method(method: Method, model: ModelInfo | None) -> None:
@@ -220,6 +222,10 @@ class Method(Protocol):
     A method that leaves something out for speed may have ``exactly()``, which returns the method
     that does not, so that the two can be compared.
 
+    A method that works only where every token of the target is computed says so with
+    ``needs_whole_target = True`` (an attribute or property): ``edit(compute="inside")`` is refused
+    beside it. Most need not care: hooks see all ``T`` tokens either way.
+
     What :meth:`bind` returns may have ``close()``, called at the end of the run, also after an
     exception: there it gives back memory that an exception's traceback would keep.
     """
@@ -247,7 +253,8 @@ class RunPlugin(Protocol):
     One registered class may have ``argument``, the name of the argument of ``edit()`` whose value
     is its only option: ``edit(edit_mask=...)`` is made through it. One may have ``check(frame)``,
     which raises :class:`refhooks.InputError` if it cannot take part; it is asked before anything is
-    encoded, with the size of the picture being edited, or ``None`` where there is none.
+    encoded, with the size of the picture being edited, or ``None`` where there is none. One may say
+    ``needs_whole_target = True``, as a :class:`Method` may.
     """
 
     name: ClassVar[str]

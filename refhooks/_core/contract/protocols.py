@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import attrs
 
-from refhooks._base.numbers import is_list, number
+from refhooks._base.numbers import is_list, number, unwrapped
 from refhooks.errors import StrategyError
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ class Schedule(Protocol):
 
     A class may have a short form, for ``Stage(strength="0.4:1.0")`` and the command line: a class
     method ``parse(text)`` that returns an instance, or ``None`` where the text is not of its form,
-    and ``short``, how its form is written in help and messages.
+    and ``short``, how its form is written in help and messages. One registered class may have
+    ``calls``, the name of the option that a bare function sets: ``Stage(strength=lambda step: …)``
+    is made through it.
     """
 
     name: ClassVar[str]
@@ -78,7 +80,7 @@ class Switch(Protocol):
     """When a stage ends: a value (``@attrs.frozen``) whose options are its fields.
 
     One registered class may have ``number``, the name of the option that a bare number sets:
-    ``Stage(until=0.5)`` is made through it.
+    ``Stage(until=0.5)`` is made through it; and one ``calls``, that of a bare function.
     """
 
     name: ClassVar[str]
@@ -100,6 +102,7 @@ def strengths(strength: Any, label: str, high: float) -> float | tuple[float, ..
     """
     if isinstance(strength, Schedule) and not isinstance(strength, type):
         return strength
+    strength = unwrapped(strength)
     if isinstance(strength, str) and not _reads_as_number(strength):
         return str.__str__(strength)
     if not is_list(strength):

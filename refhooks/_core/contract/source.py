@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from refhooks._base.canvas import Canvas
+    from refhooks._base.canvas import Canvas, Cut
     from refhooks._base.size import Size
     from refhooks._core.contract.protocols import Covering
 
@@ -31,7 +31,7 @@ class Source:
         frame: Its own size, on which masks are laid.
         size: Of the output.
         grid: Rows and columns of the output's tokens.
-        canvas: What it lies on in its own size; ``None``: it is resized.
+        canvas: What it lies on in its own size, or how it is cut; ``None``: it is resized.
         kept: What :meth:`put_back` returned last, ``[B,3 or 4,height,width]``, and how much of each
             of its pixels is the source's, ``[height,width]``, 0–1; ``None``: nothing was put back.
     """
@@ -41,7 +41,7 @@ class Source:
     grid: tuple[int, int]
     _encode: Callable[[], Tensor]
     _pixels: Callable[[], Tensor]
-    canvas: Canvas | None = None
+    canvas: Canvas | Cut | None = None
     kept: tuple[Tensor, Tensor] | None = attrs.field(default=None, init=False)
 
     @property

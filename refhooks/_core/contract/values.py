@@ -153,11 +153,15 @@ class Tokens:
         keep: Indices ``[K]`` (int64, rising) of the tokens that are passed on, at the positions
             they have in the whole picture; ``None`` passes all of them.
         positions: Where the model places the picture: ``native``, or a name that the family knows.
+        fresh: Indices ``[F]`` (int64, rising, maybe none) among the passed-on tokens, of those that
+            are computed in this pass; the keys and values of the others are read from the group's
+            ``load``, which an attention edit then gives for all of them. ``None``: all are.
     """
 
     latents: Tensor
     keep: Tensor | None = None
     positions: str = "native"
+    fresh: Tensor | None = None
 
 
 @attrs.frozen(eq=False)
@@ -200,6 +204,11 @@ class Inputs:
         added: ``[B,T,width]`` (``width`` of the transformer), joins after the input projection of
             the target, or ``None``.
         adapters: What changes linear layers of the transformer in this pass.
+        keep: Indices ``[K]`` (int64, rising, at least one) of the target's tokens that are computed
+            in this pass, at the positions they have in the whole; ``None``: all. The others are not
+            there for anything to attend to, and are predicted to go straight to the source:
+            ``v = (x_t − r) / sigma``. ``target`` and ``added`` hold all ``T`` all the same: the
+            core takes their rows before the family sees them.
     """
 
     target: Tensor
@@ -207,6 +216,7 @@ class Inputs:
     text: Text
     added: Tensor | None = None
     adapters: tuple[Adapter, ...] = ()
+    keep: Tensor | None = None
 
     def fill(self, slot: int, tokens: Tokens | None) -> Inputs:
         """Return the same inputs with one slot filled, or emptied with ``None``."""
@@ -219,18 +229,22 @@ class Layout:
     """Where the tokens of a branch stand in the sequence that attention sees, in logical order.
 
     A family may hand them to its model in another order, and then permutes what edits say of them.
+    Hooks see all tokens, also those that are not computed in this pass: of what edits say for each
+    query, the core takes what concerns the others.
 
     Attributes:
         text: The prompt's tokens.
         target: The target's.
         slots: One entry a reference, ``None`` where its slot is empty.
         length: Of the whole sequence, ``L``.
+        keep: Which of the target's tokens are computed, as ``Inputs.keep``; ``None``: all.
     """
 
     text: slice
     target: slice
     slots: tuple[slice | None, ...]
     length: int
+    keep: Tensor | None = attrs.field(default=None, eq=False, repr=False)
 
 
 @attrs.frozen(eq=False)
@@ -315,6 +329,8 @@ class GroupEdit:
         prefix: What acts where text and references are computed once: the edits that say so,
             combined; ``None``: none does.
         sources: The tensors that it was combined of, by whose identity it is known again.
+        rows: Where the group's own tokens stand in ``load``, ``[F]``: their keys and values are put
+            there before it is read; ``None``: nothing is put there.
     """
 
     group: int | str
@@ -326,3 +342,4 @@ class GroupEdit:
     value_scale: Tensor | None = None
     prefix: GroupEdit | None = None
     sources: tuple[Tensor | None, ...] = ()
+    rows: Tensor | None = None

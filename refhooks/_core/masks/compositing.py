@@ -9,6 +9,7 @@ import attrs
 import torch
 
 from refhooks._core.contract.values import AttentionEdit, Inputs, Tokens
+from refhooks.errors import HookReturnError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -202,6 +203,11 @@ class MaskCompositor:
         keep = self.keep(strengths)
         if keep is None:
             return tokens
+        if tokens.fresh is not None:
+            raise HookReturnError(
+                f"slot {self._slot}.fresh counts the tokens that a content mask leaves; a method"
+                " cannot give it beside one"
+            )
         if tokens.keep is not None:
             keep = self._both(tokens.keep, keep)
         return attrs.evolve(tokens, keep=keep) if len(keep) else None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from refhooks._base.advice import warn_user
+from refhooks._base.canvas import Cut
 from refhooks._base.coverage import blanked, fitted, resized
 from refhooks._core.masks.compositing import GridMask, MaskCompositor
 from refhooks.errors import InputError
@@ -47,14 +48,14 @@ class Grids:
 class MaskCover:
     """A mask and its cover on the picture that it lies on; one that covers all of it is none.
 
-    ``canvas`` is what that picture lies on in its own size; ``None``: it is resized.
+    ``canvas`` is what that picture lies on or how it is cut; ``None``: it is resized.
     """
 
     place: int
     mask: Mask
     label: str
     cover: Tensor
-    canvas: Canvas | None = None
+    canvas: Canvas | Cut | None = None
 
     @property
     def spread(self) -> Tensor:
@@ -67,7 +68,7 @@ def cover_masks(
     reference: int,
     frame: Size,
     own: Size,
-    canvases: tuple[Canvas | None, Canvas | None] = (None, None),
+    canvases: tuple[Canvas | Cut | None, Canvas | Cut | None] = (None, None),
 ) -> tuple[MaskCover, ...]:
     """Return the masks of a reference that cover less than everything.
 
@@ -131,7 +132,8 @@ def compositor_of(
 def _on_grids(entry: MaskCover, grids: Grids) -> GridMask:
     mask, cover, device = entry.mask, entry.cover, grids.device
     if mask.kind == "region":
-        text = {"full": 1.0, "area": float(cover.mean()), "none": 0.0}[mask.text]
+        area = float((entry.spread if isinstance(entry.canvas, Cut) else cover).mean())
+        text = {"full": 1.0, "area": area, "none": 0.0}[mask.text]
         target = resized(entry.spread, *grids.target).flatten().to(device)
         shape = (grids.output.height, grids.output.width)
         return GridMask(
@@ -157,8 +159,7 @@ def _fitted(entry: MaskCover, fit: str, grids: Grids) -> Tensor:
     target = resized(cover, *grids.target).flatten()
     if not bool((target > 0).any()):
         warn_user(
-            f"{entry.label}: fit={fit!r} cuts off what it covers, so the reference does nothing",
-            stacklevel=2,
+            f"{entry.label}: fit={fit!r} cuts off what it covers, so the reference does nothing"
         )
     return target.to(grids.device)
 
@@ -174,6 +175,5 @@ def warn_of_no_reach(label: str, compositor: MaskCompositor, rows: Sequence[Row]
     if all(compositor.share_nothing(row.masks) for row in rows):
         warn_user(
             f"{label}: its masks multiply, and no place of the output is covered by all of them,"
-            " so it does nothing; let them overlap, or draw them as one mask",
-            stacklevel=2,
+            " so it does nothing; let them overlap, or draw them as one mask"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from refhooks._base.shown import shown
 from refhooks._core.contract.checkpoint import Checkpoint
 from refhooks._core.contract.methods import ModelInfo
 from refhooks._core.models.family_calls import named_family
@@ -12,6 +13,7 @@ from refhooks._core.plugins.inline import with_plugins
 from refhooks._core.plugins.loading import load_registry
 from refhooks._loras.taking import TakesLoras
 from refhooks._parts.adapting import adapt
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +43,7 @@ class LoadedModel(TakesLoras):
         registry: The plugins that methods are named from.
 
     Raises:
+        InputError: ``pipe`` is a name or a path; :meth:`from_pretrained` takes these.
         ModelError: No live plugin has an adapter for the pipeline's class, or a modular one lacks
             components or runs blocks of its own.
         PluginError: One of ``plugins`` is none, or registers a name that is taken.
@@ -53,6 +56,11 @@ class LoadedModel(TakesLoras):
         checkpoint: Checkpoint | None = None,
         plugins: Sequence[object] = (),
     ) -> None:
+        if isinstance(pipe, str | Path):
+            raise InputError(
+                f"{type(self).__name__}(...) takes a loaded pipeline, got {shown(str(pipe))}; one"
+                f" that has a name is loaded by {type(self).__name__}.from_pretrained(...)"
+            )
         self.registry = with_plugins(load_registry(), plugins)
         self.pipe, self.checkpoint, self.family = adapt(
             self.registry, pipe, checkpoint or Checkpoint()

@@ -9,6 +9,7 @@ from refhooks._base.names import listed
 from refhooks._core.contract.outlook import PlannedStage
 from refhooks._core.contract.values import Row
 from refhooks._core.planning.foresight import outlook_of
+from refhooks._core.planning.inside import reuses
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def needs_of(request: Request, plan: Plan) -> list[str]:
         if reference.gives_tokens and any(it.mask.kind == "region" for it in reference.masks)
     ]
     needs += ["record_attention"] if request.record_attention else []
+    needs += ["compute='inside' with reuse"] if reuses(request.compute) else []
     return needs + [label for it, label in plan.plugins if _attends(it)]
 
 

@@ -48,6 +48,11 @@ def read_seed(value: Any, of: str = "", high: int = MAX_SEED) -> int:
     Raises:
         InputError: It is none.
     """
+    if hasattr(value, "initial_seed"):
+        raise InputError(
+            f"{_named('seed', of)} must be a whole number, got a Generator; give it the number that"
+            " manual_seed was given"
+        )
     return whole(value, _named("seed", of), 0, high)
 
 

@@ -123,14 +123,13 @@ def _strengths(
     stage: Stage, steps: Sequence[StageStep], registry: Registry, label: str
 ) -> tuple[float, ...]:
     if not steps:
-        warn_user(f"{label} gets no step", stacklevel=2)
+        warn_user(f"{label} gets no step")
         return ()
     strengths = _given(stage.strength, steps, registry, label)
     if max(strengths) > ARTIFACTS_ABOVE:
         warn_user(
             f"{label}: strength {max(strengths):g} is above {ARTIFACTS_ABOVE}, where artifacts are"
-            " likely; below 1.3 is usually enough",
-            stacklevel=2,
+            " likely; below 1.3 is usually enough"
         )
     return strengths
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from refhooks._base.size import Size
     from refhooks._core.contract.family import Guidance, Shown
-    from refhooks._core.contract.methods import Method
+    from refhooks._core.contract.inside import Inside
+    from refhooks._core.contract.methods import Method, RunInfo
     from refhooks._core.masks.layout import MaskCover
     from refhooks._core.planning.input_pictures import InputPicture
     from refhooks._core.planning.strategy import Strategy
@@ -42,6 +43,38 @@ class PlannedReference:
 
 
 @attrs.frozen(eq=False)
+class PlannedInside:
+    """What is computed of a local edit: a run plugin, beside those of the call.
+
+    Attributes:
+        inside: As it was asked for.
+        keep: The target's tokens that are computed, ``[K]``; ``None``: all.
+        tokens: Of the target, ``T``.
+        near: Tokens of each reference that are computed at every step, ``[F]``, maybe none.
+    """
+
+    name: ClassVar[str] = "compute='inside'"
+
+    inside: Inside
+    keep: Tensor | None
+    tokens: int
+    near: tuple[Tensor, ...] = ()
+
+    @property
+    def computed(self) -> int:
+        """How many of the target's tokens are computed, ``K``."""
+        return self.tokens if self.keep is None else len(self.keep)
+
+    def bind_run(self, run: RunInfo) -> object:
+        """Return the object whose hooks leave tokens out."""
+        from refhooks._core.masks.inside import ComputedInside, ReusedOutside  # noqa: PLC0415  torch
+
+        if self.inside.reuse == 1:
+            return ComputedInside(self.keep, run)
+        return ReusedOutside(self.keep, self.near, self.inside.reuse, run)
+
+
+@attrs.frozen(eq=False)
 class Plan:
     """An edit, resolved.
 
@@ -57,6 +90,7 @@ class Plan:
         timetable: What every reference does at every step.
         shown: The pictures that the text encoder sees.
         plugins: Those of the call, valid, and how messages name them.
+        inside: What is computed of a local edit; ``None``: all of it.
     """
 
     references: tuple[PlannedReference, ...]
@@ -70,6 +104,7 @@ class Plan:
     timetable: Timetable
     shown: tuple[Shown, ...]
     plugins: tuple[tuple[Any, str], ...]
+    inside: PlannedInside | None = None
 
     @property
     def token_sizes(self) -> tuple[Size | None, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._base.canvas import Canvas, Cut
 from refhooks._base.colours import has_profile
 from refhooks._base.pictures import fit_picture, in_mode, load_original, load_whole
 from refhooks._base.size import Size
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
     from torch import Tensor
-
-    from refhooks._base.canvas import Canvas
 
     Encode = Callable[[Image, Size], Tensor]
 
@@ -54,7 +53,7 @@ class InputPicture:
         own: The same in their own colours, each with its profile; ``None`` for what is in sRGB.
         latents: Those that hold it at its own size, ``[1,T,C]``, if it was handed on with them.
         handed: Whether an edit before made it.
-        canvas: What each lies on in its own size; ``None``: it is resized.
+        canvas: What each lies on in its own size, or how it is cut; ``None``: it is resized.
         files: Where each can be read again; ``None``: it is in memory alone.
     """
 
@@ -62,7 +61,7 @@ class InputPicture:
     own: tuple[Image | None, ...]
     latents: Tensor | None = None
     handed: bool = False
-    canvas: Canvas | None = None
+    canvas: Canvas | Cut | None = None
     files: tuple[Path | None, ...] = (None,)
 
     @property
@@ -115,9 +114,12 @@ class InputPicture:
         return InputPicture((picture,), (None,), canvas=self.canvas)
 
     def of_job(self, number: int) -> tuple[Image, Image | None]:
-        """Return the picture of a job, and the same in its own colours if it is in others."""
+        """Return the picture of a job as the output shows it, and in its own colours if others."""
         place = min(number, len(self.pictures) - 1)
-        return self.pictures[place], self.own[place]
+        picture, own = self.pictures[place], self.own[place]
+        if own is None or not isinstance(self.canvas, Cut):
+            return picture, own
+        return self.canvas.lay(picture), self.canvas.lay(own)
 
 
 def open_picture(image: Any, mode: str = "RGB") -> InputPicture:

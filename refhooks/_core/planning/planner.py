@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._base.advice import warn_user
-from refhooks._base.canvas import Canvas, remark_on, remark_on_cut
+from refhooks._base.canvas import Canvas, Cut, remark_on
 from refhooks._core.contract.family import Guidance, Shown, prompted
 from refhooks._core.contract.methods import check_method, edits_prefix
 from refhooks._core.masks.layout import cover_masks, hide, in_force
@@ -20,6 +20,7 @@ from refhooks._core.planning.edit_plan import Plan, PlannedReference
 from refhooks._core.planning.factories import as_mask
 from refhooks._core.planning.foresight import foresee
 from refhooks._core.planning.input_pictures import InputPicture, open_picture
+from refhooks._core.planning.inside import with_inside
 from refhooks._core.planning.request import steps_in_all
 from refhooks._core.planning.strategy import as_strategy
 from refhooks._core.plugins.attribution import naming
@@ -79,7 +80,7 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
         references=references,
         source=source,
         size=size,
-        exact=size if source is None or source.canvas is None else source.size,
+        exact=source.size if source is not None and isinstance(source.canvas, Canvas) else size,
         guidance=guidance,
         from_noise=request.denoise == 1.0,
         scheduler=scheduler,
@@ -98,22 +99,6 @@ def _check_fits(family: Family, request: Request, plan: Plan) -> None:
     check_tiles(family.pipe, [plan.size, *sizes])
     texts = prompted(family.guidance_kind, request.prompts, plan.guidance)
     family.check_texts(texts, plan.size, plan.token_sizes, plan.shown)
-    _warn_of_cuts(family, request, plan)
-
-
-def _warn_of_cuts(family: Family, request: Request, plan: Plan) -> None:
-    """Warn where what is laid on a picture lies beside what the model sees of it."""
-    laid = [
-        (f"the mask of reference {number}", reference.opened, reference.size)
-        for number, reference in enumerate(plan.references, 1)
-        if reference.masks
-    ]
-    if plan.source is not None and (request.edit_mask is not None or request.denoise < 1.0):
-        what = "denoise" if request.edit_mask is None else "the edit mask"
-        laid.append((what, plan.source, plan.size))
-    for what, opened, size in laid if family.cuts_pictures else ():
-        if size is not None and opened.canvas is None:
-            _warn(remark_on_cut(family.name, what, opened.size, size))
 
 
 def with_outlook(loaded: LoadedModel, request: Request, plan: Plan) -> Plan:
@@ -134,7 +119,7 @@ def with_outlook(loaded: LoadedModel, request: Request, plan: Plan) -> Plan:
         attending=attending,
     )
     check_attention(loaded, attending, dropped=drops(plan))
-    return attrs.evolve(plan, timetable=timetable)
+    return with_inside(loaded, request, attrs.evolve(plan, timetable=timetable))
 
 
 def _check_call(family: Family, request: Request) -> None:
@@ -188,9 +173,12 @@ def _source(
 def _on_canvas(
     loaded: LoadedModel, request: Request, source: InputPicture | None, size: Size
 ) -> InputPicture | None:
-    """The source on a canvas of the output's size, where it is edited in its own."""
-    if source is None or request.resolution != "native":
-        return source
+    """The source on a canvas of the output's size, where it is edited in its own, or cut to it."""
+    if source is None:
+        return None
+    if request.resolution != "native":
+        cut = loaded.family.cut(source.size, size)
+        return attrs.evolve(source, canvas=cut and attrs.evolve(cut, output=True))
     _warn(remark_on(size, loaded.checkpoint.output or loaded.family.area))
     return attrs.evolve(source, canvas=Canvas(size, output=True))
 
@@ -357,8 +345,7 @@ def _sized(
     return tuple(
         [
             attrs.evolve(
-                reference,
-                size=_size(loaded, reference.opened, requested[number].resolution, len(requested)),
+                _cut(loaded.family, reference, requested[number].resolution, len(requested)),
                 gives_tokens=any(
                     getattr(method, "gives_tokens", True)
                     for stage, method in enumerate(reference.methods)
@@ -372,20 +359,36 @@ def _sized(
     )
 
 
-def _size(
-    loaded: LoadedModel, opened: InputPicture, resolution: int | str | None, count: int
-) -> Size:
+def _cut(
+    family: Family, reference: PlannedReference, resolution: Any, count: int
+) -> PlannedReference:
+    """The reference at its size, with its content masks, and cut where the family cuts it."""
+    opened, canvas = reference.opened, reference.opened.canvas
+    if isinstance(canvas, Cut):
+        opened = attrs.evolve(opened, canvas=None)
+    size = _size(family, opened, resolution, count)
+    if not isinstance(canvas, Cut) or canvas.size != size:  # not as the output, or in another size
+        canvas = opened.canvas or family.cut(opened.size, size)
+    masks = [
+        attrs.evolve(it, canvas=canvas) if it.mask.kind == "content" else it
+        for it in reference.masks
+    ]
+    laid = [attrs.evolve(it, canvas=canvas) for it in (reference.opened, reference.used)]
+    return attrs.evolve(reference, size=size, opened=laid[0], used=laid[1], masks=tuple(masks))
+
+
+def _size(family: Family, opened: InputPicture, resolution: int | str | None, count: int) -> Size:
     """What has a canvas, or an edit before made, is taken as it is, unless an area is said."""
     if (opened.canvas is not None or opened.handed) and not isinstance(resolution, int):
         return opened.whole
-    family = loaded.family
     ask = family.lone_reference_size if count == 1 else family.reference_size
-    return ask(opened.laid[0], resolution)
+    size: Size = ask(opened.laid[0], resolution)
+    return size
 
 
 def _warn(message: str | None) -> None:
     if message:
-        warn_user(message, stacklevel=2)
+        warn_user(message)
 
 
 def _warn_of_hidden(prompts: Sequence[str], shown: Sequence[Shown]) -> None:

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from refhooks._base.names import listed
-from refhooks._base.numbers import whole
+from refhooks._base.numbers import unwrapped, whole
 from refhooks._base.shown import one_of, shown
+from refhooks._core.contract.inside import as_inside
 from refhooks._core.planning.bounds import MAX_SEED, read_cfg, read_denoise, read_seed, read_steps
 from refhooks._core.planning.strategy import Reference
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from refhooks._core.contract.inside import Inside
 
 MAX_STEPS_IN_ALL = 10_000
 CHECKS = ("final", "eager")
@@ -36,6 +39,7 @@ class Request:
         steps: ``None``: the checkpoint's own number.
         denoise: Above 0, up to 1.
         edit_mask: As it was given; ``None``: the whole picture may change.
+        compute: How much of a local edit is computed; ``None``: all.
         cfg: ``None``: the checkpoint's own scale.
         height, width, resolution: The output's size, as it was given; ``native``: the source's.
         vision_resolution: Pixel area at which the text encoder sees pictures; ``None``: its own.
@@ -66,6 +70,7 @@ class Request:
     eager: bool
     record_attention: bool
     paired: bool = False
+    compute: Inside | None = None
 
     @property
     def batch_seeds(self) -> tuple[int, ...]:
@@ -89,6 +94,7 @@ def make_request(
     vision_resolution: Any = None,
     denoise: Any = 1.0,
     edit_mask: Any = None,
+    compute: Any = "all",
     align: Any = False,
     plugins: Any = (),
     n: Any = 1,
@@ -135,10 +141,22 @@ def make_request(
         callback=_callback(callback),
         eager=check == "eager",
         record_attention=bool(record_attention),
+        compute=_inside(compute, edit_mask),
     )
 
 
+def _inside(compute: Any, edit_mask: Any) -> Inside | None:
+    inside = as_inside(compute)
+    if inside is not None and edit_mask is None:
+        raise InputError(
+            "compute='inside' needs an edit mask, which says where the picture may change; give"
+            " edit_mask, or leave compute out"
+        )
+    return inside
+
+
 def _texts(value: Any, name: str) -> tuple[str, ...]:
+    value = unwrapped(value)
     texts = (value,) if isinstance(value, str) else tuple(value) if _is_list(value) else ()
     if not texts or not all(isinstance(text, str) and _is_unicode(text) for text in texts):
         raise InputError(f"{name} must be a string, or a list of strings, got {shown(value)}")
@@ -159,7 +177,7 @@ def _negatives(value: Any, count: int) -> tuple[str, ...]:
 
 def _references(image: Any, strategy: Any, references: Any) -> tuple[Reference, ...]:
     if not _is_list(references):
-        raise InputError(f"references must be a list, got {type(references).__name__}")
+        raise InputError(f"references must be a list, as [...], got {type(references).__name__}")
     others = tuple(
         entry if isinstance(entry, Reference) else Reference(entry) for entry in references
     )
@@ -175,6 +193,7 @@ def _references(image: Any, strategy: Any, references: Any) -> tuple[Reference, 
 
 
 def _seeds(seed: Any, n: int) -> tuple[int, ...]:
+    seed = unwrapped(seed)
     if _is_list(seed):
         seeds = tuple(read_seed(entry) for entry in seed)
         if not seeds or n not in (1, len(seeds)):

@@ -6,19 +6,23 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
+from refhooks._base.notebooks import html_facts, html_table
 from refhooks._base.numbers import is_list, number
 from refhooks._base.shown import one_of, shown
 from refhooks._core.contract.methods import Method
 from refhooks._core.contract.protocols import Schedule, Switch, strengths
 from refhooks._core.masks.mask import Mask
 from refhooks._core.planning.bounds import MAX_STRENGTH
+from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import StrategyError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from PIL.Image import Image
+
+    from refhooks._core.contract.protocols import StageStep
 
 __all__ = ["Reference", "Stage", "Strategy"]
 
@@ -37,11 +41,13 @@ class Stage:
 
     Attributes:
         method: Registered name, or an instance, such as ``method("inject", where="input")``.
-        strength: 0–2, one number for each step of the stage, a schedule, or a schedule's short form
-            such as ``"0.4:1.0"``. 0 is as if the reference were not there; 1 is the model's own
-            balance for methods on native tokens, and the full formula for the others.
-        until: Progress of the run (above 0, up to 1) at which the stage ends, or a switch;
-            ``None``: at the end of the run.
+        strength: 0–2, one number for each step of the stage (a list or an array), a schedule, a
+            schedule's short form such as ``"0.4:1.0"``, or a function of a
+            :class:`refhooks.StageStep`. 0 is as if the reference were not there; 1 is the model's
+            own balance for methods on native tokens, and the full formula for the others.
+        until: Progress of the run (above 0, up to 1) at which the stage ends, a switch, or a
+            function of a :class:`refhooks.StageStep` that says whether it is over; ``None``: at the
+            end of the run.
 
     Raises:
         StrategyError: A field is out of its range; the message names the stage's method and field.
@@ -54,21 +60,35 @@ class Stage:
     def __init__(
         self,
         method: str | Method,
-        strength: float | Sequence[float] | Schedule | str = 1.0,
+        strength: float | Sequence[float] | Schedule | Callable[[StageStep], float] | str = 1.0,
         *,
-        until: float | Switch | None = None,
+        until: float | Switch | Callable[[StageStep], object] | None = None,
     ) -> None:
         if not isinstance(method, str | Method) or isinstance(method, type):
             raise StrategyError(
                 "a stage's method must be a registered name or a method instance,"
-                f" got {shown(method)}"
+                f" got {shown(method)}; {_what_to_write(method)}"
             )
         label = f"stage with method {method_name(method)!r}"
+        strength, until = _given("schedule", strength), _given("switch", until)
         self.__attrs_init__(  # type: ignore[attr-defined]
             method,
             strengths(strength, f"{label}: strength", MAX_STRENGTH),
             until=_until(until, label),
         )
+
+
+def _what_to_write(given: Any) -> str:
+    """A strategy's other forms are taken by ``edit()`` alone."""
+    if isinstance(getattr(given, "strategy", None), Strategy):
+        return "a Reference takes the strategy of a preset, preset.strategy"
+    return "a stage is written Stage('NAME', strength)"
+
+
+def _given(kind: Literal["schedule", "switch"], value: Any) -> Any:
+    """A bare function is the schedule or switch that calls it; anything else is itself."""
+    plain = not callable(value) or isinstance(value, type | Schedule | Switch)
+    return value if plain else load_registry().from_function(kind, value)
 
 
 def _until(until: Any, label: str) -> float | Switch | None:
@@ -78,6 +98,10 @@ def _until(until: Any, label: str) -> float | Switch | None:
     if end == 0.0:
         raise StrategyError(f"{label}: until must be above 0, got 0: the stage would be empty")
     return end
+
+
+def _end_of(until: float | Switch | None) -> object:
+    return "the end" if until is None else until
 
 
 def _stages(stages: Any) -> tuple[Stage, ...]:
@@ -116,6 +140,12 @@ class Strategy:
     stages: tuple[Stage, ...] = attrs.field(converter=_stages)
     vision: Vision = attrs.field(default="auto", kw_only=True)
     masks: tuple[Mask, ...] = attrs.field(default=(), kw_only=True, converter=_masks)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a line a stage, then the masks."""
+        rows = [(it.method, it.strength, _end_of(it.until)) for it in self.stages]
+        more = {"vision": self.vision, "masks": self.masks}
+        return html_table(("method", "strength", "until"), rows) + html_facts(more)
 
     @vision.validator
     def _known_vision(self, _: object, value: object) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._base.notebooks import html_table, html_text
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -113,6 +115,11 @@ class Timetable:
         from refhooks._core.planning.timetable_plot import plot_timetable  # noqa: PLC0415  matplotlib is an extra
 
         return plot_timetable(self.steps, path)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the table, and the notes under it."""
+        heads, body = self.cells()
+        return html_table(heads, body) + "".join(f"<p>{html_text(it)}</p>" for it in self.notes())
 
     def __str__(self) -> str:
         """Return a plain-text table, one line a step, and the notes under it."""

@@ -79,6 +79,5 @@ def warn_of_unknown(
             if name not in known:
                 warn_user(
                     f"{variable} names {name!r}, which is no installed plugin or distribution."
-                    f"{did_you_mean(name, known)}",
-                    stacklevel=4,
+                    f"{did_you_mean(name, known)}"
                 )

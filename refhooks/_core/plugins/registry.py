@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
 from refhooks._base.names import did_you_mean, listed, no_adapter
+from refhooks._base.notebooks import html_table
 from refhooks._base.once import once
 from refhooks._base.shown import shown
 from refhooks._core.plugins.record import (
@@ -124,6 +125,21 @@ class Registry:
             f"{self.absent()}"
         )
 
+    def from_function(self, kind: Literal["schedule", "switch"], function: Any) -> Any:
+        """Return the schedule or switch that a bare function means.
+
+        Raises:
+            UnknownNameError: No live plugin registers one that takes a function.
+        """
+        classes = self.schedules if kind == "schedule" else self.switches
+        for name, cls in classes.items():
+            option = getattr(cls, "calls", None)
+            if option is not None:
+                return self._make(kind, name, classes, {option: function})
+        raise UnknownNameError(
+            f"a function needs a {kind} that calls one; none is registered.{self.absent()}"
+        )
+
     def shape(self, options: dict[str, Any], name: str | None = None) -> MaskShape:
         """Return a registered mask shape with its options.
 
@@ -214,6 +230,14 @@ class Registry:
         record = self.record(self.owner(kind, name))
         return f" [{record.origin}]" if record is not None and record.origin else ""
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a line a plugin, as ``refhooks plugins`` prints."""
+        rows = [
+            (it.name, it.origin, it.state, it.reason or ", ".join(it.registers))
+            for it in self.records
+        ]
+        return html_table(("plugin", "from", "state", "registers"), rows)
+
     def claim(self, plugin: str, names: Sequence[tuple[str, str]]) -> None:
         """Note which plugin registers these (kind, name) pairs.
 
@@ -240,6 +264,7 @@ class Registry:
         return UnknownNameError(
             f"there is no {kind} {shown(name, 400)}.{did_you_mean(name, known)}"
             + (f" There is a {others[0]} of that name." if others else "")
+            + (" load_strategy reads a file." if name.lower().endswith((".toml", ".json")) else "")
             + f" Registered: {listed(known)}.{self.absent()}"
         )
 

@@ -36,7 +36,6 @@ def read_by(
     for name, failure in refused.items():
         warn_user(
             f"{kind} {name!r} fails where it is asked whether {shown(value)} is its short form:"
-            f" {type(failure).__name__}: {told(failure)}",
-            stacklevel=4,
+            f" {type(failure).__name__}: {told(failure)}"
         )
     return readings

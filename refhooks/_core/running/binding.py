@@ -91,6 +91,7 @@ def bind_hooks(
         heads=opened.heads,
         head_size=opened.width // opened.heads,
         report=report,
+        grids=opened.grids,
     )
     bound: list[BoundPlugin] = []
     try:
@@ -123,6 +124,8 @@ def _contract(family: Family, opened: FamilyRun, info: RunInfo) -> Contract:
         layer=info.model.layer,
         takes_added=family.input_projection is not None,
         takes_adapters=family.takes_adapters,
+        takes_keep=family.takes_keep and info.source is not None,
+        takes_fresh=family.takes_keep and not family.reuse_exact,
     )
 
 

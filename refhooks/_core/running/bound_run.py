@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._core.contract.values import Context
+from refhooks._core.running.computed import Computed, is_partial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
     from refhooks._core.contract.drift import Drift
     from refhooks._core.contract.family import FamilyRun
     from refhooks._core.contract.source import Source
+    from refhooks._core.contract.values import Branch, GroupEdit, Inputs
     from refhooks._core.models.family_calls import Moment
     from refhooks._core.planning.request import Callback
     from refhooks._core.planning.timetable import Timetable
@@ -56,6 +58,11 @@ class Run:
     _callback: Callback | None
     _interrupted: Callable[[], bool]
     ran: int = attrs.field(default=0, init=False)
+    _computed: Computed = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """What takes the computed tokens out of a pass lasts as long as the run."""
+        self._computed = Computed(self.source)
 
     def contexts(self) -> Iterator[Context]:
         """Yield the context of each step of the timetable, until the user interrupts the run."""
@@ -68,6 +75,29 @@ class Run:
             if self._interrupted():
                 break
         self._moment.ctx = None
+
+    def predict(
+        self,
+        ctx: Context,
+        branch: Branch,
+        latents: Tensor,
+        inputs: Inputs,
+        edits: Sequence[GroupEdit],
+    ) -> Tensor:
+        """Return the velocity ``[B,T,C]`` of a branch; of what is not computed, the source's.
+
+        Args:
+            ctx: Of the step.
+            branch: Of the pass.
+            latents: ``x_t``.
+            inputs: Of the pass, with all tokens.
+            edits: Likewise.
+        """
+        if not is_partial(inputs):
+            return self.family.predict(ctx, branch, inputs, edits)
+        part, asked = self._computed.part(inputs, edits, self.family.layout(inputs))
+        velocity = self.family.predict(ctx, branch, part, asked)
+        return self._computed.whole(ctx, latents, inputs, velocity)
 
     def report(self, ctx: Context, latents: Tensor, velocity: Tensor) -> None:
         """Tell the user of a step: its number, ``x_t`` and the predicted ``x0``."""

@@ -103,7 +103,9 @@ def _scale(scale: Any, name: str, blocks: int, contract: Contract, label: str) -
 def _length(edit: AttentionEdit, layout: Layout) -> int | None:
     """The number of tokens the group has, ``None`` where only loaded keys give it."""
     if edit.group == BASE:
-        return int(layout.target.stop - layout.text.start)
+        target = layout.target.stop - layout.target.start
+        left_out = 0 if layout.keep is None else target - layout.keep.shape[0]
+        return int(layout.target.stop - layout.text.start - left_out)
     own = layout.slots[int(edit.group)]
     return None if own is None else int(own.stop - own.start)
 

@@ -38,6 +38,8 @@ class Contract:
         layer: Returns a linear layer of the transformer by its name.
         takes_added: Whether the family minds ``Inputs.added``.
         takes_adapters: Whether it minds ``Inputs.adapters``.
+        takes_keep: Whether it computes a part of the target, and there is a source for the rest.
+        takes_fresh: Whether it computes a part of a reference's tokens.
         adapters_seen: Those that were found to be good.
     """
 
@@ -53,6 +55,8 @@ class Contract:
     layer: Callable[[str], torch.nn.Module]
     takes_added: bool
     takes_adapters: bool
+    takes_keep: bool
+    takes_fresh: bool
     adapters_seen: WeakSet[Adapter] = attrs.field(factory=WeakSet)
 
 
@@ -122,6 +126,9 @@ def inputs(new: Any, old: Inputs, contract: Contract, label: str, *, eager: bool
     if new.added is not None and new.added is not old.added:
         _taken(contract.takes_added, "added", label)
         _added(new.added, old.target, contract.width, label, eager=eager)
+    if new.keep is not None and new.keep is not old.keep:
+        _taken(contract.takes_keep, "keep", label)
+        _keep(new.keep, old.target, old.target.shape[1], "keep", label, eager=eager)
     if new.adapters:
         _taken(contract.takes_adapters, "adapters", label)
     return new
@@ -158,11 +165,22 @@ def _tokens(
     same_kind(latents, target, f"{name}.latents", label)
     if tokens.keep is not None:
         _keep(tokens.keep, target, count, f"{name}.keep", label, eager=eager)
+        count = tokens.keep.shape[0]
+    if tokens.fresh is not None:
+        _taken(contract.takes_fresh, f"{name}.fresh", label)
+        _indices(tokens.fresh, target, count, f"{name}.fresh", label, eager=eager)
     if eager:
         finite(latents, f"{name}.latents", label)
 
 
 def _keep(value: Any, target: Tensor, count: int, name: str, label: str, *, eager: bool) -> None:
+    _indices(value, target, count, name, label, eager=eager)
+    if value.shape[0] == 0:
+        instead = "leave the slot empty instead" if name.startswith("slot") else "keep one at least"
+        raise HookReturnError(f"{label}: {name} keeps no token; {instead}")
+
+
+def _indices(value: Any, target: Tensor, count: int, name: str, label: str, *, eager: bool) -> None:
     """Values are looked at only when ``eager``: that makes the device wait."""
     keep = tensor(value, name, label)
     if keep.ndim != 1 or keep.dtype != torch.int64 or keep.device != target.device:
@@ -170,9 +188,7 @@ def _keep(value: Any, target: Tensor, count: int, name: str, label: str, *, eage
             f"{label}: {name} must be int64 indices [K] on {target.device},"
             f" got {keep.dtype} {list(keep.shape)} on {keep.device}"
         )
-    if keep.shape[0] == 0:
-        raise HookReturnError(f"{label}: {name} keeps no token; leave the slot empty instead")
-    if eager and ((keep.diff() <= 0).any() or keep[0] < 0 or keep[-1] >= count):
+    if eager and len(keep) and ((keep.diff() <= 0).any() or keep[0] < 0 or keep[-1] >= count):
         raise HookReturnError(f"{label}: {name} must rise within 0 to {count - 1}")
 
 

@@ -54,7 +54,7 @@ ARGUMENTS = [
     ({"negative_prompt": None}, ["negative_prompt must be a string", "got None"]),
     ({"negative_prompt": ["a", "b"]}, ["one for each of the 1 prompts, got 2"]),
     ({"references": [tiny.picture()] * 3}, ["at most 3 references", "source included", "got 4"]),
-    ({"references": "coat.png"}, ["references must be a list, got str"]),
+    ({"references": "coat.png"}, ["references must be a list, as [...], got str"]),
     ({"image": 3}, ["a picture must be a path or a PIL image, got int"]),
     ({"plugins": "guidance"}, ["plugins must be a list of objects, got str"]),
     ({"callback": 3}, ["callback must be callable as (step, latents, x0), got 3"]),

@@ -8,7 +8,6 @@ from PIL import Image
 from small2 import KINDS, SIZES, rgb
 
 import refhooks as rh
-from refhooks import testing
 from refhooks_cross_attn import CrossAttn
 from refhooks_default import Default
 from refhooks_flux2._shape import kv_shape
@@ -162,17 +161,3 @@ def test_foreign_attention_is_refused_before_anything_is_encoded(kind, monkeypat
 
     with pytest.raises(rh.InputError, match=r"cross_attn.*Other.*What works"):
         small.edit(rgb(1), strategy=rh.Stage("cross_attn", 0.5))
-
-
-def test_a_mask_on_a_picture_that_is_cut_is_warned_of(small):
-    """It lies beside what the model sees; natively, and on whole tokens, it does not."""
-    picture = testing.picture(0, (small.editor.family.multiple * 20 + 3, 80))
-    call = {"steps": 2, "height": None, "width": None, "edit_mask": rh.mask(box="0,0,50%,50%")}
-
-    with pytest.warns(rh.RefhooksWarning, match="cuts a picture of 83x80 to 80x80 .* edit mask"):
-        small.edit([picture], **call)
-
-    small.edit([picture.crop((0, 0, 80, 80))], **call)
-    with pytest.warns(rh.RefhooksWarning, match="expect little detail") as told:
-        small.edit([picture], **{**call, "resolution": "native"})
-    assert len(told) == 1

@@ -166,6 +166,14 @@ def test_what_it_cannot_do_is_refused(editor, never_called, scene, image, option
         editor.edit(source, "x", steps=2, **{"align": True, **size, **options})
 
 
+def test_without_a_source_it_refuses_as_a_plugin_too():
+    """The call refuses the argument; whoever gives the plugin itself is told by that."""
+    align = rh.load_registry().for_argument("align", True)
+
+    with pytest.raises(rh.InputError, match="align needs a source picture"):
+        align.check(None)
+
+
 def test_the_extra_is_named_before_anything_runs(edit, never_called, scene, monkeypatch):
     """What to install."""
     without_the_extra(monkeypatch)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import attrs
 import numpy as np
 import pytest
@@ -184,6 +186,7 @@ def test_arrays_that_are_no_masks(array, message):
         ([(0, 0), (1, 1), ("x", 2)], "polygon's points must be pixels or percent"),
         ([(0, 0), (1, 1), (float("nan"), 2)], "out of range"),
         ((0, 0, float("inf"), 4), "out of range"),
+        ((0, 0, 10**400, 4), "out of range"),
         ("no/such/mask.png", "there is no picture"),
     ],
 )
@@ -191,6 +194,20 @@ def test_what_is_no_mask(what, message):
     """Refused when it is made, or when it is read."""
     with pytest.raises(rh.InputError, match=message):
         rh.mask(what).cover(SIZE)
+
+
+@pytest.mark.parametrize("points", [[(0, 0), (1, 1)], [(0, 0), (1, 1), (1, 1, 1)]])
+def test_a_polygon_has_points_enough_of_two_numbers(points):
+    """Also where it is named as one."""
+    with pytest.raises(rh.InputError, match=r"polygon must have 3 to \d+ points"):
+        rh.mask(polygon=points)
+
+
+def test_options_of_a_mask_are_named():
+    """A shape alone stands first: what a second value would mean, nobody could read."""
+    kinds = [it.kind for it in inspect.signature(rh.Mask).parameters.values()]
+
+    assert kinds[1:] == [inspect.Parameter.KEYWORD_ONLY] * (len(kinds) - 1)
 
 
 def test_another_shape_is_stretched_with_a_warning():

@@ -1,0 +1,166 @@
+"""What ``compute="inside"`` leaves out of an edit, and where it cannot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+import torch
+
+from refhooks._attending.layer_hooks import is_compiled
+from refhooks._attending.step_caches import step_cache_of
+from refhooks._base.coverage import resized, touched
+from refhooks._base.neighbours import around
+from refhooks._core.planning.edit_plan import PlannedInside
+from refhooks._core.planning.factories import as_mask
+from refhooks.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from refhooks._base.canvas import Canvas, Cut
+    from refhooks._base.size import Size
+    from refhooks._core.contract.family import Family
+    from refhooks._core.contract.inside import Inside
+    from refhooks._core.models.loaded import LoadedModel
+    from refhooks._core.planning.edit_plan import Plan
+    from refhooks._core.planning.request import Request
+
+GIB = 2**30
+
+
+def reuses(inside: Inside | None) -> bool:
+    """Return whether keys and values of earlier steps are read."""
+    return inside is not None and inside.reuse > 1
+
+
+def with_inside(loaded: LoadedModel, request: Request, plan: Plan) -> Plan:
+    """Return a plan with what is computed of a local edit, and a remark that says so.
+
+    Raises:
+        InputError: As :func:`plan_inside` does.
+    """
+    inside = plan_inside(loaded, request, plan)
+    others = tuple(entry for entry in plan.plugins if not isinstance(entry[0], PlannedInside))
+    if inside is None:
+        return attrs.evolve(plan, inside=None, plugins=others)
+    steps = plan.timetable.steps
+    tokens = [
+        max(step.rows[slot].tokens or 0 for step in steps) for slot in range(len(inside.near))
+    ]
+    passes = 2 if plan.guidance.scale > 1 and loaded.family.guidance_kind == "true" else 1
+    each = loaded.family.token_bytes
+    size = None if each is None else each * passes * len(request.batch_seeds) * sum(tokens)
+    remark = remark_on_inside(inside, len(steps), size)
+    timetable = attrs.evolve(plan.timetable, remarks=(*plan.timetable.remarks, remark))
+    plugins = (*others, (inside, inside.name))
+    return attrs.evolve(plan, inside=inside, timetable=timetable, plugins=plugins)
+
+
+def plan_inside(loaded: LoadedModel, request: Request, plan: Plan) -> PlannedInside | None:
+    """Return what is computed of an edit; ``None``: all of it.
+
+    Raises:
+        InputError: The model, as it is loaded, or something of the edit needs the whole target.
+    """
+    inside, source = request.compute, plan.source
+    if inside is None or source is None:
+        return None
+    _check_model(loaded, inside)
+    _check_edit(plan, inside)
+    mask = as_mask(loaded.registry, request.edit_mask, "edit_mask")
+    cover = mask.cover(source.size)
+    target = _on_grid(loaded.family, cover, source.canvas, plan.size)
+    near = []
+    for reference in plan.references:
+        same = zip(reference.opened.pictures, source.pictures, strict=False)
+        lies_there = reference.gives_tokens and all(one is other for one, other in same)
+        if inside.near is None or reference.size is None or not lies_there:
+            near.append(torch.zeros(0, dtype=torch.int64))
+        else:
+            own = _on_grid(loaded.family, cover, reference.opened.canvas, reference.size)
+            near.append(around(own, inside.near))
+    planned = planned_of(inside, target, near)
+    return None if planned.keep is None and inside.reuse == 1 else planned
+
+
+def planned_of(inside: Inside, cover: Tensor, near: Sequence[Tensor]) -> PlannedInside:
+    """Return what is computed of a target whose tokens a mask covers so, ``[rows,columns]``."""
+    keep = around(cover, inside.halo)
+    whole = len(keep) == cover.numel()
+    return PlannedInside(inside, None if whole else keep, cover.numel(), tuple(near))
+
+
+def _on_grid(family: Family, cover: Tensor, canvas: Canvas | Cut | None, size: Size) -> Tensor:
+    """The cover of each token of a picture, as an edit mask has it, ``[rows,columns]``."""
+    spread = cover if canvas is None else canvas.spread(cover)
+    return touched(resized(spread, size.height, size.width), *family.grid(size))
+
+
+def _check_model(loaded: LoadedModel, inside: Inside) -> None:
+    family, transformer = loaded.family, loaded.family.transformer
+    what = "compute='inside'"
+    if not family.takes_keep:
+        raise InputError(
+            f"{what}: {family.name} computes the whole target at every step; leave compute out"
+        )
+    cache = step_cache_of(transformer)
+    if cache is not None:
+        raise InputError(
+            f"{what}: the transformer has a step cache ({cache}), which takes every step to be of"
+            " the whole picture; take it off (transformer.disable_cache()), or leave compute out"
+        )
+    if getattr(transformer, "_parallel_config", None) is not None:
+        raise InputError(
+            f"{what}: the transformer runs in parallel over several devices, which share a whole"
+            " picture alone; load it on one device, or leave compute out"
+        )
+    if is_compiled(transformer):
+        raise InputError(
+            f"{what}: the transformer is compiled as a whole, which hides from it where the tokens"
+            " stand; compile its blocks instead (transformer.compile_repeated_blocks())"
+        )
+    if inside.reuse > 1 and family.reuse_exact:
+        raise InputError(
+            f"{what}: {family.name} keeps the keys and values of references itself, and exactly, so"
+            f" reuse={inside.reuse} would do nothing; leave reuse and near out"
+        )
+
+
+def _check_edit(plan: Plan, inside: Inside) -> None:
+    methods = [method for reference in plan.references for method in reference.methods]
+    named = [(method.name, method) for method in methods]
+    for name, what in [*named, *((label, plugin) for plugin, label in plan.plugins)]:
+        if getattr(what, "needs_whole_target", False):
+            raise InputError(f"compute='inside': {name} needs the whole target; leave compute out")
+    rows = [row for planned in plan.timetable.steps for row in planned.rows]
+    if inside.reuse > 1 and any(row.reused for row in rows):
+        name = next(row.method for row in rows if row.reused)
+        raise InputError(
+            f"compute='inside': {name} keeps keys and values of earlier steps itself; leave out"
+            f" either its reuse, or reuse={inside.reuse}"
+        )
+
+
+def remark_on_inside(planned: PlannedInside, steps: int, size: int | None) -> str:
+    """Return what a plan says of it.
+
+    Args:
+        planned: What is computed.
+        steps: ``N``.
+        size: Bytes that the references' keys and values take; ``None``: not known.
+    """
+    said = f"compute inside: {planned.computed} of {planned.tokens} tokens of the output"
+    every = planned.inside.reuse
+    if every == 1:
+        return f"{said}, at every step"
+    anew = ", ".join(str(step + 1) for step in range(0, steps, every))
+    when = f"steps {anew}" if steps > every else f"step {anew}"
+    said += f"; keys and values of the references anew at {when}"
+    if any(len(near) for near in planned.near):
+        said += f", those of {sum(map(len, planned.near))} tokens near the mask at every step"
+    if size is not None and steps > 1:
+        said += f"; they take {size / GIB:.2f} GiB"
+    return said
