@@ -113,8 +113,9 @@ class Row:
         call["generator"] = torch.Generator().manual_seed(SEED)
         if self.sized:
             call |= {"height": self.side, "width": self.side}
-        if editor.made_of is not editor.pipe:
-            made = editor.made_of(**call, **self.call(pictures, self.cfg), output="latents")
+        blocks = getattr(editor, "made_of", editor.pipe)
+        if blocks is not editor.pipe:
+            made = blocks(**call, **self.call(pictures, self.cfg), output="latents")
             return made.flatten(2).transpose(1, 2)
         if self.latents:
             return editor.pipe(**call, **self.call(pictures, self.cfg), output_type="latent").images
