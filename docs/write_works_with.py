@@ -57,7 +57,7 @@ def _caches(row: Any, *, known: bool) -> str:
 
 def _row(row: Any) -> str:
     family = row.editor().family
-    blocks = family.pipe.transformer.transformer_blocks
+    transformer = type(family.pipe.transformer).__name__
     most = family.max_references
     one = "two references" in row.refuses
     name, comma, more = row.family.partition(",")
@@ -68,7 +68,7 @@ def _row(row: Any) -> str:
         "kept anyway" if family.reuse_exact else "yes",
         "yes" if row.compiled is None else f"yes (`{row.compiled}`)",
         "yes",
-        _caches(row, known=not type(blocks[0]).__name__.startswith(NO_CACHES)),
+        _caches(row, known=not transformer.startswith(NO_CACHES)),
         "1; a second is refused" if one else f"1–{most}",
     )
     return f"| {' | '.join(cells)} |"

@@ -113,8 +113,9 @@ class Row:
         call["generator"] = torch.Generator().manual_seed(SEED)
         if self.sized:
             call |= {"height": self.side, "width": self.side}
-        if editor.made_of is not editor.pipe:
-            made = editor.made_of(**call, **self.call(pictures, self.cfg), output="latents")
+        blocks = getattr(editor, "made_of", editor.pipe)
+        if blocks is not editor.pipe:
+            made = blocks(**call, **self.call(pictures, self.cfg), output="latents")
             return made.flatten(2).transpose(1, 2)
         if self.latents:
             return editor.pipe(**call, **self.call(pictures, self.cfg), output_type="latent").images
@@ -191,12 +192,13 @@ ROWS = {
             size=(32, 32), sized=False, latents=True, refuses={"two references": ONE},
         ),
         Row(
-            "flux3", tiny_modular, partial(_guided, negative_prompt=""),
+            "flux3", partial(tiny_modular, singles=2), partial(_guided, negative_prompt=""),
+            refuses={"step cache": NO_CACHE},
             compiled="flux3, distilled", **{**FLUX2, "cfg": None},
         ),
         Row(
-            "flux3, distilled", partial(tiny_modular, distilled=True), _guided,
-            compiled="plugins/flux3/test_flux3_works_with.py",
+            "flux3, distilled", partial(tiny_modular, distilled=True, singles=2), _guided,
+            refuses={"step cache": NO_CACHE}, compiled="plugins/flux3/test_flux3_works_with.py",
             **{**FLUX2, "cfg": None, "negative": None},
         ),
         Row(
