@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from families_table import ROWS, WAYS  # noqa: E402  beside the tests
 
 BEGIN, END = "a test compares it -->\n", "<!-- end of families -->"
-NO_CACHES = ("LongCat", "Flux3")  # blocks that diffusers 0.42.1 has no step cache for
+NO_CACHES = ("LongCat", "Flux3")  # models that diffusers 0.42.1 has no step cache for
 METHODS = ("default", "inject", "concat", "cross_attn", "guidance")
 HEAD = (
     "| family | methods | masks | K/V reuse | compiled blocks | offload, LoRA, float8 at rest |"
@@ -57,7 +57,7 @@ def _caches(row: Any, *, known: bool) -> str:
 
 def _row(row: Any) -> str:
     family = row.editor().family
-    blocks = family.pipe.transformer.transformer_blocks
+    model = type(family.pipe.transformer).__name__
     most = family.max_references
     one = "two references" in row.refuses
     name, comma, more = row.family.partition(",")
@@ -68,7 +68,7 @@ def _row(row: Any) -> str:
         "kept anyway" if family.reuse_exact else "yes",
         "yes" if row.compiled is None else f"yes (`{row.compiled}`)",
         "yes",
-        _caches(row, known=not type(blocks[0]).__name__.startswith(NO_CACHES)),
+        _caches(row, known=not model.startswith(NO_CACHES)),
         "1; a second is refused" if one else f"1–{most}",
     )
     return f"| {' | '.join(cells)} |"

@@ -194,7 +194,7 @@ ROWS = {
             size=(32, 32), sized=False, latents=True, refuses={"two references": ONE},
         ),
         Row(
-            "flux3", tiny_modular, None, modular=True,
+            "flux3", partial(tiny_modular, singles=2), None, modular=True,
             compiled=FLUX3,
             **{**FLUX2, "cfg": None},
         ),
