@@ -94,8 +94,9 @@ class Registration:
         Arguments: none.
         May change: nothing.
         Returns: Classes with ``strength(step)`` and a ``name`` that no other plugin uses.
-        Combines: All are collected; a name that is taken makes the later plugin fail to load. A
-            short form that two schedules read is an error where it is used.
+        Combines: All are collected; a name that is taken, and a second class that a bare function
+            is short for, make the later plugin fail to load. A short form that two schedules read
+            is an error where it is used.
         Added: 0.1.
         """
         raise NotImplementedError
@@ -108,8 +109,8 @@ class Registration:
         Arguments: none.
         May change: nothing.
         Returns: Classes with ``ended(step)`` and a ``name`` that no other plugin uses.
-        Combines: All are collected; a name that is taken, and a second class that a bare number is
-            short for, make the later plugin fail to load.
+        Combines: All are collected; a name that is taken, and a second class that a bare number,
+            or a bare function, is short for, make the later plugin fail to load.
         Added: 0.1.
         """
         raise NotImplementedError

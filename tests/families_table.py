@@ -61,7 +61,6 @@ class Row:
         sized: Whether its stock pipeline takes ``height`` and ``width``.
         latents: Whether its stock pipeline has no callback, but gives its latents at the end.
         load: Returns an editor, where it is not made of ``make``.
-        modular: Whether stock is modular blocks.
         refuses: What is refused, by the column of the page: what the message must say.
         compiled: The test that runs its blocks compiled, or the family that has the same ones.
         cached: The test of its step caches.
@@ -78,7 +77,6 @@ class Row:
     sized: bool = True
     latents: bool = False
     load: object = None
-    modular: bool = False
     refuses: dict[str, str] = attrs.field(factory=dict)
     compiled: str | None = None
     cached: str | None = None
@@ -92,7 +90,7 @@ class Row:
             for weight in pipe.transformer.parameters():
                 weight.mul_(1.6)
         editor = rh.Editor(pipe, checkpoint=self.checkpoint)
-        editor.made = pipe  # which is no pipeline where it is modular
+        editor.made_of = pipe  # the modular pipeline, of one that is made of its components
         editor.pipe.set_progress_bar_config(disable=True)
         return editor
 
@@ -113,12 +111,11 @@ class Row:
         seen = {}
         call = {"num_inference_steps": STEPS, "prompt": PROMPT}
         call["generator"] = torch.Generator().manual_seed(SEED)
-        if self.modular:
-            call |= {"height": self.side, "width": self.side, "image": pictures}
-            latents = editor.made(**call, output=["latents"])["latents"]
-            return latents.flatten(2).transpose(1, 2)
         if self.sized:
             call |= {"height": self.side, "width": self.side}
+        if editor.made_of is not editor.pipe:
+            made = editor.made_of(**call, **self.call(pictures, self.cfg), output="latents")
+            return made.flatten(2).transpose(1, 2)
         if self.latents:
             return editor.pipe(**call, **self.call(pictures, self.cfg), output_type="latent").images
         editor.pipe(
@@ -194,9 +191,13 @@ ROWS = {
             size=(32, 32), sized=False, latents=True, refuses={"two references": ONE},
         ),
         Row(
-            "flux3", partial(tiny_modular, singles=2), None, modular=True,
-            compiled=FLUX3,
-            **{**FLUX2, "cfg": None},
+            "flux3", partial(tiny_modular, singles=2), partial(_guided, negative_prompt=""),
+            compiled="flux3, distilled", **{**FLUX2, "cfg": None},
+        ),
+        Row(
+            "flux3, distilled", partial(tiny_modular, distilled=True, singles=2), _guided,
+            compiled="plugins/flux3/test_flux3_works_with.py",
+            **{**FLUX2, "cfg": None, "negative": None},
         ),
         Row(
             "toy", None, _true, side=64, size=(64, 64),

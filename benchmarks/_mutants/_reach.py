@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from _mutants._forks import in_fork
+from _mutants._forks import in_fork, warm
 from _mutants._sites import probed
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Reach:
         try:
             for file in due:
                 done = in_fork(self._tree, [file], LONGEST)
+                warm(done.modules)
                 self._files[file] = self._read(file, done.lines)
                 self._place.write_text(json.dumps(self._files), encoding="utf-8")
                 yield file, done.seconds

@@ -160,13 +160,13 @@ class StreamProcessors(Processors):
         modules = check(transformer)
         early = len(transformer.mode_blocks["image_cond"])
         joint = len(transformer.single_transformer_blocks)
-        streams: list[type[Stream]] = [
-            *[References] * early, *[Stream] * joint, *[Alone] * 2 * early
-        ]  # fmt: skip
-        kinds = iter(streams)
+        kinds: list[type[Stream]] = [References] * early
+        kinds += [Stream] * joint
+        kinds += [Alone] * (2 * early)
+        each = iter(kinds)
 
         def make(stock: Any, *, record: bool) -> Stream:
-            return next(kinds)(stock, record=record)
+            return next(each)(stock, record=record)
 
         super().__init__(modules, make, Flux3AttnProcessor, record=record)
         self._all: list[Any] = self.each

@@ -24,7 +24,8 @@ MAX_PROFILE: Final = 4 * 2**20
 _HEAD = 128
 _CLASSES = (b"mntr", b"scnr", b"prtr", b"spac")  # what describes the colours of pictures
 _MODES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}
-_GREY = ("1", "L", "LA", "La")
+DEEP: Final = "I;16"
+_GREY = ("1", "L", "LA", "La", DEEP)
 _LEAST_RANGE = 64  # of 255 between black and white; below, a profile makes all colours alike
 _LEVELS = 17  # of each channel, at which a profile is compared with sRGB
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -87,11 +88,31 @@ def in_srgb(upright: Image.Image, whole: Image.Image, label: str) -> tuple[Image
     plain = without_profile(whole)
     if profile is None or profile.forward is None:
         return plain, False
+    if upright.mode == DEEP:
+        return _deep_greys(upright), False
     bands = whole if profile.mode == "RGB" else upright
     colours = without_profile(profile.forward.apply(bands.convert(profile.mode)))
     if whole.mode == "RGBA":
         colours.putalpha(whole.getchannel("A"))
     return colours, profile.back is not None
+
+
+def _deep_greys(upright: Image.Image) -> Image.Image:
+    """A grey picture of 16 bits in sRGB: in 8 bits the dark of a linear one would be all steps."""
+    table = _deep_table(upright.info[KEY])
+    return Image.fromarray(table[np.asarray(upright)])
+
+
+@functools.lru_cache(maxsize=4)
+def _deep_table(data: bytes) -> npt.NDArray[np.uint8]:
+    """Each grey of 16 bits as LittleCMS brings it to sRGB by itself, ``[65536,3]``."""
+    from PIL import ImageCms  # noqa: PLC0415  few pictures need it
+
+    own, srgb = ImageCms.ImageCmsProfile(io.BytesIO(data)), ImageCms.createProfile("sRGB")
+    flags = ImageCms.Flags.NOOPTIMIZE
+    forward: Any = ImageCms.buildTransform(own, srgb, DEEP, "RGB", flags=flags)
+    every = np.arange(2**16, dtype=np.uint16).reshape(256, 256)
+    return np.asarray(forward.apply(Image.fromarray(every))).reshape(-1, 3)
 
 
 def in_own_colours(
@@ -163,7 +184,8 @@ def _usable(upright: Image.Image, label: str) -> Profile | None:
     profile = read_profile(data) if isinstance(data, bytes) and data else "it cannot be read"
     if isinstance(profile, Profile):
         grey = profile.mode == "L"
-        if (upright.mode in _GREY) if grey else (profile.mode == "RGB" or upright.mode == "CMYK"):
+        rgb = profile.mode == "RGB" and upright.mode != DEEP
+        if (upright.mode in _GREY) if grey else (rgb or upright.mode == "CMYK"):
             return profile
         space = "grey" if grey else profile.mode
         profile = f"it is for {space} pictures, and this one is {upright.mode}"

@@ -303,7 +303,7 @@ def _whole(picture: Image.Image, label: str, *, as_mask: bool) -> tuple[Image.Im
         return plain, plain
     upright = picture if turn is None else picture.transpose(turn)
     if upright.mode.startswith("I") or upright.mode == "F":
-        upright = _eight_bit(upright, label, as_mask=as_mask)
+        return _deep(upright, label, as_mask=as_mask)
     whole = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
     if turn is not None:  # its EXIF would turn it once more, where it is read again
         whole.info = {key: it for key, it in whole.info.items() if key == colours.KEY}
@@ -318,8 +318,18 @@ def _orientation(picture: Image.Image) -> Any:
         return 1
 
 
-def _eight_bit(picture: Image.Image, label: str, *, as_mask: bool) -> Image.Image:
-    """Pillow's own conversion would clip numbers of more than 8 bits at 255."""
+def _deep(picture: Image.Image, label: str, *, as_mask: bool) -> tuple[Image.Image, Image.Image]:
+    """A grey picture of more than 8 bits, in 16, and as RGB: Pillow's own would clip it at 255."""
+    values = _scaled(picture, label, as_mask=as_mask)
+    upright = Image.fromarray(np.rint(values * 65535.0).astype(np.uint16))
+    whole = Image.fromarray(np.rint(values * 255.0).astype(np.uint8)).convert("RGB")
+    if colours.has_profile(picture):
+        upright.info[colours.KEY] = whole.info[colours.KEY] = picture.info[colours.KEY]
+    return upright, whole
+
+
+def _scaled(picture: Image.Image, label: str, *, as_mask: bool) -> Any:
+    """Its numbers within 0–1, ``float64 [height,width]``."""
     values = np.asarray(picture, dtype=np.float64)
     scales: tuple[int, ...] = (255, 65535) if picture.mode.startswith("I") else (1, 255, 65535)
     if as_mask:
@@ -333,10 +343,7 @@ def _eight_bit(picture: Image.Image, label: str, *, as_mask: bool) -> Image.Imag
             f"{label}: the numbers of mode {picture.mode} must lie within 0 and {scales[-1]}; they"
             f" are {least:g} to {most:g}"
         )
-    scaled = Image.fromarray(np.rint(values / fitting[0] * 255.0).astype(np.uint8))
-    if colours.has_profile(picture):
-        scaled.info[colours.KEY] = picture.info[colours.KEY]
-    return scaled
+    return values / fitting[0]
 
 
 def fit_picture(

@@ -117,8 +117,35 @@ def test_grey_profiles(mode):
 
     seen = load_picture(picture)
 
-    assert seen.tobytes() == profiles.converted(eight).tobytes()
+    apart = np.asarray(seen).astype(int) - np.asarray(profiles.converted(eight))
+    assert np.abs(apart).max() <= (mode == "I;16")  # not by LittleCMS's table of 8 bits
     assert (seen.tobytes() != ramp.convert("RGB").tobytes()) or mode == "1"
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
+@pytest.mark.parametrize("gamma", [1.0, 1.8, 2.2])
+def test_a_grey_picture_of_16_bits_keeps_its_dark_greys(gamma, mode):
+    """As the profile's formula has it, to a level of 255; in 8 bits the first would be 13 apart."""
+    values = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    picture = Image.fromarray(values if mode == "I;16" else values.astype(np.int32))
+    picture = picture.convert("F") if mode == "F" else picture
+    picture.info["icc_profile"] = profiles.grey_profile(gamma)
+    light = (values / 65535) ** (round(gamma * 256) / 256)
+    curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+
+    seen = np.asarray(load_picture(picture)).astype(float)
+
+    assert np.abs(seen - 255 * curve[..., None]).max() < 1
+    assert (np.diff(np.unique(seen)) <= 2).all()
+
+
+def test_a_grey_picture_of_16_bits_and_a_profile_of_colours():
+    """It is passed over with a warning, and its numbers are taken as they are."""
+    picture = Image.fromarray(np.full((8, 8), 32768, np.uint16))
+    picture.info["icc_profile"] = profiles.DISPLAY_P3
+
+    with pytest.warns(rh.RefhooksWarning, match="passed over"):
+        assert load_picture(picture).getpixel((0, 0)) == (128, 128, 128)
 
 
 def test_a_cmyk_picture_with_its_profile():

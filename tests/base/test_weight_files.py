@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 import refhooks as rh
-from refhooks._base.weight_files.filling import check_gguf
+from refhooks._base.weight_files.filling import check_gguf, fill
 from refhooks._base.weight_files.fitting import fit
 from refhooks._base.weight_files.opening import open_weights
 from refhooks._base.weight_files.sources import Source
@@ -265,6 +265,32 @@ def test_a_file_that_does_not_fit_says_why(tmp_path, name):
         fit(open_weights(path), STATE, None, "Model of owner/name")
     assert str(error.value).startswith(f"{path}: ")
     assert len(str(error.value)) < 500 + len(str(path))
+
+
+@pytest.mark.parametrize(("size", "says"), [(4096, "no JSON"), (4097, "is no short text")])
+def test_what_a_layer_says_of_itself_is_short(tmp_path, size, says):
+    """4,096 bytes are read, one more is not."""
+    told = {Q.replace("weight", "comfy_quant"): torch.full((size,), ord("x"), dtype=torch.uint8)}
+    save_file(weights(**told), tmp_path / "m.safetensors")
+
+    with pytest.raises(rh.ModelError, match=says):
+        fit(open_weights(tmp_path / "m.safetensors"), STATE, None, "x")
+
+
+def test_whole_numbers_stay_whole(tmp_path):
+    """A buffer of them is filled as it is, beside weights in another dtype."""
+    with torch.device("meta"):
+        module = torch.nn.Linear(2, 3, bias=False)
+        module.register_buffer("steps", torch.zeros(4, dtype=torch.int64))
+    path = tmp_path / "m.safetensors"
+    save_file({"weight": torch.ones(3, 2), "steps": torch.arange(4)}, path)
+    file = open_weights(path)
+
+    laid = fit(file, module.state_dict(), None, "x")
+    fill(module, file, laid, dtype=torch.bfloat16, device=None)
+
+    assert torch.equal(module.steps, torch.arange(4))
+    assert (module.steps.dtype, module.weight.dtype) == (torch.int64, torch.bfloat16)
 
 
 def test_scales_of_one_are_no_scales(tmp_path):

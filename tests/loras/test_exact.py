@@ -9,7 +9,7 @@ import tiny
 import torch
 from lora_kinds import WRITERS, random
 from lora_layouts import ALPHA, LAYOUTS, RANK
-from lora_models import as_it_is, factors, linear_layers, weight_of, weights
+from lora_models import LAYER, as_it_is, factors, linear_layers, weight_of, weights
 
 import refhooks as rh
 
@@ -174,6 +174,17 @@ def test_what_a_trainer_notes_is_told_and_not_applied(model_editor, save):
         name = model_editor.add_lora(save(LAYOUTS["ComfyUI"].write(factored), notes=notes))
 
     check(model, merged(before, factored, 1.0))
+    model_editor.remove_lora(name)
+
+
+def test_notes_below_one_are_told_as_well(model_editor, save):
+    """Alpha may be a half, and the rank 1."""
+    factored = {LAYER: factors(model_editor.family.transformer, rank=1)[LAYER]}
+    notes = {"ss_network_alpha": "0.5", "ss_network_dim": "1"}
+
+    with pytest.warns(rh.RefhooksWarning, match=r"alpha 0\.5 at rank 1.*its scale is 0\.5"):
+        name = model_editor.add_lora(save(LAYOUTS["ComfyUI"].write(factored), notes=notes))
+
     model_editor.remove_lora(name)
 
 

@@ -15,7 +15,7 @@ from refhooks._apps.grids.fingerprint import fingerprint
 from refhooks._apps.grids.grid import Cell, Grid, fill, make_cells
 from refhooks._apps.grids.sheet import draw_grid
 from refhooks._base.advice import silenced
-from refhooks._base.numbers import unwrapped, whole
+from refhooks._base.numbers import whole
 from refhooks._base.outputs import check_output
 from refhooks._base.pictures import load_picture
 from refhooks._core.planning.planner import make_plan
@@ -73,8 +73,11 @@ def make_grid(
     Raises:
         RefhooksError: As for ``edit``; found before the first picture, where it can be.
     """
+    rows = _axis(loaded, varied.rows, "rows", "method", varied.methods, "methods")
+    columns = _axis(loaded, varied.columns, "columns", "strength", varied.strengths, "strengths")
+    others = _implied(others, rows, columns)
     arguments = _arguments(loaded, edit, image, prompt, others)
-    grid = _grid(loaded, arguments, varied, others)
+    grid = _grid(loaded, arguments, varied, rows, columns)
     tile = None if varied.tile is None else whole(varied.tile, "tile", 16, 4096)
     lines = make_cells(grid, arguments, loaded.family.native, loaded.registry)
     cells = [cell for line in lines for cell in line]
@@ -115,19 +118,29 @@ def _arguments(
     }  # fmt: skip
 
 
+def _implied(
+    others: Mapping[str, Any], rows: Axis | None, columns: Axis | None
+) -> Mapping[str, Any]:
+    """Refuse to vary what is given; who varies an option of a method, and says none, means it."""
+    fields = [axis.field for axis in (rows, columns) if axis is not None]
+    varied = {field.name for field in fields if not field.method}
+    for name in ("method", "strength"):
+        if name in others and name in varied:
+            raise InputError(f"{name} is given, and the grid varies it; leave one of the two out")
+    named = [field.method for field in fields if field.method]
+    said = "method" in varied or any(name in others for name in ("strategy", "method", "preset"))
+    return others if said or not named else {**others, "method": named[0]}
+
+
 def _grid(
-    loaded: LoadedModel, arguments: dict[str, Any], varied: Varied, given: Mapping[str, Any]
+    loaded: LoadedModel,
+    arguments: dict[str, Any],
+    varied: Varied,
+    rows: Axis | None,
+    columns: Axis | None,
 ) -> Grid:
-    seeds = unwrapped(varied.seeds)
-    seeds = tuple(listed_axis(read_field("seed", "seeds", loaded.registry), seeds, "seeds").values)
-    rows = _axis(loaded, varied.rows, "rows", "method", varied.methods, "methods")
-    columns = _axis(loaded, varied.columns, "columns", "strength", varied.strengths, "strengths")
+    seeds = listed_axis(read_field("seed", "seeds", loaded.registry), varied.seeds, "seeds").values
     numbers = tuple(whole(_number(seed), "a seed", 0, 2**63 - 1) for seed in seeds)
-    for field in ("method", "strength"):
-        if field in given and any(
-            it is not None and it.field.text == field for it in (rows, columns)
-        ):
-            raise InputError(f"{field} is given, and the grid varies it; leave one of the two out")
     if rows is None and columns is None:
         if arguments["strategy"] is None:
             rows = _methods(loaded, arguments)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Literal
 
 import attrs
@@ -43,11 +42,6 @@ class Entry:
     shape: tuple[int, ...]
     start: int
     size: int
-
-    @property
-    def count(self) -> int:
-        """Number of its values."""
-        return math.prod(self.shape)
 
 
 @attrs.frozen(eq=False)

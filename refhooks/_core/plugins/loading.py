@@ -144,6 +144,8 @@ def register_plugin(plugin: object, name: str, registry: Registry) -> tuple[str,
         ("adapter to", cls) for entry in families for cls in (*entry.pipelines, *entry.modular)
     ]
     short = [("short form", "until=NUMBER") for cls in switches if hasattr(cls, "number")]
+    for option, classes in (("strength", schedules), ("until", switches)):
+        short += [("short form", f"{option}=FUNCTION") for cls in classes if hasattr(cls, "calls")]
     short += [("option of masks", cls.key) for cls in masks if hasattr(cls, "key")]
     short += [("argument", cls.argument) for cls in plugins if hasattr(cls, "argument")]
     registry.claim(name, [*new, *adapted, *short])

@@ -48,6 +48,17 @@ def test_fields_are_named_as_on_the_command_line(grid, editor):
     assert same(made.images[0][1], single.image)
 
 
+def test_an_option_that_is_varied_names_its_method(grid, editor):
+    """As on the command line."""
+    made = grid(rows={"inject.formula": ["add", "blend"]}, strengths=[0.4])
+
+    single = editor.edit(
+        "photo.png", "make it blue", method=rh.method("inject", formula="blend"), strength=0.4,
+        seed=0, steps=2, cfg=2.0,
+    )  # fmt: skip
+    assert same(made.images[1][0], single.image)
+
+
 def test_where_nothing_is_varied_methods_and_strengths_are(grid, editor):
     """Those methods that the model can do."""
     made = grid()

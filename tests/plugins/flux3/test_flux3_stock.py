@@ -176,7 +176,8 @@ def test_it_loads_from_a_folder(small, tmp_path):
 
     options = {"steps": 3, "seed": 1, "height": SIDE, "width": SIDE, **small.negative}
     result = editor.edit(rgb(1)[0], "make it blue", **options)
-    assert torch.equal(result.latents, small.stock(rgb(1))[0])
+    # What is read from a file lies elsewhere in memory, for which a CPU may round otherwise.
+    torch.testing.assert_close(result.latents, small.stock(rgb(1))[0], atol=1e-5, rtol=0)
     assert bare.family.name == small.editor.family.name
 
 

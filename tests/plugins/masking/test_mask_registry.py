@@ -12,6 +12,7 @@ import torch
 from confining import LEFT
 
 import refhooks as rh
+import refhooks_masking
 from refhooks._core.plugins.loading import load_registry, register_plugin
 from refhooks._core.plugins.registry import Registry
 
@@ -120,3 +121,17 @@ def test_a_blocked_plugin_is_named(monkeypatch):
     for mask in (made, LEFT):
         with pytest.raises(rh.RefhooksError, match=r"Not loaded: masking \("):
             editor.edit(tiny.picture(), "x", steps=2, edit_mask=mask)
+
+
+@pytest.mark.parametrize("shape", refhooks_masking.refhooks_masks())
+def test_every_shape_has_examples_that_cover_something(shape):
+    """What the kit, and whoever writes one like it, goes by."""
+    for options in shape.examples():
+        assert bool((shape(**options).cover(rh.Size(20, 20)) > 0).any())
+    assert shape.examples()
+
+
+@pytest.mark.parametrize("plugin", refhooks_masking.refhooks_plugins())
+def test_every_plugin_of_a_call_has_examples_that_can_be_used(plugin):
+    """They are no more than its options."""
+    assert [plugin(**options).check(rh.Size(20, 30)) for options in plugin.examples()] == [None]
