@@ -35,7 +35,7 @@ class Done:
     Attributes:
         lines: What it wrote.
         status: Of pytest; ``None`` where it was ended.
-        how: ``ended``, ``time`` or ``crash``.
+        how: ``ended``, ``time``, or the exit code of one that died.
         failed: The first test that failed, if any did.
         seconds: Of processor time.
     """
@@ -91,7 +91,7 @@ def in_fork(
     lines = [json.loads(line) for line in _lines(out)]
     status = next((line["status"] for line in lines if "status" in line), None)
     failed = next((line["test"] for line in lines if line.get("failed")), None)
-    how = "ended" if status is not None else "time" if code in _TIME else "crash"
+    how = "ended" if status is not None else "time" if code in _TIME else f"exit code {code}"
     return Done(lines, status, how, failed, _children_time() - began)
 
 
