@@ -199,9 +199,35 @@ def gpu(found: dict[str, Any]) -> str:
     return _about(found) + _table(heads, rows)
 
 
+def local_quality(found: dict[str, Any]) -> str:
+    """Return what a local edit loses where only its inside is computed."""
+    rows = [
+        (
+            *name.split(", ", 1),
+            str(cell["edits"]),
+            f"{cell['done']['all']:.3f}",
+            f"{cell['done']['mean']:.3f}",
+            *(_lead(cell[measure]["difference"]) for measure in ("done", "kept", "seam")),
+        )
+        for name, cell in found["cells"].items()
+        if cell["edits"] >= ENOUGH and not name.endswith(", all")
+    ]
+    heads = ("steps", "computed", "edits", "done, all", "done", "difference", "kept", "seam")
+    return _table(heads, [(row[0].removesuffix(" steps"), *row[1:]) for row in rows])
+
+
+def _lead(difference: Sequence[float]) -> str:
+    mean, low, high = difference
+    return f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
+
+
+ENOUGH = 100  # edits in a cell of the table of local edits
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
-    table.__name__: table for table in (overhead, same_work, tokens, reuse, attention, scaling, gpu)
-}
+    table.__name__: table
+    for table in (
+        overhead, same_work, tokens, reuse, attention, scaling, gpu, local_quality,
+    )
+}  # fmt: skip
 SHORT = {"tokens": tokens_medians, "reuse": reuse_medians, "attention": attention_range}
 INTRODUCTION = """# Speed: every figure
 
