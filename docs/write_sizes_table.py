@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 import refhooks as rh
+from refhooks import Size
 from refhooks._base.canvas import LEAST, MOST
 from refhooks.testing._tiny import tiny_pipeline
 from refhooks_flux2._tiny import tiny_dev, tiny_klein, tiny_kv
+from refhooks_flux3._tiny import tiny_modular
 from refhooks_kontext._tiny import tiny_pipeline as tiny_kontext
 from refhooks_longcat._tiny import tiny_pipeline as tiny_longcat
 from refhooks_qwen21._tiny import tiny_pipeline as tiny_21
 
 if TYPE_CHECKING:
-    from refhooks import Family, Size
+    from refhooks import Family
 
 PAGE = Path(__file__).parent / "sizes.md"
 BEGIN, END = "a test compares it -->\n", "<!-- end of sizes -->"
@@ -48,12 +50,24 @@ def families() -> dict[str, tuple[Family, list[tuple[int, int]]]]:
         family = rh.Editor(pipe).family
         pipe.vae_scale_factor = REAL_FACTOR.get(family.name, 8)
         made[f"`{family.name}`"] = (family, [] if family.name in AS_KLEIN else SOURCES)
+    flux3 = rh.Editor(tiny_modular())
+    flux3.pipe.vae_scale_factor = 8
+    flux3.pipe.image_processor.register_to_config(vae_scale_factor=16)
+    made["`flux3`"] = (flux3.family, SOURCES)
     made["`toy`"] = (rh.Editor.from_pretrained("toy").family, TOY_SOURCES)
     return made
 
 
 def _stretch(family: Any, source: tuple[int, int], size: Size) -> str:
     """By how much one pixel of the source grows along each side, and what is cut off."""
+    if hasattr(family, "whole_size"):
+        inner = family.cut(Size(source[1], source[0]), size)
+        columns, rows = (size.width - source[0], size.height - source[1])
+        if inner is not None:
+            columns, rows = size.width - inner.inner.width, size.height - inner.inner.height
+        scale = (size.width - columns) / source[0]
+        scaled = "none" if scale == 1.0 else f"× {scale:.3f}"
+        return f"{scaled}; {columns} columns and {rows} rows are filled up with its reflection"
     if hasattr(family, "cut_size"):
         scale = min(1.0, (family.area / (source[0] * source[1])) ** 0.5)
         columns, rows = int(source[0] * scale) - size.width, int(source[1] * scale) - size.height
@@ -84,6 +98,8 @@ def rules() -> str:
         area = family.checkpoint.output or family.area
         side = round(area**0.5)
         most = "at most " if hasattr(family, "cut_size") else ""
+        if hasattr(family, "whole_size"):
+            most = "one picture whole, at most 2048×2048 = 4194304 pixels; of several "
         steps = family.multiple if most or family.name in HALF else STEPS.get(family.name, 32)
         low, high = round(LEAST * area), round(MOST * area)
         rows.append(

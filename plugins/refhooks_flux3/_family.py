@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from diffusers.modular_pipelines.flux3.decoders import Flux3DecodeStep
 from diffusers.modular_pipelines.flux3.encoders import Flux3TextEncoderStep
+from PIL import Image
 
 from refhooks import InputError, Shown, Size, Text
 from refhooks.families import FlowFamily, FlowRun, check_words
+from refhooks.pictures import Cut, Filled
 from refhooks_flux3._attention import check
 from refhooks_flux3._processor import StillPictureProcessor
 from refhooks_flux3._run import Flux3Run
@@ -18,7 +20,6 @@ from refhooks_flux3._run import Flux3Run
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from PIL.Image import Image
     from torch import Tensor
 
 
@@ -60,13 +61,13 @@ class Flux3(FlowFamily):
         width: int = self.pipe.transformer.inner_dim
         return 2 * self.blocks * width * int((self.dtype or self.pipe.text_encoder.dtype).itemsize)
 
-    def whole_size(self, picture: Image) -> Size:
+    def whole_size(self, picture: Image.Image) -> Size:
         """Return that of a picture that is kept whole: up to 4 MP, filled up to whole tokens."""
         processor = self.pipe.image_processor
         shrunk = processor._resize_if_canvas_exceeds_area(picture)
         return Size(*processor._get_canvas_height_width(shrunk.height, shrunk.width))
 
-    def cut_size(self, picture: Image) -> Size | None:
+    def cut_size(self, picture: Image.Image) -> Size | None:
         """Return that of one among several pictures: up to 1 MP, cut to whole tokens, if any."""
         scale = min(1.0, math.sqrt(self.area / (picture.width * picture.height)))
         height, width = (
@@ -75,9 +76,22 @@ class Flux3(FlowFamily):
         )
         return Size(height, width) if height and width else None
 
+    def cut(self, picture: Size, size: Size) -> Cut | None:
+        """Return the blocks' way to a size of theirs; to any other one a picture is resized."""
+        if picture == size:
+            return None
+        blank = Image.new("1", (picture.width, picture.height))
+        if size == self.whole_size(blank):
+            processor = self.pipe.image_processor
+            inner = processor._resize_if_canvas_exceeds_area(blank)
+            thin = min(inner.size) <= self.multiple
+            mirror: Any = "symmetric" if thin else "reflect"
+            return Filled(size, 0, inner=Size(inner.height, inner.width), mirror=mirror)
+        return Cut(size, self.area) if size == self.cut_size(blank) else None
+
     def output_size(
         self,
-        picture: Image | None,
+        picture: Image.Image | None,
         height: int | None,
         width: int | None,
         resolution: int | str | None,
@@ -88,7 +102,7 @@ class Flux3(FlowFamily):
             return self.whole_size(picture)
         return super().output_size(picture, height, width, resolution)
 
-    def reference_size(self, picture: Image, resolution: int | str | None) -> Size:
+    def reference_size(self, picture: Image.Image, resolution: int | str | None) -> Size:
         """Return the size of one among several references.
 
         Raises:
@@ -105,7 +119,7 @@ class Flux3(FlowFamily):
             )
         return size
 
-    def lone_reference_size(self, picture: Image, resolution: int | str | None) -> Size:
+    def lone_reference_size(self, picture: Image.Image, resolution: int | str | None) -> Size:
         """Return the size of the only reference, which is kept whole."""
         if resolution is not None or self.checkpoint.reference is not None:
             return super().reference_size(picture, resolution)

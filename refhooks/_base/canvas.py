@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 import numpy as np
@@ -14,7 +14,7 @@ from refhooks._base.size import Size
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["LEAST", "MOST", "Canvas", "Cut", "remark_on"]
+__all__ = ["LEAST", "MOST", "Canvas", "Cut", "Filled", "remark_on"]
 
 LEAST, MOST = 0.25, 2.0  # times the area that a model works at: beyond them it does worse
 
@@ -91,6 +91,53 @@ class Cut:
     def _corner(self, shrunk: Size) -> tuple[int, int]:
         """The first row and column that are left."""
         return (shrunk.height - self.size.height) // 2, (shrunk.width - self.size.width) // 2
+
+
+@attrs.frozen
+class Filled(Cut):
+    """A whole picture amid its size: it is shrunk, then filled up with its reflection.
+
+    Attributes:
+        size: That of the result.
+        area: Not used; the picture is not cut.
+        output: As for :class:`Cut`.
+        inner: The size to which the picture is shrunk; nowhere larger than ``size``.
+        mirror: ``reflect`` or ``symmetric``, as ``numpy.pad`` knows them.
+    """
+
+    inner: Size = attrs.field(kw_only=True)
+    mirror: Literal["reflect", "symmetric"] = attrs.field(default="reflect", kw_only=True)
+
+    def lay(self, picture: Image.Image) -> Image.Image:
+        """Return the picture amid its reflection."""
+        if picture.size != (self.inner.width, self.inner.height):
+            shape = (self.inner.width, self.inner.height)
+            picture = picture.resize(shape, Image.Resampling.LANCZOS)
+        if self.inner == self.size:
+            return picture
+        pixels = np.asarray(picture)
+        margins = [*self._margins(), (0, 0)][: pixels.ndim]
+        return Image.fromarray(np.pad(pixels, margins, mode=self.mirror))
+
+    def spread(self, cover: Tensor) -> Tensor:
+        """Return a cover ``[height,width]`` of the picture likewise, ``[rows,columns]``."""
+        import torch  # noqa: PLC0415  importing pictures needs no torch
+
+        from refhooks._base.coverage import resized  # noqa: PLC0415
+
+        shrunk = resized(cover, self.inner.height, self.inner.width)
+        return torch.from_numpy(np.pad(shrunk.numpy(), self._margins(), mode=self.mirror))
+
+    def shrunk(self, picture: Size) -> Size:  # noqa: ARG002
+        """Return the size to which the picture is shrunk."""
+        return self.inner
+
+    def _margins(self) -> list[tuple[int, int]]:
+        sides = (
+            (self.size.height, self.inner.height),
+            (self.size.width, self.inner.width),
+        )
+        return [((whole - own) // 2, whole - own - (whole - own) // 2) for whole, own in sides]
 
 
 def remark_on(size: Size, area: int) -> str | None:
