@@ -13,6 +13,8 @@ import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import refhooks as rh
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -199,6 +201,28 @@ def gpu(found: dict[str, Any]) -> str:
     return _about(found) + _table(heads, rows)
 
 
+def local_cost(_found: object) -> str:
+    """Return what a local edit of 1 MP saves by operations, as ``refhooks.cost`` counts them."""
+    ways = {
+        "`inside`": rh.Inside(),
+        "`reuse=4`": rh.Inside(reuse=4),
+        "`reuse=7`": rh.Inside(reuse=7),
+        "`reuse=7, near=1`": rh.Inside(reuse=7, near=1),
+    }
+    rows = []
+    for share, count in ((5, 1), (10, 1), (25, 1), (50, 1), (10, 2), (10, 3)):
+        side = round((share / 100) ** 0.5 * 64) * 16  # of 64 tokens, each 16 pixels wide
+        mask = rh.mask(box=((1024 - side) // 2, (1024 - side) // 2, side, side))
+        costs = [
+            rh.cost([rh.Reference("", "default")] * count, 28, edit_mask=mask, compute=way)
+            for way in ways.values()
+        ]
+        saved = [f"{1 / cost.over_native:.2f}" for cost in costs]
+        kept = costs[-1].kept_bytes / 2**30
+        rows.append((f"{share} %", str(count), *saved, f"{kept:.1f}"))
+    return _table(("may change", "references", *ways, "kept, GiB"), rows)
+
+
 def local_quality(found: dict[str, Any]) -> str:
     """Return what a local edit loses where only its inside is computed."""
     rows = [
@@ -225,7 +249,7 @@ ENOUGH = 100  # edits in a cell of the table of local edits
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     table.__name__: table
     for table in (
-        overhead, same_work, tokens, reuse, attention, scaling, gpu, local_quality,
+        overhead, same_work, tokens, reuse, attention, scaling, gpu, local_quality, local_cost,
     )
 }  # fmt: skip
 SHORT = {"tokens": tokens_medians, "reuse": reuse_medians, "attention": attention_range}
@@ -263,6 +287,8 @@ def _short(name: str) -> str:
 
 
 def _found(name: str) -> Any:
+    if name == "local_cost":
+        return None  # counted, not measured
     return json.loads(_place(name).read_text(encoding="utf-8"))
 
 
