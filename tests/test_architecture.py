@@ -153,6 +153,17 @@ def test_plugins_are_packages_with_types():
         assert (folder / "py.typed").is_file(), folder
 
 
+def test_no_function_of_a_package_is_named_as_its_module():
+    """Importing the module would put it in the function's place, for whoever asks again."""
+    for path in [path for path in (*CORE, *PLUGINS) if path.name == "__init__.py"]:
+        own = {
+            node.name
+            for node in tree(path).body
+            if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        }
+        assert own & {other.stem for other in path.parent.iterdir()} == set(), path
+
+
 def test_the_loop_is_one_screen():
     """What a reader of this project looks at first."""
     assert len((ROOT / "refhooks" / "loop.py").read_text(encoding="utf-8").splitlines()) <= 50

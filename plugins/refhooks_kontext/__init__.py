@@ -16,7 +16,7 @@ def _load() -> type[Family]:
     return FluxKontext
 
 
-def _tiny() -> Any:
+def _make_tiny() -> Any:
     from refhooks_kontext._tiny import tiny_pipeline  # noqa: PLC0415  imports diffusers
 
     return tiny_pipeline()
@@ -25,4 +25,4 @@ def _tiny() -> Any:
 @hookimpl
 def refhooks_families() -> list[FamilyEntry]:
     """Register the family."""
-    return [FamilyEntry("flux-kontext", ("FluxKontextPipeline",), _load, shape, _tiny)]
+    return [FamilyEntry("flux-kontext", ("FluxKontextPipeline",), _load, shape, _make_tiny)]

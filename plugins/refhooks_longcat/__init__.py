@@ -16,7 +16,7 @@ def _load() -> type[Family]:
     return LongCatEdit
 
 
-def _tiny() -> Any:
+def _make_tiny() -> Any:
     from refhooks_longcat._tiny import tiny_pipeline  # noqa: PLC0415  imports diffusers
 
     return tiny_pipeline()
@@ -25,4 +25,6 @@ def _tiny() -> Any:
 @hookimpl
 def refhooks_families() -> list[FamilyEntry]:
     """Register the family."""
-    return [FamilyEntry("longcat-image-edit", ("LongCatImageEditPipeline",), _load, shape, _tiny)]
+    return [
+        FamilyEntry("longcat-image-edit", ("LongCatImageEditPipeline",), _load, shape, _make_tiny)
+    ]

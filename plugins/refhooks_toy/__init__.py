@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 
-def _samples() -> Sequence[Path]:
+def _find_samples() -> Sequence[Path]:
     return [SAMPLES / f"{name}.png" for name in SCENES]
 
 
@@ -51,7 +51,7 @@ def _companions() -> Mapping[str, Path]:
     return {name: SAMPLES / f"{sample}.png" for name, sample in COMPANIONS.items()}
 
 
-def _pairs(count: int) -> Sequence[Pair]:
+def _make_pairs(count: int) -> Sequence[Pair]:
     from refhooks_toy._held_out import held_out  # noqa: PLC0415 - it imports torch
 
     return held_out(count)
@@ -83,10 +83,10 @@ def refhooks_models() -> list[EmbeddedModel]:
                 base=BASE,
                 files={"concat": PROJECTION},
             ),
-            samples=_samples,
+            samples=_find_samples,
             companions=_companions,
             prompts=PROMPTS,
-            pairs=_pairs,
+            pairs=_make_pairs,
             faster=_faster,
         )
     ]

@@ -63,7 +63,7 @@ def test_jobs_have_as_many_references(refused, jobs, pairs):
     [
         ("stps", "Did you mean 'steps'?"),
         ("seed", "prompts, seeds and pictures are those of the jobs"),
-        ("prompt", "There are align, callback, cfg, check, denoise, edit_mask"),
+        ("prompt", "There are align, callback, cfg, check, compute, denoise, edit_mask"),
         ("n", "edit_batch() has no option 'n'"),
         ("references", "edit_batch() has no option 'references'"),
     ],
@@ -142,6 +142,7 @@ def test_options_are_arguments_of_edit():
 
     arguments = set(inspect.signature(rh.Editor.edit).parameters)
     own = {"self", "image", "prompt", "seed", "references", "strategy", "n"}
+    in_its_place = {"method", "strength", "preset", "unknown"}  # of the strategy, and no argument
 
-    assert Options.__optional_keys__ == arguments - own
+    assert Options.__optional_keys__ == arguments - own - in_its_place
     assert {"image", "prompt", "seed", "references"} == set(attrs.fields_dict(Job))

@@ -120,7 +120,7 @@ def test_the_first_example_can_be_seen(toy, monkeypatch, capsys):
 def test_commands_run(page, command):
     """Each command of the README and the docs works as it stands there."""
     write_files(page)
-    result = CliRunner().invoke(main, shlex.split(command)[1:])
+    result = CliRunner().invoke(main, shlex.split(command, comments=True)[1:])
 
     assert result.exit_code == 0, result.output
 

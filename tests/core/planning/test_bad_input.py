@@ -14,7 +14,7 @@ from diffusers.configuration_utils import FrozenDict
 from huggingface_hub.errors import HfHubHTTPError
 
 import refhooks as rh
-from refhooks._parts import loading
+from refhooks._parts import checkpoint_files, loading
 
 NAN, INF = float("nan"), float("inf")
 STEPS = "steps must be a whole number from 1 to 1000"
@@ -204,7 +204,7 @@ def test_a_repository_that_the_hub_refuses(monkeypatch):
         answer = SimpleNamespace(headers={}, request=None)
         raise HfHubHTTPError("404: no such repository", response=answer)
 
-    monkeypatch.setattr(loading, "hf_hub_download", refuse)
+    monkeypatch.setattr(checkpoint_files, "hf_hub_download", refuse)
 
     with pytest.raises(rh.ModelError, match="does not give nobody/nothing: 404: no such"):
         rh.Editor.from_pretrained("nobody/nothing")
