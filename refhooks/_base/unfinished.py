@@ -31,7 +31,7 @@ def sweep(folder: Path) -> None:
 
     What another machine began, or a version before that wrote no names, goes after a day.
     """
-    now, key = time.monotonic(), str(folder)
+    now, key = time.monotonic(), os.path.realpath(folder)  # "." is another one elsewhere
     if now - _swept.get(key, -_EVERY) < _EVERY:
         return
     _swept[key] = now

@@ -157,6 +157,17 @@ def test_what_a_dead_process_left_is_swept_at_the_next_write(tmp_path):
     assert names(tmp_path) == ["b.png"]
 
 
+def test_a_relative_folder_is_another_one_elsewhere(tmp_path, monkeypatch):
+    """What was swept a moment ago is told by where it is, not by how it was named."""
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        subprocess.run([sys.executable, "-c", BEGUN, str(tmp_path / name / "a.png")], check=True)
+        monkeypatch.chdir(tmp_path / name)
+        unfinished.sweep(Path())
+
+    assert list(tmp_path.glob("*/.*.part")) == []
+
+
 def test_what_a_killed_process_left_is_swept_before_it_was_waited_for(tmp_path):
     """One that ended, and whose parent has not asked how, writes no more."""
     code = BEGUN + "os.kill(os.getpid(), 9)\n"
