@@ -87,14 +87,14 @@ def test_steps_are_those_of_the_blocks(small):
     assert expected[family.guidance_kind] == (family.default_steps, family.default_cfg)
 
 
-def test_what_blocks_state_holds():
+def test_what_blocks_state_holds(monkeypatch):
     """Padding and the scale of positions, as the blocks of this pipeline have them."""
     own = Small(distilled=True)
     for name in ("text_encoder", "denoise"):
         for block in _blocks(own.modular._blocks.sub_blocks[name]):
             for setting, value in {"pad_multiple": 48, "image_rope_scale": 1.0}.items():
                 if setting in vars(block):
-                    setattr(block, setting, value)
+                    monkeypatch.setattr(block, setting, value)  # pipelines share their blocks
     own.editor = rh.Editor(own.modular)
 
     assert_equal(own.stock(rgb(1)), own.edit(rgb(1)))
