@@ -13,7 +13,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from refhooks import InputError
 from refhooks.families import FlowRun, Joiner, LayerHooks, is_compiled, refuse_step_cache
 from refhooks_flux3._attention import StreamProcessors
-from refhooks_flux3._places import POSITIONS, Places
+from refhooks_flux3._places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ class Flux3Run(FlowRun):
         self.places = Places(self.grid, self.grids, self.pipe.config.image_rope_scale, self.device)
         self.joiner = Joiner()
         self.layers = LayerHooks(transformer, family.input_projection)
-        self.positions = POSITIONS
+        self.positions = Places.positions
         self.processors: StreamProcessors | None = None
         self.record = False
         self._none: Tensor | None = None

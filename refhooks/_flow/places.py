@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from refhooks.errors import HookReturnError
 
@@ -41,8 +41,11 @@ class Places:
         axes: How many numbers an id has; those after the column are 0.
 
     Attributes:
+        positions: What there is.
         target: Ids of the target's tokens, ``[T,axes]``.
     """
+
+    positions: ClassVar[tuple[str, ...]] = POSITIONS
 
     def __init__(
         self,
@@ -64,7 +67,7 @@ class Places:
         self._axes = axes
         self._whole: dict[tuple[int, str], Tensor] = {}
         self._made: dict[object, tuple[list[Tensor | None], Tensor]] = {}
-        self.target = self._ids(target, grid, (0, 0))
+        self.target = self.ids(target, grid, (0, 0))
 
     def of(self, filled: Filled) -> Tensor:
         """Return the ids of the filled slots' tokens, one after the other, ``[tokens,axes]``.
@@ -108,11 +111,19 @@ class Places:
             assert grid is not None  # noqa: S101  the core lets nothing fill the slot of such a one
             frame = self._frame(slot) if positions == "native" else self._target_frame
             shift = self._shifts[slot] if positions == "offset" else (0, 0)
-            self._whole[slot, positions] = self._ids(frame, grid, shift)
+            self._whole[slot, positions] = self.ids(frame, grid, shift)
         return self._whole[slot, positions]
 
-    def _ids(self, frame: int, grid: Grid, shift: Grid) -> Tensor:
-        """Ids row by row, ``[rows·columns,axes]``."""
+    def ids(self, frame: int, grid: Grid, shift: Grid) -> Tensor:
+        """Return the ids of a picture, row by row, ``[rows·columns,axes]``.
+
+        A model that has other numbers in an id makes them of these.
+
+        Args:
+            frame: Of the picture.
+            grid: Its rows and columns.
+            shift: How far it is moved down and right.
+        """
         import torch  # noqa: PLC0415  plugins load without it
 
         rows, columns = (
