@@ -67,7 +67,7 @@ def test_a_mask_is_what_flash_does_not_take(monkeypatch, keys):
     aligned = merging._aligned
     monkeypatch.setattr(merging, "_aligned", lambda it: rows.append(aligned(it)) or rows[-1])
 
-    assert [EFFICIENT] == attended(monkeypatch, BRAIN, 64, AMPERE, keys, bias)
+    assert attended(monkeypatch, BRAIN, 64, AMPERE, keys, bias) == [EFFICIENT]
     assert (keys, 0) == (rows[0].shape[-1], rows[0].stride(-2) % 8)
 
 
