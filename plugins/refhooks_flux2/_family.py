@@ -10,7 +10,14 @@ from diffusers.pipelines.flux2 import pipeline_flux2
 from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 
 from refhooks import InputError, ModelError, Shown, Size, Text
-from refhooks.families import FlowFamily, FlowRun, check_words, flow_schedule
+from refhooks.families import (
+    FlowFamily,
+    FlowRun,
+    check_words,
+    flow_schedule,
+    refuse_step_cache,
+    step_cache_of,
+)
 from refhooks.pictures import Cut
 from refhooks_flux2._attention import STOCK, STOCK_KV, check
 from refhooks_flux2._run import Flux2KVRun, Flux2Run
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
     from refhooks import Checkpoint
 
 LEAST = 64  # pixels of a reference's side, below which stock refuses it
+FIRST_BLOCK = "FBCHeadBlockHook"  # what diffusers calls the hook of First Block Cache
 LONGEST = 8  # sides to one, beyond which it does
 
 
@@ -130,6 +138,15 @@ class Flux2Klein(FlowFamily):
         mu = compute_empirical_mu(rows * columns, total or steps)
         return flow_schedule(self.pipe, rows * columns, steps, total, mu=mu)
 
+    def check_model(self) -> None:
+        """Refuse First Block Cache, which diffusers cannot run on FLUX.2 itself."""
+        if step_cache_of(self.pipe.transformer) == FIRST_BLOCK:
+            raise InputError(
+                f"the transformer has a step cache ({FIRST_BLOCK}) that diffusers cannot run on"
+                " FLUX.2, whose last block returns its tokens in another form than its first one;"
+                " take it off (transformer.disable_cache()), or take MagCache or TaylorSeer"
+            )
+
     def check_attention(self, *, edited: bool, dropped: bool) -> None:  # noqa: ARG002  ids of its rows are left out
         """Refuse attention that is fused, another library's, or runs in parallel."""
         if edited:
@@ -159,6 +176,10 @@ class Flux2KleinKV(Flux2Klein):
     reuse_exact: ClassVar[bool] = True
     run: ClassVar[type[FlowRun]] = Flux2KVRun
     stock: ClassVar[tuple[type[Any], type[Any]]] = STOCK_KV
+
+    def check_model(self) -> None:
+        """Refuse step caches."""
+        refuse_step_cache(self.pipe.transformer, self.name)
 
     @property
     def guidance_kind(self) -> Any:

@@ -11,7 +11,7 @@ from diffusers.modular_pipelines.flux3.encoders import Flux3TextEncoderStep
 from PIL import Image
 
 from refhooks import InputError, Shown, Size, Text
-from refhooks.families import FlowFamily, FlowRun, check_words
+from refhooks.families import FlowFamily, FlowRun, check_words, step_cache_of
 from refhooks.pictures import Cut, Filled
 from refhooks_flux3._attention import check
 from refhooks_flux3._processor import StillPictureProcessor
@@ -188,6 +188,15 @@ class Flux3(FlowFamily):
         ids = torch.zeros(embeds.shape[1], 4, device=embeds.device)
         ids[:, 3] = torch.arange(embeds.shape[1])
         return Text(embeds, ids=ids)
+
+    def check_model(self) -> None:
+        """Refuse a step cache, for which diffusers' model has none of its methods."""
+        cache = step_cache_of(self.pipe.transformer)
+        if cache is not None:
+            raise InputError(
+                f"the transformer has a step cache ({cache}), which diffusers cannot empty between"
+                " runs of FLUX.3; take it off"
+            )
 
     def check_attention(self, *, edited: bool, dropped: bool) -> None:  # noqa: ARG002  ids of its rows are left out
         """Refuse attention that is another library's, or runs in parallel."""

@@ -72,6 +72,14 @@ class FlowFamily(Family):
             return None
         return torch.full([1], scale, device=device, dtype=torch.float32).expand(batch)
 
+    def check_model(self) -> None:
+        """Refuse what was put on the model that no run can do with, before anything is encoded.
+
+        Raises:
+            InputError: Such as a step cache on a model that keeps keys and values itself; see
+                :func:`refhooks.families.refuse_step_cache`.
+        """
+
     @abc.abstractmethod
     def encode_texts(
         self,
@@ -153,6 +161,7 @@ class FlowFamily(Family):
         shown: Sequence[Shown],
     ) -> FlowRun:
         """Encode the prompts, with true guidance also the negative ones, and draw the noise."""
+        self.check_model()
         own_texts = prompted(self.guidance_kind, prompts, guidance)
         copies = len(seeds) // len(prompts)
         try:
