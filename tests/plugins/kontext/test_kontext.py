@@ -1,4 +1,4 @@
-"""What FLUX.1 Kontext has of its own; the contract of all families is in `test_families.py`."""
+"""What FLUX.1 Kontext has of its own; the contract of all families is in `plugins/families`."""
 
 from __future__ import annotations
 
