@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -18,7 +17,7 @@ from refhooks.families import (
     refuse_step_cache,
     step_cache_of,
 )
-from refhooks.pictures import Cut
+from refhooks.pictures import Cut, cut_size
 from refhooks_flux2._attention import STOCK, STOCK_KV, check
 from refhooks_flux2._run import Flux2KVRun, Flux2Run
 
@@ -54,29 +53,16 @@ class Flux2Klein(FlowFamily):
 
     def cut_size(self, picture: Image | Size) -> Size:
         """Return the stock pipeline's size of a picture: its own up to 1 MP, cut to multiples."""
-        scale = min(1.0, math.sqrt(self.area / (picture.width * picture.height)))
-        height, width = (
-            int(side * scale) // self.multiple * self.multiple
-            for side in (picture.height, picture.width)
-        )
-        return Size(max(self.multiple, height), max(self.multiple, width))
+        left = cut_size(picture, self.area, self.multiple)
+        return Size(max(self.multiple, left.height), max(self.multiple, left.width))
 
     def cut(self, picture: Size, size: Size) -> Cut | None:
         """Return the stock pipeline's way to its own size; to any other one it is resized."""
         return Cut(size, self.area) if picture != size == self.cut_size(picture) else None
 
-    def output_size(
-        self,
-        picture: Image | None,
-        height: int | None,
-        width: int | None,
-        resolution: int | str | None,
-    ) -> Size:
-        """Return the output's size; where nothing says it, that of the picture as it is cut."""
-        stated = (height, width, resolution, self.checkpoint.output)
-        if picture is not None and all(value is None for value in stated):
-            return self.cut_size(picture)
-        return super().output_size(picture, height, width, resolution)
+    def own_size(self, picture: Image) -> Size:
+        """Return that of the picture as it is cut."""
+        return self.cut_size(picture)
 
     def reference_size(self, picture: Image, resolution: int | str | None) -> Size:
         """Return the size at which the VAE encodes a reference.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import torch
+    from PIL.Image import Image
     from torch import Tensor
 
     from refhooks._base.size import Size
@@ -79,6 +80,25 @@ class FlowFamily(Family):
             InputError: Such as a step cache on a model that keeps keys and values itself; see
                 :func:`refhooks.families.refuse_step_cache`.
         """
+
+    def own_size(self, picture: Image) -> Size | None:  # noqa: ARG002
+        """Return the output's size for a picture where nothing says one; ``None``: by its area."""
+        return None
+
+    def output_size(
+        self,
+        picture: Image | None,
+        height: int | None,
+        width: int | None,
+        resolution: int | str | None,
+    ) -> Size:
+        """Return the output's size; where nothing says one, what :meth:`own_size` does."""
+        stated = (height, width, resolution, self.checkpoint.output)
+        if picture is not None and all(value is None for value in stated):
+            own = self.own_size(picture)
+            if own is not None:
+                return own
+        return super().output_size(picture, height, width, resolution)
 
     @abc.abstractmethod
     def encode_texts(

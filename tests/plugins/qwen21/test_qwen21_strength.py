@@ -13,9 +13,6 @@ REGION = rh.mask(box="0,0,50%,100%", kind="region")
 HALF = rh.mask(box="0,0,50%,100%", kind="content")
 ODD = rh.mask(box="0,0,30%,30%", kind="content")
 SOFT = rh.mask(box="0,0,50%,100%", kind="content", soft=True)
-METHODS = {
-    "default": "default", "inject": "inject", "cross_attn": "cross_attn", "guidance": "guidance",
-}  # fmt: skip
 
 
 def distance(one, other):
@@ -43,7 +40,7 @@ class Seen:
 
 
 @pytest.mark.parametrize("cfg", [1.0, 3.0])
-@pytest.mark.parametrize("count", [1, 2, 3, 10])
+@pytest.mark.parametrize("count", [1, 10])
 def test_merged_attention_at_weight_1_is_the_stock_processor(small, count, cfg):
     """Within 1e-6 of the largest value: what is predicted at a step, and what comes out of 3."""
     plain, merged = Seen(), Seen()
