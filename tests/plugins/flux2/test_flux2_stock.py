@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from diffusers.hooks import FirstBlockCacheConfig, apply_first_block_cache
 from results import assert_equal
 from small2 import KINDS, SIDE, klein, rgb
 
@@ -133,6 +134,15 @@ def test_a_negative_prompt_that_nobody_reads():
     for kind in ("distilled", "kv", "dev"):
         with pytest.raises(rh.InputError, match="negative"):
             KINDS[kind]().edit(rgb(1), negative_prompt="red")
+
+
+def test_first_block_cache_fails_in_stock_too():
+    """That is why it is refused here; when this fails, the refusal can go."""
+    own = KINDS["distilled"]()
+    apply_first_block_cache(own.pipe.transformer, FirstBlockCacheConfig())
+
+    with pytest.raises(TypeError, match="unsupported operand"):
+        own.stock(rgb(1))
 
 
 def test_it_loads_from_a_folder(small, tmp_path):
