@@ -78,7 +78,7 @@ def test_compiled_blocks(row, plain):
     own, picture = row.editor(), row.pictures(1)
     own.pipe.transformer.compile_repeated_blocks(fullgraph=True, backend="eager")
 
-    assert_close(plain, ways_of(row, own, SOME[:3]), atol=1e-5)
+    assert_close(plain, ways_of(row, own, SOME[:2]), atol=1e-5)
     with torch._dynamo.config.patch(error_on_recompile=True):
         sums = {
             float(row.edit(own, picture, rh.Stage("cross_attn", each)).latents.sum())
