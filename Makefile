@@ -21,7 +21,7 @@ EDGE_TESTS := tests/core tests/plugins/qwen tests/apps/recipes tests/testing
 .PHONY: demo docs wheel evidence test lint types unit mutants oldest newest clean
 
 demo: $(INSTALLED)
-	@echo 'editing a picture with the embedded model: about half a minute'
+	@echo 'editing a picture with the embedded model: it takes about a minute'
 	@$(BIN)/refhooks demo
 
 test: lint types unit
