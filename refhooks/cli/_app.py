@@ -342,8 +342,10 @@ def hooks(as_json: bool) -> None:
 @click.argument("name")
 @click.option(
     "--kind", default="method", show_default=True,
-    type=click.Choice(["method", "schedule", "switch", "mask", "family"]),
-    help="What the plugin registers.",
+    type=click.Choice([
+        "method", "schedule", "switch", "mask", "plugin", "preset", "command", "family",
+    ]),
+    help="What the plugin registers; 'plugin' is a run plugin, which is of no reference.",
 )  # fmt: skip
 @click.option(
     "--hook", default="conditioning", show_default=True,

@@ -38,16 +38,18 @@ class Entry:
 
 
 def print_list(heads: Sequence[str], entries: Sequence[Entry]) -> None:
-    """Print entries under their heads.
+    """Print entries under their heads, of which there may be none.
 
     A cell is never wrapped, so that each entry has one line to be found by; its details are, at the
     width of the terminal, and at that of ``COLUMNS`` or at 80 where the output goes elsewhere.
     """
-    rows = [tuple(heads), *[tuple(map(printable, entry.cells)) for entry in entries]]
+    cells_of = [tuple(map(printable, entry.cells)) for entry in entries]
+    rows = [tuple(heads), *cells_of] if heads else cells_of
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     console = Console(highlight=False, soft_wrap=True)
-    console.print(_line(rows[0], widths, head=True))
-    for cells, entry in zip(rows[1:], entries, strict=True):
+    if heads:
+        console.print(_line(rows[0], widths, head=True))
+    for cells, entry in zip(cells_of, entries, strict=True):
         console.print(_line(cells, widths, entry.style))
         longest = max((len(heading) for heading, _ in entry.details), default=0)
         for heading, text in entry.details:

@@ -16,7 +16,7 @@ from refhooks._core.plugins.calls import caller, manager_of
 from refhooks._core.plugins.validation import check_implementations, hook_arguments
 from refhooks._core.running import checks
 from refhooks._core.running.check_adapters import adapters
-from refhooks._core.running.check_attention import attention, load_once
+from refhooks._core.running.check_attention import attention, check_below, load_once
 from refhooks._core.running.trace import tracing
 from refhooks._parts.dtypes import all_in, as_it_was
 from refhooks._parts.finite import check_predicted
@@ -186,6 +186,10 @@ class Hooks:
     def close(self) -> None:
         """Close what methods have bound."""
         close_all(self._plugins)
+
+    def check_weights(self) -> None:
+        """Refuse weights of attention below 0, at the end of the run."""
+        check_below(self._contract)
 
     def step(self, ctx: Context, latents: Tensor) -> Tensor:
         """Chain ``refhooks_step``."""
