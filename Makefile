@@ -29,6 +29,7 @@ test: lint types unit
 # Every picture and figure in the docs that depends on the embedded model.
 evidence: $(READY)
 	$(BIN)/python docs/make_images.py
+	$(BIN)/python docs/make_cookbook.py
 	$(BIN)/python benchmarks/forms.py --scenes 6
 	$(BIN)/python benchmarks/drift.py
 	$(BIN)/python -m refhooks_toy.report --card \

@@ -1,4 +1,4 @@
-"""The cookbook: short, the same in Python and as a file, and what is planned is what runs."""
+"""The page of strategies: short, the same in Python and as a file, and what is planned is what runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from places import DOCS
 
 import refhooks as rh
 
-PAGE = (DOCS / "cookbook.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "strategies.md").read_text(encoding="utf-8")
 PAIRS = re.findall(
     r"^```python\n((?:(?!```)[^\n]*\n)*)```\n\n```toml\n# (\S+)\n(.*?)^```$",
     PAGE,

@@ -442,7 +442,7 @@ def test_weights_that_are_not_known_yet_are_looked_at_in_the_end():
         below=[("a", torch.tensor(False)), ("b", torch.tensor(True)), ("c", torch.tensor(True))]
     )
 
-    with pytest.raises(rh.HookReturnError, match="^b: weight must be 0"):
+    with pytest.raises(rh.HookReturnError, match=r"^b: weight must be 0"):
         check_below(contract)
 
     assert contract.below == []
