@@ -1,4 +1,4 @@
-"""The page of strategies: short, the same in Python and as a file, and what is planned is what runs."""
+"""The page of strategies: the same in Python and as a file, and what is planned is what runs."""
 
 from __future__ import annotations
 
