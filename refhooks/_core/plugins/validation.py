@@ -21,7 +21,7 @@ from refhooks.hookspecs import HOOKSPEC_VERSION
 PREFIX = "refhooks_"
 NEEDS = "REFHOOKS_HOOKSPEC"  # where a plugin module states which version of the contract it needs
 _VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})")
-_MARK = "refhooks_impl"  # the attribute that pluggy's marker of this project sets
+MARK = "refhooks_impl"  # the attribute that pluggy's marker of this project sets
 
 
 def hook_arguments(specs: type) -> dict[str, tuple[str, ...]]:
@@ -89,8 +89,8 @@ def check_implementations(plugin: object, label: str, specs: type, others: type)
                 f"{label}: there is no hook {name}.{did_you_mean(name, known)}"
                 f" {specs.__name__} hooks: {listed(known)}"
             )
-        mark = getattr(member, _MARK, None)
-        outer = getattr(_static(plugin, name), _MARK, None)
+        mark = getattr(member, MARK, None)
+        outer = getattr(_static(plugin, name), MARK, None)
         if mark is None and outer is not None and not finds_outer_markers():
             raise PluginError(
                 f"{label}: {name} is marked above @staticmethod or @classmethod, where {INSTALLED}"
@@ -116,9 +116,7 @@ def _candidates(plugin: object) -> list[tuple[str, Any]]:
         for name, member in members
         if inspect.isroutine(member)
         and (
-            name.startswith(PREFIX)
-            or hasattr(member, _MARK)
-            or hasattr(_static(plugin, name), _MARK)
+            name.startswith(PREFIX) or hasattr(member, MARK) or hasattr(_static(plugin, name), MARK)
         )
     ]
 

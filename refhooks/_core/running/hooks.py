@@ -10,10 +10,11 @@ import attrs
 
 from refhooks._attending.combining import combine
 from refhooks._base.closing import Closing
+from refhooks._base.pluggies import arguments_of, with_marker
 from refhooks._base.shown import note
 from refhooks._core.plugins.attribution import calls_a_hook, naming, where
 from refhooks._core.plugins.calls import caller, manager_of
-from refhooks._core.plugins.validation import check_implementations, hook_arguments
+from refhooks._core.plugins.validation import MARK, check_implementations, hook_arguments
 from refhooks._core.running import checks
 from refhooks._core.running.check_adapters import adapters
 from refhooks._core.running.check_attention import attention, check_below, load_once
@@ -317,7 +318,7 @@ class _Holder:
         self.plugin = plugin
         for hook in hook_arguments(RunHooks):
             if hasattr(plugin.implementation, hook):
-                setattr(self, hook, getattr(plugin.implementation, hook))
+                setattr(self, hook, with_marker(plugin.implementation, hook, MARK))
 
 
 def _holders(plugins: Sequence[BoundPlugin]) -> list[_Holder]:
@@ -344,5 +345,6 @@ def _chain(manager: Manager, hook: str, holders: Sequence[_Holder]) -> tuple[_Ca
     )
     trace = tracing()
     return tuple(
-        _Call(one.function, one.argnames, hook, one.plugin.plugin, trace) for one in implementations
+        _Call(one.function, arguments_of(one), hook, one.plugin.plugin, trace)
+        for one in implementations
     )

@@ -386,6 +386,29 @@ def test_a_parameter_with_a_default_is_judged_by_the_pluggy_that_is_installed(ed
         edit(plugins=[Defaulted()])
 
 
+@pytest.mark.parametrize("wrapped", [staticmethod, classmethod])
+def test_a_run_hook_marked_above_is_called(edit, wrapped):
+    """By a pluggy that finds it; what is accepted is not passed over."""
+    if not finds_outer_markers():
+        pytest.skip("pluggy 1.6 refuses it, as the test above says")
+    seen = []
+
+    if wrapped is staticmethod:
+
+        def refhooks_step(ctx):
+            seen.append(ctx.step.index)
+    else:
+
+        def refhooks_step(cls, ctx):
+            seen.append(ctx.step.index)
+
+    marked = hookimpl(wrapped(refhooks_step))
+    edit(plugins=[type("Watching", (), {"refhooks_step": marked})()])
+
+    assert seen
+    assert seen == sorted(seen)
+
+
 def test_what_the_installed_pluggy_does_is_what_its_version_says():
     """Asked of it, and not read from a number; both changed in 1.7."""
     new = tuple(map(int, pluggy.__version__.split(".")[:2])) >= (1, 7)
