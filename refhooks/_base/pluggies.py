@@ -6,7 +6,6 @@ From 1.7 on it passes arguments to parameters that have defaults, and finds mark
 
 from __future__ import annotations
 
-import functools
 import inspect
 from types import FunctionType, MethodType
 from typing import Any
@@ -18,36 +17,17 @@ __all__ = [
 ]  # fmt: skip
 
 INSTALLED = f"pluggy {pluggy.__version__}, which is installed,"
-_marked = pluggy.HookimplMarker("refhooks_probe")
+_NEW = tuple(int(part) for part in pluggy.__version__.split(".")[:2]) >= (1, 7)
 
 
-class _Probe:
-    @_marked
-    @staticmethod
-    def outer() -> None:
-        """Marked above ``@staticmethod``."""
-
-    @staticmethod
-    @_marked
-    def default(value: object = None) -> bool:
-        """A parameter with a default."""
-        return value is not None
-
-
-@functools.cache
 def finds_outer_markers() -> bool:
     """Return whether an implementation is found whose marker is above ``@staticmethod``."""
-    manager = pluggy.PluginManager("refhooks_probe")
-    return manager.parse_hookimpl_opts(_Probe(), "outer") is not None
+    return _NEW
 
 
-@functools.cache
 def passes_to_defaults() -> bool:
     """Return whether a parameter with a default is passed its argument."""
-    manager, probe = pluggy.PluginManager("refhooks_probe"), _Probe()
-    manager.register(probe)
-    callers = {caller.name: caller for caller in manager.get_hookcallers(probe) or ()}
-    return callers["default"](value=1) == [True]
+    return _NEW
 
 
 def arguments_of(implementation: Any) -> tuple[str, ...]:
