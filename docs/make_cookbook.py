@@ -51,8 +51,7 @@ def prepare(folder: Path, editor: rh.Editor) -> None:
         shutil.copy(place, folder / "demo" / name)
     weight = editor.family.transformer.proj_out.weight.detach().float()  # [out,in]
     left, sizes, right = torch.linalg.svd(weight, full_matrices=False)
-    up, down = BOOST * left[:, :4] * sizes[:4], right[:4]
-    parts = {"lora_A": down, "lora_B": up}
+    parts = {"lora_A": right, "lora_B": BOOST * left * sizes}
     save_file(
         {f"transformer.proj_out.{name}.weight": it.contiguous() for name, it in parts.items()},
         folder / "style.safetensors",
@@ -128,7 +127,10 @@ PANELS: dict[str, Callable[[Names], Panels]] = {
     },
     "segmenter": _found,
     "lora": _lora,
-    "few-steps": lambda it: {"strength 1": it["flat"].image, "0.2 to 1": it["four"].image},
+    "few-steps": lambda it: {
+        "strength 1": it["flat"].image,
+        "1 to 0.3": it["four"].image,
+    },
     "strength": _strengths,
 }
 
