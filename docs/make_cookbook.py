@@ -64,7 +64,10 @@ def run(editor: rh.Editor, text: str) -> Iterator[tuple[str, str, Names]]:
     Yields:
         The heading, the picture's name, and the names that are known after it.
     """
-    names: Names = {"editor": editor, "rh": rh, "photo": "demo/photo.png"}
+    lines = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[0].splitlines()
+    names: Names = {"editor": editor}
+    first = [line for line in lines if not line.startswith("editor = ")]  # it is loaded already
+    exec("\n".join(first), names)  # noqa: S102  lines of our own page
     for heading, code, picture in recipes(text):
         exec(compile(code, heading, "exec"), names)  # noqa: S102  lines of our own page
         yield heading, picture, names
