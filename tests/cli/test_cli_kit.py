@@ -46,8 +46,8 @@ def test_check_says_a_failure_once_and_first(monkeypatch):
     assert output.splitlines()[:5] == [
         "failed: returns, acts",
         "    of   method inject",
-        "    why  RuntimeError: bind() does not know what to do with a picture that is",
-        "         no picture",
+        "    why  RuntimeError: bind() does not know what to do with a picture that is no",
+        "         picture",
         "method inject",
     ]
     assert output.count("RuntimeError") == 1
