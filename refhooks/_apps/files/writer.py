@@ -224,8 +224,8 @@ def _options(value: Any) -> dict[str, Any]:
     options = {}
     for field in attrs.fields(type(value)):
         default = field.default
-        if isinstance(default, attrs.Factory) and not default.takes_self:  # type: ignore[arg-type]
-            default = default.factory()
+        if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+            default = default.factory(value) if default.takes_self else default.factory()
         option = getattr(value, field.name)
         if field.init and (default is attrs.NOTHING or option != default):
             options[field.alias] = option
