@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).parent
 PAGE = DOCS / "cookbook.md"
 IMAGES = DOCS / "images"
-BOOST = (
-    0.6  # what the LoRA of the recipe adds to the four strongest directions of what is predicted
-)
+BOOST = 1.3  # what the LoRA of the recipe adds to what is predicted, as a share of it
 
 
 def recipes(text: str) -> Iterator[tuple[str, str, str]]:
