@@ -2,7 +2,7 @@
 
     python docs/write_readme_table.py
 
-The first line of a plugin's docstring is its description.
+The first line of a plugin's docstring is its description; two backticks become one.
 """
 
 from __future__ import annotations
@@ -27,12 +27,16 @@ def table() -> str:
     modules = {point.name: point.value for point in entry_points(group="refhooks")}
     rows = [
         f"| `{record.name}` |"
-        f" {importlib.import_module(modules[record.name]).__doc__.splitlines()[0]}"
+        f" {_first_line(modules[record.name])}"
         f" {_registered(record.name, record.registers)}|"
         for record in rh.load_registry().records
         if record.distribution == "refhooks"
     ]
     return "\n".join(["| plugin | what it is, and registers |", "| --- | --- |", *rows]) + "\n"
+
+
+def _first_line(module: str) -> str:
+    return importlib.import_module(module).__doc__.splitlines()[0].replace("``", "`")
 
 
 def _registered(plugin: str, entries: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from refhooks._base.figures import COLOURS, new_figure, ticks, write_plot
+from refhooks._base.figures import colours_of, legend_columns, new_figure, ticks, write_plot
 from refhooks._base.strength_names import ARTIFACTS_ABOVE
 from refhooks._core.planning.bounds import MAX_STRENGTH
 from refhooks._core.plugins.loading import load_registry
@@ -43,22 +43,14 @@ def draw_timetable(steps: Sequence[Planned]) -> Any:
     count = len(steps[0].rows)
     figure = new_figure(WIDTH, 0.9 + HEIGHT * count)
     panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
-    colours = _colours([row.method for planned in steps for row in planned.rows])
+    names = [row.method for planned in steps for row in planned.rows]
+    colours = colours_of(names, load_registry().methods)
     for reference, panel in enumerate(panels):
         _draw(panel, steps, reference, colours)
     panels[-1].set_xlabel("step")
     panels[-1].set_xticks(ticks(len(steps)))
     _explain(figure, steps, colours)
     return figure
-
-
-def _colours(methods: Iterable[str]) -> dict[str, str]:
-    """One colour a method that appears; a registered one has the same in every plot."""
-    appear = set(methods)
-    registered = sorted(load_registry().methods)
-    everyone = [*registered, *sorted(appear.difference(registered))]
-    colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(everyone)}
-    return {name: colour for name, colour in colours.items() if name in appear}
 
 
 def _draw(panel: Any, steps: Sequence[Planned], reference: int, colours: dict[str, str]) -> None:
@@ -119,6 +111,7 @@ def _explain(figure: Any, steps: Sequence[Planned], colours: dict[str, str]) -> 
     if _is_confined(row for planned in steps for row in planned.rows):
         handles.append(Line2D([], [], label="share of the picture", **AREA))
     handles.append(Patch(label="artifacts likely", **ARTIFACTS))
+    columns = legend_columns([handle.get_label() for handle in handles], WIDTH)
     figure.legend(
-        handles=handles, loc="outside upper right", ncols=6, fontsize="small", frameon=False
+        handles=handles, loc="outside upper right", ncols=columns, fontsize="small", frameon=False
     )
