@@ -1,6 +1,6 @@
 """What ``compute="inside"`` saves: local edits against the stock pipeline with the same pictures.
 
-    python benchmarks/local.py --json FILE               the cells, at 24x24 tokens
+    python benchmarks/local.py --json FILE               the cells, at 24x24 tokens or `--side`
     python benchmarks/local.py --main --json FILE        one cell at 64x64 tokens, in its whole
     python benchmarks/local.py --memory --json FILE      the most that lives at once, of each way
 
@@ -113,13 +113,15 @@ class Runs:
         return [after - before for before, after in itertools.pairwise(marks)]
 
 
-def round_of(runs: Runs, references: Sequence[int], *, main: bool) -> dict[str, list[float]]:
+def round_of(
+    runs: Runs, references: Sequence[int], shares: Sequence[int], *, main: bool
+) -> dict[str, list[float]]:
     """Run every case once."""
     found: dict[str, list[float]] = {}
     for count in references:
         found[f"stock {count}"] = runs.stock(count)
         steps = EVERY if main else 2
-        for share in (10,) if main else SHARES:
+        for share in shares:
             compute = rh.Inside(reuse=EVERY)
             found[f"{share} {count}"] = runs.local(count, share, steps, compute)
             print(f"{share} % {count}", found[f"{share} {count}"], file=sys.stderr, flush=True)
@@ -188,6 +190,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, help="rows and columns of tokens; 24, or 64")
     parser.add_argument("--text", type=int, help="tokens of the prompt; 128, or 512")
     parser.add_argument("--references", type=int, nargs="+", choices=[1, 2, 3])
+    parser.add_argument("--shares", type=int, nargs="+", help="in percent")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--device", default="cpu")
@@ -200,10 +203,13 @@ def main() -> None:
         device=options.device,
     )  # fmt: skip
     references = options.references or ([1] if options.main else [1, 2, 3])
+    shares = options.shares or ([10] if options.main else [*SHARES])
     bench = Bench(scale)
     if options.compile:
         bench.pipe.transformer.compile_repeated_blocks(fullgraph=True)
-    stated = {**attrs.asdict(scale), "references": references, "main": options.main}
+    stated = {
+        **attrs.asdict(scale), "references": references, "shares": shares, "main": options.main,
+    }  # fmt: skip
     if options.memory:
         _write(options.json, {"scale": stated, "memory": memory(bench)})
         return
@@ -213,7 +219,7 @@ def main() -> None:
     rounds = before.get("rounds", [])
     with torch.no_grad():
         while len(rounds) < options.repeats:
-            rounds.append(round_of(Runs(bench), references, main=options.main))
+            rounds.append(round_of(Runs(bench), references, shares, main=options.main))
             _write(
                 options.json,
                 {"scale": stated, "rounds": rounds, "cells": cells(bench, rounds)},

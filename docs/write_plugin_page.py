@@ -52,12 +52,15 @@ def loading(**members: Any) -> None:
     rh.Editor(testing.tiny_editor().pipe, plugins=[mine])
 
 
-def check(name: str, hook: Callable[..., Any], plain: bool = False) -> None:
-    """Run one check of the kit on a method with a ``refhooks_conditioning``."""
+def check(
+    name: str, hook: Callable[..., Any], *, plain: bool = False, **more: Callable[..., Any]
+) -> None:
+    """Run one check of the kit on a method with a ``refhooks_conditioning``, and maybe others."""
 
     class Bound:
         def __init__(self, reference: rh.BoundReference) -> None:
             self.slot, self.latents = reference.index, reference.latents
+            vars(self).update({name: rh.hookimpl(function) for name, function in more.items()})
 
         @rh.hookimpl
         def refhooks_conditioning(self, ctx: rh.Context, inputs: rh.Inputs) -> Any:
@@ -179,6 +182,9 @@ MISTAKES: dict[str, Callable[[], Any]] = {
     "an input is changed in place (kit: `mutation`)": lambda: check("mutation", in_place),
     "it draws global random numbers (kit: `global-state`)": lambda: check(
         "global-state", at_random
+    ),
+    "the whole velocity is used (kit: `inside`)": lambda: check(
+        "inside", fill, refhooks_velocity=lambda velocity: velocity / velocity.std()
     ),
     "the class is no frozen value (kit: `signature`)": lambda: check("signature", fill, plain=True),
 }

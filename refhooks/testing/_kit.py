@@ -24,6 +24,7 @@ from refhooks.testing._check_family import (
 from refhooks.testing._check_family import clean, family, shapes
 from refhooks.testing._check_family import strength_0 as family_strength_0
 from refhooks.testing._check_files import preset, recipe
+from refhooks.testing._check_inside import inside
 from refhooks.testing._check_runs import (
     acts,
     batch,
@@ -113,6 +114,7 @@ CHECKS = (
     Check("cfg", RUNS, cfg, runs=True),
     Check("references", RUNS, references, runs=True),
     Check("masks", METHOD, masks, runs=True),
+    Check("inside", RUNS, inside, runs=True),
     Check("mutation", RUNS, no_mutation, runs=True),
     Check("global-state", RUNS, no_global_state, runs=True),
     Check("deterministic", RUNS, deterministic, runs=True),

@@ -36,6 +36,11 @@ class Spy:
     def bound(self, arguments: Sequence[Any]) -> None:
         """See what ``bind`` was given."""
 
+    def given(self, hook: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what a hook is given, or something in its place."""
+        del hook
+        return arguments
+
     def before(self, hook: str, arguments: Mapping[str, Any]) -> None:
         """See what a hook is given."""
 
@@ -71,9 +76,9 @@ def _observed(hook: str, function: Callable[..., Any], spy: Spy) -> Callable[...
 
     @functools.wraps(function)
     def call(*values: Any) -> Any:
-        arguments = dict(zip(names, values, strict=True))
+        arguments = spy.given(hook, dict(zip(names, values, strict=True)))
         spy.before(hook, arguments)
-        returned = function(*values)
+        returned = function(*arguments.values())
         spy.after(hook, arguments, returned)
         return returned
 

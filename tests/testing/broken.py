@@ -222,6 +222,19 @@ def quiet_text(self, ctx, inputs):
     return attrs.evolve(filled(self, inputs, lambda latents: latents), text=text)
 
 
+def keeping_base(self, *given):
+    """Have buffers for the keys and values of text and target."""
+    GoodBound.__init__(self, *given)
+    run = self.run
+
+    def kept(layout):
+        length = layout.target.stop - layout.text.start
+        shape = (run.blocks, run.noise.shape[0], length, run.heads, run.head_size)
+        return rh.KeyValues(run.noise.new_empty(shape), run.noise.new_empty(shape))
+
+    self.kept = kept
+
+
 @attrs.frozen
 class Shouting:
     """A run plugin that leaves the dtype."""
@@ -291,6 +304,14 @@ BROKEN = {
     "masks: text": conditioning(quiet_text),
     "masks: base": bound(**hooks_of(refhooks_attention=lambda self: [
         rh.AttentionEdit("base", weight=torch.tensor(0.5))])),
+    "inside": bound(**hooks_of(refhooks_velocity=lambda self, velocity:
+                               velocity / velocity.std(dim=(1, 2), keepdim=True))),
+    "inside: predictions": bound(**hooks_of(
+        refhooks_velocity=lambda self, velocity, predictions:
+            velocity + 0.1 * predictions["cond"].mean(dim=1, keepdim=True))),
+    "inside: base": bound(__init__=keeping_base, **hooks_of(
+        refhooks_attention=lambda self, layout: [
+            rh.AttentionEdit("base", store=self.kept(layout))])),
     "mutation": bound(**hooks_of(refhooks_step=lambda self, latents: latents.mul_(0.9))),
     "mutation: predictions": bound(**hooks_of(
         refhooks_velocity=lambda self, predictions: predictions["cond"].mul_(0.5) * 2.0)),
@@ -347,6 +368,9 @@ SAID = {
     "masks": "the part of the picture that a content mask hides",
     "masks: text": "changes text, which no mask can confine",
     "masks: base": "edits the group 'base'",
+    "inside": "depend on the velocity outside, which is not computed; use each token's own",
+    "inside: predictions": "set needs_whole_target = True on the class",
+    "inside: base": "refhooks_attention, step 1 of 2: store.keys must be [blocks,B,R,H,D]",
     "mutation": "refhooks_step changes",
     "mutation: predictions": "predictions['cond'] in place",
     "global-state": "torch's global random numbers",

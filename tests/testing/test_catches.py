@@ -55,6 +55,16 @@ def test_a_broken_plugin_is_caught(case):
         tasks[0]()
 
 
+def test_a_method_that_says_that_it_needs_the_whole_target_passes():
+    """What `inside` catches is no fault of one that is refused there."""
+    base = BROKEN["inside"].refhooks_methods()[0]
+    saying = type("Method", (base,), {"__doc__": base.__doc__, "needs_whole_target": True})
+    tasks = [it for it in tasks_of(Plugin(methods=[saying])) if it.check.name == "inside"]
+
+    assert len(tasks) == 1
+    tasks[0]()
+
+
 def test_a_plugin_that_does_not_load_is_caught(monkeypatch):
     """With the reason that `refhooks plugins` gives."""
 

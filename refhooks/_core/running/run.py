@@ -21,6 +21,7 @@ from refhooks._core.running.bound_run import Run
 from refhooks._parts import autoencoder
 from refhooks._parts.empty_weights import has_weights
 from refhooks._parts.finite import check_final, check_texts
+from refhooks._parts.graphs import of_any_length
 from refhooks._parts.tiles import check_tiles
 from refhooks.errors import InputError
 from refhooks.loop import denoise
@@ -104,7 +105,10 @@ class _Bound:
         self._closing = Closing()
 
     def __enter__(self) -> Run:
+        loaded, _, plan = self._arguments
         try:
+            if plan.inside is not None and loaded.model.compiled:
+                self._closing.enter(of_any_length())
             return _bind(*self._arguments, self._closing)
         except BaseException as error:
             self._closing.close(error)

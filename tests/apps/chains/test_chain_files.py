@@ -59,6 +59,7 @@ plain = st.fixed_dictionaries({}, optional={
     "seed": st.integers(0, 2**63 - 1), "denoise": share,
     "references": st.lists(pictures, max_size=2),
     "edit_mask": st.sampled_from(["0,0,50%,9", Path("/m/a.png"), rh.mask("0,0,9,9", feather=2)]),
+    "compute": st.sampled_from(["all", "inside", rh.Inside(halo=0, reuse=3, near=2)]),
 })  # fmt: skip
 
 

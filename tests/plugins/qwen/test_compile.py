@@ -120,6 +120,41 @@ def test_nor_for_its_schedules_and_switches(two_editors):
         edited(after, strategy(0.1, 0.7, rh.switch("sigma", below=0.6)), steps=8)
 
 
+TEN = [
+    "0,0,8,8", "0,0,16,16", "8,8,16,24", "0,0,40,16", "16,16,32,32", "0,0,64,24", "24,0,40,40",
+    "0,8,64,40", "8,8,56,48", "0,0,64,56",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("way", "compute", "zero_cond_t"),
+    [("default", "inside", True), ("cross_attn", "inside:halo=0,reuse=2,near=0", False)],
+    ids=["zero_cond_t", "reuse"],
+)
+def test_nor_for_masks_of_other_sizes(way, compute, zero_cond_t):
+    """After one run of a local edit, none of ten masks has a block compiled again."""
+    torch.compiler.reset()
+    pipe = tiny.build("plus", "middle", zero_cond_t=zero_cond_t)
+    pipe.transformer.compile_repeated_blocks(fullgraph=True, backend="eager")
+    editor, lengths = editor_for(pipe), set()
+    handle = pipe.transformer.register_forward_pre_hook(
+        lambda _module, _args, kwargs: lengths.add(kwargs["hidden_states"].shape[1]),
+        with_kwargs=True,
+    )
+    options = {"height": 64, "width": 64, "steps": 2, "compute": compute}
+    edited(editor, WAYS[way]([0.5, 0.7]), edit_mask="16,16,24,8", **options)
+    first = len(lengths)
+
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for number, mask in enumerate(TEN):
+            edited(editor, WAYS[way]([0.2, 0.05 * number + 0.3]), edit_mask=mask, **options)
+    handle.remove()
+
+    assert len(lengths) >= first + 8
+    assert torch._dynamo.config.assume_static_by_default
+    torch.compiler.reset()
+
+
 def test_runs_that_edit_no_attention_have_as_many_graphs():
     """Those of earlier runs count: after a few strategies there are more than torch allows."""
     torch.compiler.reset()
