@@ -33,6 +33,7 @@ from refhooks.errors import InputError, printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from refhooks._apps.files.strategy_file import StrategyFile
     from refhooks._apps.forecast.cost import Cost
     from refhooks._core.planning.timetable import Timetable
     from refhooks._editor import Editor
@@ -88,14 +89,18 @@ def plan_command(options: PlanOptions) -> None:
             raise InputError("each edit of a chain has an edit_mask and a compute of its own")
         _run_chain_plan(options)
         return
-    what = _read(options.file)
+    contents = _read(options.file)
+    what = contents.what
     denoise = 1.0 if options.denoise is None else options.denoise
     check_denoise(denoise, options.steps)
     _check_size(options)
     _check_plot(options, what if isinstance(what, tuple) else (Reference("", what),))
     editor = _editor(options)
     size = {"height": options.height, "width": options.width}
-    timetable = plan(what, options.steps, editor=editor, denoise=denoise, **size, **options.local)
+    timetable = plan(
+        what, options.steps, editor=editor, denoise=denoise, plugins=contents.plugins, **size,
+        **options.local,
+    )  # fmt: skip
     costs = _cost(what, options, editor, denoise) if options.with_cost else None
     if options.as_json:
         told = {} if costs is None else {"cost": costs.as_dict()}
@@ -114,12 +119,13 @@ def plan_command(options: PlanOptions) -> None:
             tell(f"wrote {written}")
 
 
-def _read(file: str) -> Strategy | tuple[Reference, ...]:
+def _read(file: str) -> StrategyFile:
     contents = load_file(file)
-    if contents.plugins:
-        names = ", ".join(plugin.name for plugin in contents.plugins)
-        say("note", f"run plugins take no part in a plan: {names}", "cyan")
-    return contents.what
+    others = [it.name for it in contents.plugins if not getattr(it, "scheduled", False)]
+    if others:
+        say("note", f"run plugins without a strength are not in a plan: {', '.join(others)}",
+            "cyan")  # fmt: skip
+    return contents
 
 
 def _cost(

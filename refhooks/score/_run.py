@@ -19,6 +19,7 @@ from refhooks._base.numbers import is_list
 from refhooks._base.shown import shown
 from refhooks._core.planning.compilation import compile_timetable
 from refhooks._core.planning.planner import resolve_methods
+from refhooks._core.planning.run_plugins import named_plugins, plugin_strengths
 from refhooks._core.planning.strategy import as_strategy
 from refhooks.errors import InputError
 from refhooks.score._card import MEASURES, Scorecard
@@ -357,15 +358,24 @@ def _check_cell(editor: Editor, cell: Cell) -> None:
             strategy = as_strategy(steering, editor.family.native)
             resolve_methods(editor, strategy)
             with silenced():
-                compile_timetable([strategy], sigmas, editor.registry)
+                timetable = compile_timetable([strategy], sigmas, editor.registry)
+        named = named_plugins(cell.plugins, editor.registry, None)
+        with silenced():
+            every = [planned.step for planned in timetable.steps]
+            plugin_strengths(named, every, editor.registry)
     except InputError as error:
         error.add_note(f"raised by cell {cell.name!r}")
         raise
 
 
 def _table(editor: Editor, cell: Cell) -> dict[str, Any] | None:
+    """What a strategy file would hold of a cell, as far as a file can."""
     strategy = as_strategy(cell.strategy, editor.family.native)
+    writer = Writer(editor.registry, Path("strategy.toml"), None)
     try:
-        return Writer(editor.registry, Path("strategy.toml"), None).file(strategy)
+        table = writer.file(strategy)
     except InputError:
         return None
+    with contextlib.suppress(InputError):
+        table |= writer.plugins(cell.plugins)
+    return table
