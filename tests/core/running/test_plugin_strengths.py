@@ -116,11 +116,14 @@ def test_the_timetable_has_a_column_for_it(edit):
 )
 def test_a_replay_gives_the_same(editor, edit, strength, tmp_path):
     """Also where it was a function, of which the recipe holds what it gave."""
-    result = edit(plugins=[Glow(strength, end=0.5)])
-    place = tmp_path / "a.png"
+    place, source = tmp_path / "a.png", tmp_path / "source.png"
+    tiny.picture().save(source)
+    result = edit(source, plugins=[Glow(strength, end=0.5)])
     result.save(place)
 
-    assert torch.equal(result.latents, editor.replay(rh.load_recipe(place), references=[tiny.picture()]).latents)
+    assert torch.equal(
+        result.latents, editor.replay(rh.load_recipe(place), references=[source]).latents
+    )
 
 
 def test_a_file_holds_it(tmp_path):
@@ -137,10 +140,10 @@ def test_a_file_holds_it(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"strength": 3.0}, "test-glow of the call: strength must be from 0 to 2"),
+        ({"strength": 3.0}, "test-glow of the call: strength must be a number from 0 to 2"),
         ({"strength": [1.0]}, "strength lists 1 numbers, but the stage has 3 steps"),
         ({"start": 0.6, "end": 0.4}, "end must be above start, 0.6; got 0.4"),
-        ({"end": 7}, "test-glow of the call: end must be from 0 to 1"),
+        ({"end": 7}, "test-glow of the call: end must be a number from 0 to 1"),
     ],
 )
 def test_what_is_no_strength_is_refused(edit, never_called, options, message):
