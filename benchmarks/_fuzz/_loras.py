@@ -13,7 +13,7 @@ from safetensors.torch import save
 from _fuzz._model import editor
 from _fuzz._odd import changed, damaged, scalars, trees
 from _fuzz._watch import LeftError
-from refhooks._loras.header import ITEM_BYTES
+from refhooks._base.weight_files.safetensors_header import ITEM_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path

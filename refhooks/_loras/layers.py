@@ -110,8 +110,8 @@ def _change(
     """What a file does to a layer, with the size of all that the file calls so."""
     label = f"{header.label}, {written[:80]}"
     for name, key in parts.items():
-        if name != "alpha" and header.entries[key].dtype not in FLOATS:
-            raise InputError(f"{label}: {name} is {header.entries[key].dtype}; expected floats")
+        if name != "alpha" and header.entries[key].kind not in FLOATS:
+            raise InputError(f"{label}: {name} is {header.entries[key].kind}; expected floats")
     shapes = {name: header.entries[key].shape for name, key in parts.items() if name != "alpha"}
     if not shapes:
         raise InputError(f"{label}: has alpha and no weights")

@@ -75,6 +75,11 @@ DAMAGED = {
     "a tensor that is a number": (".safetensors", safetensors({"x": 3}), "says no shape or place"),
     "data that nothing names": (
         ".safetensors", safetensors(tensor(), b"\0" * 4096), "take 8 of 4104 bytes|take 8 of 4096"),
+    "tensors that share bytes, and bytes that none has": (
+        ".safetensors", safetensors({**tensor(), "y": tensor()["x"]}, b"\0" * 16),
+        "'y' begins within another"),
+    "a dtype that no weight has": (
+        ".safetensors", safetensors(tensor("U16", shape=(4,)), b"\0" * 8), "'x' is U16, which is"),
     "a web page": (".safetensors", b"<!DOCTYPE html><html>" + b" " * 99, "a web page"),
     "a pointer": (".safetensors", b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
     "a zip": (".safetensors", b"PK\x03\x04" + b"\0" * 99, "a pickle"),

@@ -6,7 +6,7 @@ import json
 
 import torch
 
-from refhooks._loras import header
+from refhooks._base.weight_files.safetensors_header import MAX_HEADER
 
 LAYER = "transformer_blocks.0.attn.to_q"
 DOWN, UP = torch.ones(4, 32), torch.ones(32, 4)
@@ -165,7 +165,7 @@ BROKEN = {
     ),
     "a pickle file, renamed": lambda path: path.write_bytes(b"PK\x03\x04" + b"\0" * 64),
     "a header beyond the file": lambda path: write(path, b"{}", length=2**60),
-    "a header beyond the cap": lambda path: write(path, b"{" + b" " * (header.MAX_HEADER + 1)),
+    "a header beyond the cap": lambda path: write(path, b"{" + b" " * (MAX_HEADER + 1)),
     "a header that is no JSON": lambda path: write(path, b"{]"),
     "a header that is no table": lambda path: write(path, [1]),
     "a header nested too deep": lambda path: write(path, b"[" * 100_000),

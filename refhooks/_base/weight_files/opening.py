@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from refhooks._base.weight_files.entries import WeightFile
+from refhooks._base.weight_files.entries import DTYPES, WeightFile
 from refhooks._base.weight_files.gguf_header import MAGIC, read_gguf_header
 from refhooks._base.weight_files.safetensors_header import read_safetensors_header
 from refhooks.errors import ModelError
@@ -84,9 +84,13 @@ def _read(file: BinaryIO, path: Path) -> WeightFile:
         for start, what in _FOREIGN.items():
             if head.lower().startswith(start):
                 raise ModelError(f"{path}: {what}")
-    form: Literal["safetensors", "gguf"] = "safetensors"
-    if head.startswith(MAGIC):
-        form = "gguf"
-    read = read_gguf_header if form == "gguf" else read_safetensors_header
-    entries, texts = read(file, stamp.st_size, path)
+    form: Literal["safetensors", "gguf"] = "gguf" if head.startswith(MAGIC) else "safetensors"
+    if form == "gguf":
+        entries, texts = read_gguf_header(file, stamp.st_size, path)
+    else:
+        entries, notes = read_safetensors_header(file, stamp.st_size, path)
+        texts = {key: str(text) for key, text in notes.items()}
+        for entry in entries.values():
+            if entry.kind not in DTYPES:
+                raise ModelError(f"{path}: {entry.name!r:.120} is {entry.kind}, which is not read")
     return WeightFile(path, form, entries, texts, (stamp.st_size, stamp.st_mtime_ns))

@@ -1,7 +1,7 @@
 """The header of a safetensors file, of which nothing is believed.
 
 Eight bytes with the length of a JSON table, the table, and the data: for each tensor its dtype,
-shape, and where its bytes begin and end in the data.
+shape, and where its bytes begin and end in the data, one behind the other without a gap.
 """
 
 from __future__ import annotations
@@ -11,74 +11,107 @@ import math
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from refhooks._base.weight_files.entries import DTYPES, MAX_TENSORS, Entry
-from refhooks.errors import ModelError
+from refhooks.errors import InputError, ModelError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Collection
 
-__all__ = ["read_safetensors_header"]
+__all__ = ["ITEM_BYTES", "MAX_HEADER", "read_safetensors_header"]
 
-MAX_HEADER = 32 * 2**20
+MAX_HEADER = 2**25  # bytes; trainers write all of their settings into it
 MAX_AXES = 8
+ITEM_BYTES = {kind: dtype.itemsize for kind, dtype in DTYPES.items()} | {
+    "F8_E8M0": 1, "U16": 2, "U32": 4, "U64": 8,
+}  # fmt: skip
 _LENGTH = 8
 
 
 def read_safetensors_header(
-    file: BinaryIO, size: int, path: Path
-) -> tuple[dict[str, Entry], dict[str, str]]:
-    """Return the tensors of a file of ``size`` bytes, and the texts of its header.
+    file: BinaryIO,
+    size: int,
+    label: object,
+    *,
+    refusal: type[InputError | ModelError] = ModelError,
+    most: int = MAX_TENSORS,
+) -> tuple[dict[str, Entry], dict[str, Any]]:
+    """Return the tensors of a file, and what its header says besides.
+
+    Args:
+        file: At its first byte.
+        size: Of the file, bytes.
+        label: How messages name it.
+        refusal: The error that is raised.
+        most: Tensors that it may hold.
+
+    Returns:
+        Its tensors by name, of a dtype of ``ITEM_BYTES``, and the values of its metadata, which are
+        texts in a file that the library wrote.
 
     Raises:
-        ModelError: It is no such file, damaged, or holds more or less than its header says.
+        refusal: It is no such file, damaged, or holds more or less than its header says.
     """
     length = int.from_bytes(file.read(_LENGTH), "little")
     if size < _LENGTH or not 2 <= length <= min(MAX_HEADER, size - _LENGTH):
-        raise ModelError(
-            f"{path}: not a safetensors file, or cut off: it has {size} bytes, and its header says"
+        raise refusal(
+            f"{label}: not a safetensors file, or cut off: it has {size} bytes, and its header says"
             f" that it is {length} bytes long"
         )
-    table = _table(file.read(length), path)
-    texts = table.pop("__metadata__", {})
-    if not 0 < len(table) <= MAX_TENSORS:
-        raise ModelError(f"{path}: holds {len(table)} tensors; expected 1 to {MAX_TENSORS}")
-    start = _LENGTH + length
-    entries = {name: _entry(name, told, start, size, path) for name, told in table.items()}
-    unnamed = size - start - sum(entry.size for entry in entries.values())
-    if unnamed:
-        raise ModelError(
-            f"{path}: damaged: its tensors take {size - start - unnamed} of {size - start} bytes"
-        )
-    return entries, {str(key): str(text) for key, text in texts.items()}
+    try:
+        table, notes = _table(file.read(length), most)
+        start = _LENGTH + length
+        entries = {name: _entry(name, told, start, size) for name, told in table.items()}
+        _check_places(entries.values(), start, size)
+    except _Wrong as wrong:
+        raise refusal(f"{label}: {wrong}") from wrong.__cause__
+    return entries, notes
 
 
-def _table(data: bytes, path: Path) -> dict[str, Any]:
+class _Wrong(Exception):  # noqa: N818  becomes the caller's error
+    """What is wrong with a file."""
+
+
+def _table(data: bytes, most: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is said of tensors, and the metadata."""
     try:
         table = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: not a safetensors file: its header is no JSON") from error
-    if not isinstance(table, dict) or not isinstance(table.get("__metadata__", {}), dict):
-        raise ModelError(f"{path}: not a safetensors file: its header is no table of tensors")
-    return table
+        raise _Wrong("not a safetensors file: its header is no JSON") from error
+    notes = table.pop("__metadata__", None) if isinstance(table, dict) else None
+    if not isinstance(table, dict) or not isinstance(notes, dict | None):
+        raise _Wrong("not a safetensors file: its header is no table of tensors")
+    if not 0 < len(table) <= most:
+        raise _Wrong(f"holds {len(table)} tensors; expected 1 to {most}")
+    return table, notes or {}
 
 
-def _entry(name: str, told: Any, start: int, size: int, path: Path) -> Entry:
+def _entry(name: str, told: Any, start: int, size: int) -> Entry:
     told = told if isinstance(told, dict) else {}
     kind, shape, place = (told.get(key) for key in ("dtype", "shape", "data_offsets"))
     if not (_counts(shape) and len(shape) <= MAX_AXES and _counts(place) and len(place) == 2):
-        raise ModelError(f"{path}: damaged: its header says no shape or place of {name!r:.120}")
-    if not isinstance(kind, str) or kind not in DTYPES:
-        raise ModelError(f"{path}: {name!r:.120} has the dtype {kind!r:.40}, which is not known")
+        raise _Wrong(f"damaged: its header says no shape or place of {name!r:.120}")
+    if not isinstance(kind, str) or kind not in ITEM_BYTES:
+        raise _Wrong(f"{name!r:.120} has the dtype {kind!r:.40}, which is not known")
     begin, end = place
     if start + end > size:
-        raise ModelError(
-            f"{path}: cut off: it has {size} bytes, and {name!r:.120} would end at {start + end};"
-            " download it again"
+        raise _Wrong(
+            f"cut off: it has {size} bytes, and {name!r:.120} would end at {start + end}; download"
+            " it again"
         )
-    if end - begin != math.prod(shape) * DTYPES[kind].itemsize:
-        raise ModelError(
-            f"{path}: damaged: {name!r:.120} has {end - begin} bytes for {shape} values of {kind}"
-        )
+    if end - begin != math.prod(shape) * ITEM_BYTES[kind]:
+        raise _Wrong(f"damaged: {name!r:.120} has {end - begin} bytes for {shape} values of {kind}")
     return Entry(name, kind, tuple(shape), start + begin, end - begin)
+
+
+def _check_places(entries: Collection[Entry], start: int, size: int) -> None:
+    """Refuse tensors that share bytes, and bytes that no tensor has."""
+    end = start
+    for entry in sorted(entries, key=lambda it: (it.start, it.size)):
+        if entry.start < end:
+            raise _Wrong(f"damaged: {entry.name!r:.120} begins within another tensor")
+        end = entry.start + entry.size
+    taken = sum(entry.size for entry in entries)
+    if taken != size - start:
+        raise _Wrong(f"damaged: its tensors take {taken} of {size - start} bytes")
 
 
 def _counts(value: Any) -> bool:

@@ -73,6 +73,20 @@ def test_a_hostile_chunk_is_one_error(folder, kind):
         rh.load_recipe(with_chunk(folder / "bad.png", chunk, data))
 
 
+def test_only_so_many_chunks_are_gone_through(folder):
+    """A file of nothing but headers would otherwise take seconds for every 10 MB of it."""
+    path = with_chunk(folder / "bad.png", b"tEXt", KEY + b"{}")
+    whole = path.read_bytes()
+    empty = metadata.png_chunk(b"teSt", b"")
+    path.write_bytes(whole[:33] + empty * 9 + whole[33:])
+    with pytest.raises(rh.InputError, match="format"):
+        rh.load_recipe(path)
+
+    path.write_bytes(whole[:33] + empty * 2**18 + whole[33:])
+    with pytest.raises(rh.InputError, match="carries no recipe"):
+        rh.load_recipe(path)
+
+
 def test_two_recipes_in_chunks_of_two_kinds_are_refused(edit, folder):
     """Nobody can say which one is meant."""
     [path] = edit().save("out.png")

@@ -65,6 +65,15 @@ def test_a_strength_is_any_real_number_in_range(strength):
     assert float is type(stage.strength)
 
 
+@pytest.mark.parametrize("strength", ["0.4:1.0", np.str_("linear 0.4 1.0"), "anything else"])
+def test_a_short_form_is_kept_as_its_text(strength):
+    """What it means, the plugin that registered the form says when it is compiled."""
+    stage = rh.Stage("default", strength)
+
+    assert str(strength) == stage.strength
+    assert str is type(stage.strength)
+
+
 @pytest.mark.parametrize(
     ("until", "words"),
     [
