@@ -378,7 +378,7 @@ def test_the_plugins_of_a_cell_take_part(editor, pairs, tmp_path):
     card = run_cells(editor, pairs[:1], cells, SETTINGS, store=tmp_path)
 
     assert [cell.strategy.get("plugin") for cell in card.cells] == [
-        None, [{"plugin": "align", "value": True}]
+        None, [{"plugin": "align"}]
     ]  # fmt: skip
     with pytest.raises(RefhooksError, match="object has no run hook"):
         run_cells(editor, pairs[:1], [Cell("none", plugins=[object()])], SETTINGS)
