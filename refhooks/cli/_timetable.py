@@ -17,6 +17,7 @@ from refhooks._apps.chains.chain_file import is_chain, load_chain
 from refhooks._apps.files.strategy_file import load_file
 from refhooks._apps.forecast.chain_plan import chain_timetables
 from refhooks._apps.forecast.cost import cost
+from refhooks._apps.forecast.marks import warnings_of
 from refhooks._apps.forecast.planned import plan
 from refhooks._base.files import try_writing
 from refhooks._base.once import keeping
@@ -101,6 +102,9 @@ def plan_command(options: PlanOptions) -> None:
         what, options.steps, editor=editor, denoise=denoise, plugins=contents.plugins, **size,
         **options.local,
     )  # fmt: skip
+    references = what if isinstance(what, tuple) else (Reference("", what),)
+    for warning in warnings_of(references, load_registry()):
+        say("note", warning, "cyan")
     costs = _cost(what, options, editor, denoise) if options.with_cost else None
     if options.as_json:
         told = {} if costs is None else {"cost": costs.as_dict()}
@@ -155,6 +159,9 @@ def _run_chain_plan(options: PlanOptions) -> None:
     editor = _editor(options)
     size = {"height": options.height, "width": options.width}
     tables = chain_timetables(chain, options.steps, editor, **size)
+    every = [it for edit in chain.edits for it in (Reference("", edit.strategy), *edit.references)]
+    for warning in warnings_of(every, load_registry()):
+        say("note", warning, "cyan")
     if options.as_json:
         pairs = zip(chain.edits, tables, strict=True)
         edits = [{"prompt": edit.prompt, **table.as_dict()} for edit, table in pairs]
