@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import refhooks as rh
-from refhooks._apps.forecast.marks import marks, rule
+from refhooks._apps.forecast.marks import all_marks, rule
 from refhooks.cli._methods import HEADS, cells_of
 
 PAGE = Path(__file__).parent / "marks.md"
@@ -26,18 +26,19 @@ refhooks methods
 
 {rule}
 
-*Done* and *kept* are those of [the scorecard](score.md#what-is-measured), as differences to the model's own way; all of it was
-measured on the embedded model's world, which is small: trust the order more than the numbers. *A step* is its
-floating-point operations over those of the model's own way, by `refhooks.cost`, at 1 MP with one reference. A form with other
-options than these was not measured, and neither was a method of somebody else's: both are listed as *not measured*.
-`refhooks plan` says so in a line where a strategy uses a form that is *not shown useful*.
+*Done* and *kept* are those of [the scorecard](score.md#what-is-measured), as differences to the
+model's own way; all of it was measured on the embedded model's world, which is small: trust the
+order more than the numbers. *A step* is its floating-point operations over those of the model's own
+way, by `refhooks.cost`, at 1 MP with one reference. A form with other options than these was not
+measured, and neither was a method of somebody else's: both count as *not measured*. `refhooks plan`
+says so in a line where a strategy uses a form that is *not shown useful*.
 
 """
 
 
 def page() -> str:
     """Return the page in Markdown."""
-    told = [mark for mark in marks(rh.load_registry()) if _ships(mark.method)]
+    told = [mark for mark in all_marks(rh.load_registry()) if _ships(mark.method)]
     lines = [HEADS, tuple("---" for _ in HEADS)]
     lines += [(f"`{name}`", *rest) for name, *rest in map(cells_of, told)]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from refhooks._apps.forecast.marks import Mark, marks, rule
+from refhooks._apps.forecast.marks import Mark, all_marks, rule
 from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._terminal import tell
 from refhooks.errors import printable
@@ -22,7 +22,7 @@ HEADS = ("method", "form", "status", "done at 1", "kept at 1", "a step", "measur
 
 def list_methods(*, as_json: bool) -> None:
     """Print the mark of every form of every registered method, as a table or as JSON."""
-    told = marks(load_registry())
+    told = all_marks(load_registry())
     if as_json:
         click.echo(json.dumps([attrs.asdict(mark) for mark in told], indent=2))
         return

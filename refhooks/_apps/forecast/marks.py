@@ -1,4 +1,4 @@
-"""What each method and form is worth, by what was measured: the file that `make evidence` writes."""
+"""What each method and form is worth, by what was measured; `make evidence` writes the file."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def rule() -> str:
     return str(_file()["rule"])
 
 
-def marks(registry: Registry) -> tuple[Mark, ...]:
+def all_marks(registry: Registry) -> tuple[Mark, ...]:
     """Return the marks of every registered method; one that nobody measured is told as such.
 
     Only a method that ships with refhooks has what the file says: a stranger's of the same name is
