@@ -16,7 +16,7 @@ from refhooks._core.planning.bounds import read_steps
 from refhooks._core.planning.compilation import compile_timetable
 from refhooks._core.planning.foresight import foresee
 from refhooks._core.planning.request import make_request, read_plugins, steps_in_all
-from refhooks._core.planning.run_plugins import named_plugins, plugin_strengths
+from refhooks._core.planning.run_plugins import named_plugins, with_plugins
 from refhooks._core.planning.strategy import Reference, Stage, Strategy, as_strategy
 from refhooks._core.plugins.labels import naming_method
 from refhooks._core.plugins.loading import load_registry
@@ -90,7 +90,7 @@ def plan(
     named = named_plugins(read_plugins(plugins), registry, None)
     if editor is not None:
         timetable = _of_model(editor, references, steps, denoise, size)
-        return _with_plugins(timetable, named, registry)
+        return with_plugins(timetable, named, registry)
     strategies = [as_strategy(reference.strategy, NATIVE) for reference in references]
     methods = [_methods(reference, registry) for reference in references]
     if steps is None:
@@ -99,14 +99,7 @@ def plan(
     total = steps_in_all(count, denoise)
     sigmas = [(count - index) / total for index in range(count)]
     timetable = foresee(compile_timetable(strategies, sigmas, registry), methods, registry)
-    return _with_plugins(timetable, named, registry)
-
-
-def _with_plugins(
-    timetable: Timetable, named: Sequence[tuple[Any, str]], registry: Registry
-) -> Timetable:
-    steps = [planned.step for planned in timetable.steps]
-    return attrs.evolve(timetable, plugins=plugin_strengths(tuple(named), steps, registry))
+    return with_plugins(timetable, named, registry)
 
 
 def _methods(reference: Reference, registry: Registry) -> list[Method]:

@@ -22,7 +22,7 @@ from refhooks._core.planning.foresight import foresee
 from refhooks._core.planning.input_pictures import InputPicture, open_picture
 from refhooks._core.planning.inside import with_inside
 from refhooks._core.planning.request import steps_in_all
-from refhooks._core.planning.run_plugins import named_plugins, plugin_strengths
+from refhooks._core.planning.run_plugins import named_plugins, with_plugins
 from refhooks._core.planning.strategy import as_strategy
 from refhooks._core.plugins.labels import naming_method
 from refhooks._parts.tiles import check_tiles
@@ -75,8 +75,6 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
     if source is not None:
         timetable = describe(timetable, family, references, size)
     plugins = _plugins(loaded, request, source, size)
-    every = [planned.step for planned in timetable.steps]
-    plugged = plugin_strengths(plugins, every, loaded.registry)
     plan = Plan(
         references=references,
         source=source,
@@ -86,7 +84,7 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
         from_noise=request.denoise == 1.0,
         scheduler=scheduler,
         timesteps=timesteps,
-        timetable=attrs.evolve(timetable, plugins=plugged),
+        timetable=with_plugins(timetable, plugins, loaded.registry),
         shown=shown,
         plugins=plugins,
     )

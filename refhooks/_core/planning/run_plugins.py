@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from refhooks._base.numbers import number
 from refhooks._core.planning.compilation import strengths_of
 from refhooks._core.planning.strategy import stage_strength
@@ -19,11 +21,12 @@ if TYPE_CHECKING:
 
     from refhooks._base.size import Size
     from refhooks._core.contract.values import Step
+    from refhooks._core.planning.timetable import Timetable
     from refhooks._core.plugins.registry import Registry
 
     Named = tuple[tuple[Any, str], ...]
 
-__all__ = ["named_plugins", "plugin_strengths"]
+__all__ = ["named_plugins", "plugin_strengths", "with_plugins"]
 
 
 def named_plugins(plugins: Sequence[object], registry: Registry, frame: Size | None) -> Named:
@@ -64,6 +67,12 @@ def plugin_strengths(
             if is_description(plugin) and getattr(plugin, "scheduled", False)
         ]
     )
+
+
+def with_plugins(timetable: Timetable, plugins: Named, registry: Registry) -> Timetable:
+    """Return a timetable with the strengths of run plugins; raises as :func:`plugin_strengths`."""
+    steps = [planned.step for planned in timetable.steps]
+    return attrs.evolve(timetable, plugins=plugin_strengths(plugins, steps, registry))
 
 
 def _compiled(
