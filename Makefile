@@ -21,7 +21,7 @@ EDGE_TESTS := tests/core tests/plugins/qwen tests/apps/recipes tests/testing
 .PHONY: demo docs wheel evidence test lint types unit mutants oldest newest clean
 
 demo: $(INSTALLED)
-	@echo 'editing a picture with the embedded model: about half a minute'
+	@echo 'editing a picture with the embedded model: it takes about a minute'
 	@$(BIN)/refhooks demo
 
 test: lint types unit
@@ -29,6 +29,7 @@ test: lint types unit
 # Every picture and figure in the docs that depends on the embedded model.
 evidence: $(READY)
 	$(BIN)/python docs/make_images.py
+	$(BIN)/python docs/make_cookbook.py
 	$(BIN)/python benchmarks/forms.py --scenes 6
 	$(BIN)/python benchmarks/drift.py
 	$(BIN)/python -m refhooks_toy.report --card \

@@ -21,6 +21,7 @@ result = editor.edit(
     "make it night",
     strategy=strategy,
     references=[rh.Reference(source, rh.Stage("new-step", 0.5))],
+    plugins=[rh.plugin("new-plugin", amount=0)],
     steps=4,
     seed=0,
 )

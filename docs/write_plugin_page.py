@@ -129,11 +129,13 @@ MISTAKES: dict[str, Callable[[], Any]] = {
     "a hook's name is misspelt": lambda: in_run(refhooks_condition=lambda inputs: inputs),
     "`@rh.hookimpl` is missing": no_mark,
     "an argument's name is misspelt": lambda: in_run(refhooks_step=lambda latent: latent),
-    "an argument has a default": lambda: in_run(refhooks_step=lambda latents=None: latents),
     "a run hook is in the module": lambda: loading(
         refhooks_step=rh.hookimpl(lambda latents: latents)
     ),
     "the module registers nothing": loading,
+    "the class is not in a list": lambda: loading(refhooks_methods=rh.hookimpl(lambda: Taken)),
+    "an instance is registered": lambda: loading(refhooks_methods=rh.hookimpl(lambda: [Taken()])),
+    "the list is not returned": lambda: loading(refhooks_methods=rh.hookimpl(lambda: None)),
     "the class has no name": lambda: loading(
         refhooks_methods=rh.hookimpl(
             lambda: [type("Mine", (), {"__module__": "mine", "bind": None})]
@@ -161,6 +163,9 @@ MISTAKES: dict[str, Callable[[], Any]] = {
     "keys are edited that are not there": lambda: in_run(
         refhooks_conditioning=lambda inputs: inputs.fill(0, None),
         refhooks_attention=lambda: [rh.AttentionEdit(0, weight=torch.tensor(0.5))],
+    ),
+    "a weight is below 0": lambda: in_run(
+        refhooks_attention=lambda: [rh.AttentionEdit(0, weight=torch.tensor(-0.5))],
     ),
     "a key scale has another length": lambda: in_run(
         refhooks_attention=lambda: [rh.AttentionEdit(0, key_scale=torch.ones(7))]

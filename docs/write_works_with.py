@@ -9,15 +9,13 @@ from typing import Any
 PAGE = Path(__file__).parent / "works-with.md"
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from families_table import ROWS, WAYS  # noqa: E402  beside the tests
+from families_table import CACHES, HELD, ROWS, WAYS  # noqa: E402  beside the tests
 
 BEGIN, END = "a test compares it -->\n", "<!-- end of families -->"
-NO_CACHES = ("LongCat", "Flux3")  # blocks that diffusers 0.42.1 has no step cache for
 METHODS = ("default", "inject", "concat", "cross_attn", "guidance")
-HEAD = (
-    "| family | methods | masks | K/V reuse | compiled blocks | offload, LoRA, float8 at rest |"
-    " step caches | references |"
-)
+MASKS = ("content mask", "region mask")
+# Their tests know no exception: a row on which one does not hold fails it.
+EVERY = ("LoRA", "offload", "float8 at rest", "compiled blocks")
 # What edits pictures in diffusers without a family: what one would have to do first.
 WITHOUT = {
     "`QwenImageLayeredPipeline`": "it makes several layers at once: the target is no single"
@@ -42,41 +40,51 @@ PLACES = {
 
 
 def _tried(row: Any, names: tuple[str, ...]) -> str:
-    """Those of some ways that the tests of a row run, and that it does not refuse."""
-    ran = [name for name in names if name in WAYS and name not in row.refuses]
-    return "all" if len(ran) == len(names) else ", ".join(ran) or "none"
+    """Those of some ways that the contract finds to act on a row."""
+    acting = [name for name in names if name in WAYS and name not in row.refuses]
+    return "all" if len(acting) == len(names) else ", ".join(acting) or "none"
 
 
-def _caches(row: Any, *, known: bool) -> str:
-    if "step cache" in row.refuses:
-        return "refused: “the transformer has a step cache, …”"
-    if row.cached is not None:
-        return "yes"
-    return "not tried" if known else "diffusers has none for it"
+def _caches(row: Any) -> str:
+    """Which step caches give the stock pipeline's result; the others, with the reason."""
+    refused = [name for name in CACHES if name not in row.lacks and name in row.refuses]
+    working = [name for name in CACHES if name not in (*row.lacks, *refused)]
+    said = [", ".join(working)] if working else []
+    if refused:
+        said.append(f"refused: {', '.join(refused)}")
+    if row.lacks:
+        said.append(f"not in diffusers: {', '.join(row.lacks)}")
+    return "; ".join(said)
+
+
+def cells(row: Any, family: Any) -> dict[str, str]:
+    """Return what the page says of a row in each column that a test holds."""
+    most = family.max_references
+    return {
+        "methods": _tried(row, METHODS),
+        "masks": _tried(row, MASKS),
+        "K/V reuse": "kept anyway" if family.reuse_exact else "yes",
+        "references": "1" if most == 1 else f"1–{most}",
+        **dict.fromkeys(EVERY, "yes"),
+        "step caches": _caches(row),
+    }
 
 
 def _row(row: Any) -> str:
-    family = row.editor().family
-    transformer = type(family.pipe.transformer).__name__
-    most = family.max_references
-    one = "two references" in row.refuses
     name, comma, more = row.family.partition(",")
-    cells = (
-        f"`{name}`{comma}{more}",
-        _tried(row, METHODS),
-        _tried(row, ("content mask", "region mask")),
-        "kept anyway" if family.reuse_exact else "yes",
-        "yes" if row.compiled is None else f"yes (`{row.compiled}`)",
-        "yes",
-        _caches(row, known=not transformer.startswith(NO_CACHES)),
-        "1; a second is refused" if one else f"1–{most}",
-    )
-    return f"| {' | '.join(cells)} |"
+    said = cells(row, row.editor().family)
+    return f"| {' | '.join([f'`{name}`{comma}{more}', *[said[it] for it in HELD]])} |"
 
 
 def tables() -> str:
     """Return the tables in Markdown."""
-    lines = [HEAD, "| --- " * 8 + "|", *[_row(row) for row in ROWS.values()]]
+    lines = [f"| {' | '.join(['family', *HELD])} |", "| --- " * (1 + len(HELD)) + "|"]
+    lines += [_row(row) for row in ROWS.values()]
+    lines += ["", "| column | held by |", "| --- | --- |"]
+    columns: dict[str, list[str]] = {}
+    for column, test in HELD.items():
+        columns.setdefault(test, []).append(column)
+    lines += [f"| {', '.join(held)} | `{test}` |" for test, held in columns.items()]
     lines += ["", "| not supported | why |", "| --- | --- |"]
     lines += [f"| {name} | {why} |" for name, why in WITHOUT.items()]
     lines += ["", "| where | tried |", "| --- | --- |"]

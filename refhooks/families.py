@@ -11,7 +11,7 @@ is loaded with every command.
 
 from refhooks._attending.joining import Joiner
 from refhooks._attending.layer_hooks import LayerHooks, is_compiled
-from refhooks._attending.step_caches import StepCaches, refuse_step_cache
+from refhooks._attending.step_caches import StepCaches, refuse_step_cache, step_cache_of
 from refhooks._flow.family import FlowFamily
 from refhooks._flow.joint_run import JointRun
 from refhooks._flow.parts import check_words, flow_schedule, sizes, with_own_vae
@@ -37,5 +37,6 @@ __all__ = [
     "load_pipeline",
     "refuse_step_cache",
     "sizes",
+    "step_cache_of",
     "with_own_vae",
 ]

@@ -1,7 +1,7 @@
 """Every family: its small pipeline, its stock call, and what it does not do.
 
-`tests/plugins/test_families.py` runs one contract over all rows, and `docs/write_works_with.py`
-writes them down. The next family costs its adapter and a row.
+The tests in `tests/plugins/families` run one contract over all rows, and `docs/write_works_with.py`
+writes down what each row says. The next family costs its adapter and a row.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import warnings
 from functools import partial
 
 import attrs
+import pytest
 import tiny
 import torch
+from diffusers import hooks
 from diffusers.pipelines.flux import pipeline_flux_kontext
 from diffusers.pipelines.longcat_image import pipeline_longcat_image_edit
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit, pipeline_qwenimage_edit_plus
@@ -40,8 +42,39 @@ WAYS = {
     "switch": rh.Strategy([rh.Stage("cross_attn", 0.5, until=0.5), rh.Stage("inject", 0.5)]),
     "reuse": rh.Stage(rh.method("cross_attn", reuse="once"), "0.4:0.9"),
 }
-ONE = "takes at most 1 references, the source included"
-NO_CACHE = "the transformer has a step cache"
+# A column of the page, and the test of the contract that holds its cells: what a row refuses, or
+# diffusers has not, that test finds refused or missing, and everything else it finds to work.
+HELD = {
+    "methods": "test_every_way_acts",
+    "masks": "test_every_way_acts",
+    "K/V reuse": "test_every_way_acts",
+    "references": "test_as_many_references_as_it_takes",
+    "LoRA": "test_a_lora_on_and_off",
+    "offload": "test_offload",
+    "float8 at rest": "test_layerwise_casting",
+    "compiled blocks": "test_compiled_blocks",
+    "step caches": "test_step_caches",
+}
+CACHED_STEPS = 5  # of which the caches leave some out
+ALWAYS = 1e9  # a threshold below which every step after the first is
+# How each step cache is put on, also on a model that has no `enable_cache`.
+CACHES = {
+    "First Block Cache": lambda model: hooks.apply_first_block_cache(
+        model, hooks.FirstBlockCacheConfig(threshold=ALWAYS)
+    ),
+    "MagCache": lambda model: hooks.apply_mag_cache(
+        model,
+        hooks.MagCacheConfig(
+            threshold=ALWAYS, num_inference_steps=CACHED_STEPS, mag_ratios=[1.0] * CACHED_STEPS
+        ),
+    ),
+    "TaylorSeer": lambda model: hooks.apply_taylorseer_cache(
+        model,
+        hooks.TaylorSeerCacheConfig(cache_interval=3, taylor_factors_dtype=torch.float32),
+    ),
+}
+UNKNOWN_BLOCKS = ("First Block Cache", "MagCache")  # they ask a registry of blocks
+NO_CACHE = dict.fromkeys(CACHES, "the transformer has a step cache")
 
 
 @attrs.frozen
@@ -61,9 +94,8 @@ class Row:
         sized: Whether its stock pipeline takes ``height`` and ``width``.
         latents: Whether its stock pipeline has no callback, but gives its latents at the end.
         load: Returns an editor, where it is not made of ``make``.
-        refuses: What is refused, by the column of the page: what the message must say.
-        compiled: The test that runs its blocks compiled, or the family that has the same ones.
-        cached: The test of its step caches.
+        refuses: What is refused, by its name in this module: what the message must say.
+        lacks: The step caches that diffusers has not for its blocks.
     """
 
     family: str
@@ -78,8 +110,7 @@ class Row:
     latents: bool = False
     load: object = None
     refuses: dict[str, str] = attrs.field(factory=dict)
-    compiled: str | None = None
-    cached: str | None = None
+    lacks: tuple[str, ...] = ()
 
     def editor(self, **options):
         """Return an editor on a pipeline of its own, whose random weights look at each other."""
@@ -99,6 +130,20 @@ class Row:
         return [testing.picture(first + number, self.size) for number in range(count)]
 
     @contextlib.contextmanager
+    def unless_refused(self, what):
+        """Run a block, which is to be refused where the row says so.
+
+        Yields:
+            Whether it is to be.
+        """
+        message = self.refuses.get(what)
+        if message is None:
+            yield False
+            return
+        with pytest.raises(rh.InputError, match=message):
+            yield True
+
+    @contextlib.contextmanager
     def quiet(self):
         """Without the warnings of a trained model: these are pictures of another world."""
         with warnings.catch_warnings():
@@ -106,10 +151,10 @@ class Row:
                 warnings.simplefilter("ignore", rh.RefhooksWarning)
             yield
 
-    def stock(self, editor, pictures):
+    def stock(self, editor, pictures, steps=STEPS):
         """Latents of the stock pipeline, called as its users call it."""
         seen = {}
-        call = {"num_inference_steps": STEPS, "prompt": PROMPT}
+        call = {"num_inference_steps": steps, "prompt": PROMPT}
         call["generator"] = torch.Generator().manual_seed(SEED)
         if self.sized:
             call |= {"height": self.side, "width": self.side}
@@ -151,62 +196,65 @@ def _guided(pictures, cfg, *, one=False, **more):
 
 QWEN = partial(tiny.build, "plus", "middle")
 FLUX2 = {"side": 64, "size": (96, 64), "cfg": 4.0, "negative": ""}
-QWEN_TESTS = {
-    "compiled": "plugins/qwen/test_compile.py", "cached": "plugins/qwen/works_with/test_caches.py",
-}  # fmt: skip
-FLUX2_CACHES = "plugins/flux2/test_flux2_works_with.py"
-FLUX3 = "plugins/flux3/test_flux3_works_with.py"
+DISTILLED = {**FLUX2, "cfg": None, "negative": None}
+TWO_KINDS = {"First Block Cache": "whose last block returns its tokens in another form"}
 AREA = rh.Checkpoint(reference=tiny.AREA)
 ROWS = {
     row.family: row
     for row in (
         Row(
             "qwen-image-edit", partial(tiny.build, "edit", "middle"), partial(_true, one=True),
-            checkpoint=AREA, refuses={"two references": ONE}, **QWEN_TESTS,
+            checkpoint=AREA,
         ),
-        Row("qwen-image-edit-plus", QWEN, _true, **QWEN_TESTS),
-        Row(
-            "qwen-image-edit-plus, 2511", partial(QWEN, zero_cond_t=True), _true, **QWEN_TESTS
-        ),
+        Row("qwen-image-edit-plus", QWEN, _true),
+        Row("qwen-image-edit-plus, 2511", partial(QWEN, zero_cond_t=True), _true),
         Row(
             "qwen-image-21", tiny_21, partial(_true, output_resolution=64), side=64, size=(64, 48),
-            checkpoint=AREA, refuses={"step cache": NO_CACHE},
-            cached="plugins/qwen21/test_qwen21_works_with.py",
+            checkpoint=AREA, lacks=UNKNOWN_BLOCKS,
+            refuses={"positions": "whose references stand within the text", **NO_CACHE},
         ),
-        Row("flux2-klein", tiny_klein, _guided, cached=FLUX2_CACHES, **FLUX2),
+        Row("flux2-klein", tiny_klein, _guided, refuses=TWO_KINDS, **FLUX2),
         Row(
             "flux2-klein, distilled", partial(tiny_klein, distilled=True), _guided,
-            cached=FLUX2_CACHES, compiled="flux2-klein", **{**FLUX2, "cfg": None, "negative": None},
+            refuses=TWO_KINDS, **DISTILLED,
         ),
-        Row(
-            "flux2-klein-kv", tiny_kv, _guided, refuses={"step cache": NO_CACHE},
-            cached=FLUX2_CACHES, **{**FLUX2, "cfg": None, "negative": None},
-        ),
-        Row("flux2-dev", tiny_dev, _guided, compiled="flux2-klein", **{**FLUX2, "negative": None}),
+        Row("flux2-klein-kv", tiny_kv, _guided, refuses=NO_CACHE, **DISTILLED),
+        Row("flux2-dev", tiny_dev, _guided, refuses=TWO_KINDS, **{**FLUX2, "negative": None}),
         Row(
             "flux-kontext", tiny_kontext, partial(_guided, one=True, max_area=tiny.AREA // 4),
-            negative=None, refuses={"two references": ONE},
+            negative=None,
         ),
         Row(
             "longcat-image-edit", tiny_longcat, partial(_guided, one=True, negative_prompt="red"),
-            size=(32, 32), sized=False, latents=True, refuses={"two references": ONE},
+            size=(32, 32), sized=False, latents=True, lacks=UNKNOWN_BLOCKS,
         ),
         Row(
             "flux3", partial(tiny_modular, singles=2), partial(_guided, negative_prompt=""),
-            refuses={"step cache": NO_CACHE},
-            compiled="flux3, distilled", **{**FLUX2, "cfg": None},
+            lacks=UNKNOWN_BLOCKS, refuses=NO_CACHE, **{**FLUX2, "cfg": None},
         ),
         Row(
             "flux3, distilled", partial(tiny_modular, distilled=True, singles=2), _guided,
-            refuses={"step cache": NO_CACHE}, compiled="plugins/flux3/test_flux3_works_with.py",
-            **{**FLUX2, "cfg": None, "negative": None},
+            lacks=UNKNOWN_BLOCKS, refuses=NO_CACHE, **DISTILLED,
         ),
         Row(
             "toy", None, _true, side=64, size=(64, 64),
-            load=partial(rh.Editor.from_pretrained, "toy"), **QWEN_TESTS,
+            load=partial(rh.Editor.from_pretrained, "toy"),
         ),
     )
 }  # fmt: skip
+
+
+def ways_of(row, editor, names=("none", *WAYS)):
+    """Latents of an edit with no strategy, and of ways to steer."""
+    picture = row.pictures(1)
+    return {name: row.edit(editor, picture, WAYS.get(name)).latents for name in names}
+
+
+def assert_close(expected, actual, atol=0.0):
+    """The same latents, within a tolerance."""
+    for name, latents in actual.items():
+        difference = float((expected[name] - latents).abs().max())
+        assert (name, difference <= atol) == (name, True), difference
 
 
 def shrink(patch, row):

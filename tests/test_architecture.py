@@ -16,7 +16,7 @@ OTHERS = sorted(
 )
 PUBLIC_MODULES = {
     "refhooks", "refhooks.attention", "refhooks.batch", "refhooks.families", "refhooks.hookspecs",
-    "refhooks.pictures", "refhooks.score",
+    "refhooks.pictures", "refhooks.score", "refhooks.testing",
 }  # fmt: skip
 MOST_LINES, MOST_FUNCTION_LINES = 400, 40
 

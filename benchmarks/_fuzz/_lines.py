@@ -165,7 +165,8 @@ class Lines:
         planned = PLANNED in result.stderr
         if result.exit_code and changed and not planned:
             raise LeftError(f"failed, and left {changed}")
-        if any(trace in result.output for trace in TRACES) and "--debug" not in line:
+        told = (text.lstrip().startswith(TRACES) for text in result.output.splitlines())
+        if any(told) and "--debug" not in line:  # a message may quote such words of an argument
             raise LeftError("a traceback")
         if not all(letter.isprintable() or letter == "\n" for letter in result.stderr):
             raise LeftError(f"control characters in the message: {result.stderr!r:.200}")

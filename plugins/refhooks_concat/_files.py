@@ -126,9 +126,14 @@ def _restore(learner: Learner, tensors: Mapping[str, Tensor]) -> None:
         learner.optimizer.state[parameter] = state
 
 
+def _target(path: Path) -> Path:
+    """What a link leads to is written, and the link stays."""
+    return path.resolve() if path.is_symlink() else path
+
+
 def _fresh(path: Path) -> Path:
     """A name that is nobody's, for what becomes the file once it is whole."""
-    return path.with_name(f".{secrets.token_hex(8)}.part")
+    return _target(path).with_name(f".{secrets.token_hex(8)}.part")
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], said: Mapping[str, str]) -> None:
@@ -139,7 +144,7 @@ def _write(path: Path, tensors: Mapping[str, Tensor], said: Mapping[str, str]) -
         save_file(plain, fresh, dict(said))
         if path.exists():
             fresh.chmod(stat.S_IMODE(path.stat().st_mode))
-        fresh.replace(path)
+        fresh.replace(_target(path))
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path} cannot be written: {error}") from error
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -10,8 +9,15 @@ from diffusers.pipelines.flux2 import pipeline_flux2
 from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 
 from refhooks import InputError, ModelError, Shown, Size, Text
-from refhooks.families import FlowFamily, FlowRun, check_words, flow_schedule
-from refhooks.pictures import Cut
+from refhooks.families import (
+    FlowFamily,
+    FlowRun,
+    check_words,
+    flow_schedule,
+    refuse_step_cache,
+    step_cache_of,
+)
+from refhooks.pictures import Cut, cut_size
 from refhooks_flux2._attention import STOCK, STOCK_KV, check
 from refhooks_flux2._run import Flux2KVRun, Flux2Run
 
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
     from refhooks import Checkpoint
 
 LEAST = 64  # pixels of a reference's side, below which stock refuses it
+FIRST_BLOCK = "FBCHeadBlockHook"  # what diffusers calls the hook of First Block Cache
 LONGEST = 8  # sides to one, beyond which it does
 
 
@@ -46,29 +53,16 @@ class Flux2Klein(FlowFamily):
 
     def cut_size(self, picture: Image | Size) -> Size:
         """Return the stock pipeline's size of a picture: its own up to 1 MP, cut to multiples."""
-        scale = min(1.0, math.sqrt(self.area / (picture.width * picture.height)))
-        height, width = (
-            int(side * scale) // self.multiple * self.multiple
-            for side in (picture.height, picture.width)
-        )
-        return Size(max(self.multiple, height), max(self.multiple, width))
+        left = cut_size(picture, self.area, self.multiple)
+        return Size(max(self.multiple, left.height), max(self.multiple, left.width))
 
     def cut(self, picture: Size, size: Size) -> Cut | None:
         """Return the stock pipeline's way to its own size; to any other one it is resized."""
         return Cut(size, self.area) if picture != size == self.cut_size(picture) else None
 
-    def output_size(
-        self,
-        picture: Image | None,
-        height: int | None,
-        width: int | None,
-        resolution: int | str | None,
-    ) -> Size:
-        """Return the output's size; where nothing says it, that of the picture as it is cut."""
-        stated = (height, width, resolution, self.checkpoint.output)
-        if picture is not None and all(value is None for value in stated):
-            return self.cut_size(picture)
-        return super().output_size(picture, height, width, resolution)
+    def own_size(self, picture: Image) -> Size:
+        """Return that of the picture as it is cut."""
+        return self.cut_size(picture)
 
     def reference_size(self, picture: Image, resolution: int | str | None) -> Size:
         """Return the size at which the VAE encodes a reference.
@@ -130,6 +124,15 @@ class Flux2Klein(FlowFamily):
         mu = compute_empirical_mu(rows * columns, total or steps)
         return flow_schedule(self.pipe, rows * columns, steps, total, mu=mu)
 
+    def check_model(self) -> None:
+        """Refuse First Block Cache, which diffusers cannot run on FLUX.2 itself."""
+        if step_cache_of(self.pipe.transformer) == FIRST_BLOCK:
+            raise InputError(
+                f"the transformer has a step cache ({FIRST_BLOCK}) that diffusers cannot run on"
+                " FLUX.2, whose last block returns its tokens in another form than its first one;"
+                " take it off (transformer.disable_cache()), or take MagCache or TaylorSeer"
+            )
+
     def check_attention(self, *, edited: bool, dropped: bool) -> None:  # noqa: ARG002  ids of its rows are left out
         """Refuse attention that is fused, another library's, or runs in parallel."""
         if edited:
@@ -159,6 +162,10 @@ class Flux2KleinKV(Flux2Klein):
     reuse_exact: ClassVar[bool] = True
     run: ClassVar[type[FlowRun]] = Flux2KVRun
     stock: ClassVar[tuple[type[Any], type[Any]]] = STOCK_KV
+
+    def check_model(self) -> None:
+        """Refuse step caches."""
+        refuse_step_cache(self.pipe.transformer, self.name)
 
     @property
     def guidance_kind(self) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from refhooks.families import JointRun, Places, refuse_step_cache
+from refhooks.families import JointRun, Places
 from refhooks_flux2._attention import processors
 
 if TYPE_CHECKING:
@@ -115,15 +115,6 @@ class Flux2KVRun(Flux2Run):
         self.computed = 0
         self._kept: list[Kept] = []
         self._last: dict[int, Tokens] = {}
-
-    def prepare(self, *, attention: bool, record: bool) -> None:
-        """Put on what holds for the whole run.
-
-        Raises:
-            InputError: As :class:`Flux2Run` has it, or there is a step cache.
-        """
-        refuse_step_cache(self.pipe.transformer, self.family.name)
-        super().prepare(attention=attention, record=record)
 
     def predict(
         self, ctx: Context, branch: Branch, inputs: Inputs, edits: Sequence[GroupEdit]

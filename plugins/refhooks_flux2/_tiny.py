@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 from typing import Any
 
 import torch
@@ -14,14 +13,14 @@ from diffusers import (
     Flux2Pipeline,
     Flux2Transformer2DModel,
 )
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers import (
     Mistral3Config,
     Mistral3ForConditionalGeneration,
-    PreTrainedTokenizerFast,
     Qwen3Config,
     Qwen3ForCausalLM,
 )
+
+from refhooks.testing import letter_tokenizer
 
 WIDTH = 16  # of the text encoder
 _CHAT = "{% for message in messages %}{{ message.content }}{% endfor %}"
@@ -29,18 +28,6 @@ _CHAT_OF_PARTS = (
     "{% for message in messages %}{% for part in message.content %}{{ part.text }}{% endfor %}"
     "{% endfor %}"
 )
-
-
-def tokenizer(chat: str = _CHAT) -> Any:
-    """Return one that makes a token of each letter."""
-    vocabulary = {text: number for number, text in enumerate(["<pad>", "</s>", *string.printable])}
-    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="</s>"))  # noqa: S106  no password
-    inner.pre_tokenizer = pre_tokenizers.Split(Regex("[\\s\\S]"), behavior="isolated")
-    letters = PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", eos_token="</s>", model_max_length=512,  # noqa: S106
-    )  # fmt: skip
-    letters.chat_template = chat
-    return letters
 
 
 def _parts(*, guided: bool, blocks: int, singles: int) -> dict[str, Any]:
@@ -93,7 +80,7 @@ def tiny_klein(
         singles: Blocks of one.
         dtype: Of the weights.
     """
-    letters = tokenizer()
+    letters = letter_tokenizer(chat_template=_CHAT)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         parts = _parts(guided=False, blocks=blocks, singles=singles)
@@ -114,7 +101,7 @@ def tiny_dev(*, blocks: int = 1, singles: int = 1, dtype: torch.dtype = torch.fl
 
     Its real processor also reads pictures, which an edit does not need: a tokenizer stands for it.
     """
-    letters = tokenizer(_CHAT_OF_PARTS)
+    letters = letter_tokenizer(chat_template=_CHAT_OF_PARTS)
     vision = {
         "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1,
         "head_dim": 8, "image_size": 16, "patch_size": 4,

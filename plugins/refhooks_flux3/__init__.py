@@ -26,7 +26,7 @@ def _small() -> Any:
 def refhooks_families() -> list[FamilyEntry]:
     """Register the family."""
     modular = ("Flux3ModularPipeline", "Flux3DistilledModularPipeline")
-    own = "refhooks_flux3._pipeline:of_parts"
+    own = "refhooks_flux3._pipeline:Flux3Pipeline"
     return [
         FamilyEntry(
             "flux3", (), _adapter, shape, _small, modular=dict.fromkeys(modular, own)

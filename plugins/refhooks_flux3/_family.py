@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -11,8 +10,8 @@ from diffusers.modular_pipelines.flux3.encoders import Flux3TextEncoderStep
 from PIL import Image
 
 from refhooks import InputError, Shown, Size, Text
-from refhooks.families import FlowFamily, FlowRun, check_words
-from refhooks.pictures import Cut, Filled
+from refhooks.families import FlowFamily, FlowRun, check_words, step_cache_of
+from refhooks.pictures import Cut, Filled, cut_size
 from refhooks_flux3._attention import check
 from refhooks_flux3._processor import StillPictureProcessor
 from refhooks_flux3._run import Flux3Run
@@ -69,12 +68,8 @@ class Flux3(FlowFamily):
 
     def cut_size(self, picture: Image.Image) -> Size | None:
         """Return that of one among several pictures: up to 1 MP, cut to whole tokens, if any."""
-        scale = min(1.0, math.sqrt(self.area / (picture.width * picture.height)))
-        height, width = (
-            int(side * scale) // self.multiple * self.multiple
-            for side in (picture.height, picture.width)
-        )
-        return Size(height, width) if height and width else None
+        left = cut_size(picture, self.area, self.multiple)
+        return left if left.height and left.width else None
 
     def cut(self, picture: Size, size: Size) -> Cut | None:
         """Return the blocks' way to a size of theirs; to any other one a picture is resized."""
@@ -89,18 +84,9 @@ class Flux3(FlowFamily):
             return Filled(size, 0, inner=Size(inner.height, inner.width), mirror=mirror)
         return Cut(size, self.area) if size == self.cut_size(blank) else None
 
-    def output_size(
-        self,
-        picture: Image.Image | None,
-        height: int | None,
-        width: int | None,
-        resolution: int | str | None,
-    ) -> Size:
-        """Return the output's size; where nothing says it, that of the picture, kept whole."""
-        stated = (height, width, resolution, self.checkpoint.output)
-        if picture is not None and all(value is None for value in stated):
-            return self.whole_size(picture)
-        return super().output_size(picture, height, width, resolution)
+    def own_size(self, picture: Image.Image) -> Size:
+        """Return that of the picture, kept whole."""
+        return self.whole_size(picture)
 
     def reference_size(self, picture: Image.Image, resolution: int | str | None) -> Size:
         """Return the size of one among several references.
@@ -188,6 +174,15 @@ class Flux3(FlowFamily):
         ids = torch.zeros(embeds.shape[1], 4, device=embeds.device)
         ids[:, 3] = torch.arange(embeds.shape[1])
         return Text(embeds, ids=ids)
+
+    def check_model(self) -> None:
+        """Refuse a step cache, for which diffusers' model has none of its methods."""
+        cache = step_cache_of(self.pipe.transformer)
+        if cache is not None:
+            raise InputError(
+                f"the transformer has a step cache ({cache}), which diffusers cannot empty between"
+                " runs of FLUX.3; take it off"
+            )
 
     def check_attention(self, *, edited: bool, dropped: bool) -> None:  # noqa: ARG002  ids of its rows are left out
         """Refuse attention that is another library's, or runs in parallel."""

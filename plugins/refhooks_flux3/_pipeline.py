@@ -27,6 +27,11 @@ class Flux3Pipeline(DiffusionPipeline, Flux3LoraLoaderMixin):  # type: ignore[mi
         max_sequence_length: Tokens of a prompt at most.
         text_encoder_out_layers: Of the text encoder, that are read.
         image_rope_scale: Of rows and columns in the position ids.
+        guider: That of the blocks, which only a flow map goes without; it is not kept.
+        prompt_upsampler: None may be there.
+
+    Raises:
+        ModelError: It has an upsampler of prompts, or blocks that are not for its transformer.
     """
 
     model_cpu_offload_seq: ClassVar[str] = "text_encoder->transformer->vae"
@@ -43,7 +48,10 @@ class Flux3Pipeline(DiffusionPipeline, Flux3LoraLoaderMixin):  # type: ignore[mi
         max_sequence_length: int = 8192,
         text_encoder_out_layers: tuple[int, ...] = (4, 8, 12, 16, 20, 24, 28, 32),
         image_rope_scale: float = 0.5,
+        guider: Any = None,
+        prompt_upsampler: Any = None,
     ) -> None:
+        _check(transformer, guider, prompt_upsampler)
         super().__init__()
         self.register_modules(
             scheduler=scheduler, vae=vae, text_encoder=text_encoder, tokenizer=tokenizer,
@@ -58,25 +66,7 @@ class Flux3Pipeline(DiffusionPipeline, Flux3LoraLoaderMixin):  # type: ignore[mi
         self.vae_scale_factor = 2 ** (len(vae.config.block_out_channels) - 1)
 
 
-def of_parts(
-    scheduler: Any,
-    vae: Any,
-    text_encoder: Any,
-    tokenizer: Any,
-    transformer: Any,
-    image_processor: Any,
-    pad_multiple: int = 80,
-    max_sequence_length: int = 8192,
-    text_encoder_out_layers: tuple[int, ...] = (4, 8, 12, 16, 20, 24, 28, 32),
-    image_rope_scale: float = 0.5,
-    guider: Any = None,
-    prompt_upsampler: Any = None,
-) -> Flux3Pipeline:
-    """Return the pipeline of a modular one's components; arguments as for :class:`Flux3Pipeline`.
-
-    Raises:
-        ModelError: It has an upsampler of prompts, or blocks that are not for its transformer.
-    """
+def _check(transformer: Any, guider: Any, prompt_upsampler: Any) -> None:
     if prompt_upsampler is not None:
         raise ModelError(
             "an editor encodes prompts as they are given, and would leave out the prompt upsampler"
@@ -91,7 +81,3 @@ def of_parts(
             f"the transformer of this FLUX.3 is {kind}, for which its blocks are not made; use"
             f" {other}"
         )
-    return Flux3Pipeline(
-        scheduler, vae, text_encoder, tokenizer, transformer, image_processor, pad_multiple,
-        max_sequence_length, text_encoder_out_layers, image_rope_scale,
-    )  # fmt: skip

@@ -10,8 +10,7 @@ from diffusers.image_processor import VaeImageProcessor
 from diffusers.modular_pipelines.flux3.encoders import Flux3VaeEncoderStep
 from diffusers.utils.torch_utils import randn_tensor
 
-from refhooks import InputError
-from refhooks.families import FlowRun, Joiner, LayerHooks, is_compiled, refuse_step_cache
+from refhooks.families import FlowRun, Joiner, LayerHooks, is_compiled
 from refhooks_flux3._attention import StreamProcessors
 from refhooks_flux3._places import Places
 
@@ -77,17 +76,9 @@ class Flux3Run(FlowRun):
         """Put on what holds for the whole run, and let compiled blocks have their graphs.
 
         Raises:
-            InputError: The model's attention is not the stock one, or runs in parallel; or it has
-                a step cache, for which diffusers has nothing on this transformer.
+            InputError: The model's attention is not the stock one, or runs in parallel.
         """
         transformer = self.pipe.transformer
-        try:
-            refuse_step_cache(transformer, self.family.name)
-        except InputError as error:
-            raise InputError(
-                "the transformer has a step cache, which diffusers cannot empty between runs of"
-                " FLUX.3; take it off"
-            ) from error
         if any(map(is_compiled, transformer.single_transformer_blocks)):
             self._limit.enter_context(torch._dynamo.config.patch(recompile_limit=_GRAPHS))
         self.record = record

@@ -13,29 +13,20 @@ from diffusers import (
 )
 from diffusers.modular_pipelines.flux3.image_processor import Flux3ImageProcessor
 from diffusers.utils import logging
-from tokenizers import pre_tokenizers
-from transformers import Qwen2Tokenizer, Qwen3VLConfig, Qwen3VLForConditionalGeneration
+from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
 from refhooks.families import StillPictures
+from refhooks.testing import byte_tokenizer
 from refhooks_flux3._processor import MARKS, StillPictureProcessor
 
 WIDTH = 16  # of the text encoder
 LAYERS = 32  # that the blocks read of it, up to
 READ = 8  # of them
+TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *MARKS.values())
 _CHAT = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n"
     "{{ message.content }}<|im_end|>\n{% endfor %}"
 )
-
-
-def _tokenizer() -> Any:
-    """One that makes a token of each byte, and of each mark of the template."""
-    marks = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *MARKS.values()]
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {text: number for number, text in enumerate([*marks, *letters])}
-    bytes_alone = Qwen2Tokenizer(vocab=vocabulary, merges=[], model_max_length=16384)
-    bytes_alone.add_special_tokens({"additional_special_tokens": marks[1:]})
-    return bytes_alone
 
 
 def _text_encoder(letters: Any) -> Any:
@@ -75,7 +66,7 @@ def tiny_modular(
         singles: Blocks of all.
         dtype: Of the weights.
     """
-    letters = _tokenizer()
+    letters = byte_tokenizer(TOKENS)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         vae = AutoencoderKLFlux2(

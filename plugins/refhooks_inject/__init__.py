@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import attrs
 from attrs import validators
 
-from refhooks import Context, Inputs, Outlook, Tokens, hookimpl
+from refhooks import AttentionEdit, Context, Inputs, Outlook, Tokens, hookimpl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Inject"]
 
 PULL_WHILE_SIGMA_ABOVE = 0.2
+NEAR = 0.25  # RMS distance of normalised latents at which a gate at 1 is down to 1/e
+DRAWN_WHILE_SIGMA_ABOVE = 0.8  # by a gate above 1, everywhere
 
 
 @attrs.frozen
@@ -26,18 +28,25 @@ class Inject:
     """Mixes the clean reference latents ``r`` into ``x_t``.
 
     The picture is fitted to the target's grid. Sources: the source notes, sections "inject" and
-    "Model Processing" for ``add``; the others are common repairs of it.
+    "Model Processing" for ``add``; ``blend`` and ``pull`` are common repairs of it, and ``gate`` is
+    our own, tried on the embedded model.
 
     Attributes:
         formula: ``add``: ``x + r·s·(1 − sigma)``. ``blend``: ``(1 − w)·x + w·((1 −
             sigma)·r + sigma·ε)`` with ``w = min(1, s·(1 − sigma))`` and the run's own noise ``ε``,
             so the mix stays at the step's noise level. ``pull``: the predicted ``x0`` is moved
-            toward r by ``w = s/2`` of the way while ``sigma > 0.2``.
+            toward r by ``w = s/2`` of the way while ``sigma > 0.2``. ``gate``: the model is given
+            the reference's tokens, weighed by ``min(s, 1)`` as ``cross_attn`` does, and ``x0`` is
+            moved toward r by ``g = exp(−(d/(0.25·s))²)`` of the way, ``d`` the RMS distance of a
+            token of ``x0`` to that of r: what is near the reference already is drawn to it, what is
+            edited is left alone. Above 1 what remains is moved by ``s − 1`` everywhere while
+            ``sigma > 0.8``.
         where: For ``add`` and ``blend``. ``input`` changes only what the model sees (the
             forward-pass form); ``latents`` persists (the sampler form), so its effect grows
             with the number of steps, and strength does not mean the same at 4 and at 28.
         tokens: ``drop``: the model gets no reference tokens, and is faster for it. ``keep``: it
-            gets them as ``default`` at 1 does, and r is mixed in besides.
+            gets them as ``default`` at 1 does, and r is mixed in besides. ``gate`` keeps them, all
+            others drop them unless they are told.
         fit: How the picture is fitted to the target's shape, in pixels and before it is encoded:
             ``cover``, ``contain`` or ``stretch``.
 
@@ -47,30 +56,41 @@ class Inject:
 
     name: ClassVar[str] = "inject"
 
-    formula: Literal["add", "blend", "pull"] = attrs.field(
-        default="add", validator=validators.in_(("add", "blend", "pull"))
+    formula: Literal["add", "blend", "pull", "gate"] = attrs.field(
+        default="add", validator=validators.in_(("add", "blend", "pull", "gate"))
     )
     where: Literal["input", "latents"] = attrs.field(
         default="input", validator=validators.in_(("input", "latents"))
     )
-    tokens: Literal["drop", "keep"] = attrs.field(
-        default="drop", validator=validators.in_(("drop", "keep"))
-    )
+    tokens: Literal["drop", "keep"] = attrs.field(validator=validators.in_(("drop", "keep")))
     fit: Literal["cover", "contain", "stretch"] = attrs.field(
         default="cover", validator=validators.in_(("cover", "contain", "stretch"))
     )
 
     @where.validator
-    def _pull_has_no_place(self, _: Any, value: str) -> None:
-        if self.formula == "pull" and value == "latents":
+    def _has_a_place(self, _: Any, value: str) -> None:
+        if self.formula in {"pull", "gate"} and value == "latents":
             raise ValueError(
-                "where='latents' does not go with formula='pull', which acts on the prediction"
+                f"where='latents' does not go with formula={self.formula!r}, which acts on the"
+                " prediction"
+            )
+
+    @tokens.default
+    def _of_the_formula(self) -> str:
+        return "keep" if self.formula == "gate" else "drop"
+
+    @tokens.validator
+    def _a_gate_needs_them(self, _: Any, value: str) -> None:
+        if self.formula == "gate" and value == "drop":
+            raise ValueError(
+                "tokens='drop' does not go with formula='gate', which draws to the reference what"
+                " the model has made like it; leave tokens out"
             )
 
     @classmethod
     def examples(cls) -> list[dict[str, Any]]:
         """Return options to check it with."""
-        return [{}, {"formula": "blend"}, {"formula": "pull"}]
+        return [{}, {"formula": "blend"}, {"formula": "pull"}, {"formula": "gate"}]
 
     @property
     def gives_tokens(self) -> bool:
@@ -78,12 +98,14 @@ class Inject:
         return self.tokens == "keep"
 
     def outlook(self, planned: PlannedStage) -> Outlook:
-        """Foresee that attention is left alone."""
-        del planned
-        return Outlook(attention=False)
+        """Foresee that attention is left alone, unless a gate weighs the tokens."""
+        strengths = [planned.rows[step].strength for step in planned.acting]
+        return Outlook(attention=self.formula == "gate" and _weighs(strengths))
 
     def bind(self, reference: BoundReference, run: RunInfo) -> object:
         """Return the object that mixes the reference in."""
+        if self.formula == "gate":
+            return (_WeighedGate if _weighs(reference.strengths) else _Gate)(self, reference)
         if self.formula == "pull":
             return _Pull(self, reference)
         if self.formula == "add":
@@ -96,11 +118,17 @@ def blend_weight(strength: float, sigma: float) -> float:
     return min(1.0, strength * (1.0 - sigma))
 
 
+def _weighs(strengths: Sequence[float]) -> bool:
+    """Whether a gate needs more than the model's own attention at any of these strengths."""
+    return any(0.0 < strength < 1.0 for strength in strengths)
+
+
 class _Bound:
     def __init__(self, method: Inject, reference: BoundReference) -> None:
         self._slot = reference.index
         self._reference = reference.fitted(method.fit)  # [1,T,C]
         self._tokens = reference.latents if method.tokens == "keep" else None  # [1,R,C]
+        self._edits: dict[float, AttentionEdit] = {}
 
     def _strength(self, ctx: Context) -> float:
         return ctx.rows[self._slot].strength
@@ -195,6 +223,32 @@ class _Pull(_OnLatents):
             return None
         x0 = latents - sigma * velocity
         return velocity - (0.5 * self._strength(ctx) / sigma) * (self._reference - x0)
+
+
+class _Gate(_OnLatents):
+    @hookimpl
+    def refhooks_velocity(self, ctx: Context, latents: Tensor, velocity: Tensor) -> Tensor:
+        strength, sigma = self._strength(ctx), ctx.step.sigma
+        way = self._reference - (latents - sigma * velocity)  # from x0 to r, [B,T,C]
+        distance = way.float().square().mean(dim=-1, keepdim=True).sqrt()  # [B,T,1]
+        share = (-((distance / (NEAR * strength)) ** 2)).exp()
+        if strength > 1.0 and sigma > DRAWN_WHILE_SIGMA_ABOVE:
+            share = share + (1.0 - share) * (strength - 1.0)  # what the gate left, by so much
+        return velocity - (share / sigma).to(way.dtype) * way
+
+
+class _WeighedGate(_Gate):
+    """Weighs the tokens' keys below 1, where the model's own attention is not enough."""
+
+    @hookimpl
+    def refhooks_attention(self, ctx: Context) -> list[AttentionEdit] | None:
+        strength = self._strength(ctx)
+        if strength >= 1.0:
+            return None
+        if strength not in self._edits:  # one strength, one tensor: families know it again by that
+            weight = self._reference.new_ones(()).float() * strength
+            self._edits[strength] = AttentionEdit(self._slot, weight=weight)
+        return [self._edits[strength]]
 
 
 @hookimpl

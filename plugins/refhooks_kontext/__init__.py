@@ -25,4 +25,9 @@ def _make_tiny() -> Any:
 @hookimpl
 def refhooks_families() -> list[FamilyEntry]:
     """Register the family."""
-    return [FamilyEntry("flux-kontext", ("FluxKontextPipeline",), _load, shape, _make_tiny)]
+    return [
+        FamilyEntry(
+            "flux-kontext", ("FluxKontextPipeline",), _load, shape, _make_tiny,
+            modular={"FluxKontextModularPipeline": "refhooks_kontext._modular:kontext"},
+        )
+    ]  # fmt: skip

@@ -73,21 +73,12 @@ class FluxKontext(PatchFamily):
         _, width, height = min(sizes)
         return Size(height // step * step, width // step * step)
 
-    def output_size(
-        self,
-        picture: Image | None,
-        height: int | None,
-        width: int | None,
-        resolution: int | str | None,
-    ) -> Size:
-        """Return the output's size; where nothing says it, that of the reference in the table.
+    def own_size(self, picture: Image) -> Size:
+        """Return that of the reference in the table.
 
         The stock pipeline takes 1024x1024 then, whatever the shape of the picture.
         """
-        stated = (height, width, resolution, self.checkpoint.output)
-        if picture is not None and all(value is None for value in stated):
-            return self._preferred(picture)
-        return super().output_size(picture, height, width, resolution)
+        return self._preferred(picture)
 
     def reference_size(self, picture: Image, resolution: int | str | None) -> Size:
         """Return the size in the table, or the one that is said."""

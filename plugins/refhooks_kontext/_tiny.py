@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 from typing import Any
 
 import torch
@@ -12,31 +11,12 @@ from diffusers import (
     FluxKontextPipeline,
     FluxTransformer2DModel,
 )
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-from transformers import (
-    CLIPTextConfig,
-    CLIPTextModel,
-    PreTrainedTokenizerFast,
-    T5Config,
-    T5EncoderModel,
-)
+from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
+
+from refhooks.testing import letter_tokenizer
 
 WIDTH = 16  # of the text encoders
 READS = 77  # tokens of CLIP
-
-
-def tokenizer(length: int) -> Any:
-    """Return one that makes a token of each letter.
-
-    Args:
-        length: The most tokens that its model reads.
-    """
-    vocabulary = {text: number for number, text in enumerate(["<pad>", "</s>", *string.printable])}
-    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="</s>"))  # noqa: S106  no password
-    inner.pre_tokenizer = pre_tokenizers.Split(Regex("[\\s\\S]"), behavior="isolated")
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", eos_token="</s>", model_max_length=length,  # noqa: S106
-    )  # fmt: skip
 
 
 def vae() -> Any:
@@ -62,7 +42,7 @@ def tiny_pipeline(
         singles: Blocks of one.
         dtype: Of the weights.
     """
-    letters = tokenizer(READS)
+    letters = letter_tokenizer(READS)
     clip = CLIPTextConfig(
         vocab_size=len(letters), hidden_size=WIDTH, intermediate_size=WIDTH, num_hidden_layers=1,
         num_attention_heads=2, max_position_embeddings=READS, eos_token_id=1, bos_token_id=1,
@@ -87,7 +67,7 @@ def tiny_pipeline(
     for part in parts.values():
         torch.nn.Module.to(part.eval(), dtype)  # without diffusers' advice on casting
     pipe = FluxKontextPipeline(
-        **parts, tokenizer=letters, tokenizer_2=tokenizer(512),
+        **parts, tokenizer=letters, tokenizer_2=letter_tokenizer(512),
         scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
     )  # fmt: skip
     pipe.set_progress_bar_config(disable=True)

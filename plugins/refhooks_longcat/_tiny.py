@@ -11,10 +11,9 @@ from diffusers import (
     LongCatImageEditPipeline,
     LongCatImageTransformer2DModel,
 )
-from tokenizers import pre_tokenizers
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
 
 from refhooks.families import StillPictures
+from refhooks.testing import byte_tokenizer, qwen_text_encoder
 from refhooks_longcat._processor import StillPictureProcessor
 
 WIDTH = 32
@@ -22,40 +21,6 @@ MARKS = (
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>",
     "<|image_pad|>", "<|video_pad|>",
 )  # fmt: skip
-
-
-def tokenizer() -> Any:
-    """Return one that makes a token of each byte, and of each mark of the template."""
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {text: number for number, text in enumerate([*MARKS, *letters])}
-    bytes_alone = Qwen2Tokenizer(vocab=vocabulary, merges=[], model_max_length=16384)
-    bytes_alone.add_special_tokens({"additional_special_tokens": list(MARKS[1:])})
-    return bytes_alone
-
-
-def text_encoder(letters: Any) -> Any:
-    """Return a random text encoder of one layer with a vision tower of one."""
-    ids = letters.convert_tokens_to_ids
-    return Qwen2_5_VLForConditionalGeneration(
-        Qwen2_5_VLConfig(
-            text_config={
-                "vocab_size": len(letters), "hidden_size": WIDTH, "intermediate_size": WIDTH,
-                "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2,
-                "rope_parameters": {
-                    "rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [2, 3, 3],
-                },
-                "bos_token_id": None, "eos_token_id": ids("<|im_end|>"),
-                "pad_token_id": ids("<|endoftext|>"),
-            },
-            vision_config={
-                "depth": 1, "hidden_size": 32, "intermediate_size": 32, "num_heads": 2,
-                "out_hidden_size": WIDTH, "fullatt_block_indexes": [0],
-            },
-            image_token_id=ids("<|image_pad|>"), video_token_id=ids("<|video_pad|>"),
-            vision_start_token_id=ids("<|vision_start|>"),
-            vision_end_token_id=ids("<|vision_end|>"),
-        )
-    )  # fmt: skip
 
 
 def tiny_pipeline(*, blocks: int = 1, singles: int = 1, dtype: torch.dtype = torch.float32) -> Any:
@@ -68,7 +33,7 @@ def tiny_pipeline(*, blocks: int = 1, singles: int = 1, dtype: torch.dtype = tor
         singles: Blocks of one.
         dtype: Of the weights.
     """
-    letters = tokenizer()
+    letters = byte_tokenizer(MARKS)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         vae = AutoencoderKL(
@@ -81,7 +46,7 @@ def tiny_pipeline(*, blocks: int = 1, singles: int = 1, dtype: torch.dtype = tor
             num_layers=blocks, num_single_layers=singles, attention_head_dim=16,
             num_attention_heads=2, joint_attention_dim=WIDTH, axes_dims_rope=(4, 6, 6),
         )  # fmt: skip
-        encoder = text_encoder(letters)
+        encoder = qwen_text_encoder(letters, WIDTH)
     for part in (vae, transformer, encoder):
         torch.nn.Module.to(part.eval(), dtype)  # without diffusers' advice on casting
     images = StillPictures.image_processor_class()(min_pixels=28 * 28, max_pixels=56 * 56)

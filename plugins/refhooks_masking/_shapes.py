@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -23,6 +24,11 @@ MAX_LENGTH = 2**24
 _OTHER_SHAPE = 0.05  # from this difference of aspect ratios on, a mask is likely of another picture
 
 
+def _place(image: Any) -> Any:
+    """Paths that lead to one place are equal, however they are written."""
+    return os.path.abspath(image) if isinstance(image, str | Path) else image  # noqa: PTH100  never raises
+
+
 @attrs.frozen
 class Picture:
     """Covers what is white in a picture; grey covers in part.
@@ -41,7 +47,7 @@ class Picture:
     files: ClassVar[tuple[str, ...]] = ("image",)
     short: ClassVar[str] = "the path of a black-and-white picture, or a PIL picture"
 
-    image: str | Path | Image
+    image: str | Path | Image = attrs.field(eq=_place)
 
     @classmethod
     def read(cls, value: Any) -> Picture | None:
@@ -78,7 +84,7 @@ class Alpha:
     key: ClassVar[str] = "alpha"
     files: ClassVar[tuple[str, ...]] = ("alpha",)
 
-    alpha: str | Path | Image
+    alpha: str | Path | Image = attrs.field(eq=_place)
 
     @classmethod
     def examples(cls) -> list[dict[str, Any]]:

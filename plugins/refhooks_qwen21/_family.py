@@ -14,6 +14,7 @@ from refhooks.families import (
     check_words,
     flow_schedule,
     load_pipeline,
+    refuse_step_cache,
     with_own_vae,
 )
 from refhooks_qwen21 import _text
@@ -153,6 +154,10 @@ class QwenImage21(FlowFamily):
         if area is not None:
             return self.size_of(area, picture.width / picture.height)
         return own or self.reference_size(picture, None)
+
+    def check_model(self) -> None:
+        """Refuse step caches."""
+        refuse_step_cache(self.pipe.transformer, "Qwen-Image 2.1")
 
     def check_attention(self, *, edited: bool, dropped: bool) -> None:
         """Refuse attention that is fused, another library's, or runs in parallel."""

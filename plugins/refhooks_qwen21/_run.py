@@ -12,7 +12,6 @@ from refhooks.families import (
     FlowRun,
     LayerHooks,
     is_compiled,
-    refuse_step_cache,
     with_own_vae,
 )
 from refhooks_qwen21._attention import processors
@@ -62,10 +61,8 @@ class QwenImage21Run(FlowRun):
         """Put on what holds for the whole run.
 
         Raises:
-            InputError: The model's attention is not the stock one, it has a step cache, or runs in
-                parallel.
+            InputError: The model's attention is not the stock one, or runs in parallel.
         """
-        refuse_step_cache(self.pipe.transformer, "Qwen-Image 2.1")
         _check_not_parallel(self.pipe.transformer)
         if any(map(is_compiled, self.pipe.transformer.transformer_blocks)):
             self._limit.enter_context(torch._dynamo.config.patch(recompile_limit=_GRAPHS))

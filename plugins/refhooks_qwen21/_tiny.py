@@ -11,27 +11,18 @@ from diffusers import (
     QwenImage21Pipeline,
     QwenImage21Transformer2DModel,
 )
-from tokenizers import pre_tokenizers
-from transformers import Qwen2Tokenizer, Qwen3VLConfig, Qwen3VLForConditionalGeneration
+from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
 from refhooks.families import StillPictures
+from refhooks.testing import byte_tokenizer
 from refhooks_qwen21._processor import MARKS, StillPictureProcessor
 
 WIDTH = 32
+TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *MARKS.values())
 CHAT = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n"
     "{% for part in message.content %}{{ part.text }}{% endfor %}<|im_end|>\n{% endfor %}"
 )
-
-
-def tokenizer() -> Any:
-    """Return one that makes a token of each byte, and of each mark of the template."""
-    marks = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *MARKS.values()]
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {text: number for number, text in enumerate([*marks, *letters])}
-    bytes_alone = Qwen2Tokenizer(vocab=vocabulary, merges=[], model_max_length=16384)
-    bytes_alone.add_special_tokens({"additional_special_tokens": marks[1:]})
-    return bytes_alone
 
 
 def text_encoder(letters: Any) -> Any:
@@ -70,7 +61,7 @@ def tiny_pipeline(
         sample_sigmas: Fixed noise levels, as the turbo checkpoint has them.
         dtype: Of the weights.
     """
-    letters = tokenizer()
+    letters = byte_tokenizer(TOKENS)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         vae = AutoencoderKLQwenImage21(

@@ -144,7 +144,7 @@ class StepCaches:
 
 
 def step_cache_of(transformer: Any) -> str | None:
-    """Return the name of a step cache that a diffusers model has, or ``None``."""
+    """Return the class name of a step cache's hook that a diffusers model has, or ``None``."""
     return next((type(hook).__name__ for hook in _stateful(transformer)), None)
 
 

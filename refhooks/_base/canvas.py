@@ -93,6 +93,21 @@ class Cut:
         return (shrunk.height - self.size.height) // 2, (shrunk.width - self.size.width) // 2
 
 
+def cut_size(picture: Size | Image.Image, area: int, multiple: int) -> Size:
+    """Return the size that is left of a picture which a :class:`Cut` cuts to multiples.
+
+    Args:
+        picture: Its size, in pixels.
+        area: Most of the pixels that it is cut from.
+        multiple: Pixels along the side of a token.
+
+    Returns:
+        A side is 0 where the picture, shrunk to the area, is thinner than a token.
+    """
+    shrunk = Cut(Size(0, 0), area).shrunk(Size(picture.height, picture.width))
+    return Size(shrunk.height // multiple * multiple, shrunk.width // multiple * multiple)
+
+
 @attrs.frozen
 class Filled(Cut):
     """A whole picture amid its size: it is shrunk, then filled up with its reflection.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from refhooks._base.figures import COLOURS, new_figure, ticks
+from refhooks._base.figures import colours_of, legend_columns, new_figure, ticks
 from refhooks._base.strength_names import ARTIFACTS_ABOVE
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def draw_timetable(
     count = len(steps[0].rows) + len(plugins)
     figure = new_figure(WIDTH, 0.9 + HEIGHT * count)
     panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
-    colours = _colours([row.method for planned in steps for row in planned.rows], registered)
+    names = [row.method for planned in steps for row in planned.rows]
+    colours = colours_of(names, registered)
     for reference in range(len(steps[0].rows)):
         _draw(panels[reference], [planned.rows[reference] for planned in steps], colours)
     for panel, (name, strengths) in zip(panels[len(steps[0].rows) :], plugins, strict=True):
@@ -49,14 +50,6 @@ def draw_timetable(
     panels[-1].set_xticks(ticks(len(steps)))
     _explain(figure, steps, colours)
     return figure
-
-
-def _colours(methods: Iterable[str], registered: Iterable[str]) -> dict[str, str]:
-    """One colour a method that appears; a registered one has the same in every plot."""
-    appear, known = set(methods), sorted(registered)
-    everyone = [*known, *sorted(appear.difference(known))]
-    colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(everyone)}
-    return {name: colour for name, colour in colours.items() if name in appear}
 
 
 def _draw(panel: Any, rows: Sequence[Any], colours: dict[str, str]) -> None:
@@ -120,6 +113,7 @@ def _explain(figure: Any, steps: Sequence[Any], colours: dict[str, str]) -> None
     if _is_confined(row for planned in steps for row in planned.rows):
         handles.append(Line2D([], [], label="share of the picture", **AREA))
     handles.append(Patch(label="artifacts likely", **ARTIFACTS))
+    columns = legend_columns([handle.get_label() for handle in handles], WIDTH)
     figure.legend(
-        handles=handles, loc="outside upper right", ncols=6, fontsize="small", frameon=False
+        handles=handles, loc="outside upper right", ncols=columns, fontsize="small", frameon=False
     )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import torch
+    from PIL.Image import Image
     from torch import Tensor
 
     from refhooks._base.size import Size
@@ -71,6 +72,33 @@ class FlowFamily(Family):
         if self.guidance_kind != "embedded":
             return None
         return torch.full([1], scale, device=device, dtype=torch.float32).expand(batch)
+
+    def check_model(self) -> None:
+        """Refuse what was put on the model that no run can do with, before anything is encoded.
+
+        Raises:
+            InputError: Such as a step cache on a model that keeps keys and values itself; see
+                :func:`refhooks.families.refuse_step_cache`.
+        """
+
+    def own_size(self, picture: Image) -> Size | None:  # noqa: ARG002
+        """Return the output's size for a picture where nothing says one; ``None``: by its area."""
+        return None
+
+    def output_size(
+        self,
+        picture: Image | None,
+        height: int | None,
+        width: int | None,
+        resolution: int | str | None,
+    ) -> Size:
+        """Return the output's size; where nothing says one, what :meth:`own_size` does."""
+        stated = (height, width, resolution, self.checkpoint.output)
+        if picture is not None and all(value is None for value in stated):
+            own = self.own_size(picture)
+            if own is not None:
+                return own
+        return super().output_size(picture, height, width, resolution)
 
     @abc.abstractmethod
     def encode_texts(
@@ -153,6 +181,7 @@ class FlowFamily(Family):
         shown: Sequence[Shown],
     ) -> FlowRun:
         """Encode the prompts, with true guidance also the negative ones, and draw the noise."""
+        self.check_model()
         own_texts = prompted(self.guidance_kind, prompts, guidance)
         copies = len(seeds) // len(prompts)
         try:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from refhooks._core.planning.bounds import MAX_STEPS
+from refhooks.cli import _completion as completing
 from refhooks.cli._command import App, Command
 from refhooks.cli._options import (
     chain_options,
@@ -18,6 +19,7 @@ from refhooks.cli._options import (
     option,
     output_option,
     reference_options,
+    run_options,
     sampling_options,
     score_options,
     transformer_option,
@@ -84,11 +86,12 @@ def main() -> None:
 
 
 @main.command(cls=Command, examples=EDIT_EXAMPLES)
-@click.argument("image")
+@click.argument("image", shell_complete=completing.files)
 @click.argument("prompt")
 @model_options
 @reference_options
 @mask_options
+@run_options
 @sampling_options
 @output_option
 @option(
@@ -127,13 +130,14 @@ def edit(**options: Any) -> None:
 
 
 @main.command(cls=Command, examples=CHAIN_EXAMPLES)
-@click.argument("image")
-@click.argument("file", required=False)
+@click.argument("image", shell_complete=completing.files)
+@click.argument("file", required=False, shell_complete=completing.files)
 @model_options
 @chain_options
+@run_options
 @metadata_option
 @option(
-    "Output", "-o", "--output", metavar="OUT", required=True,
+    "Output", "-o", "--output", metavar="OUT", required=True, shell_complete=completing.files,
     help="Where the last picture goes: .png, .jpg or .webp. Those before go to OUT-1 and so on,"
     " each as soon as it is made.",
 )  # fmt: skip
@@ -150,13 +154,13 @@ def chain(**options: Any) -> None:
 
 
 @main.command(cls=Command, examples=GRID_EXAMPLES)
-@click.argument("image")
+@click.argument("image", shell_complete=completing.files)
 @click.argument("prompt")
 @model_options
 @reference_options
 @mask_options
+@run_options
 @grid_options
-@output_option
 def grid(**options: Any) -> None:
     """Edit IMAGE as PROMPT says with two fields varied, as one labelled sheet.
 
@@ -176,18 +180,18 @@ def grid(**options: Any) -> None:
 
 
 @main.command(cls=Command, examples=EXPLAIN_EXAMPLES)
-@click.argument("picture")
+@click.argument("picture", shell_complete=completing.files)
 @option(
-    "Explain", "--source", metavar="FILE",
+    "Explain", "--source", metavar="FILE", shell_complete=completing.files,
     help="The picture that was edited; needed where PICTURE holds no recipe that names it.",
 )  # fmt: skip
 @option(
-    "Explain", "--edit-mask", metavar="FILE|BOX",
+    "Explain", "--edit-mask", metavar="FILE|BOX", shell_complete=completing.files,
     help="Where the picture was to change, as for edit: what is inside is measured apart.",
 )  # fmt: skip
 @option("Explain", "--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @option(
-    "Explain", "--html", metavar="FILE",
+    "Explain", "--html", metavar="FILE", shell_complete=completing.files,
     help="Write a report with the pictures and plots in it, as one .html file.",
 )  # fmt: skip
 def explain(**options: Any) -> None:
@@ -213,7 +217,7 @@ def score(**options: Any) -> None:
 
 
 @main.command(cls=Command, examples=PLAN_EXAMPLES)
-@click.argument("file")
+@click.argument("file", shell_complete=completing.files)
 @option(
     "Plan",
     "--steps",
@@ -225,7 +229,10 @@ def score(**options: Any) -> None:
     "Plan", "--denoise", type=float, metavar="0-1",
     help="As for edit: below 1 the noise levels begin lower. By default 1, or what a chain says.",
 )  # fmt: skip
-@option("Plan", "--plot", metavar="PNG", help="Draw strength over steps, coloured by method.")
+@option(
+    "Plan", "--plot", metavar="PNG", shell_complete=completing.files,
+    help="Draw strength over steps, coloured by method.",
+)  # fmt: skip
 @option("Plan", "--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @option(
     "Plan", "--cost", "with_cost", is_flag=True,
@@ -233,7 +240,7 @@ def score(**options: Any) -> None:
     " way, and memory. Without --model it is that of a full-size model.",
 )  # fmt: skip
 @option(
-    "Plan", "--edit-mask", metavar="FILE|BOX",
+    "Plan", "--edit-mask", metavar="FILE|BOX", shell_complete=completing.files,
     help="As for edit; with --cost, and with --model where FILE names pictures.",
 )  # fmt: skip
 @option("Plan", "--compute", metavar="all|inside", help="Likewise.")
@@ -241,6 +248,7 @@ def score(**options: Any) -> None:
     "Model",
     "--model",
     metavar="NAME",
+    shell_complete=completing.models,
     help="Show the noise levels of this model and, if FILE names pictures, where each one acts and"
     " how many tokens it takes; without it the levels are unshifted. Only its configuration is"
     " read, unless it is embedded.",
@@ -262,9 +270,10 @@ def plan(**options: Any) -> None:
 
 
 @main.command(cls=Command, examples=REPLAY_EXAMPLES)
-@click.argument("picture")
+@click.argument("picture", shell_complete=completing.files)
 @option(
     "Replay", "--reference", "references", metavar="FILE", multiple=True,
+    shell_complete=completing.files,
     help="A picture or mask that is not beside PICTURE under its name; may be repeated. One that"
     " the recipe does not know takes the place of the first picture that is missing.",
 )  # fmt: skip
@@ -275,7 +284,7 @@ def plan(**options: Any) -> None:
 )  # fmt: skip
 @model_options
 @option(
-    "Output", "-o", "--output", metavar="OUT",
+    "Output", "-o", "--output", metavar="OUT", shell_complete=completing.files,
     help="Where the picture goes; by default beside PICTURE, as its name with '-replay'.",
 )  # fmt: skip
 @option(
@@ -292,7 +301,7 @@ def replay(**options: Any) -> None:
 
 
 @main.command(cls=Command)
-@click.argument("picture")
+@click.argument("picture", shell_complete=completing.files)
 @click.option("--strip", is_flag=True, help="Remove it from the file; the pixels stay as they are.")
 def recipe(picture: str, strip: bool) -> None:
     """Print what PICTURE was made from, as JSON."""
@@ -302,7 +311,7 @@ def recipe(picture: str, strip: bool) -> None:
 
 
 @main.command(cls=Command, examples=PRESETS_EXAMPLES)
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completing.presets)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def presets(name: str | None, as_json: bool) -> None:
     """List the presets, or show the one that NAME, or the path of a file, says."""
@@ -342,8 +351,10 @@ def hooks(as_json: bool) -> None:
 @click.argument("name")
 @click.option(
     "--kind", default="method", show_default=True,
-    type=click.Choice(["method", "schedule", "switch", "mask", "family"]),
-    help="What the plugin registers.",
+    type=click.Choice([
+        "method", "schedule", "switch", "mask", "plugin", "preset", "command", "family",
+    ]),
+    help="What the plugin registers; 'plugin' is a run plugin, which is of no reference.",
 )  # fmt: skip
 @click.option(
     "--hook", default="conditioning", show_default=True,
@@ -361,7 +372,7 @@ def new(name: str, kind: str, hook: str, folder: Path) -> None:
 
 
 @main.command(cls=Command, examples=("refhooks check inject",))
-@click.argument("name")
+@click.argument("name", shell_complete=completing.plugins)
 @click.option(
     "--expect", "expected", metavar="CHECK=REASON", multiple=True,
     help="A check that the plugin cannot pass, and why; may be repeated.",

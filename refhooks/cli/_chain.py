@@ -24,6 +24,7 @@ from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._libraries import quiet
 from refhooks.cli._masks import files_of
 from refhooks.cli._model import ModelOptions, ModelPlan, open_editor, plan_model
+from refhooks.cli._parse import parse_plugin
 from refhooks.cli._places import check_chain_places, save
 from refhooks.cli._room import output_pixels, picture_room
 from refhooks.cli._terminal import steps_bar, tell
@@ -44,6 +45,8 @@ class ChainOptions:
     image: str
     file: str | None
     prompts: tuple[str, ...]
+    plugins: tuple[str, ...]
+    check: Literal["final", "eager"]
     output: str
     strength: str | None
     denoise: str | None
@@ -58,10 +61,18 @@ class ChainOptions:
     height: int | None
     width: int | None
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments of ``Editor.chain`` that each of its edits shares."""
-        names = ("steps", "cfg", "resolution", "height", "width", "vision_resolution", "align")
-        return {name: getattr(self, name) for name in names}
+    def arguments(self, registry: Registry) -> dict[str, Any]:
+        """Return the arguments of ``Editor.chain`` that each of its edits shares.
+
+        Raises:
+            InputError: A run plugin's options are refused.
+            UnknownNameError: A run plugin that no live plugin registers.
+        """
+        names = (
+            "steps", "cfg", "resolution", "height", "width", "vision_resolution", "align", "check",
+        )  # fmt: skip
+        plugins = tuple(parse_plugin(text, registry) for text in self.plugins)
+        return {**{name: getattr(self, name) for name in names}, "plugins": plugins}
 
 
 @attrs.frozen
@@ -70,6 +81,7 @@ class _Job:
 
     options: ChainOptions
     chain: Chain
+    arguments: dict[str, Any]
     model: ModelPlan
     requests: tuple[Request, ...]
     places: tuple[Path, ...]
@@ -97,17 +109,17 @@ def run_chain(options: ChainOptions) -> None:
             handover=options.handover,
             callback=lambda *_: advance(),
             on_result=_Writing(job),
-            **options.arguments(),
+            **job.arguments,
         )
 
 
 def _check(options: ChainOptions, registry: Registry) -> _Job:
-    chain = _chain(options, registry)
+    chain, arguments = _chain(options, registry), options.arguments(registry)
     requests = Requests(
         options.image,
         chain,
         seed=options.seed,
-        options=options.arguments(),
+        options=arguments,
         registry=registry,
         native=NATIVE,
     )
@@ -128,7 +140,7 @@ def _check(options: ChainOptions, registry: Registry) -> _Job:
     )
     room = picture_room(pixels, len(checked))
     places = check_chain_places(options.output, len(checked), files, room)
-    return _Job(options, chain, model, tuple(checked), places)
+    return _Job(options, chain, arguments, model, tuple(checked), places)
 
 
 def _chain(options: ChainOptions, registry: Registry) -> Chain:

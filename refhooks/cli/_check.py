@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from refhooks.cli._lists import Entry, print_list
 from refhooks.cli._terminal import say, tell, working
-from refhooks.errors import printable
 from refhooks.testing._kit import CHECKS, run_checks
 
 if TYPE_CHECKING:
@@ -18,13 +15,11 @@ if TYPE_CHECKING:
 
     from refhooks.testing import Result
 
-STYLES = {"passed": "green", "failed": "bold red", "expected": "yellow"}
 FAILED = 1
-UNWRAPPED = 4096  # where the output goes to a file or a pipe, a line is a check
 
 
 def run_check(name: str, expected: Sequence[str]) -> int:
-    """Print the result of every check of a plugin, and return an exit status.
+    """Print what failed, worst first, then every check of the plugin; return an exit status.
 
     Raises:
         RefhooksError: No installed plugin has the name, or an expected failure is no check.
@@ -32,11 +27,13 @@ def run_check(name: str, expected: Sequence[str]) -> int:
     failures = dict(_expected(entry) for entry in expected)
     with working(f"checking {name}"):
         report = run_checks(name, failures)
-    promises = {check.name: check.promise for check in CHECKS}
-    for subject in dict.fromkeys(result.subject for result in report.results):
-        _print(subject, [entry for entry in report.results if entry.subject == subject], promises)
+    for failure in report.failures:
+        why = (("of", ", ".join(failure.subjects)), ("why", failure.message))
+        print_list((), [Entry((f"failed: {', '.join(failure.checks)}",), why, "bold red")])
     for check in report.stale:
         say("error", f"{check} was expected to fail, and passes: take it out", "red")
+    for subject in dict.fromkeys(result.subject for result in report.results):
+        _print(subject, [entry for entry in report.results if entry.subject == subject])
     passed = sum(result.outcome == "passed" for result in report.results)
     tell(f"{name}: {passed} of {len(report.results)} checks passed")
     return 0 if report.ok else FAILED
@@ -49,17 +46,15 @@ def _expected(entry: str) -> tuple[str, str]:
     return check, reason
 
 
-def _print(subject: str, results: Sequence[Result], promises: dict[str, str]) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=UNWRAPPED)
-    console.print(Text(printable(subject), style="bold"))
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for result in results:
-        said = result.message or promises[result.check]
-        table.add_row(
-            Text(f"  {result.outcome}", style=STYLES[result.outcome]),
-            Text(printable(result.check)),
-            Text(printable(said)),
+def _print(subject: str, results: Sequence[Result]) -> None:
+    """A line a check: what it promises, or why it was expected to fail."""
+    promises = {check.name: check.promise for check in CHECKS}
+    width = max(len(result.check) for result in results)
+    lines = [
+        (
+            f"{result.outcome:8}  {result.check.ljust(width)}",
+            result.message if result.outcome == "expected" else promises[result.check],
         )
-    console.print(table)
+        for result in results
+    ]
+    print_list((), [Entry((subject,), tuple(lines), "bold")])

@@ -16,6 +16,7 @@ import click
 from refhooks._base.folders import no_empty_folders
 from refhooks._base.shown import note, shown, told
 from refhooks._core.plugins.loading import load_registry
+from refhooks.cli._completion import offer_completion
 from refhooks.cli._signals import Terminated, ended_by_sigterm
 from refhooks.cli._terminal import say, warnings_as_lines
 from refhooks.errors import InputError, PluginError, RefhooksError
@@ -194,6 +195,7 @@ class App(click.Group):
                 after SIGTERM. ``False`` lets exceptions through.
             **extra: As click takes them.
         """
+        offer_completion()
         settings = Settings()
         run: Callable[..., Any] = super().main
         run = functools.partial(

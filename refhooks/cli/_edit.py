@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
+from refhooks._apps.files.presets import preset
 from refhooks._apps.files.strategy_file import load_file
 from refhooks._apps.forecast.planned import NATIVE
 from refhooks._base.once import keeping
@@ -23,7 +24,7 @@ from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._drift import exact_arguments, remarks_as_notes, say_drift, tell_changes
 from refhooks.cli._libraries import quiet
 from refhooks.cli._model import ModelOptions, ModelPlan, open_editor, plan_model
-from refhooks.cli._parse import parse_reference, parse_strength
+from refhooks.cli._parse import parse_method, parse_plugin, parse_reference, parse_strength
 from refhooks.cli._places import check_places, preview_place, save
 from refhooks.cli._presets import with_preset
 from refhooks.cli._preview import write_preview
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from refhooks._apps.editing.result import EditResult
-    from refhooks._core.contract.methods import RunPlugin
+    from refhooks._core.contract.methods import Method, RunPlugin
     from refhooks._core.planning.request import Callback
     from refhooks._core.plugins.registry import Registry
     from refhooks.cli._masks import MaskOptions, Masks
@@ -52,11 +53,14 @@ class EditOptions:
     image: str
     prompt: str
     output: str
-    method: str | None
+    method: str | Method | None
+    method_options: tuple[str, ...]
     strength: float | str | None
     preset: str | None
     strategy_file: str | None
     references: tuple[str, ...]
+    plugins: tuple[str, ...]
+    check: Literal["final", "eager"]
     steps: int | None
     denoise: float
     seed: int | None
@@ -89,6 +93,7 @@ class EditOptions:
             "vision_resolution": self.vision_resolution,
             "align": self.align,
             "n": self.count,
+            "check": self.check,
         }
 
     def strategy(self, native: str) -> Stage | None:
@@ -167,9 +172,9 @@ def check_edit(options: EditOptions, registry: Registry) -> EditJob:
     if options.strength is not None:
         strength = parse_strength(str(options.strength), "--strength", registry)
         options = attrs.evolve(options, strength=strength)
-    if options.method is not None:
-        registry.method(options.method)
+    options = attrs.evolve(options, method=_method(options, registry))
     source, listed, plugins = _from_file(options, registry)
+    plugins += tuple(parse_plugin(text, registry) for text in options.plugins)
     named = tuple(parse_reference(text, registry) for text in options.references)
     references = (*listed, *named)
     pictures = [options.image, *[str(entry.image) for entry in references]]
@@ -201,6 +206,25 @@ def check_edit(options: EditOptions, registry: Registry) -> EditJob:
     if options.measure_drift:
         exact_arguments(**job.steering(NATIVE), references=references, registry=registry)
     return job
+
+
+def _method(options: EditOptions, registry: Registry) -> str | Method | None:
+    """The method of ``--method``, or of a preset where it is given options, with these."""
+    method, texts = options.method, options.method_options
+    if texts and options.strategy_file is not None:
+        raise InputError("--strategy holds methods with their options; leave --option out")
+    if texts and method is None:
+        if options.preset is None:
+            raise InputError("--option is one of a method's; name the method with --method")
+        chosen = preset(options.preset)
+        stage, *others = chosen.strategy.stages
+        if others:
+            raise InputError(
+                f"preset {chosen.name!r} has {len(others) + 1} stages with options of their own;"
+                " leave --option out"
+            )
+        method = stage.method
+    return None if method is None else parse_method(method, texts, registry)
 
 
 def _from_file(

@@ -89,7 +89,14 @@ def run_explain(options: ExplainOptions) -> None:
     before = origin.before
     source = before.source()
     shift = measure_shift(before.picture(), result) if can_measure() else None
-    advice = advise(source, result, inside=origin.inside, timetable=origin.timetable, shift=shift)
+    advice = advise(
+        source,
+        result,
+        inside=origin.inside,
+        timetable=origin.timetable,
+        shift=shift,
+        limit=before.limit,
+    )
     if shift is not None and shift.noticed:
         say("warning", f"{shift}; see the page on sizes, and --align", "yellow")
     if options.as_json:

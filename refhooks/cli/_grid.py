@@ -29,7 +29,7 @@ from refhooks._core.planning.bounds import MAX_SEED
 from refhooks._core.planning.compilation import compile_timetable
 from refhooks._core.planning.planner import make_plan
 from refhooks._core.planning.request import make_request
-from refhooks._core.planning.strategy import Reference, Stage, Strategy, as_strategy
+from refhooks._core.planning.strategy import Reference, Stage, Strategy, as_strategy, method_name
 from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._edit import check_edit
@@ -305,7 +305,8 @@ def _notes(sheet: _Sheet, editor: Editor) -> str:
     seed = None if len(grid.seeds) > 1 else grid.seeds[0]
     told: dict[str, Any] = {
         "model": sheet.job.model.name,
-        "method": options.method,
+        "method": None if options.method is None else method_name(options.method),
+        "option": " ".join(options.method_options) or None,
         "strength": options.strength,
         "preset": options.preset,
         "strategy": options.strategy_file,

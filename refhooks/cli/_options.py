@@ -8,6 +8,7 @@ import click
 
 from refhooks._apps.chains.chain import HANDOVERS
 from refhooks._core.planning.bounds import MAX_STEPS
+from refhooks.cli import _completion as completing
 from refhooks.cli._command import Option
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _together(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 output_option = option(
-    "Output", "-o", "--output", metavar="OUT", required=True,
+    "Output", "-o", "--output", metavar="OUT", required=True, shell_complete=completing.files,
     help="Where the picture goes: .png, .jpg or .webp. With -n, OUT-1 and so on.",
 )  # fmt: skip
 
@@ -61,14 +62,14 @@ metadata_option = option(
 )  # fmt: skip
 
 transformer_option = option(
-    "Model", "--transformer", metavar="FILE",
+    "Model", "--transformer", metavar="FILE", shell_complete=completing.files,
     help="A single file with the transformer of --model, .safetensors or .gguf: plain, scaled fp8"
     " or int8, or quantised as GGUF has it. All else comes from --model.",
 )  # fmt: skip
 
 model_options = _together(
     option(
-        "Model", "--model", "name", metavar="NAME",
+        "Model", "--model", "name", metavar="NAME", shell_complete=completing.models,
         help=f"A folder, a Hugging Face repository such as {REAL_MODEL}, or an embedded model;"
         f" by default the embedded '{DEFAULT_MODEL}'.",
     ),
@@ -86,6 +87,7 @@ model_options = _together(
            help="Round the weights while loading, to a half (int8, fp8) or a quarter (nf4) of their"
            " size; the picture differs a little."),
     option("Model", "--lora", "loras", metavar="FILE[:SCALE]", multiple=True,
+           shell_complete=completing.files,
            help="A LoRA as a .safetensors file; may be repeated."),
     option("Model", "--shift", metavar="N", type=click.FloatRange(0, 100, min_open=True),
            help="One shift of the noise levels at every size, as LoRAs for few steps need: 3 for"
@@ -93,32 +95,40 @@ model_options = _together(
 )  # fmt: skip
 
 reference_options = _together(
-    option("Reference", "--method", metavar="NAME",
+    option("Reference", "--method", metavar="NAME", shell_complete=completing.methods,
            help="How IMAGE steers the edit; by default the model's own way."),
     option("Reference", "--strength", metavar="0-2",
            help="How much IMAGE steers the edit: 0 as if it were not there, 1 (the default) as"
            " the method is meant; above 1.5 artifacts are likely. Over the steps: 0.4:1.0,"
            " 0.4:1.0:cosine, or progress@strength as in 0@0.4,0.5@0.8,1@1.2."),
-    option("Reference", "--preset", metavar="NAME|FILE",
+    option("Reference", "--option", "method_options", metavar="NAME=VALUE", multiple=True,
+           shell_complete=completing.method_options,
+           help="An option of --method, or of the method of --preset, such as softmax=separate; may"
+           " be repeated. refhooks plugins lists methods, docs/methods.md their options."),
+    option("Reference", "--preset", metavar="NAME|FILE", shell_complete=completing.presets,
            help="A method, strength and denoise under a name, see refhooks presets; --method,"
            " --strength and --denoise override what it says."),
     option("Reference", "--strategy", "strategy_file", metavar="FILE",
+           shell_complete=completing.files,
            help="A strategy in a .toml or .json file, instead of --method and --strength. Where it"
            " lists references, IMAGE takes the place of the first one's picture."),
     option("Reference", "--ref", "references", metavar="FILE[:METHOD[:STRENGTH]]", multiple=True,
+           shell_complete=completing.references,
            help="One more picture, 'Picture 2' of the prompt and so on; may be repeated. STRENGTH"
            " as for --strength, such as coat.png:cross_attn:0.4:1.0."),
 )  # fmt: skip
 
 mask_options = _together(
     option("Masks", "--mask-region", metavar="FILE|BOX", multiple=True,
+           shell_complete=completing.files,
            help="Where in the picture IMAGE steers the edit: what is white in a picture, or"
            " x,y,width,height in pixels or percent, such as 10%,10%,50%,50%. May be repeated: then"
            " where all of them cover. Elsewhere the model is not given IMAGE; to keep it there, use"
            " --edit-mask."),
     option("Masks", "--mask-content", metavar="FILE|BOX", multiple=True,
+           shell_complete=completing.files,
            help="Which part of IMAGE is used to steer; the rest of it is hidden. May be repeated."),
-    option("Masks", "--edit-mask", metavar="FILE|BOX",
+    option("Masks", "--edit-mask", metavar="FILE|BOX", shell_complete=completing.files,
            help="Where the picture may change at all; the rest of it stays as it is in IMAGE."),
     option("Masks", "--compute", metavar="all|inside",
            help="With --edit-mask: 'inside' computes only what may change and a border around it,"
@@ -128,6 +138,17 @@ mask_options = _together(
            help="Let these masks fade out over so many pixels of IMAGE, outside of their edges."),
     option("Masks", "--invert-masks", is_flag=True,
            help="What these masks do not cover counts instead."),
+)  # fmt: skip
+
+run_options = _together(
+    option("Plugins", "--plugin", "plugins", metavar="NAME[:OPTION=VALUE]", multiple=True,
+           shell_complete=completing.run_plugins,
+           help="A run plugin that takes part, with its options, as NAME:a=1,b=2; may be repeated."
+           " Where values hold commas, ';' divides the options."),
+    option("Plugins", "--check", type=click.Choice(("final", "eager")), default="final",
+           show_default=True,
+           help="When what plugins return is checked for NaN and infinity: at the end, or at each"
+           " call (eager), which names the plugin and the step."),
 )  # fmt: skip
 
 _steps = option(
@@ -177,15 +198,18 @@ sampling_options = _together(
 )  # fmt: skip
 
 grid_options = _together(
-    option("Grid", "--methods", metavar="NAME,NAME", help="Short for --rows method=NAME,NAME."),
+    option("Grid", "--methods", metavar="NAME,NAME",
+           shell_complete=completing.methods, help="Short for --rows method=NAME,NAME."),
     option("Grid", "--strengths", metavar="0-2,0-2",
-           help="Short for --columns strength=0,0.5,1. Without any of these four, every method at"
-           " 0, 0.5, 1 and 1.5."),
-    option("Grid", "--rows", metavar="FIELD=VALUE,VALUE",
+           help="Short for --columns strength=0,0.5,1. Where none of --methods, --strengths, --rows"
+           " and --columns is given, each method that the model can do, at 0, 0.5, 1 and 1.5;"
+           " --method, --preset or --strategy fixes the method, --strength the strength."),
+    option("Grid", "--rows", metavar="FIELD=VALUE,VALUE", shell_complete=completing.grid_fields,
            help="What differs from row to row: method, strength, until, vision, denoise, steps,"
            " cfg, seed, or an option of a method, as inject.formula=add,blend. With a number before"
            " it, of that stage: 2.strength=0.5,1. Where values hold commas, ';' divides them."),
-    option("Grid", "--columns", metavar="FIELD=VALUE,VALUE", help="Likewise, between columns."),
+    option("Grid", "--columns", metavar="FIELD=VALUE,VALUE",
+           shell_complete=completing.grid_fields, help="Likewise, between columns."),
     option("Grid", "--seeds", metavar="N,N", default="0", show_default=True,
            help="Each row once for each of these seeds."),
     option("Grid", "--tile", metavar="PIXELS", type=click.IntRange(32, 2048),
@@ -196,10 +220,13 @@ grid_options = _together(
     _cfg,
     _negative,
     _size,
-    option("Output", "--cells", metavar="FOLDER",
+    option("Output", "-o", "--output", metavar="OUT", required=True,
+           shell_complete=completing.files,
+           help="Where the sheet goes: .png, .jpg or .webp."),
+    option("Output", "--cells", metavar="FOLDER", shell_complete=completing.folders,
            help="Where the pictures are kept, so that the same command goes on where it was"
            " interrupted; by default a folder beside OUT with the ending .cells."),
-    option("Output", "--plot", metavar="PNG",
+    option("Output", "--plot", metavar="PNG", shell_complete=completing.files,
            help="Draw what changed and what was kept over the columns, which must be numbers."),
 )  # fmt: skip
 
@@ -224,19 +251,20 @@ chain_options = _together(
 )  # fmt: skip
 
 score_options = _together(
-    option("Score", "--pairs", metavar="FILE",
+    option("Score", "--pairs", metavar="FILE", shell_complete=completing.files,
            help="What is edited: a line of JSON each, with source, prompt and, if they are known,"
            " right and mask; by default held-out scenes of the embedded model."),
     option("Score", "--quick", is_flag=True,
            help="Two methods at three strengths, on 4 pairs of each kind."),
-    option("Score", "--methods", metavar="NAME,NAME", help="By default all that the model can do."),
+    option("Score", "--methods", metavar="NAME,NAME",
+           shell_complete=completing.methods, help="By default all that the model can do."),
     option("Score", "--strengths", metavar="0-2,0-2",
            help="By default 0,0.25,0.5,0.75,1,1.3,1.6,2."),
     option("Score", "--denoise", metavar="0-1,0-1",
            help="At strength 1, besides 1; by default 0.3,0.5,0.7,0.9."),
     option("Score", "--strengths-only", is_flag=True,
            help="Leave out denoise, schedules and switches, unless --denoise is given."),
-    option("Score", "--cells", metavar="FILE",
+    option("Score", "--cells", metavar="FILE", shell_complete=completing.files,
            help="What is run instead: a .toml file with [[cell]], each a strategy with a name."),
     option("Score", "--kinds", metavar="KIND,KIND", help="Of edit; by default all."),
     option("Score", "--scenes", metavar="N", type=click.IntRange(1, 10_000),
@@ -248,6 +276,8 @@ score_options = _together(
     option("Sampling", "--batch", metavar="N", type=click.IntRange(1, 4096),
            help="Pairs that are edited at once; by default 25 with an embedded model, else 1."),
     option("Output", "-o", "--output", metavar="FOLDER", default="score", show_default=True,
+           shell_complete=completing.folders,
            help="Where tables and plots go, and every batch as soon as it is finished."),
-    option("Output", "--json", "json_file", metavar="FILE", help="Write the scorecard there too."),
+    option("Output", "--json", "json_file", metavar="FILE",
+           shell_complete=completing.files, help="Write the scorecard there too."),
 )  # fmt: skip

@@ -1,17 +1,22 @@
-"""``FILE[:METHOD[:STRENGTH]]`` and ``FILE[:SCALE]``, where names and strengths may hold colons."""
+"""``FILE[:METHOD[:STRENGTH]]``, ``FILE[:SCALE]``, ``NAME[:OPTION=VALUE]``; all may hold colons."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from refhooks._apps.grids.fields import plain_value, with_options
 from refhooks._base.files import is_file
+from refhooks._base.shown import shown
 from refhooks._core.planning.bounds import MAX_STRENGTH
 from refhooks._core.planning.strategy import Reference, Stage
 from refhooks.errors import InputError, StrategyError, UnknownNameError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from refhooks._core.contract.methods import Method, RunPlugin
     from refhooks._core.plugins.registry import Registry
 
 
@@ -38,6 +43,41 @@ def parse_reference(text: str, registry: Registry) -> Reference:
     except UnknownNameError as error:
         raise UnknownNameError(f"{label}: {error}") from error
     return Reference(file, Stage(name, parse_strength(strength, label, registry) if colon else 1.0))
+
+
+def parse_method(method: str | Method, texts: Sequence[str], registry: Registry) -> str | Method:
+    """Return a method with the options that ``--option NAME=VALUE`` gives it.
+
+    Raises:
+        InputError: An option has no value, is there twice, is none of the method's, or is refused.
+        UnknownNameError: The method is not registered.
+    """
+    made = with_options(method, _options(texts, "--option"), registry)
+    return made if texts else method
+
+
+def parse_plugin(text: str, registry: Registry) -> RunPlugin:
+    """Return the run plugin that ``--plugin NAME:OPTION=VALUE,OPTION=VALUE`` means.
+
+    Raises:
+        InputError: An option has no value, is there twice, is none of the plugin's, or is refused.
+        UnknownNameError: The run plugin is not registered.
+    """
+    name, colon, rest = text.partition(":")
+    parts = rest.split(";" if ";" in rest else ",") if colon else []
+    return registry.plugin(name, _options(parts, f"--plugin {text}"))
+
+
+def _options(texts: Sequence[str], label: str) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value):
+            raise InputError(f"{label}: an option is written NAME=VALUE, got {shown(text)}")
+        if name in options:
+            raise InputError(f"{label}: option {name!r} is there twice")
+        options[name] = plain_value(value)
+    return options
 
 
 def _split(text: str, registry: Registry) -> tuple[str, str | None]:

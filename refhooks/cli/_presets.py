@@ -6,24 +6,23 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from refhooks._apps.files.presets import all_presets, changed, preset
 from refhooks._base.names import listed
 from refhooks._core.planning.strategy import method_name
+from refhooks.cli._lists import Entry, print_list
 from refhooks.cli._terminal import say, tell
-from refhooks.errors import InputError, printable
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from refhooks._apps.files.presets import Preset
+    from refhooks._core.contract.methods import Method
     from refhooks._core.planning.strategy import Strategy
     from refhooks._core.plugins.registry import Registry
 
-UNWRAPPED = 4096  # where the output goes to a file or a pipe, a line is a preset
+HEADS = ("name", "method", "strength", "denoise")
 
 
 def list_presets(name: str | None, *, as_json: bool) -> None:
@@ -78,40 +77,43 @@ def _valued(value: float | str | None, limits: tuple[float, float] | None) -> st
     if value is None:
         return "–"
     chosen = value if isinstance(value, str) else f"{value:g}"
-    return chosen if limits is None else f"{chosen} ({limits[0]:g} to {limits[1]:g})"
+    return chosen if limits is None else f"{chosen} ({_range(limits)})"
+
+
+def _range(limits: tuple[float, float]) -> str:
+    return f"{limits[0]:g} to {limits[1]:g}"
 
 
 def _print(presets: Sequence[Preset]) -> None:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=UNWRAPPED)
+    several = len({shown.origin for shown in presets}) > 1
     measured = [shown for shown in presets if shown.measured]
-    console.print(_table(measured))
-    if len(measured) < len(presets):
+    others = [shown for shown in presets if not shown.measured]
+    if measured:
+        tell("measured, and they hold:")
+        print_list(HEADS, [_entry(shown, from_where=several) for shown in measured])
         tell("")
+    if others:
         tell("not measured, or worse than plain default at 1 on the embedded model:")
-        console.print(_table([shown for shown in presets if not shown.measured]))
+        print_list(HEADS, [_entry(shown, from_where=several) for shown in others])
     needing = [shown.name for shown in presets if shown.needs]
     if needing:
         verb = "needs" if len(needing) == 1 else "need"
         say("note", f"{listed(needing)} {verb} more; see refhooks presets NAME", "cyan")
 
 
-def _table(presets: Sequence[Preset]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in ("name", "method", "strength", "denoise", "from", "what it is for"):
-        table.add_column(head, no_wrap=head in {"name", "strength", "denoise"})
-    for shown in presets:
-        cells = [
-            shown.name,
-            ", ".join(_methods(shown)),
-            _valued(_strength(shown), shown.strength_range),
-            _valued(shown.denoise, shown.denoise_range),
-            shown.origin,
-            shown.description,
-        ]
-        table.add_row(*[Text(printable(cell)) for cell in cells])
-    return table
+def _entry(shown: Preset, *, from_where: bool) -> Entry:
+    """Its line, and below it what it is for, with the ranges that its numbers are from."""
+    ranges = {"strength": shown.strength_range, "denoise": shown.denoise_range}
+    more = [f"{name} {_range(limits)}" for name, limits in ranges.items() if limits is not None]
+    more += [f"from {shown.origin}"] if from_where else []
+    also = f" ({', '.join(more)})" if more else ""
+    cells = (
+        shown.name,
+        ", ".join(_methods(shown)),
+        _valued(_strength(shown), None),
+        _valued(shown.denoise, None),
+    )
+    return Entry(cells, (("", f"{shown.description}{also}"),))
 
 
 def _print_one(shown: Preset) -> None:
@@ -132,7 +134,11 @@ def _print_one(shown: Preset) -> None:
 
 
 def with_preset(
-    name: str, method: str | None, strength: Any, strategy_file: str | None, registry: Registry
+    name: str,
+    method: str | Method | None,
+    strength: Any,
+    strategy_file: str | None,
+    registry: Registry,
 ) -> Strategy:
     """Return how ``--preset`` steers; ``--method`` and ``--strength`` override what it says.
 

@@ -23,13 +23,16 @@ if TYPE_CHECKING:
 
 __all__ = ["HOOKS", "KINDS", "new_plugin"]
 
-KINDS = ("method", "schedule", "switch", "mask", "family")
+KINDS = ("method", "schedule", "switch", "mask", "plugin", "preset", "command", "family")
 HOOKS = ("conditioning", "step", "attention")
 USES = {
     "method": 'refhooks edit photo.png "make it night" --method $name --strength 0.7 -o night.png',
     "schedule": "python -c \"import refhooks; print(refhooks.schedule('$name'))\"",
     "switch": "python -c \"import refhooks; print(refhooks.switch('$name'))\"",
     "mask": "python -c \"import refhooks; print(refhooks.mask(shape='$name', share=0.5))\"",
+    "plugin": 'refhooks edit photo.png "make it night" --plugin $name:amount=0.1 -o night.png',
+    "preset": 'refhooks edit photo.png "make it night" --preset $name -o night.png',
+    "command": "refhooks $name photo.png",
     "family": 'refhooks edit photo.png "make it night" --model OWNER/MODEL -o night.png',
 }
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -42,7 +45,8 @@ def new_plugin(
 
     Args:
         name: Of the distribution, the plugin and what it registers: lower case, with hyphens.
-        kind: ``method``, ``schedule``, ``switch``, ``mask`` or ``family``.
+        kind: ``method``, ``schedule``, ``switch``, ``mask``, ``plugin`` (a run plugin), ``preset``,
+            ``command`` or ``family``.
         hook: For a method, the run hook that it steers by.
         folder: Where the new folder is made.
 
@@ -63,8 +67,9 @@ def new_plugin(
     }
     values["run"] = f"{values['cls']}Run"
     values["use"] = Template(USES[kind]).substitute(values)
-    files = _files(kind, hook, module)
+    files = _files(kind, hook, name)
     modules = [path for path in files if path.endswith(".py") and "/" not in path]
+    modules += [f"{name}.toml"] if kind == "preset" else []
     values["modules"] = ", ".join(f'"{path}"' for path in modules)
     sweep(folder)
     part = beside(folder / "new")
@@ -79,15 +84,16 @@ def new_plugin(
     return tuple(root / path for path in files)
 
 
-def _files(kind: str, hook: str, module: str) -> dict[str, str]:
+def _files(kind: str, hook: str, name: str) -> dict[str, str]:
     """The template of each file."""
-    family = kind == "family"
+    family, module = kind == "family", name.replace("-", "_")
     return {
         "pyproject.toml": "pyproject",
         "README.md": "readme-family" if family else "readme",
         f"{module}.py": f"{kind}-{hook}" if kind == "method" else kind,
         f"tests/test_{module}.py": "family-test" if family else "test",
         **({f"{module}_tiny.py": "family-tiny"} if family else {}),
+        **({f"{name}.toml": "preset-file"} if kind == "preset" else {}),
     }
 
 

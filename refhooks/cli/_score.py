@@ -8,10 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import numpy as np
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from refhooks._apps.grids.fields import Field, make_axis
 from refhooks._apps.grids.fingerprint import fingerprint
@@ -31,8 +27,9 @@ from refhooks.cli._model import open_editor, plan_model
 from refhooks.cli._parse import check_strength
 from refhooks.cli._places import check_apart
 from refhooks.cli._room import SCORE
+from refhooks.cli._score_tables import print_card
 from refhooks.cli._terminal import say, tell, work_bar
-from refhooks.errors import InputError, PluginError, printable
+from refhooks.errors import InputError, PluginError
 from refhooks.score import (
     Pair,
     Settings,
@@ -44,7 +41,6 @@ from refhooks.score import (
     strength_cells,
 )
 from refhooks.score._cells import DENOISE, STRENGTHS
-from refhooks.score._plots import front, tradeoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,7 +48,7 @@ if TYPE_CHECKING:
     from refhooks._core.plugins.registry import Registry
     from refhooks._editor import Editor
     from refhooks.cli._model import ModelOptions, ModelPlan
-    from refhooks.score import Cell, Progress, Score, Scorecard
+    from refhooks.score import Cell, Progress, Scorecard
 
 FULL, QUICK = 25, 4  # scenes of each kind
 QUICK_METHODS, QUICK_STRENGTHS = 2, (0.0, 0.5, 1.0)
@@ -137,7 +133,7 @@ def run_score(model: ModelOptions, options: ScoreOptions) -> None:
     _announce(editor, cells, pairs, settings)
     card = _scored(editor, pairs, cells, settings, plan, folder)
     written = _write(card, folder, options)
-    _print(card)
+    print_card(card)
     tell("")
     for place in written:
         tell(f"wrote {place}")
@@ -303,8 +299,8 @@ def _scored(
     try:
         with quiet(bars=False), work_bar() as advance:
             card = run_cells(
-                editor, pairs, cells, settings, store=folder / STORE, context=context,
-                progress=_Watch(advance, began).see,
+                editor, pairs, cells, settings, store=folder / STORE, ceiling=True,
+                context=context, progress=_Watch(advance, began).see,
             )  # fmt: skip
     except KeyboardInterrupt:
         say("note", f"what is finished lies in {folder}; the same command goes on from there",
@@ -337,53 +333,6 @@ def _spoken(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} minutes" if minutes < 90 else f"{minutes / 60:.1f} hours"
-
-
-def _print(card: Scorecard) -> None:
-    """One line a cell, over the kinds that are pooled."""
-    measures = card.measures
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("cell", no_wrap=True)
-    for name in measures:
-        table.add_column(name, no_wrap=True)
-    best = {cell.name for cell, _, _ in front(tradeoff(card))}
-    for cell in card.cells:
-        intervals = [card.interval(cell.name, name) for name in measures]
-        figures = [
-            "–" if it is None else f"{it.mean:.2f} [{it.low:.2f}, {it.high:.2f}]"
-            for it in intervals
-        ]
-        name = printable(f"{cell.name}{_only(card, cell)}{' *' if cell.name in best else ''}")
-        table.add_row(Text(name), *figures)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=4096)
-    console.print(table)
-    tell("")
-    tell(f"means over the scenes of {listed(card.pooled)}, with 95 % bootstrap intervals;")
-    tell("* the best front: no other cell has more of both, on scenes where something is kept")
-    for name in measures:
-        if name in MEANINGS:
-            tell(f"{name}: {MEANINGS[name]}")
-
-
-def _only(card: Scorecard, cell: Score) -> str:
-    """The kinds that a cell was run on, where it was not run on all."""
-    kinds = [
-        kind
-        for kind in card.pooled
-        if any(not np.isnan(card.values(cell.name, name, kind)).all() for name in card.measures)
-    ]
-    return f" ({listed(kinds)} only)" if 0 < len(kinds) < len(card.pooled) else ""
-
-
-MEANINGS = {
-    "done": "edit done in the region that should change, 1 is the right answer",
-    "kept": "kept outside of it: 1 all, 0 as much as without a reference",
-    "edges": "F1 of the edges with the right answer's, for edits of the whole picture",
-    "copied": "closeness to the unedited source in the region that should change",
-    "attention": "share of the attention that the source gets",
-}
 
 
 def _write(card: Scorecard, folder: Path, options: ScoreOptions) -> list[Path]:

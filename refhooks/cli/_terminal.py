@@ -1,4 +1,7 @@
-"""What goes to the terminal: results to stdout, everything else to stderr, a line each."""
+"""What goes to the terminal: results to stdout, everything else to stderr, a line each.
+
+``rich`` is imported where something is printed: a shell that asks for completions waits for it.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +9,34 @@ import contextlib
 import warnings
 from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.text import Text
-
 from refhooks.errors import RefhooksWarning, printable, readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rich.console import Console
+    from rich.progress import Progress
+
 
 def stderr() -> Console:
     """Return a console on stderr that neither wraps nor colours words it thinks it knows."""
+    from rich.console import Console  # noqa: PLC0415  see above
+
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(kind: str, message: str, style: str = "") -> None:
     """Print ``kind: message`` on stderr, as one line."""
+    from rich.text import Text  # noqa: PLC0415  see above
+
     stderr().print(Text(f"{kind}: {readable(message)}", style=style))
 
 
 def tell(message: str) -> None:
     """Print a result on stdout, as one line."""
+    from rich.console import Console  # noqa: PLC0415  see above
+    from rich.text import Text  # noqa: PLC0415  see above
+
     Console(highlight=False, soft_wrap=True).print(Text(printable(message)))
 
 
@@ -59,6 +68,8 @@ def warnings_as_lines() -> Iterator[None]:
 @contextlib.contextmanager
 def working(message: str) -> Iterator[None]:
     """Show that something is going on, on a terminal; elsewhere show nothing."""
+    from rich.text import Text  # noqa: PLC0415  see above
+
     console = stderr()
     if not console.is_terminal:
         yield
@@ -84,6 +95,15 @@ def work_bar() -> Iterator[Callable[[int, int], None]]:
 
 
 def _bar() -> Progress:
+    from rich import progress  # noqa: PLC0415  see above
+
     console = stderr()
-    columns = (TextColumn("editing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    columns = (
+        progress.TextColumn("editing"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    return progress.Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    )

@@ -44,12 +44,15 @@ class Scorecard:
         settings: With the steps and the guidance that the model gave where none were named.
         scenes: In the order of every cell's values.
         cells: In the order in which they were given.
+        ceiling: By measure of *kept*, what the autoencoder alone keeps of each scene's source;
+            empty where it was not measured.
     """
 
     model: str
     settings: Settings
     scenes: tuple[Scene, ...] = attrs.field(repr=False)
     cells: tuple[Score, ...] = attrs.field(repr=False)
+    ceiling: dict[str, tuple[float | None, ...]] = attrs.field(factory=dict, repr=False)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -110,11 +113,30 @@ class Scorecard:
                 f" {listed(dict.fromkeys(known))}"
             )
         chosen = self._kinds(kinds)
-        column = row.get(measure, (None,) * len(self.scenes))
+        return self._column(row.get(measure, (None,) * len(self.scenes)), chosen)
+
+    def most(self, measure: str, kinds: str | Sequence[str] | None = None) -> Interval | None:
+        """Return the ceiling of a measure: its mean and interval for the autoencoder alone.
+
+        Args:
+            measure: Such as ``kept_ssim``.
+            kinds: As for :meth:`values`.
+
+        Returns:
+            ``None``: it was not measured.
+
+        Raises:
+            UnknownNameError: There is no such kind.
+        """
+        chosen = self._kinds(kinds)
+        row = self.ceiling.get(measure)
+        return None if row is None else _interval(self._column(row, chosen))
+
+    def _column(self, row: Sequence[float | None], chosen: Sequence[str]) -> Array:
         return np.array(
             [
                 np.nan if value is None else value
-                for value, scene in zip(column, self.scenes, strict=True)
+                for value, scene in zip(row, self.scenes, strict=True)
                 if scene.kind in chosen
             ],
             dtype=np.float64,
@@ -193,7 +215,7 @@ class Scorecard:
                 another type or beyond its range, two cells of one name, or not one value a scene.
         """
         table = read_card(path)
-        return cls(table.model, table.settings, table.scenes, table.cells)
+        return cls(table.model, table.settings, table.scenes, table.cells, table.ceiling)
 
     def save_csv(self, path: str | Path) -> Path:
         """Write a row for each cell and kind, and for the kinds together (``all``).

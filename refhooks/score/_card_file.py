@@ -48,6 +48,7 @@ class CardTable:
     settings: Settings
     scenes: tuple[Scene, ...]
     cells: tuple[Score, ...]
+    ceiling: Values
 
 
 def read_card(path: str | Path) -> CardTable:
@@ -71,6 +72,7 @@ def _is_ours(form: Any, version: Any) -> bool:
 
 def _card(table: dict[str, Any]) -> CardTable:
     fields = [field.name for field in attrs.fields(CardTable)]
+    table.setdefault("ceiling", {})  # files before it had none
     for key in dict.fromkeys([*fields, *table]):
         if key not in table or key not in fields:
             said = "there is no" if key in fields else "unknown key"
@@ -86,7 +88,9 @@ def _card(table: dict[str, Any]) -> CardTable:
     _check_names(cells)
     _check_rows(cells, len(scenes))
     settings = _part(Settings, table["settings"], "settings", lambda _: None)
-    return CardTable(_strict.structure(table["model"], str), settings, tuple(scenes), tuple(cells))
+    ceiling = _part(Values, table["ceiling"], "ceiling", lambda it: _check_values(it, len(scenes)))
+    model = _strict.structure(table["model"], str)
+    return CardTable(model, settings, tuple(scenes), tuple(cells), ceiling)
 
 
 def _part(cls: type[Any], value: Any, label: str, check: Any) -> Any:
@@ -137,6 +141,14 @@ def _check_cell(cell: Score) -> None:
     read_seed(cell.seed, high=MAX_SEED)
     if len(cell.values) > MAX_MEASURES:
         raise InputError(f"values has {len(cell.values)} measures, at most {MAX_MEASURES}")
+
+
+def _check_values(values: Values, scenes: int) -> None:
+    if len(values) > MAX_MEASURES:
+        raise InputError(f"it has {len(values)} measures, at most {MAX_MEASURES}")
+    for name, row in values.items():
+        if len(row) != scenes:
+            raise InputError(f"{shown(name)} has {len(row)} values, and there are {scenes} scenes")
 
 
 def _check_text(text: str, name: str) -> None:

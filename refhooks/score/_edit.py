@@ -9,6 +9,7 @@ from refhooks._base.pictures import load_picture
 from refhooks._core.planning.strategy import Stage
 from refhooks.batch import Job, edit_batch
 from refhooks.score import _measures as measures_of
+from refhooks.score import _perceived
 from refhooks.score._card import MEASURES
 from refhooks.score._cell import Settings
 from refhooks.score._pair import grouped
@@ -55,10 +56,10 @@ def edit_pairs(
 
 def measure(shot: Shot) -> dict[str, float | None]:
     """Return the measures of one result, ``None`` where the pair lacks what one needs."""
-    values: dict[str, float | None] = dict.fromkeys(MEASURES)
-    out, source = shot.out[None], shot.source[None]
+    values: dict[str, float | None] = dict.fromkeys((*MEASURES, *_perceived.perceived()))
     if shot.region is None:
         return values
+    out, source = shot.out[None], shot.source[None]
     region = shot.region[None]
     whole = bool(region.all())
     if shot.right is not None:
@@ -69,6 +70,23 @@ def measure(shot: Shot) -> dict[str, float | None]:
             values["edges"] = float(measures_of.edges_kept(out, right)[0])
     if shot.without is not None and not whole:
         values["kept"] = float(measures_of.kept(out, shot.without[None], source, region)[0])
+    return values | (_as_seen(shot, region) if _perceived.perceived() else {})
+
+
+def _as_seen(shot: Shot, region: Any) -> dict[str, float | None]:
+    """Return *edit done* and *kept* by CIEDE2000 and SSIM, those that are defined."""
+    values: dict[str, float | None] = {}
+    out, source = shot.out[None], shot.source[None]
+    if shot.right is not None:
+        given = (out, source, shot.right[None], region)
+        values["done_ciede2000"] = float(_perceived.done_by_colour(*given)[0])
+        values["done_ssim"] = float(_perceived.done_by_structure(*given)[0])
+    if bool(region.all()):
+        return values
+    values["kept_ssim"] = float(_perceived.kept_by_structure(out, source, region)[0])
+    if shot.without is not None:
+        colour = _perceived.kept_by_colour(out, shot.without[None], source, region)
+        values["kept_ciede2000"] = float(colour[0])
     return values
 
 

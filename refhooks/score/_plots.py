@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from refhooks._base.figures import COLOURS, new_figure
+from refhooks._base.figures import COLOURS, colours_of, legend_columns, new_figure, place_labels
+from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import InputError
 from refhooks.score._measures import interval
 
@@ -28,7 +29,6 @@ TITLES = {
 SHARES = ("done", "kept", "copied", "edges")  # whose scale ends at 1
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 SHOWN = 12  # cells that are named on the front
-HANDLE, LETTER = 0.55, 0.075  # inches that an entry of the legend takes
 
 
 def draw_responses(card: Scorecard, kinds: str | Sequence[str] | None = None) -> Any:
@@ -58,7 +58,7 @@ def draw_responses(card: Scorecard, kinds: str | Sequence[str] | None = None) ->
     if not curves:
         raise InputError("there is no curve to draw: no method was scored at two strengths")
     drawn = [method for method in methods if any(method in lines for lines in curves.values())]
-    colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(drawn)}
+    colours = colours_of(drawn, load_registry().methods)
     figure = new_figure(PANEL * len(curves), PANEL)
     panels = figure.subplots(1, len(curves), sharex=True, squeeze=False)[0]
     for panel, (measure, lines) in zip(panels, curves.items(), strict=True):
@@ -83,8 +83,7 @@ def _legend(figure: Any, panels: Any) -> None:
     for panel in panels:
         handles, names = panel.get_legend_handles_labels()
         entries |= dict(zip(names, handles, strict=True))
-    entry = HANDLE + LETTER * max(map(len, entries))
-    columns = max(1, min(len(entries), 6, int(figure.get_figwidth() / entry)))
+    columns = legend_columns(entries, figure.get_figwidth())
     figure.legend(
         entries.values(), entries.keys(), loc="outside upper center", ncols=columns,
         fontsize="small", frameon=False,
@@ -112,6 +111,7 @@ def draw_tradeoff(card: Scorecard, kinds: str | Sequence[str] | None = None) -> 
     figure = new_figure(2.4 * PANEL, 1.7 * PANEL)
     panel = figure.subplots()
     methods = list(dict.fromkeys(cell.method or cell.name for cell, _, _ in points))
+    colours = colours_of(methods, load_registry().methods)
     for place, method in enumerate(methods):
         own = [it for it in points if (it[0].method or it[0].name) == method]
         x, y = [it[2].mean for it in own], [it[1].mean for it in own]
@@ -119,16 +119,19 @@ def draw_tradeoff(card: Scorecard, kinds: str | Sequence[str] | None = None) -> 
             x, y,
             xerr=[[it[2].mean - it[2].low for it in own], [it[2].high - it[2].mean for it in own]],
             yerr=[[it[1].mean - it[1].low for it in own], [it[1].high - it[1].mean for it in own]],
-            fmt=MARKERS[place // len(COLOURS) % len(MARKERS)], color=COLOURS[place % len(COLOURS)],
+            fmt=MARKERS[place // len(COLOURS) % len(MARKERS)], color=colours[method],
             markersize=4, linewidth=0.4, alpha=0.8, label=method,
         )  # fmt: skip
-    _draw_front(panel, front(points))
+    best = front(points)
+    _draw_front(panel, best)
     panel.set_xlabel(TITLES["kept"])
     panel.set_ylabel("edit done, on the same scenes")
     panel.set_xlim(right=1.02)
     panel.set_ylim(0.0, 1.02)
     panel.grid(alpha=0.25)
     _legend(figure, [panel])
+    shown = best[:: -(-len(best) // SHOWN)]
+    place_labels(panel, [(kept.mean, done.mean, cell.name) for cell, done, kept in shown])
     return figure
 
 
@@ -168,8 +171,3 @@ def _draw_front(panel: Any, best: Sequence[tuple[Score, Interval, Interval]]) ->
     x, y = [it[2].mean for it in best], [it[1].mean for it in best]
     panel.step(x, y, where="pre", color="black", linewidth=1.0, linestyle="--", label="best front")
     panel.plot(x, y, "o", markersize=9, markerfacecolor="none", markeredgecolor="black")
-    every = -(-len(best) // SHOWN)
-    for place, (cell, done, kept) in enumerate(best[::every]):
-        above = 6 + 10 * (place % 2)  # neighbours may lie on top of each other
-        panel.annotate(cell.name, (kept.mean, done.mean), xytext=(-7, above), fontsize="x-small",
-                       ha="right", textcoords="offset points")  # fmt: skip

@@ -25,9 +25,11 @@ from refhooks._core.planning.strategy import as_strategy
 from refhooks.errors import InputError
 from refhooks.score._card import MEASURES, Scorecard
 from refhooks.score._card_parts import Scene, Score
+from refhooks.score._ceiling import ceiling_of
 from refhooks.score._cell import ADDRESS, Cell, Progress, Settings, digest
 from refhooks.score._edit import edited, filled, measure
 from refhooks.score._pair import Pair, Shot, grouped, make_shot
+from refhooks.score._perceived import PERCEIVED, perceived
 from refhooks.score._store import Store
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ def run_cells(
     *,
     store: str | Path | None = None,
     measures: Mapping[str, Measure] | None = None,
+    ceiling: bool = False,
     context: Context | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Scorecard:
@@ -72,6 +75,8 @@ def run_cells(
             says what it holds.
         measures: More of them, by name; each is given a :class:`Shot`, and returns a number, or
             ``None`` where it is not defined.
+        ceiling: Also measure what the autoencoder alone keeps of the sources, in two steps without
+            a reference for each pair; ``Scorecard.ceiling`` holds it.
         context: Given the pipeline, returns a context in which all of it runs.
         progress: Called after every batch.
 
@@ -86,7 +91,8 @@ def run_cells(
         run = _Run.prepared(editor, pairs, cells, settings, measures or {}, context, kept)
     with silenced(), contextlib.nullcontext() if context is None else context(editor.pipe):
         run.fill(progress or (lambda _: None))
-    return run.card(settings)
+        most = run.ceiling() if ceiling else {}
+    return attrs.evolve(run.card(settings), ceiling=most)
 
 
 @attrs.frozen
@@ -138,7 +144,7 @@ class _Run:
     ) -> _Run:
         """Check everything that can be checked before the first edit."""
         _check_lists(pairs, cells)
-        taken = sorted(set(measures) & set(MEASURES))
+        taken = sorted(set(measures) & {*MEASURES, *PERCEIVED})
         if taken:
             raise InputError(f"the measure {taken[0]!r} is there already; choose another name")
         regions = [pair.region for pair in pairs]
@@ -158,7 +164,10 @@ class _Run:
             store=store,
             base=digest([fingerprint(editor, ""), named]),
             measured=digest(
-                [(name, _source(function)) for name, function in sorted(measures.items())]
+                [
+                    *perceived(),
+                    *((name, _source(function)) for name, function in sorted(measures.items())),
+                ]
             ),
             groups=tuple(grouped(pairs, settings.batch)),
             whole=tuple(region is None or bool(region.all()) for region in regions),
@@ -272,6 +281,12 @@ class _Run:
             self._key(work, group), {name: [row[name] for row in rows] for name in rows[0]}
         )
 
+    def ceiling(self) -> dict[str, tuple[float | None, ...]]:
+        """Compared with the results without a reference that the first cell's are."""
+        cell = self.works[0].cell
+        return ceiling_of(self.editor, self.pairs, self.groups, self.store, self.base,
+                          lambda place: self._without(cell, place))  # fmt: skip
+
     def card(self, settings: Settings) -> Scorecard:
         """Return what the store holds of this run."""
         family = self.editor.family
@@ -287,7 +302,7 @@ class _Run:
         )
 
     def _score(self, work: _Work) -> Score:
-        names = (*MEASURES, *self.measures)
+        names = (*MEASURES, *perceived(), *self.measures)
         values: dict[str, list[float | None]] = {name: [None] * len(self.pairs) for name in names}
         for group in work.groups:
             batch = self.store.batch(self._key(work, group), len(group)) or {}

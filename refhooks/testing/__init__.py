@@ -30,11 +30,14 @@ __all__ = [
     "CheckFailed",
     "Report",
     "Result",
+    "byte_tokenizer",
     "check_names",
     "check_plugin",
     "fake_steps",
+    "letter_tokenizer",
     "parametrize_with_checks",
     "picture",
+    "qwen_text_encoder",
     "tiny_editor",
 ]
 
@@ -108,6 +111,42 @@ def picture(seed: int = 0, size: tuple[int, int] = (64, 48)) -> Image:
     from refhooks.testing._tiny import picture as make  # noqa: PLC0415  imports diffusers
 
     return make(seed, size)
+
+
+def byte_tokenizer(marks: Sequence[str]) -> Any:
+    """Return a Qwen tokenizer that makes a token of each byte, and of each mark.
+
+    Args:
+        marks: Special tokens of the template; the first pads.
+    """
+    from refhooks.testing._encoders import byte_tokenizer as make  # noqa: PLC0415  a second
+
+    return make(marks)
+
+
+def letter_tokenizer(length: int = 512, chat_template: str | None = None) -> Any:
+    """Return a tokenizer that makes a token of each letter of ASCII; 0 pads, 1 ends.
+
+    Args:
+        length: The most tokens that its model reads.
+        chat_template: In Jinja; ``None``: it has none.
+    """
+    from refhooks.testing._encoders import letter_tokenizer as make  # noqa: PLC0415  a second
+
+    return make(length, chat_template)
+
+
+def qwen_text_encoder(letters: Any, width: int = 32, layers: int = 1) -> Any:
+    """Return a random Qwen2.5-VL text encoder with a vision tower of one layer.
+
+    Args:
+        letters: Its tokenizer, which knows the marks of Qwen's template.
+        width: Of its hidden states.
+        layers: Of the language model.
+    """
+    from refhooks.testing._encoders import qwen_text_encoder as make  # noqa: PLC0415  a second
+
+    return make(letters, width, layers)
 
 
 def fake_steps(total: int = 4, strengths: Sequence[float] = (0.7,)) -> tuple[Context, ...]:

@@ -132,6 +132,38 @@ def _check_message(subject: Subject, option: str, value: object) -> None:
         ) from error
 
 
+def whole_numbers(subject: Subject) -> None:
+    """Where an option takes 1.0 it takes 1, and means the same."""
+    fields = attrs.fields(subject.registered) if attrs.has(subject.registered) else ()
+    for field in [field for field in fields if field.init]:
+        option, given = field.alias, subject.options.get(field.alias, field.default)
+        if not (isinstance(given, float) or "float" in _annotation(field.type)):
+            continue
+        for value in (0, 1, 2):
+            real = _made_with(subject, option, float(value))
+            if isinstance(real, Exception):
+                continue
+            other = _made_with(subject, option, value)
+            if other != real:
+                said = f" ({other})" if isinstance(other, Exception) else ""
+                raise CheckFailed(
+                    f"{option}={value!r} is not what {option}={float(value)!r} is{said}; take whole"
+                    " numbers where you take a float, as instance_of((int, float)) does"
+                )
+
+
+def _annotation(annotated: Any) -> str:
+    return annotated if isinstance(annotated, str) else getattr(annotated, "__name__", "")
+
+
+def _made_with(subject: Subject, option: str, value: object) -> Any:
+    """It, with one option more; or what was raised."""
+    try:
+        return attrs.evolve(subject, options={**subject.options, option: value}).made()
+    except Exception as error:  # noqa: BLE001  another check says whether it is the right one
+        return error
+
+
 def loads(subject: Subject) -> None:
     """The plugin is live."""
     if subject.plugin.state != "live":

@@ -46,6 +46,7 @@ from refhooks.testing._check_words import (
     messages,
     options_documented,
     signature,
+    whole_numbers,
 )
 from refhooks.testing._report import CheckFailed, Report, Result, judge
 from refhooks.testing._subject import subjects_of
@@ -89,6 +90,7 @@ CHECKS = (
     Check("signature", MADE, signature),
     Check("documented", MADE, options_documented),
     Check("messages", MADE, messages),
+    Check("whole-numbers", MADE, whole_numbers),
     Check("steps", ("schedule", "switch"), steps),
     Check("cover", ("mask",), cover),
     Check("global-state", VALUES, value_state),

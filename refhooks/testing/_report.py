@@ -36,6 +36,25 @@ class Result:
 
 
 @attrs.frozen
+class Failure:
+    """What several checks may have failed of; of two, the worse one is what more checks fail of.
+
+    Attributes:
+        subjects: Such as ``method inject``.
+        checks: Their names, in the order in which they ran.
+        message: What went wrong.
+    """
+
+    subjects: tuple[str, ...]
+    checks: tuple[str, ...]
+    message: str
+
+    def __str__(self) -> str:
+        """Whom it concerns, which checks, and what went wrong."""
+        return f"FAILED {', '.join(self.subjects)}: {', '.join(self.checks)}: {self.message}"
+
+
+@attrs.frozen
 class Report:
     """Every result of one plugin.
 
@@ -59,13 +78,29 @@ class Report:
         """What failed and was not expected to."""
         return tuple(result for result in self.results if result.outcome == "failed")
 
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """What failed and was not expected to, each once, worst first."""
+        found: dict[str, list[Result]] = {}
+        for result in self.failed:
+            found.setdefault(result.message, []).append(result)
+        failures = [
+            Failure(
+                tuple(dict.fromkeys(result.subject for result in results)),
+                tuple(dict.fromkeys(result.check for result in results)),
+                message,
+            )
+            for message, results in found.items()
+        ]
+        return tuple(sorted(failures, key=lambda failure: -len(failure.checks)))
+
     def __str__(self) -> str:
-        """One line a subject, then one a result that did not pass."""
-        lines = []
+        """What failed, worst first; then a line a subject, and what was expected to fail."""
+        lines = [str(failure) for failure in self.failures]
         for subject in dict.fromkeys(result.subject for result in self.results):
             outcomes = [result for result in self.results if result.subject == subject]
             lines.append(f"{subject}: {_counts(outcomes)}")
-            lines += [_line(result) for result in outcomes if result.outcome != "passed"]
+            lines += [_line(result) for result in outcomes if result.outcome == "expected"]
         lines += [
             f"{self.plugin}: {check} was expected to fail, and passes: take it out"
             for check in self.stale

@@ -19,16 +19,12 @@ from diffusers import (
 )
 from PIL import Image
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import (
-    Qwen2_5_VLConfig,
-    Qwen2_5_VLForConditionalGeneration,
-    Qwen2Tokenizer,
-    Qwen2VLProcessor,
-)
+from transformers import Qwen2Tokenizer, Qwen2VLProcessor
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 from transformers.processing_utils import ProcessorMixin
 
 from refhooks.families import StillPictures
+from refhooks.testing._encoders import qwen_text_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,31 +85,6 @@ def tokenizer() -> Any:
     return trained
 
 
-def text_encoder() -> Any:
-    """Return a random text encoder of two layers with a vision tower of one."""
-    ids = tokenizer().convert_tokens_to_ids
-    return Qwen2_5_VLForConditionalGeneration(
-        Qwen2_5_VLConfig(
-            text_config={
-                "vocab_size": len(tokenizer()), "hidden_size": WIDTH, "intermediate_size": WIDTH,
-                "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2,
-                "rope_parameters": {
-                    "rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [2, 3, 3],
-                },
-                "bos_token_id": None, "eos_token_id": ids("<|im_end|>"),
-                "pad_token_id": ids("<|endoftext|>"),
-            },
-            vision_config={
-                "depth": 1, "hidden_size": 32, "intermediate_size": 32, "num_heads": 2,
-                "out_hidden_size": WIDTH, "fullatt_block_indexes": [0],
-            },
-            image_token_id=ids("<|image_pad|>"), video_token_id=ids("<|video_pad|>"),
-            vision_start_token_id=ids("<|vision_start|>"),
-            vision_end_token_id=ids("<|vision_end|>"),
-        )
-    )  # fmt: skip
-
-
 def tiny_pipeline(
     kind: str = "plus",
     shape: str = "small",
@@ -145,7 +116,7 @@ def tiny_pipeline(
             num_attention_heads=heads, joint_attention_dim=WIDTH, axes_dims_rope=(4, 6, 6),
             zero_cond_t=zero_cond_t,
         )  # fmt: skip
-        encoder = text_encoder()
+        encoder = qwen_text_encoder(tokenizer(), WIDTH, layers=2)
     images = StillPictures.image_processor_class()(min_pixels=28 * 28, max_pixels=56 * 56)
     pipe = PIPELINES[kind](
         scheduler=FlowMatchEulerDiscreteScheduler(**(scheduler or DYNAMIC)),

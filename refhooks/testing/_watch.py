@@ -191,7 +191,7 @@ def process_state() -> dict[str, Any]:
         "torch's grad mode": torch.is_grad_enabled(),
         "torch's number of threads": torch.get_num_threads(),
         "torch's deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
-        "torch's matmul precision": torch.get_float32_matmul_precision(),
+        "torch's matmul precision": _matmul_precision(),
         "the environment": dict(os.environ),
         "the working folder": os.getcwd(),  # noqa: PTH109  compared as it is
         "sys.path": list(sys.path),
@@ -204,6 +204,13 @@ def seed_everything(number: int) -> None:
     torch.manual_seed(number)
     random.seed(number)
     np.random.seed(number)  # noqa: NPY002  a plugin may have drawn from it
+
+
+def _matmul_precision() -> str:
+    """Torch 2.9 warns who asks for it, once a process, of how it will be set one day."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.get_float32_matmul_precision()
 
 
 def _numpy_state() -> Any:

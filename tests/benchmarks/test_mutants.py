@@ -69,18 +69,19 @@ def attempted(tree, area, one, tmp_path):
     ("operator", "text", "by"),
     [
         ("comparison", "if value > LIMIT:", "the_limit"),
-        ("condition", "if value > LIMIT:", "one_above"),
+        ("condition", "if value > LIMIT:", "the_limit or one_above"),
         ("constant", "LIMIT = 3", "one_above"),
         ("constant", "return False", "the_limit"),
     ],
 )
 def test_a_change_that_tests_notice_is_killed(tree, area, tmp_path, operator, text, by):
-    """By the test that is named; the module is then as it was."""
+    """By the test that is named, or by the quicker of two; the module is then as it was."""
     before = (tree / "made_up_module.py").read_bytes()
 
     row, _ = attempted(tree, area, site(tree, operator, text), tmp_path)
 
-    assert (row["state"], row["by"]) == ("killed", f"tests/test_made_up.py::test_{by}")
+    assert row["state"] == "killed"
+    assert row["by"] in {f"tests/test_made_up.py::test_{test}" for test in by.split(" or ")}
     assert (tree / "made_up_module.py").read_bytes() == before
 
 

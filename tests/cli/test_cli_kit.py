@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from refhooks.cli import main
 from refhooks.hookspecs import Registration, RunHooks
+from refhooks.testing import Report, Result
 
 
 def run(*arguments):
@@ -23,9 +24,35 @@ def test_check_prints_each_promise():
 
     assert status == 0
     assert "switch progress\n" in output
-    assert "passed  steps" in output
-    assert "the same each time, at every step of runs of 1 to 28 steps" in output
-    assert "switching: 21 of 21 checks passed" in output
+    assert "passed    steps" in output
+    assert "the same each time, at every step of runs of 1 to 28 steps" in " ".join(output.split())
+    assert "switching: 24 of 24 checks passed" in output
+
+
+def test_check_says_a_failure_once_and_first(monkeypatch):
+    """Before what passed, with the checks that failed of it, at 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    message = "RuntimeError: bind() does not know what to do with a picture that is no picture"
+    results = [
+        *[Result("method inject", check, "passed") for check in ("loads", "options")],
+        *[Result("method inject", check, "failed", message) for check in ("returns", "acts")],
+    ]
+    report = Report("inject", tuple(results))
+    monkeypatch.setattr("refhooks.cli._check.run_checks", lambda *_given: report)
+
+    status, output = run("check", "inject")
+
+    assert status == 1
+    assert output.splitlines()[:5] == [
+        "failed: returns, acts",
+        "    of   method inject",
+        "    why  RuntimeError: bind() does not know what to do with a picture that is no",
+        "         picture",
+        "method inject",
+    ]
+    assert output.count("RuntimeError") == 1
+    assert max(map(len, output.splitlines())) <= 80
+    assert output.splitlines()[-1] == "inject: 2 of 4 checks passed"
 
 
 def test_check_fails_with_a_status():

@@ -1,4 +1,4 @@
-"""``refhooks plugins``: the table and its JSON."""
+"""``refhooks plugins``: the list and its JSON."""
 
 from __future__ import annotations
 
@@ -45,36 +45,49 @@ def installed(monkeypatch):
     return install
 
 
-def test_the_table_has_a_line_a_plugin(cli, installed):
-    """Name, distribution, version, state, what it registers, and the reason of those that are off.
+def test_the_list_has_a_line_a_plugin(cli, installed, monkeypatch):
+    """Name, distribution, version, state; below it why it is off, and what it registers by kind.
 
-    It is not wrapped where it goes to a pipe, and control characters are spelt out.
+    Control characters are spelt out.
     """
+    monkeypatch.setenv("COLUMNS", "80")
     installed(RECORDS)
     result = cli("plugins")
     assert result.exit_code == 0
-    lines = [line.split() for line in result.stdout.splitlines()]
-    assert lines == [
-        ["name", "distribution", "version", "state", "registers", "reason"],
-        ["inject", "refhooks", "0.1.0", "live", "method", "inject,", "method", "stir"],
-        [
-            "late",
-            "their-plugin",
-            "2",
-            "broken",
-            *["ImportError:", "no", "module", "named", "\\x1b[2Jx"],
-        ],
-        ["qwen", "refhooks", "0.1.0", "blocked", "blocked", "by", "REFHOOKS_BLOCK"],
-    ]  # fmt: skip
+    assert result.stdout.splitlines() == [
+        "name    distribution  version  state",
+        "inject  refhooks      0.1.0    live",
+        "    method  inject, stir",
+        "late    their-plugin  2        broken",
+        "    reason  ImportError: no module named \\x1b[2Jx",
+        "qwen    refhooks      0.1.0    blocked",
+        "    reason  blocked by REFHOOKS_BLOCK",
+    ]
 
 
-def test_where_all_are_live_no_reason_is_shown(cli, installed):
-    """An empty column says nothing."""
-    installed(RECORDS[:1])
-    assert cli("plugins").stdout.split()[:5] == [
-        "name", "distribution", "version", "state", "registers",
-    ]  # fmt: skip
-    assert "reason" not in cli("plugins").stdout
+@pytest.mark.parametrize("command", ["plugins", "presets"])
+def test_lists_fit_80_columns(cli, monkeypatch, command):
+    """With all that ships, in a pipe as on a terminal, and with no space at the end of a line."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    lines = cli(command).stdout.splitlines()
+
+    assert len(lines) > 20
+    assert max(map(len, lines)) <= 80
+    assert lines == [line.rstrip() for line in lines]
+
+
+def test_a_long_list_goes_on_below_its_beginning(cli, installed, monkeypatch):
+    """Names are not divided."""
+    monkeypatch.setenv("COLUMNS", "40")
+    names = [f"method a-method-{number}" for number in range(6)]
+    installed([attrs.evolve(RECORDS[0], registers=tuple(names))])
+
+    assert cli("plugins").stdout.splitlines()[2:] == [
+        "    method  a-method-0, a-method-1,",
+        "            a-method-2, a-method-3,",
+        "            a-method-4, a-method-5",
+    ]
 
 
 def test_json_has_every_field(cli, installed):

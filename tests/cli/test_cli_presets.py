@@ -35,23 +35,36 @@ def given(edited):
 
 
 def test_presets_are_listed(cli):
-    """One a line, with ranges; those that hold first, the others behind a heading."""
+    """A line each, its purpose and ranges below; those that hold first."""
     result = cli("presets")
 
     hold, others = result.stdout.split("not measured, or worse than plain default at 1")
     presets = {name: rh.preset(name) for name in rh.load_registry().presets}
-    lines = {line.split()[0]: line for line in others.splitlines()[1:]}
+    lines = others.splitlines()[1:]
+    named = {line.split()[0] for line in lines if not line.startswith(" ")}
     assert result.exit_code == 0
-    assert {line.split()[0] for line in hold.split("\n") if line} == {
+    assert {line.split()[0] for line in hold.splitlines()[1:] if line and line[0] != " "} == {
         "name", *(name for name, entry in presets.items() if entry.measured)
     }  # fmt: skip
-    assert set(lines) == {
-        "name", *(name for name, entry in presets.items() if not entry.measured)
-    }  # fmt: skip
-    assert "inject" in lines["color-change"]
-    assert "0.9 (0.8 to 1)" in lines["color-change"]
-    assert "0.4 (0.3 to 0.5)" in lines["color-change"]
+    assert named == {"name", *(name for name, entry in presets.items() if not entry.measured)}
+    place = next(place for place, line in enumerate(lines) if line.startswith("color-change "))
+    assert lines[place].split() == ["color-change", "inject", "0.9", "0.4"]
+    assert lines[place + 1].strip() == (
+        "Give something another colour. (strength 0.8 to 1, denoise 0.3 to 0.5)"
+    )
     assert "lighting-change, style-transfer need more" in result.stderr
+
+
+def test_the_origin_is_told_where_there_are_several(cli, folder, monkeypatch):
+    """A folder of one's own beside the plugin's."""
+    (folder / "mine.toml").write_text(MINE)
+    monkeypatch.setenv("REFHOOKS_PRESETS", str(folder))
+    monkeypatch.setenv("COLUMNS", "300")
+
+    text = cli("presets").stdout
+
+    assert f"from {folder / 'mine.toml'})" in text
+    assert "denoise 0.3 to 0.5, from plugin presets)" in text
 
 
 def test_one_preset_is_shown_with_what_it_needs(cli):
@@ -152,3 +165,12 @@ def test_a_preset_that_needs_a_projection_says_so(edit, toy):
     assert result.exit_code == 2
     assert "needs a projection" in result.stderr
     assert "refhooks train-concat" in result.stderr
+
+
+def test_an_option_changes_the_method_of_a_preset(edit, edited, folder):
+    """The options that the preset sets stay."""
+    (folder / "mine.toml").write_text(MINE)
+    assert edit("--preset", "mine.toml", "--option", "gain=keys").exit_code == 0
+
+    method = rh.method("cross_attn", softmax="separate", gain="keys")
+    assert given(edited)[0] == rh.Strategy(rh.Stage(method, 0.5))

@@ -21,8 +21,8 @@ FORMS = [("method", hook) for hook in _scaffold.HOOKS] + [
     (kind, "conditioning") for kind in _scaffold.KINDS if kind != "method"
 ]
 FILES = {"pyproject.toml", "README.md", "my_own.py", "tests/test_my_own.py"}
-MORE = {"family": {"my_own_tiny.py"}}
-LINES = {"family": 90}
+MORE = {"family": {"my_own_tiny.py"}, "preset": {"my-own.toml"}}
+LINES = {"family": 90, "plugin": 45}
 
 
 def load(path, monkeypatch):

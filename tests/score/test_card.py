@@ -125,6 +125,8 @@ UNFIT = {
     "value bool": (ROW, [True] * 4, "cell 2: a value must be a number or null, got True"),
     "values text": (ROW, "0123", "cell 2: a measure must be a list"),
     "values": ((*CELL, "values"), [], "cell 2: values must be a table"),
+    "ceiling": (("ceiling",), [], "ceiling: values must be a table"),
+    "ceiling row": (("ceiling",), {"kept": [1.0]}, "'kept' has 1 values, and there are 4 scenes"),
     "cells": (("cells",), {}, "cells must be a list of at most 100,000, got {}"),
     "scenes text": (("scenes",), "abcd", "scenes must be a list"),
     "scene": (("scenes", 0), "a", "scene 1: "),

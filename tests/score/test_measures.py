@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from refhooks import score
-from refhooks.score import Pair, Shot, measure
+from refhooks.score import Pair, Shot, _perceived, measure
 
 BLACK = np.zeros((1, 24, 24, 3), np.uint8)
 WHITE = BLACK + np.uint8(255)
@@ -75,12 +75,16 @@ def shot(*, region, right, without=WHITE[0]):
     return Shot(Pair(Image.fromarray(BLACK[0]), "x"), GREY[0], BLACK[0], right, region, without)
 
 
+BY_EYE_DONE = {"done_ciede2000", "done_ssim"}
+BY_EYE_KEPT = {"kept_ciede2000", "kept_ssim"}
+
+
 @pytest.mark.parametrize(
     ("region", "right", "expected"),
     [
-        (LEFT[0], WHITE[0], {"done", "copied", "kept"}),
-        (EVERYWHERE[0], WHITE[0], {"done", "copied", "edges"}),
-        (LEFT[0], None, {"kept"}),
+        (LEFT[0], WHITE[0], {"done", "copied", "kept"} | BY_EYE_DONE | BY_EYE_KEPT),
+        (EVERYWHERE[0], WHITE[0], {"done", "copied", "edges"} | BY_EYE_DONE),
+        (LEFT[0], None, {"kept"} | BY_EYE_KEPT),
         (EVERYWHERE[0], None, set()),
         (None, None, set()),
     ],
@@ -90,3 +94,52 @@ def test_a_measure_is_absent_without_what_it_needs(region, right, expected):
     found = measure(shot(region=region, right=right))
 
     assert {name for name, value in found.items() if value is not None} == expected
+
+
+def test_without_scikit_image_the_others_are_measured(monkeypatch):
+    """The names are not there at all, so that no card has empty columns of them."""
+    monkeypatch.setattr(_perceived, "can_measure", lambda: False)
+
+    found = measure(shot(region=LEFT[0], right=WHITE[0]))
+
+    assert set(found) == {"done", "kept", "edges", "copied", "attention"}
+    assert found["done"] is not None
+
+
+def test_colours_differ_by_ciede2000():
+    """Black and white by their whole lightness, 100; red and blue by 52.88, not CIE76's 176."""
+    assert _perceived.colour_difference(BLACK, WHITE) == pytest.approx(100.0, abs=0.01)
+    assert not _perceived.colour_difference(GREY, GREY).any()
+    blue, red = BLACK.copy(), BLACK.copy()
+    blue[..., 2], red[..., 0] = 255, 255
+    assert _perceived.colour_difference(red, blue) == pytest.approx(52.88, abs=0.05)
+
+
+NOISE = np.random.default_rng(0).integers(0, 256, (3, 1, 24, 24, 3), np.uint8)
+
+
+def test_done_by_eye_goes_from_the_source_to_the_right_answer():
+    """0 is the source, 1 the right answer, and between them there is something between."""
+    source, right, other = NOISE
+    for done in (_perceived.done_by_colour, _perceived.done_by_structure):
+        assert done(right, source, right, LEFT).tolist() == [1.0]
+        assert done(source, source, right, LEFT).tolist() == [0.0]
+        mixed = ((source.astype(float) + 3.0 * right) / 4.0).astype(np.uint8)
+        assert 0.3 < done(mixed, source, right, LEFT)[0] < 0.95
+        changed = right.copy()
+        changed[:, :, 18:] = other[:, :, 18:]  # beyond the window around the region
+        assert done(changed, source, right, LEFT).tolist() == [1.0]
+        assert np.isnan(done(source, right, right, LEFT)).all()
+
+
+def test_kept_by_eye_looks_outside_alone():
+    """1: as the source; by colour 0 is as much as without a reference."""
+    source, without, other = NOISE
+    changed = source.copy()
+    changed[:, :, :6] = other[:, :, :6]
+    assert _perceived.kept_by_colour(changed, without, source, LEFT).tolist() == [1.0]
+    assert _perceived.kept_by_structure(changed, source, LEFT)[0] == pytest.approx(1.0)
+    assert _perceived.kept_by_colour(without, without, source, LEFT).tolist() == [0.0]
+    assert _perceived.kept_by_structure(other, source, LEFT)[0] < 0.1
+    assert np.isnan(_perceived.kept_by_structure(other, source, EVERYWHERE)).all()
+    assert np.isnan(_perceived.structure(source[:, :8], source[:, :8])).all()

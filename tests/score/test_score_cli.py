@@ -45,6 +45,8 @@ def test_a_scorecard_is_printed_and_written(cli, tmp_path):
     assert "2 cells, 3 pairs of 3 kinds: 6 edits of 2 steps" in first.stderr
     assert first.stdout == again.stdout
     assert "\ndefault 1 " in first.stdout
+    assert first.stdout.count("\nthe autoencoder alone ") == 2
+    assert "kept_ssim: mean SSIM with the source" in first.stdout
     written = {place.name for place in (tmp_path / "score").iterdir()}
     assert {"scorecard.json", "scorecard.csv", "strength.png", "tradeoff.png"} <= written
     card = Scorecard.read_json(tmp_path / "also.json")
@@ -109,7 +111,8 @@ def test_pairs_of_one_s_own(cli, tmp_path):
     assert result.exit_code == 0, result.output
     card = Scorecard.read_json(tmp_path / "score" / "scorecard.json")
     assert card.kinds == ("edit",)
-    assert card.measures == ("done", "edges", "copied", "attention")
+    known = ("done", "edges", "copied", "attention", "done_ciede2000", "done_ssim")
+    assert card.measures == known
     assert "without tradeoff.png: there is nothing to draw" in result.stderr
 
 

@@ -29,7 +29,7 @@ class Good:
 
     @gain.validator
     def _is_positive(self, _, value):
-        if not isinstance(value, float) or not value > 0:
+        if not isinstance(value, int | float) or not value > 0:
             raise ValueError(f"gain must be a number above 0, got {value!r}")
 
     def bind(self, reference, run):
@@ -75,6 +75,21 @@ class GateBound:
         x0 = latents - sigma * velocity
         off = (self.latents - x0) * ((self.latents - x0).abs().mean(-1, keepdim=True) < self.near)
         return velocity - off * (weight / sigma)
+
+
+@attrs.frozen
+class OnlyReal:
+    """Takes 1.0 and not 1.
+
+    Attributes:
+        low: 0–2.
+    """
+
+    name: ClassVar[str] = "kit-schedule"
+    low: float = attrs.field(default=0.5, validator=attrs.validators.instance_of(float))
+
+    def strength(self, step):
+        return self.low
 
 
 class Plugin:
@@ -265,6 +280,7 @@ BROKEN = {
     "documented: nothing": described(__doc__=None),
     "messages": described(Speechless, __doc__=Speechless.__doc__),
     "messages: vague": described(Vague, __doc__=Vague.__doc__),
+    "whole-numbers": Plugin(schedules=[OnlyReal]),
     "steps": Plugin(schedules=[value("kit-schedule", strength=lambda _self, step: 3.0)]),
     "steps: random": Plugin(
         schedules=[value("kit-schedule", strength=lambda _self, step: random.random())]
@@ -333,6 +349,7 @@ SAID = {
     "documented: nothing": "Method has no docstring",
     "messages": "raises KeyError; raise ValueError or TypeError",
     "messages: vague": "does not name the option",
+    "whole-numbers": "low=0 is not what low=0.0 is",
     "steps": "'kit-schedule' at step 1 of 1: strength must be",
     "steps: random": "planned differently each time",
     "steps: switch": "must say True or False",

@@ -11,6 +11,7 @@ from broken import BROKEN, Good, Plugin
 import refhooks as rh
 from refhooks import testing
 from refhooks.testing._kit import tasks_of
+from refhooks.testing._report import Result, judge
 
 pytest_plugins = ["pytester", "refhooks.testing.fixtures"]
 
@@ -25,8 +26,8 @@ def test_a_report_names_subject_check_and_reason():
         testing.check_plugin(plugin)
 
     text = str(caught.value)
-    assert "switch kit-switch: 6 passed, 1 FAILED" in text
-    assert "failed   steps: StrategyError: reference 1, stage 1" in text
+    assert "switch kit-switch: 7 passed, 1 FAILED" in text
+    assert "FAILED switch kit-switch: steps: StrategyError: reference 1, stage 1" in text
 
 
 def test_an_expected_failure_is_told_with_its_reason():
@@ -63,7 +64,30 @@ def test_what_cannot_be_made_is_not_asked_more():
     with pytest.raises(testing.CheckFailed) as caught:
         testing.check_plugin(BROKEN["options"])
 
-    assert str(caught.value).count("failed") == 1
+    assert str(caught.value).count("FAILED method kit-method: options: it cannot be made") == 1
+    assert str(caught.value).endswith("method kit-method: 1 FAILED")
+
+
+def test_a_failure_is_told_once_and_the_worst_first():
+    """Whatever checks fail of it, and of how many forms; worse is what more checks fail of."""
+    results = [
+        Result("method a", "documented", "failed", "no docstring"),
+        Result("method a", "returns", "failed", "RuntimeError: broken"),
+        Result("method a with x=1", "returns", "failed", "RuntimeError: broken"),
+        Result("method a", "acts", "failed", "RuntimeError: broken"),
+        Result("method a", "cfg", "passed"),
+        Result("method a", "masks", "failed", "it cannot"),
+    ]
+
+    report = judge("a", results, {"masks": "it changes the prompt"})
+
+    assert str(report).splitlines() == [
+        "FAILED method a, method a with x=1: returns, acts: RuntimeError: broken",
+        "FAILED method a: documented: no docstring",
+        "method a: 1 passed, 3 FAILED, 1 expected to fail",
+        "  expected masks: it changes the prompt (it cannot)",
+        "method a with x=1: 1 FAILED",
+    ]
 
 
 def test_examples_that_cannot_be_had_are_refused():
@@ -124,7 +148,7 @@ def test_checks_are_parameters_of_a_test(pytester):
 
     result = pytester.runpytest("-rx", "-v")
 
-    result.assert_outcomes(passed=6, xfailed=1)
+    result.assert_outcomes(passed=7, xfailed=1)
     result.stdout.fnmatch_lines(["XFAIL *switch late: steps? - it says None"])
 
 

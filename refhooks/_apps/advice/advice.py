@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._apps.advice.limits import mask_causes
+from refhooks._apps.advice.measuring import CLEAR, SLIGHT, Measured, measure
 from refhooks._base.notebooks import html_table, html_text
 from refhooks._base.shift import NOTICED
 from refhooks._base.strength_names import ARTIFACTS_ABOVE
@@ -19,15 +21,13 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+    from refhooks._apps.advice.limits import Limit
     from refhooks._base.shift import Shift
     from refhooks._core.contract.values import Row
     from refhooks._core.planning.timetable import Timetable
 
-__all__ = ["Advice", "Issue", "Measured", "Steering"]
+__all__ = ["Advice", "Issue", "Measured", "Steering", "measure"]
 
-# Sizes of a change are the largest difference of a pixel's channels, sRGB 0–1.
-CLEAR = 32 / 255  # from here a pixel is changed for anyone to see
-SLIGHT = 16 / 255  # from here it is changed at all; what a VAE alone does is mostly below
 NOTHING_BELOW = 0.02  # share of pixels that changed clearly
 FAINT_BELOW = 38 / 255  # how much the changed pixels changed
 SIMILARITY_BELOW, EDGES_BELOW = 0.6, 0.7  # structure is lost where both are
@@ -49,28 +49,6 @@ LOST = "Loses all structure"
 ARTIFACTS = "Artifacts and distortions"
 PARTIAL = "Partial changes only"
 SHIFTED = "Shifted or zoomed"
-
-
-@attrs.frozen
-class Measured:
-    """What was measured of a picture and its source.
-
-    Attributes:
-        changed: Share of the pixels that changed clearly, by at least 32 of 255 in a channel.
-        inside: Likewise, of those that a mask covers; ``None`` without masks.
-        outside: Likewise, of the others.
-        change: By how much pixels changed that changed by 16 of 255 or more, 0–1: their mean, in
-            which larger changes weigh more. 0 where there are none. Inside the masks, if there are.
-        similarity: SSIM with the source, up to 1.
-        edges: How far the edges are where those of the source are, 0–1.
-    """
-
-    changed: float
-    inside: float | None
-    outside: float | None
-    change: float
-    similarity: float
-    edges: float
 
 
 @attrs.frozen
@@ -193,6 +171,7 @@ def advise(
     timetable: Timetable | None = None,
     attention_share: Tensor | None = None,
     shift: Shift | None = None,
+    limit: Limit | None = None,
 ) -> Advice:
     """Measure a picture, and say which common problems it has.
 
@@ -203,11 +182,14 @@ def advise(
         timetable: What the references did; ``None`` where only the pictures are known.
         attention_share: As a result holds it.
         shift: How the picture lies over its source, if that was measured.
+        limit: What ``inside`` is of: an edit mask, or region masks.
     """
     measured = measure(source, result, inside)
     references = None if timetable is None else _steering(timetable, attention_share)
     sigma = None if timetable is None else timetable.sigmas[0]
-    case = _Case(measured, references, sigma is not None and sigma < 0.999)
+    masked = inside is not None and measured.inside is not None
+    masks = (limit, float(inside.float().mean())) if masked else (None, 1.0)  # type: ignore[union-attr]
+    case = _Case(measured, references, sigma is not None and sigma < 0.999, *masks)
     unjudged = [] if references is not None else [f"not judged: {ARTIFACTS} (no strength is known)"]
     return Advice(
         measured=measured,
@@ -216,25 +198,6 @@ def advise(
         issues=(*case.issues(), *_shifted(shift)),
         unjudged=tuple(unjudged),
         shift=shift,
-    )
-
-
-def measure(source: Image, result: Image, inside: Tensor | None = None) -> Measured:
-    """Measure two pictures of one size; ``inside`` is what masks cover."""
-    from refhooks._base.measures import difference, edge_overlap, similarity  # noqa: PLC0415  torch
-
-    change = difference(source, result)
-    clear = (change >= CLEAR).float()
-    masked = inside is not None and bool(inside.any()) and not bool(inside.all())
-    meant = change[inside] if masked else change
-    touched = meant[meant >= SLIGHT].double()
-    return Measured(
-        changed=float(clear.mean()),
-        inside=float(clear[inside].mean()) if masked else None,
-        outside=float(clear[~inside].mean()) if masked else None,  # type: ignore[operator]
-        change=float((touched**2).sum() / touched.sum()) if touched.numel() else 0.0,
-        similarity=similarity(source, result),
-        edges=edge_overlap(source, result),
     )
 
 
@@ -263,6 +226,8 @@ class _Case:
     measured: Measured
     references: tuple[Steering, ...] | None
     from_source: bool
+    limit: Limit | None
+    covered: float
 
     def issues(self) -> Iterator[Issue]:
         measured = self.measured
@@ -300,7 +265,7 @@ class _Case:
         return Issue(NOTHING, (evidence,), tuple(causes), tuple(tries))
 
     def _lost(self, evidence: str) -> Issue:
-        causes, tries = [], []
+        causes, tries = mask_causes(self.limit, self.covered, lost=True)
         if self.references is None or self._strength() < 0.8:
             causes.append(f"reference strength too low{self._said()}")
             tries.append("raise the strength to 0.8-1.0")
@@ -324,10 +289,12 @@ class _Case:
         return f"a different method ({', '.join(others)})" if others else "other options"
 
     def _started(self) -> tuple[list[str], list[str]]:
-        """The cause that lies in where the run started."""
-        if not self.from_source:
-            return [], []
-        return ["the run started from the source (denoise below 1)"], ["raise denoise"]
+        """The causes that lie in the masks, and in where the run started."""
+        causes, tries = mask_causes(self.limit, self.covered)
+        if self.from_source:
+            causes.append("the run started from the source (denoise below 1)")
+            tries.append("raise denoise")
+        return causes, tries
 
     def _strength(self) -> float:
         """The highest mean strength of a reference; 0 where it is not known."""

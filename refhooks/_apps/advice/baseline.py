@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+    from refhooks._apps.advice.limits import Limit
     from refhooks._base.size import Size
     from refhooks._core.masks.mask import Mask
     from refhooks._core.planning.edit_plan import Plan
@@ -67,6 +68,13 @@ class Baseline:
         if picture.size == shape:
             return picture
         return picture.resize(shape, Image.Resampling.LANCZOS)
+
+    @property
+    def limit(self) -> Limit | None:
+        """What :meth:`inside` is of."""
+        if self.edit_mask is not None:
+            return "edit"
+        return "region" if self.regions else None
 
     def inside(self) -> Tensor | None:
         """Return where the edit, or else a reference, was to act; ``None``: there are no masks.

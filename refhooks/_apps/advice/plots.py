@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from refhooks._base.figures import COLOURS, TICKS, new_figure, ticks
+from refhooks._base.figures import colours_of, legend_columns, new_figure, ticks
+from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,14 +44,14 @@ def draw_attention(share: Tensor) -> Any:
     heights = [2.0] + [0.6 + min(0.14 * blocks, 3.0)] * (groups - 1)
     panels = figure.subplots(groups, 1, sharex=True, height_ratios=heights)
     places = range(1, steps + 1)
+    colours = colours_of([f"reference {number}" for number in range(1, groups)], ())
     for number in range(1, groups):
-        mean, colour = values[:, :, number].mean(dim=1), COLOURS[(number - 1) % len(COLOURS)]
-        label = f"reference {number}"
-        panels[0].plot(places, mean.tolist(), "o-", color=colour, label=label, markersize=3)
+        mean, label = values[:, :, number].mean(dim=1), f"reference {number}"
+        panels[0].plot(places, mean.tolist(), "o-", color=colours[label], label=label, markersize=3)
     panels[0].set_ylim(0.0, None)
     panels[0].set_ylabel("attention share")
     panels[0].set_title("mean over the blocks", loc="left", fontsize="medium")
-    panels[0].legend(fontsize="small", frameon=False, ncols=4)
+    _legend(figure, panels[0])
     top = max(float(values[:, :, 1:].max()), 0.01)
     for number, panel in enumerate(panels[1:], 1):
         _draw_blocks(figure, panel, values[:, :, number], number, top)
@@ -89,10 +90,11 @@ def draw_curves(curves: Mapping[str, Sequence[tuple[float, Measured]]], label: s
         InputError: matplotlib is not installed.
     """
     figure = new_figure(WIDTH + 4.0, 3.2)
+    colours = colours_of(curves, load_registry().methods)
     panels = figure.subplots(1, len(MEASURES), sharex=True)
     for panel, (measure, title) in zip(panels, MEASURES.items(), strict=True):
-        for place, (name, points) in enumerate(curves.items()):
-            colour = COLOURS[place % len(COLOURS)]
+        for name, points in curves.items():
+            colour = colours[name]
             dots = [(number, getattr(measured, measure)) for number, measured in points]
             numbers = sorted({number for number, _ in dots})
             grouped = [[value for at, value in dots if at == number] for number in numbers]
@@ -102,9 +104,14 @@ def draw_curves(curves: Mapping[str, Sequence[tuple[float, Measured]]], label: s
         panel.set_title(title, loc="left", fontsize="medium")
         panel.set_xlabel(label)
         panel.set_ylim(-0.02, 1.02)
-    few = min(len(curves), TICKS // 3)
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(
-        handles, names, loc="outside upper center", ncols=few, fontsize="small", frameon=False
-    )
+    _legend(figure, panels[0])
     return figure
+
+
+def _legend(figure: Any, panel: Any) -> None:
+    """Outside of the panels, where it covers nothing."""
+    handles, names = panel.get_legend_handles_labels()
+    columns = legend_columns(names, figure.get_figwidth())
+    figure.legend(
+        handles, names, loc="outside upper center", ncols=columns, fontsize="small", frameon=False
+    )

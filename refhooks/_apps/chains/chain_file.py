@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
@@ -71,6 +71,9 @@ class EditTable(SteeringTable):
 class ChainTable:
     """A whole file."""
 
+    belongs: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("prompt", "method", "steps", "cfg", "seed", "reference", "edit_mask"), "[[edit]]"
+    )
     edit: Any = None
     strength: Any = None
     denoise: Any = None

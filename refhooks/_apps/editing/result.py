@@ -116,6 +116,7 @@ class EditResult:
             timetable=self.timetable,
             attention_share=self._attention_share(number),
             shift=self.shift(number) if can_measure() else None,
+            limit=before.limit,
         )
 
     def shift(self, number: int = 0) -> Shift:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
@@ -40,10 +40,18 @@ class StageTable:
     until: Any = None
 
 
+def elsewhere(head: str) -> dict[str, str]:
+    """Return the keys of stages and masks, and the tables that they belong into."""
+    stage = dict.fromkeys(("method", "strength", "until"), f"[[{head}stage]]")
+    masks = ("kind", "feather", "invert", "soft", "text", "box", "polygon", "alpha", "shape")
+    return {**stage, **dict.fromkeys(masks, f"[[{head}mask]]")}
+
+
 @attrs.frozen
 class ReferenceTable:
     """``[[reference]]``, as it stands in a file."""
 
+    belongs: ClassVar[dict[str, str]] = elsewhere("reference.")
     image: Any = None
     resolution: Any = None
     vision: Any = "auto"
@@ -55,6 +63,10 @@ class ReferenceTable:
 class FileTable:
     """A whole file: either references, or the stages and masks of one."""
 
+    belongs: ClassVar[dict[str, str]] = {
+        **elsewhere(""),
+        **dict.fromkeys(("image", "resolution"), "[[reference]]"),
+    }
     reference: Any = None
     vision: Any = "auto"
     stage: Any = None
@@ -195,6 +207,7 @@ class Loader:
             raise StrategyError(
                 f"{where.rstrip(':')}: there is no [[{key}]]"
                 + ("" if data is None else f"; {key} is {shown(data)}")
+                + (f"; write [[{key}]] with two brackets" if isinstance(data, dict) else "")
             )
         if len(data) > MAX_ENTRIES:
             where = f"{self.path}: {place}".rstrip(", ")

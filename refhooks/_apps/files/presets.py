@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from refhooks._apps.files.loader import FileTable, Loader
+from refhooks._apps.files.loader import FileTable, Loader, elsewhere
 from refhooks._apps.files.structuring import as_table
 from refhooks._base.advice import warn_user
 from refhooks._base.files import as_path
@@ -72,6 +72,7 @@ class Preset:
 class PresetTable:
     """A preset's file, as it stands there: a strategy file with a few keys more."""
 
+    belongs: ClassVar[dict[str, str]] = elsewhere("")
     description: Any = ""
     source: Any = ""
     needs: Any = ""

@@ -128,8 +128,8 @@ def dump_strategy(
     """Write a strategy, or references with theirs, to a file that reads back as the same values.
 
     Args:
-        what: What to write. Pictures are written relative to the file where they lie in its folder,
-            and otherwise by their whole path.
+        what: What to write. Pictures that lie in the file's folder, and those whose paths are
+            relative, are written relative to the file; others by their whole path.
         path: Ends in .toml or .json; a file that is there is replaced.
         plugins: Run plugins of the edit, for :func:`load_plugins`.
         timetable: Of a run with these strategies: what holds a function, which no file can, is

@@ -52,11 +52,17 @@ def as_table(cls: type[Any], data: Any, label: str) -> Any:
         return _converter.structure(data, cls)
     except cattrs.ForbiddenExtraKeysError as error:
         key = next(key for key in data if key in error.extra_fields)
-        near = did_you_mean(key, known)
-        hint = "" if near else _where_options_go(data, key)
+        place = getattr(cls, "belongs", {}).get(key, "")
+        near = "" if place else did_you_mean(key, known)
+        hint = "" if near else _where_it_goes(key, place) or _where_options_go(data, key)
         raise StrategyError(
             f"{label}: unknown key {shown(key)}.{near} Keys: {listed(known)}{hint}"
         ) from error
+
+
+def _where_it_goes(key: str, place: str) -> str:
+    """What belongs into another table of the file."""
+    return f". {key} belongs into a {place}, so write {place} above it" if place else ""
 
 
 def _where_options_go(data: dict[str, Any], key: str) -> str:

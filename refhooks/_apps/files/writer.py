@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,11 +130,17 @@ class Writer:
         return {**table, **self._strategy(strategy, place, f"{label}, ")}
 
     def _relative(self, image: Path) -> str:
-        """Return a path that means the same from the folder of the file."""
-        folder = self.path.parent
-        if image.is_relative_to(folder):
-            return str(image.relative_to(folder))
-        return str(image.absolute())
+        """Return a path that means the same from the folder of the file.
+
+        One that was given relative stays so, and one in the folder of the file becomes so: both may
+        be moved together.
+        """
+        folder, place = self.path.parent.absolute(), image.absolute()
+        if image.is_absolute() and not place.is_relative_to(folder):
+            return str(image)
+        relative = os.path.relpath(place, folder)
+        same = os.path.realpath(folder / relative) == os.path.realpath(place)
+        return relative if same else str(place)  # the folder may be a link
 
     def _strategy(self, strategy: Strategy, reference: int, label: str) -> dict[str, Any]:
         vision = {} if strategy.vision == "auto" else {"vision": strategy.vision}
@@ -251,8 +258,8 @@ def _options(value: Any) -> dict[str, Any]:
     options = {}
     for field in attrs.fields(type(value)):
         default = field.default
-        if isinstance(default, attrs.Factory) and not default.takes_self:  # type: ignore[arg-type]
-            default = default.factory()
+        if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+            default = default.factory(value) if default.takes_self else default.factory()
         option = getattr(value, field.name)
         if field.init and (default is attrs.NOTHING or option != default):
             options[field.alias] = option

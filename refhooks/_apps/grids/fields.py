@@ -18,6 +18,7 @@ from refhooks.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from refhooks._core.contract.methods import Method
     from refhooks._core.plugins.registry import Registry
 
 RUN_FIELDS = ("denoise", "steps", "cfg", "seed")
@@ -241,7 +242,7 @@ def _staged(stage: Stage, field: Field, value: str, registry: Registry) -> Stage
         registry.method(value)
         return Stage(value, stage.strength, until=stage.until)
     if field.name == "until":
-        return Stage(stage.method, stage.strength, until=_plain(value))
+        return Stage(stage.method, stage.strength, until=plain_value(value))
     return Stage(stage.method, _strength(value, registry), until=stage.until)
 
 
@@ -250,22 +251,31 @@ def _method(stage: Stage, field: Field, value: str, registry: Registry) -> Any:
     name = method_name(stage.method)
     if name != field.method:
         raise InputError(f"the method is {name!r} there, so options of {field.method!r} do nothing")
-    method: Any = stage.method
+    return with_options(stage.method, {field.name: plain_value(value)}, registry)
+
+
+def with_options(method: Any, options: dict[str, Any], registry: Registry) -> Method:
+    """Return a method, which is a registered name or an instance, with other options.
+
+    Raises:
+        InputError: The method has no such option, or refuses its value.
+        UnknownNameError: No live plugin registers the method.
+    """
     fields = () if isinstance(method, str) else attrs.fields(type(method))
-    options = {option.alias: getattr(method, option.name) for option in fields if option.init}
-    return registry.method(name, {**options, field.name: _plain(value)})
+    own = {option.alias: getattr(method, option.name) for option in fields if option.init}
+    return registry.method(method_name(method), {**own, **options})
 
 
 def _strength(value: str, registry: Registry) -> float | str:
-    plain = _plain(value)
+    plain = plain_value(value)
     if isinstance(plain, int | float) and not isinstance(plain, bool):
         return float(plain)
     registry.schedule_from(value)
     return value
 
 
-def _plain(value: str) -> Any:
-    """A number, ``true`` or ``false``, or a list of them; anything else is a text."""
+def plain_value(value: str) -> Any:
+    """Return a number, ``true`` or ``false``, or a list of them; anything else is a text."""
     with contextlib.suppress(ValueError):
         plain = json.loads(value)
         if isinstance(plain, bool | int | float) or is_list(plain):

@@ -260,7 +260,8 @@ class RunPlugin(Protocol):
     is its only option: ``edit(edit_mask=...)`` is made through it. One may have ``check(frame)``,
     which raises :class:`refhooks.InputError` if it cannot take part; it is asked before anything is
     encoded, with the size of the picture being edited, or ``None`` where there is none. One may say
-    ``needs_whole_target = True``, as a :class:`Method` may.
+    ``needs_whole_target = True``, as a :class:`Method` may, and ``edits_attention``, true or false:
+    a model whose attention cannot be edited refuses by it, and else by what ``bind_run`` names.
 
     One may say ``scheduled = True``: its fields ``strength`` (1.0 where it has none; whatever a
     stage takes) and ``start`` and ``end`` (progress of the run, 0 and 1 where it has none) are

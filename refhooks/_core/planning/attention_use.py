@@ -56,6 +56,9 @@ def needs_of(request: Request, plan: Plan) -> list[str]:
 def _attends(plugin: object) -> bool:
     """Whether an object of the call edits attention, or binds one that does."""
     hook = "refhooks_attention"
+    said = getattr(plugin, "edits_attention", None)
+    if said is not None:
+        return bool(said)
     return hasattr(plugin, hook) or bool(builds(getattr(plugin, "bind_run", None), hook))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from refhooks._base.registering import as_entries
 from refhooks._core.plugins.attribution import naming
 from refhooks._core.plugins.validation import check_implementations, check_version
 from refhooks.hookspecs import Registration, RunHooks
@@ -84,6 +85,9 @@ class RegistrationCalls:
         return self._collect("refhooks_commands")
 
     def _collect(self, hook: str) -> list[Any]:
-        with naming(f"{self._label}, {hook}"):
-            collected = caller(self._manager, hook)()
-        return [entry for entries in collected for entry in entries]
+        label = f"{self._label}, {hook}"
+        with naming(label):
+            collected = caller(self._manager, hook)()  # without what is None
+        silent = not collected and caller(self._manager, hook).get_hookimpls()
+        returned = [None] if silent else collected
+        return [entry for entries in returned for entry in as_entries(entries, label)]

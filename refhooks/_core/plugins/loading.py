@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,10 +18,12 @@ from refhooks._base.plugin_records import (
     split,
     warn_of_unknown,
 )
+from refhooks._base.registering import as_classes, as_kind, line_of
 from refhooks._base.shown import told
+from refhooks._core.contract.entries import CommandEntry, EmbeddedModel, FamilyEntry
 from refhooks._core.plugins.calls import RegistrationCalls
 from refhooks._core.plugins.registry import Registry
-from refhooks.errors import PluginError, RefhooksError, readable
+from refhooks.errors import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -97,21 +98,9 @@ def _load_one(
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  the others live
-        reason = readable(f"{type(error).__name__}: {told(error)}{_line_of(error)}")
+        reason = readable(f"{type(error).__name__}: {told(error)}{line_of(error, __file__)}")
         return attrs.evolve(record, state="broken", reason=reason)
     return attrs.evolve(record, registers=registers)
-
-
-def _line_of(error: BaseException) -> str:
-    """Where in a plugin's code it was raised; nothing where the message says it already."""
-    if isinstance(error, RefhooksError | SyntaxError):
-        return ""
-    frames = [
-        (Path(frame.filename).name, frame.lineno)
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename != __file__ and "importlib" not in frame.filename
-    ]
-    return f" ({frames[-1][0]}, line {frames[-1][1]})" if frames else ""
 
 
 def register_plugin(plugin: object, name: str, registry: Registry) -> tuple[str, ...]:
@@ -120,14 +109,17 @@ def register_plugin(plugin: object, name: str, registry: Registry) -> tuple[str,
     Raises:
         PluginError: It is no plugin, or a name is taken; nothing is registered then.
     """
-    calls = RegistrationCalls(plugin, f"plugin {name!r}")
-    methods = _checked("method", calls.methods(), "bind(reference, run)")
-    schedules = _checked("schedule", calls.schedules(), "strength(step)")
-    switches = _checked("switch", calls.switches(), "ended(step)")
-    masks = _checked("mask shape", calls.masks(), "cover(size)")
-    plugins = _checked("run plugin", calls.plugins(), "bind_run(run)")
-    families, models = calls.families(), calls.models()
-    presets = calls.presets()
+    label = f"plugin {name!r}"
+    calls = RegistrationCalls(plugin, label)
+    methods = as_classes(calls.methods(), "method", label)
+    schedules = as_classes(calls.schedules(), "schedule", label)
+    switches = as_classes(calls.switches(), "switch", label)
+    masks = as_classes(calls.masks(), "mask shape", label)
+    plugins = as_classes(calls.plugins(), "run plugin", label)
+    families = as_kind(calls.families(), FamilyEntry, label)
+    models = as_kind(calls.models(), EmbeddedModel, label)
+    commands = as_kind(calls.commands(), CommandEntry, label)
+    presets = as_kind(calls.presets(), Path, label)
     kinds: dict[str, tuple[Sequence[Any], dict[str, Any]]] = {
         "method": (methods, registry.methods),
         "family": (families, registry.families),
@@ -136,7 +128,7 @@ def register_plugin(plugin: object, name: str, registry: Registry) -> tuple[str,
         "switch": (switches, registry.switches),
         "mask": (masks, registry.masks),
         "plugin": (plugins, registry.plugins),
-        "command": (calls.commands(), registry.commands),
+        "command": (commands, registry.commands),
     }
     new = [(kind, entry.name) for kind, (entries, _) in kinds.items() for entry in entries]
     new += [("preset", path.stem) for path in presets]
@@ -153,11 +145,3 @@ def register_plugin(plugin: object, name: str, registry: Registry) -> tuple[str,
         registered.update({entry.name: entry for entry in entries})
     registry.presets.update({path.stem: path for path in presets})
     return tuple(f"{kind} {entry}" for kind, entry in new)
-
-
-def _checked(kind: str, classes: Sequence[type[Any]], call: str) -> Sequence[type[Any]]:
-    for cls in classes:
-        named = isinstance(getattr(cls, "name", None), str)
-        if not named or not hasattr(cls, call.partition("(")[0]):
-            raise PluginError(f"{cls!r} is not a {kind}: it needs a name and {call}")
-    return classes

@@ -1,8 +1,8 @@
 """Strict validation of plugin objects, beyond what pluggy checks itself.
 
-pluggy reports an unknown hook only through ``check_pending``, never passes an argument that has a
-default, and fails at call time on a keyword-only one. Here all three are errors when the object is
-registered.
+pluggy reports an unknown hook only through ``check_pending``, and fails at call time on a
+keyword-only argument. Here both are errors when the object is registered. What its versions do
+differently is judged by the one that is installed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import re
 from typing import Any
 
 from refhooks._base.names import did_you_mean, listed
+from refhooks._base.pluggies import INSTALLED, finds_outer_markers, passes_to_defaults
+from refhooks._base.registering import what_to_write
 from refhooks._base.shown import shown
 from refhooks.errors import PluginError
 from refhooks.hookspecs import HOOKSPEC_VERSION
@@ -19,7 +21,7 @@ from refhooks.hookspecs import HOOKSPEC_VERSION
 PREFIX = "refhooks_"
 NEEDS = "REFHOOKS_HOOKSPEC"  # where a plugin module states which version of the contract it needs
 _VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})")
-_MARK = "refhooks_impl"  # the attribute that pluggy's marker of this project sets
+MARK = "refhooks_impl"  # the attribute that pluggy's marker of this project sets
 
 
 def hook_arguments(specs: type) -> dict[str, tuple[str, ...]]:
@@ -67,13 +69,14 @@ def check_implementations(plugin: object, label: str, specs: type, others: type)
             unknown argument, a default, or a keyword-only or variadic parameter; or a class.
     """
     if isinstance(plugin, type):
-        raise PluginError(f"{label}: {plugin.__name__} is a class; give an object made from it")
+        hint = what_to_write(plugin) or "; give an object made from it"
+        raise PluginError(f"{label}: {plugin.__name__} is a class{hint}")
     known, misplaced = hook_arguments(specs), hook_arguments(others)
     candidates = _candidates(plugin)
     if not candidates:
         raise PluginError(
-            f"{label}: {type(plugin).__name__} has no {_kind(specs)}, so it would do nothing;"
-            f" put @refhooks.hookimpl above one of {listed(known)}"
+            f"{label}: {type(plugin).__name__} has no {_kind(specs)}, so it would do nothing"
+            + (what_to_write(plugin) or f"; put @refhooks.hookimpl above one of {listed(known)}")
         )
     for name, member in candidates:
         if name in misplaced:
@@ -86,8 +89,14 @@ def check_implementations(plugin: object, label: str, specs: type, others: type)
                 f"{label}: there is no hook {name}.{did_you_mean(name, known)}"
                 f" {specs.__name__} hooks: {listed(known)}"
             )
-        mark = getattr(member, _MARK, None)
-        if mark is None:
+        mark = getattr(member, MARK, None)
+        outer = getattr(_static(plugin, name), MARK, None)
+        if mark is None and outer is not None and not finds_outer_markers():
+            raise PluginError(
+                f"{label}: {name} is marked above @staticmethod or @classmethod, where {INSTALLED}"
+                " does not look; put @refhooks.hookimpl below it, or update pluggy to 1.7"
+            )
+        if (mark := mark or outer) is None:
             raise PluginError(f"{label}: {name} is not marked; put @refhooks.hookimpl above it")
         if mark.get("wrapper") or mark.get("hookwrapper"):
             raise PluginError(
@@ -106,7 +115,9 @@ def _candidates(plugin: object) -> list[tuple[str, Any]]:
         (name, member)
         for name, member in members
         if inspect.isroutine(member)
-        and (name.startswith(PREFIX) or getattr(member, _MARK, None) is not None)
+        and (
+            name.startswith(PREFIX) or hasattr(member, MARK) or hasattr(_static(plugin, name), MARK)
+        )
     ]
 
 
@@ -121,10 +132,10 @@ def _check_parameters(function: Any, label: str, expected: tuple[str, ...]) -> N
                 f"{label}: parameter {str(parameter)!r} must be a plain positional one;"
                 f" the hook passes {listed(expected)}"
             )
-        if parameter.default is not parameter.empty:
+        if parameter.default is not parameter.empty and not passes_to_defaults():
             raise PluginError(
-                f"{label}: parameter {parameter.name!r} has a default, so pluggy would never pass"
-                " it; remove the default"
+                f"{label}: parameter {parameter.name!r} has a default, and {INSTALLED} passes"
+                " nothing to those; remove the default, or update pluggy to 1.7"
             )
         if parameter.name not in expected:
             raise PluginError(

@@ -112,4 +112,5 @@ class Run:
         Raises:
             NotFiniteError: They, or the pictures, hold NaN or infinity.
         """
+        self.hooks.check_weights()
         return self._decode(latents)

@@ -9,7 +9,7 @@ import torch
 from refhooks._base.shown import shown
 from refhooks._core.contract.values import BASE, AttentionEdit, KeyValues, Layout
 from refhooks._core.running.checks import Contract, finite, kind, tensor
-from refhooks.errors import HookReturnError, NotFiniteError, PluginError
+from refhooks.errors import HookReturnError, PluginError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,10 +21,9 @@ def attention(
     """Check the edits that an implementation returned.
 
     Raises:
-        HookReturnError: Not a list of edits, a group that is not there, or a tensor of another
-            shape, dtype or device.
-        NotFiniteError: ``eager`` and a weight or scale holds NaN, infinity or, for a weight, a
-            negative number.
+        HookReturnError: Not a list of edits, a group that is not there, a tensor of another shape,
+            dtype or device, or a weight below 0.
+        NotFiniteError: ``eager`` and a weight or scale holds NaN or infinity.
     """
     if not isinstance(new, list | tuple) or not all(isinstance(e, AttentionEdit) for e in new):
         raise HookReturnError(
@@ -88,6 +87,17 @@ def _weight(weight: Any, layout: Layout, blocks: int, contract: Contract, label:
             f"{label}: weight must be 0-d, [{blocks}] for each block, or"
             f" [1 or {blocks},{layout.length}] for each query, got {list(shape)}"
         )
+    contract.below.append((label, (weight < 0).any()))
+    if weight.device.type == "cpu":  # an accelerator is asked at the end: it would be waited for
+        check_below(contract)
+
+
+def check_below(contract: Contract) -> None:
+    """Refuse, with the name of the plugin, a weight below 0: its log is NaN."""
+    first = next((label for label, below in contract.below if below), None)
+    contract.below.clear()
+    if first is not None:
+        raise HookReturnError(f"{first}: weight must be 0 (no attention) or above, got one below 0")
 
 
 def _scale(scale: Any, name: str, blocks: int, contract: Contract, label: str) -> None:
@@ -149,8 +159,6 @@ def _number(value: Any, name: str, contract: Contract, label: str) -> None:
 def _values(edit: AttentionEdit, label: str) -> None:
     if edit.weight is not None:
         finite(edit.weight, "weight", label)
-        if (edit.weight < 0).any():
-            raise NotFiniteError(f"{label}: weight holds negative numbers, whose log is NaN")
     if edit.key_scale is not None:
         finite(edit.key_scale, "key_scale", label)
     if edit.value_scale is not None:

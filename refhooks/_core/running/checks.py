@@ -41,6 +41,7 @@ class Contract:
         takes_keep: Whether it computes a part of the target, and there is a source for the rest.
         takes_fresh: Whether it computes a part of a reference's tokens.
         adapters_seen: Those that were found to be good.
+        below: Who gave a weight of attention, and whether it is below 0, where that is not known.
     """
 
     transformer: torch.nn.Module
@@ -58,6 +59,7 @@ class Contract:
     takes_keep: bool
     takes_fresh: bool
     adapters_seen: WeakSet[Adapter] = attrs.field(factory=WeakSet)
+    below: list[tuple[str, Tensor]] = attrs.field(factory=list)
 
 
 def like(new: Any, old: Tensor, name: str, label: str, *, eager: bool) -> Tensor:

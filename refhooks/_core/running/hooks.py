@@ -10,14 +10,15 @@ import attrs
 
 from refhooks._attending.combining import combine
 from refhooks._base.closing import Closing
+from refhooks._base.pluggies import arguments_of, with_marker
 from refhooks._base.shown import note
 from refhooks._base.traces import tracing
 from refhooks._core.plugins.attribution import calls_a_hook, naming, where
 from refhooks._core.plugins.calls import caller, manager_of
-from refhooks._core.plugins.validation import check_implementations, hook_arguments
+from refhooks._core.plugins.validation import MARK, check_implementations, hook_arguments
 from refhooks._core.running import checks
 from refhooks._core.running.check_adapters import adapters
-from refhooks._core.running.check_attention import attention, load_once
+from refhooks._core.running.check_attention import attention, check_below, load_once
 from refhooks._parts.dtypes import all_in, as_it_was
 from refhooks._parts.finite import check_predicted
 from refhooks.errors import PluginError
@@ -193,6 +194,10 @@ class Hooks:
         """Close what methods have bound."""
         close_all(self._plugins)
 
+    def check_weights(self) -> None:
+        """Refuse weights of attention below 0, at the end of the run."""
+        check_below(self._contract)
+
     def step(self, ctx: Context, latents: Tensor) -> Tensor:
         """Chain ``refhooks_step``."""
         start = shown = latents.to(self._contract.dtype)
@@ -319,7 +324,7 @@ class _Holder:
         self.plugin = plugin
         for hook in hook_arguments(RunHooks):
             if hasattr(plugin.implementation, hook):
-                setattr(self, hook, getattr(plugin.implementation, hook))
+                setattr(self, hook, with_marker(plugin.implementation, hook, MARK))
 
 
 def _holders(plugins: Sequence[BoundPlugin]) -> list[_Holder]:
@@ -346,5 +351,6 @@ def _chain(manager: Manager, hook: str, holders: Sequence[_Holder]) -> tuple[_Ca
     )
     trace = tracing()
     return tuple(
-        _Call(one.function, one.argnames, hook, one.plugin.plugin, trace) for one in implementations
+        _Call(one.function, arguments_of(one), hook, one.plugin.plugin, trace)
+        for one in implementations
     )

@@ -14,6 +14,7 @@ import refhooks as rh
 from refhooks._apps.advice.advice import ARTIFACTS, LOST, NOTHING, PARTIAL, advise
 
 STRONG = rh.Stage("default", 1.8)
+NOISE = Image.effect_noise((64, 64), 120).convert("RGB")
 GREY, OTHER = (Image.new("RGB", (64, 64), (value,) * 3) for value in (100, 160))
 
 
@@ -81,6 +82,53 @@ def test_masks_are_measured_apart():
     assert (outside.measured.inside, outside.measured.outside) == (0.0, 1.0)
     assert NOTHING not in [issue.problem for issue in inside.issues]
     assert [issue.problem for issue in outside.issues] == [NOTHING]
+
+
+def test_a_mask_is_blamed_before_the_method():
+    """An edit mask that may miss what is meant; a region mask outside of which nothing holds."""
+    corner = torch.zeros(64, 64, dtype=torch.bool)
+    corner[:8, :32] = True
+
+    [nothing] = advise(GREY, GREY, inside=corner, limit="edit").issues
+    plain = advise(GREY, GREY, inside=corner).issues[0]
+    [lost, *_] = advise(NOISE, GREY, inside=corner, limit="region").issues
+
+    assert nothing.problem == NOTHING
+    assert nothing.causes[0] == (
+        "the edit mask lets 6% of the picture change, which is little, and may miss what the prompt"
+        " speaks of"
+    )
+    assert nothing.suggestions[0].startswith("a mask that covers all of what is to change")
+    assert nothing.causes[1:] == plain.causes
+    assert lost.problem == LOST
+    assert lost.causes[0] == (
+        "the model is given the reference in 6% of the picture only: elsewhere nothing holds it"
+    )
+    assert "an edit mask in place of the region mask" in lost.suggestions[0]
+    assert lost.causes[-1].startswith("wrong method")
+
+
+def test_a_mask_that_covers_everything_is_not_blamed():
+    """It confines nothing."""
+    everything = torch.ones(64, 64, dtype=torch.bool)
+    whole = advise(GREY, GREY, inside=everything, limit="edit").issues
+    assert whole == advise(GREY, GREY).issues
+
+
+@pytest.mark.parametrize("limit", ["edit", "region"])
+def test_a_run_tells_what_its_masks_limit(edit, monkeypatch, limit):
+    """And a picture that is explained later says the same."""
+    seen = []
+    monkeypatch.setattr(
+        "refhooks._apps.advice.advice.advise", lambda *_pictures, **given: seen.append(given)
+    )
+    left = rh.mask("0,0,50%,100%")
+    given = {"edit_mask": left} if limit == "edit" else {
+        "strategy": rh.Strategy("default", masks=[left])
+    }  # fmt: skip
+    edit(**given).advise()
+
+    assert [call["limit"] for call in seen] == [limit]
 
 
 def test_a_run_knows_its_masks(edit):

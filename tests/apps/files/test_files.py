@@ -192,7 +192,7 @@ def test_pictures_are_relative_to_the_file(tmp_path, monkeypatch):
         "reference": [{"image": "sub/photo.png"}, {"image": "/data/coat.png"}]
     }
     rh.dump_strategy([rh.Reference("photo.png")], "sub/other.toml")
-    assert rh.load_references("sub/other.toml")[0].image == tmp_path / "photo.png"
+    assert rh.load_references("sub/other.toml")[0].image.resolve() == tmp_path / "photo.png"
 
 
 STAGE = '[[stage]]\nmethod = "inject"\n'
@@ -207,6 +207,11 @@ BAD = {
                            "reference 1, stage 2: unknown key 'metod'. Did you mean 'method'?"),
     "unknown key of a reference": (REFERENCE + 'visoin = "never"\n' + INNER,
                                    "reference 1: unknown key 'visoin'. Did you mean 'vision'?"),
+    "a stage's key at the top": ('method = "inject"\n',
+                                 "method belongs into a [[stage]], so write [[stage]] above it"),
+    "a stage's key beside a picture": (REFERENCE + 'method = "inject"\n',
+                                       "method belongs into a [[reference.stage]]"),
+    "one pair of brackets": ('[stage]\nmethod = "inject"', "write [[stage]] with two brackets"),
     "unknown key at the top": (STAGE + "[[referense]]", "Did you mean 'reference'?"),
     "unknown method": (REFERENCE + REFERENCE + INNER.replace("inject", "injekt"),
                        "reference 2, stage 1: there is no method 'injekt'. Did you mean 'inject'?"),

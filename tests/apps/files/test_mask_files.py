@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import attrs
@@ -230,3 +231,51 @@ def test_a_mask_that_no_file_can_hold_is_refused(tmp_path, monkeypatch, mask, wo
     with pytest.raises(rh.StrategyError, match=words):
         rh.dump_strategy(rh.Strategy("inject", masks=[mask]), tmp_path / f"s.{ending}")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("image", ["face.png", "./face.png", "out/face.png", Path("face.png"), ""])
+@pytest.mark.parametrize("place", ["s.toml", "out/s.toml", "out/s.json", "", "out/../s.toml"])
+def test_a_mask_with_a_path_reads_back_equal(tmp_path, monkeypatch, image, place):
+    """However its path and the file's are written; the empty ones stand for whole paths."""
+    monkeypatch.chdir(tmp_path)
+    Path("out").mkdir()
+    image, place = image or tmp_path / "face.png", place or str(tmp_path / "out" / "s.toml")
+    strategy = rh.Strategy("default", masks=[rh.mask(image)])
+
+    rh.dump_strategy(strategy, place)
+    monkeypatch.chdir("/")
+
+    read = rh.load_strategy(tmp_path / place)
+    monkeypatch.chdir(tmp_path)
+    assert read == strategy
+    assert hash(read.masks[0].shape) == hash(strategy.masks[0].shape)
+
+
+def test_a_relative_path_stays_relative(tmp_path, monkeypatch):
+    """So a folder can be moved with what lies in it; a whole path elsewhere stays whole."""
+    monkeypatch.chdir(tmp_path)
+    Path("out").mkdir()
+
+    def written(image):
+        rh.dump_strategy(rh.Strategy("default", masks=[rh.mask(image)]), "out/s.json")
+        return json.loads(Path("out/s.json").read_text())["mask"][0]["image"]
+
+    assert written("face.png") == "../face.png"
+    assert written("out/face.png") == "face.png"
+    assert written(str(tmp_path / "out" / "face.png")) == "face.png"
+    assert written(str(tmp_path / "face.png")) == str(tmp_path / "face.png")
+
+
+def test_a_path_through_a_linked_folder_is_written_whole(tmp_path, monkeypatch):
+    """From there ``..`` leads elsewhere."""
+    (tmp_path / "far" / "deep").mkdir(parents=True)
+    (tmp_path / "near").mkdir()
+    monkeypatch.chdir(tmp_path / "near")
+    Path("link").symlink_to(tmp_path / "far" / "deep")
+    strategy = rh.Strategy("default", masks=[rh.mask("face.png")])
+
+    rh.dump_strategy(strategy, "link/s.json")
+
+    held = json.loads(Path("link/s.json").read_text())["mask"][0]["image"]
+    assert held == str(tmp_path / "near" / "face.png")
+    assert rh.load_strategy("link/s.json") == strategy

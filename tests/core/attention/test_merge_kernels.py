@@ -71,6 +71,14 @@ def test_a_mask_is_what_flash_does_not_take(monkeypatch, keys):
     assert (keys, 0) == (rows[0].shape[-1], rows[0].stride(-2) % 8)
 
 
+@pytest.mark.parametrize(("shape", "laid"), [((2, 9), (2, 1, 1, 9)), ((2, 7, 9), (2, 1, 7, 9))])
+def test_the_bias_of_a_mask_is_where_the_mask_is(shape, laid):
+    """On its device, in the dtype of the queries."""
+    bias = merging._bias(torch.ones(shape, dtype=torch.bool, device="meta"), BRAIN)
+
+    assert (laid, BRAIN, "meta") == (bias.shape, bias.dtype, bias.device.type)
+
+
 @pytest.mark.parametrize("gradients", [False, True], ids=["kernel", "plain"])
 def test_a_mask_counts_with_gradients_and_without(gradients):
     """The kernels' log-sum-exp has no gradient, so that it is computed in plain operations."""

@@ -15,6 +15,7 @@ from diffusers import (
     Flux2KleinBaseModularPipeline,
     Flux2KleinModularPipeline,
     Flux2ModularPipeline,
+    FluxKontextModularPipeline,
     ModularPipelineBlocks,
     QwenImage21ModularPipeline,
     QwenImage21TurboModularPipeline,
@@ -22,17 +23,20 @@ from diffusers import (
     QwenImageEditPlusModularPipeline,
     WanModularPipeline,
 )
+from diffusers.pipelines.flux import pipeline_flux_kontext
 from huggingface_hub.errors import LocalEntryNotFoundError
 from PIL import ImageChops
 
 import refhooks as rh
 from refhooks._parts import checkpoint_files
 from refhooks_flux2._tiny import tiny_dev, tiny_klein
+from refhooks_kontext._tiny import tiny_pipeline as tiny_kontext
 from refhooks_qwen21._tiny import tiny_pipeline as tiny_21
 
 SIDE = 64
 SIGMAS = [1.0, 0.9, 0.75, 0.4]
 INDEX = "modular_model_index.json"
+DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
 
 
 def modular(cls, stock, **settings):
@@ -44,9 +48,9 @@ def modular(cls, stock, **settings):
     return pipe
 
 
-def turbo(**settings):
+def turbo(dtype=torch.float32):
     """Qwen-Image 2.1 turbo."""
-    return modular(QwenImage21TurboModularPipeline, tiny_21(), sample_sigmas=SIGMAS, **settings)
+    return modular(QwenImage21TurboModularPipeline, tiny_21(dtype=dtype), sample_sigmas=SIGMAS)
 
 
 # Class, how its components are made, what the call says, and the defaults: steps, scale.
@@ -69,11 +73,15 @@ MADE = {
         {"negative_prompt": ""}, (50, 4.0),
     ),
     "flux2-dev": (Flux2ModularPipeline, lambda dtype: tiny_dev(dtype=dtype), {}, (50, 4.0)),
+    "flux-kontext": (
+        FluxKontextModularPipeline, lambda dtype: tiny_kontext(dtype=dtype), {}, (50, 3.5)
+    ),
 }  # fmt: skip
 
 
 def blocks_run(pipe, pictures, **call):
     """Run the blocks; return the first picture."""
+    call["max_area"] = SIDE**2  # of FLUX.1 Kontext, whose blocks scale every size to it
     call = {name: value for name, value in call.items() if name in pipe.blocks.input_names}
     return pipe(
         prompt="make it blue", image=pictures, height=SIDE, width=SIDE, output="images",
@@ -83,10 +91,12 @@ def blocks_run(pipe, pictures, **call):
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    """Shrink what the blocks of Qwen-Image make of pictures, as ``small_stock`` does for stock."""
+    """Shrink what blocks make of pictures, as ``small_stock`` does for stock."""
     from diffusers.modular_pipelines.qwenimage import encoders as edit
     from diffusers.modular_pipelines.qwenimage21 import encoders as later
 
+    table = [(64, 64), (96, 64)]
+    monkeypatch.setattr(pipeline_flux_kontext, "PREFERRED_KONTEXT_RESOLUTIONS", table)
     for module in (edit, later):
         original = module.calculate_dimensions
         monkeypatch.setattr(
@@ -97,13 +107,14 @@ def small_blocks(monkeypatch):
 
 
 @pytest.mark.usefixtures("small_stock", "small_blocks")
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+@DTYPES
 @pytest.mark.parametrize("family", MADE)
 def test_an_editor_on_it_is_the_blocks(family, dtype):
     """To the bit, in both dtypes, with the steps and the guidance that the blocks state."""
     cls, make, call, defaults = MADE[family]
     pipe = modular(cls, make(dtype))
-    pictures = [tiny.picture(n, (96, 64)) for n in range(1 if family == "qwen-image-edit" else 2)]
+    one = family in {"qwen-image-edit", "flux-kontext"}
+    pictures = [tiny.picture(n, (96, 64)) for n in range(1 if one else 2)]
     own = rh.Checkpoint(reference=tiny.AREA, vision=tiny.AREA) if "qwen" in family else None
     editor = rh.Editor(pipe, checkpoint=own)
     editor.pipe.set_progress_bar_config(disable=True)
@@ -120,9 +131,10 @@ def test_an_editor_on_it_is_the_blocks(family, dtype):
     assert editor.family.transformer is pipe.transformer
 
 
-def test_fixed_noise_levels_are_kept():
+@DTYPES
+def test_fixed_noise_levels_are_kept(dtype):
     """Of turbo, whose number is that of its steps; without them it has those of its blocks."""
-    pipe = turbo()
+    pipe = turbo(dtype)
     editor = rh.Editor(pipe)
     editor.pipe.set_progress_bar_config(disable=True)
     picture = tiny.picture(0, (SIDE, SIDE))
@@ -147,6 +159,14 @@ def test_what_the_caller_prescribes_comes_first():
 
     assert [it.family.default_cfg for it in editors] == [2.5, 3.0]
     assert [it.family.default_steps for it in editors] == [50, 7]
+
+
+def test_kontext_without_embedded_guidance():
+    """Its blocks then guide in no way, where an editor would by a second pass."""
+    pipe = modular(FluxKontextModularPipeline, tiny_kontext(guided=False))
+
+    with pytest.raises(rh.ModelError, match=r"guidance_embeds=false.*make a FluxKontextPipeline"):
+        rh.Editor(pipe)
 
 
 @pytest.mark.parametrize(
@@ -215,9 +235,7 @@ def test_a_class_that_nobody_adapts():
 def folder(tmp_path_factory):
     """Turbo in bfloat16, as its repository has it: no index but the modular one."""
     place = tmp_path_factory.mktemp("turbo")
-    pipe = modular(
-        QwenImage21TurboModularPipeline, tiny_21(dtype=torch.bfloat16), sample_sigmas=SIGMAS
-    )
+    pipe = turbo(torch.bfloat16)
     pipe.save_pretrained(str(place), overwrite_modular_index=True)
     return place
 

@@ -322,13 +322,18 @@ class Never(Direct):
     """What never acts edits nothing."""
 
 
-@pytest.mark.parametrize(("method", "strength"), [(Plain, 0.6), (Stated, 0.6), (Never, 0.0)])
-def test_a_stranger_s_method_that_leaves_attention_alone_works(method, strength):
-    """Stated or not, as it did."""
+def with_processors_of_another():
+    """An editor whose attention runs, and cannot be edited."""
     pipe = tiny.build("plus", "middle")
     stock = type(pipe.transformer.transformer_blocks[0].attn.processor)
     pipe.transformer.set_attn_processor(type("Other", (stock,), {})())
-    editor = rh.Editor(pipe, checkpoint=rh.Checkpoint(output=1024, reference=1024, vision=1024))
+    return rh.Editor(pipe, checkpoint=rh.Checkpoint(output=1024, reference=1024, vision=1024))
+
+
+@pytest.mark.parametrize(("method", "strength"), [(Plain, 0.6), (Stated, 0.6), (Never, 0.0)])
+def test_a_stranger_s_method_that_leaves_attention_alone_works(method, strength):
+    """Stated or not, as it did."""
+    editor = with_processors_of_another()
 
     result = editor.edit(PICTURE, "make it blue", strategy=rh.Stage(method(), strength), **CALL)
 
@@ -359,6 +364,29 @@ def test_a_run_plugin_that_edits_attention_is_refused_likewise(editor):
     """Its description has no hooks itself."""
     with pytest.raises(rh.InputError, match="this model cannot do plugin of-run of the call: "):
         editor.edit(PICTURE, "make it blue", plugins=[OfRun()], **CALL)
+
+
+@attrs.frozen
+class Says(OfRun):
+    """One whose code names what does, beside what it binds."""
+
+    edits_attention: bool | None
+
+    def bind_run(self, run):
+        return Says(None) if run.blocks else Weighs()
+
+    @rh.hookimpl
+    def refhooks_step(self):
+        return None
+
+
+def test_a_run_plugin_says_whether_it_edits_attention():
+    """What it says counts, whatever its code names."""
+    editor = with_processors_of_another()
+    for said in (True, None):
+        with pytest.raises(rh.InputError, match="this model cannot do plugin of-run"):
+            editor.edit(PICTURE, "make it blue", plugins=[Says(said)], **CALL)
+    assert editor.edit(PICTURE, "make it blue", plugins=[Says(edits_attention=False)], **CALL)
 
 
 def test_what_the_code_hides_is_still_refused_when_it_is_bound(editor):

@@ -22,11 +22,6 @@ def keyword_only(*, ctx):
     raise AssertionError(ctx)
 
 
-def with_default(ctx, latents=None):
-    """A hook with an argument that pluggy would never pass."""
-    raise AssertionError(ctx, latents)
-
-
 class Wrapper:
     @hookimpl(wrapper=True)
     def refhooks_step(self, ctx):
@@ -61,7 +56,6 @@ INVALID = {
                 ["no hook refhooks_stpe", "Did you mean 'refhooks_step'?"]),
     "marked helper": (MarkedHelper(), ["no hook on_step"]),
     "unmarked": (Unmarked(), ["refhooks_step is not marked", "@refhooks.hookimpl"]),
-    "default": (plugin(refhooks_step=with_default), ["'latents' has a default"]),
     "keyword-only": (plugin(refhooks_step=keyword_only), ["'ctx' must be a plain positional"]),
     "*args": (plugin(refhooks_step=lambda *args: args), ["'*args' must be a plain positional"]),
     "**kwargs": (plugin(refhooks_step=lambda **kwargs: kwargs), ["'**kwargs' must be a plain"]),
@@ -74,7 +68,10 @@ INVALID = {
                           ["refhooks_methods is a registration hook, not a run hook"]),
     "no hook": (SimpleNamespace(), ["no run hook, so it would do nothing"]),
     "name": ("guidance", ["str has no run hook"]),
-    "description": (rh.method("guidance"), ["Guidance has no run hook"]),
+    "description": (rh.method("guidance"),
+                    ["Guidance has no run hook", "looks like a method", "returns [Guidance]"]),
+    "description's class": (type(rh.method("guidance")),
+                            ["Guidance is a class; Guidance looks like a method"]),
     "class": (Wrapper, ["Wrapper is a class; give an object"]),
 }  # fmt: skip
 

@@ -270,7 +270,8 @@ def test_what_is_no_picture_is_refused(fresh, pairs, tmp_path):
 
 def test_the_command_trains_the_embedded_model(pairs, tmp_path):
     """From pairs to an edit, as the docs say."""
-    output = tmp_path / "p.safetensors"
+    output, behind = tmp_path / "p.safetensors", tmp_path / "behind.safetensors"
+    output.symlink_to(behind)  # it stays, and what it leads to is written
     arguments = ["toy", str(pairs), "-o", str(output), "--steps", "2", "--batch", "1",
                  "--lora-rank", "2", "--gradient-checkpointing", "--device", "cpu"]  # fmt: skip
 
@@ -278,6 +279,8 @@ def test_the_command_trains_the_embedded_model(pairs, tmp_path):
 
     assert result.exit_code == 0, result.output
     assert f"wrote {output}" in result.output
+    assert output.is_symlink()
+    assert behind.is_file()
     toy = rh.Editor.from_pretrained("toy")
     method = rh.method("concat", projection=output)
     sample = next(iter(rh.load_registry().models["toy"].samples()))

@@ -21,6 +21,12 @@ def small(request):
     return KINDS[request.param]()
 
 
+@pytest.fixture(scope="session", params=["distilled", "kv"])
+def unguided(request):
+    """One with references at every step, one that keeps them; neither has a second pass."""
+    return KINDS[request.param]()
+
+
 @pytest.fixture(scope="session", params=KINDS)
 def small_bf16(request):
     """One of each kind in bfloat16."""

@@ -20,27 +20,27 @@ def rgb(count):
 
 
 @pytest.mark.parametrize("strategy", ["default", rh.Stage("cross_attn", 0.6)], ids=str)
-def test_with_all_tokens_kept_it_is_the_full_run(small, strategy):
+def test_with_all_tokens_kept_it_is_the_full_run(unguided, strategy):
     """To the bit, with two pictures, on every pipeline of the family."""
     whole, near = (
-        small.edit(rgb(2), strategy=strategy, edit_mask=BOX, compute=compute)
+        unguided.edit(rgb(2), strategy=strategy, edit_mask=BOX, compute=compute)
         for compute in ("all", rh.Inside(halo=64))
     )
     assert torch.equal(whole.latents, near.latents)
     assert np.array_equal(np.asarray(whole.image), np.asarray(near.image))
 
 
-def test_what_is_left_out_is_not_there_for_anyone(small, monkeypatch):
+def test_what_is_left_out_is_not_there_for_anyone(unguided, monkeypatch):
     """As if the keys of these tokens were masked for all; what stays keeps its position."""
-    part = small.edit(rgb(1), edit_mask=BOX, compute="inside", steps=2).latents
-    rows, columns = small.editor.family.grid(rh.Size(64, 64))
+    part = unguided.edit(rgb(1), edit_mask=BOX, compute="inside", steps=2).latents
+    rows, columns = unguided.editor.family.grid(rh.Size(64, 64))
     cover = torch.zeros(rows, columns)
     cover[: -(-rows // 4), : -(-columns // 4)] = 1.0
     seen = torch.zeros(rows * columns, dtype=torch.bool)
     seen[around(cover, 1)] = True
     assert 0 < int(seen.sum()) < rows * columns
 
-    stock, run = transformer_flux2.dispatch_attention_fn, small.editor.family.run
+    stock, run = transformer_flux2.dispatch_attention_fn, unguided.editor.family.run
 
     def masked(query, key, value, *args, **kwargs):
         length = key.shape[1]
@@ -60,20 +60,20 @@ def test_what_is_left_out_is_not_there_for_anyone(small, monkeypatch):
 
     monkeypatch.setattr(run, "forward", noting)
     monkeypatch.setattr(transformer_flux2, "dispatch_attention_fn", masked)
-    whole = small.edit(rgb(1), edit_mask=BOX, steps=2).latents
+    whole = unguided.edit(rgb(1), edit_mask=BOX, steps=2).latents
     torch.testing.assert_close(part, whole, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("strategy", ["default", rh.Stage("cross_attn", 0.6)], ids=str)
-def test_references_are_read_from_an_earlier_step(small, strategy):
+def test_references_are_read_from_an_earlier_step(unguided, strategy):
     """With all near it is the full run; a model that keeps them itself refuses."""
     options = {"strategy": strategy, "edit_mask": BOX, "steps": 4}
-    if small.editor.family.reuse_exact:
+    if unguided.editor.family.reuse_exact:
         with pytest.raises(rh.InputError, match="keeps the keys and values of references itself"):
-            small.edit(rgb(2), compute=rh.Inside(reuse=2), **options)
+            unguided.edit(rgb(2), compute=rh.Inside(reuse=2), **options)
         return
-    near = small.edit(rgb(1), compute=rh.Inside(halo=64, reuse=2, near=64), **options).latents
-    far = small.edit(rgb(2), compute=rh.Inside(reuse=2), check="eager", **options).latents
-    torch.testing.assert_close(near, small.edit(rgb(1), **options).latents, atol=1e-4, rtol=0)
+    near = unguided.edit(rgb(1), compute=rh.Inside(halo=64, reuse=2, near=64), **options).latents
+    far = unguided.edit(rgb(2), compute=rh.Inside(reuse=2), check="eager", **options).latents
+    torch.testing.assert_close(near, unguided.edit(rgb(1), **options).latents, atol=1e-4, rtol=0)
     assert torch.isfinite(far).all()
-    assert not torch.equal(far, small.edit(rgb(2), compute="inside", **options).latents)
+    assert not torch.equal(far, unguided.edit(rgb(2), compute="inside", **options).latents)

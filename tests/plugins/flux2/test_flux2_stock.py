@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from PIL import ImageChops
+from diffusers.hooks import FirstBlockCacheConfig, apply_first_block_cache
+from results import assert_equal
 from small2 import KINDS, SIDE, klein, rgb
 
 import refhooks as rh
@@ -12,32 +13,22 @@ from refhooks import testing
 from refhooks_flux2._shape import dev_shape, klein_shape
 
 
-def assert_equal(expected, result):
-    """Compare latents and pictures to the bit."""
-    latents, pictures = expected
-    assert torch.equal(latents, result.latents)
-    assert len(pictures) == len(result.images)
-    for ours, theirs in zip(result.images, pictures, strict=True):
-        assert ImageChops.difference(ours, theirs).getbbox() is None
-
-
 def without_negative(small):
     """Klein's own negative prompt is empty; refhooks' default is one blank."""
     return {"negative_prompt": ""} if small.editor.family.guidance_kind == "true" else {}
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 4])
+@pytest.mark.parametrize("count", [0, 4])
 def test_it_is_the_stock_pipeline(small, count):
-    """Every number of references; guided twice, by an input, or not at all."""
+    """None, and four of as many sizes; guided twice, by an input, or not at all."""
     pictures = rgb(count)
 
     assert_equal(small.stock(pictures), small.edit(pictures, **without_negative(small)))
 
 
-@pytest.mark.parametrize("count", [1, 2, 4])
-def test_it_is_the_stock_pipeline_in_bfloat16(small_bf16, count):
+def test_it_is_the_stock_pipeline_in_bfloat16(small_bf16):
     """Where one order of rounding is not another."""
-    pictures = rgb(count)
+    pictures = rgb(4)
 
     result = small_bf16.edit(pictures, **without_negative(small_bf16))
 
@@ -143,6 +134,15 @@ def test_a_negative_prompt_that_nobody_reads():
     for kind in ("distilled", "kv", "dev"):
         with pytest.raises(rh.InputError, match="negative"):
             KINDS[kind]().edit(rgb(1), negative_prompt="red")
+
+
+def test_first_block_cache_fails_in_stock_too():
+    """That is why it is refused here; when this fails, the refusal can go."""
+    own = KINDS["distilled"]()
+    apply_first_block_cache(own.pipe.transformer, FirstBlockCacheConfig())
+
+    with pytest.raises(TypeError, match="unsupported operand"):
+        own.stock(rgb(1))
 
 
 def test_it_loads_from_a_folder(small, tmp_path):

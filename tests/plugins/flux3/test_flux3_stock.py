@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from diffusers import ClassifierFreeGuidance, Flux3DistilledModularPipeline
-from PIL import ImageChops
+from results import assert_equal
 from small3 import SIDE, Small, rgb
 
 import refhooks as rh
@@ -14,22 +14,13 @@ from refhooks_flux3._shape import shape
 from refhooks_flux3._tiny import tiny_modular
 
 
-def assert_equal(expected, result):
-    """Compare latents and pictures to the bit."""
-    latents, pictures = expected
-    assert torch.equal(latents, result.latents)
-    assert len(pictures) == len(result.images)
-    for ours, theirs in zip(result.images, pictures, strict=True):
-        assert ImageChops.difference(ours, theirs).getbbox() is None
-
-
-@pytest.mark.parametrize("count", [0, 1, 2, 4])
+@pytest.mark.parametrize("count", [0, 1, 4])
 def test_it_is_the_blocks(small, count):
-    """Every number of references; guided by a second pass, or a flow map."""
+    """None, one kept whole, and four that are cut; guided by a second pass, or a flow map."""
     assert_equal(small.stock(rgb(count)), small.edit(rgb(count)))
 
 
-@pytest.mark.parametrize("count", [0, 1, 2])
+@pytest.mark.parametrize("count", [0, 2])
 def test_it_is_the_blocks_in_bfloat16(small_bf16, count):
     """Where one order of rounding is not another, and noise is drawn in float32."""
     assert_equal(small_bf16.stock(rgb(count)), small_bf16.edit(rgb(count)))

@@ -8,6 +8,7 @@ import torch
 from plugs import plugin
 
 import refhooks as rh
+import refhooks_inject
 
 
 def seen(edit, strategy, references=(), **kwargs):
@@ -125,6 +126,92 @@ def test_blend_weights_above_1_are_scaled_to_1(editor, square):
         mixes = [(1 - sigma) * clean + sigma * noise for clean in (first, second)]
         expected = (1 - 2 * weight) * row["latents"] + weight * sum(mixes)
         torch.testing.assert_close(row["target"], expected, atol=1e-5, rtol=1e-5)
+
+
+def gated(square, strength):
+    """Per step: noise level, x0 before and after; the noise levels are 1 and below."""
+    before, after = [], []
+
+    @rh.hookimpl(tryfirst=True)
+    def velocity(ctx, latents, velocity):
+        before.append((ctx.step.sigma, latents - ctx.step.sigma * velocity))
+
+    result = square(
+        strategy=rh.Stage(rh.method("inject", formula="gate"), strength),
+        plugins=[plugin(refhooks_velocity=velocity)],
+        callback=lambda _step, _latents, x0: after.append(x0),
+    )
+    return result, [(*one, other) for one, other in zip(before, after, strict=True)]
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0, 1.4])
+def test_gate_draws_what_is_near_the_reference(editor, square, monkeypatch, strength):
+    """By exp(−(d/(τ·s))²), d the RMS distance of a token; above 1 the rest by s − 1 at first."""
+    monkeypatch.setattr(refhooks_inject, "NEAR", 1.0)  # random predictions are far from it
+    _, steps = gated(square, [strength] * 3)
+    clean, _ = encoded(editor)
+
+    assert any(sigma > 0.8 for sigma, _, _ in steps)
+    for sigma, x0, moved in steps:
+        distance = (clean - x0).square().mean(dim=-1, keepdim=True).sqrt()
+        share = torch.exp(-((distance / strength) ** 2))
+        if strength > 1.0 and sigma > 0.8:
+            share = 1.0 - (1.0 - share) * (2.0 - strength)
+        assert float(share.min()) > 0.0
+        torch.testing.assert_close(moved, x0 + share * (clean - x0), atol=1e-5, rtol=1e-5)
+
+
+@pytest.fixture
+def far(monkeypatch):
+    """A gate that nothing of a random model's prediction comes near enough to."""
+    monkeypatch.setattr(refhooks_inject, "NEAR", 1e-3)
+
+
+@pytest.mark.usefixtures("far")
+@pytest.mark.parametrize(("strength", "like"), [(1.0, "default"), (0.4, "cross_attn")])
+def test_gate_leaves_what_is_far_as_the_model_makes_it(square, strength, like):
+    """The tokens are kept, and weighed below 1 as ``cross_attn`` does: bit-identical."""
+    plain = square(strategy=rh.Stage(like, strength))
+    result, _ = gated(square, strength)
+    assert torch.equal(result.latents, plain.latents)
+
+
+def test_gate_at_0_leaves_the_tokens_out(square):
+    """As any method does."""
+    gate = rh.method("inject", formula="gate")
+    one, other = (square(strategy=rh.Stage(it, 0.0)).latents for it in (gate, "default"))
+    assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(("strength", "edits"), [(0.5, True), (1.0, False), (1.5, False)])
+def test_gate_needs_attention_below_1_alone(strength, edits):
+    """Foreseen, so that a model whose attention cannot be edited refuses it when it is planned."""
+    stage = rh.Stage(rh.method("inject", formula="gate"), strength)
+    rows = [planned.rows[0] for planned in rh.plan(rh.Strategy(stage), steps=3).steps]
+    assert stage.method.outlook(rh.PlannedStage(0, 0, tuple(rows))).attention is edits
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"tokens": "drop"}, "tokens='drop' does not go with formula='gate'"),
+        ({"where": "latents"}, "where='latents' does not go with formula='gate'"),
+    ],
+)
+def test_options_that_a_gate_cannot_have(options, said):
+    """Told with what to do, when the method is made."""
+    with pytest.raises(rh.RefhooksError, match=said):
+        rh.method("inject", formula="gate", **options)
+
+
+@pytest.mark.parametrize("formula", ["add", "gate"])
+def test_what_follows_from_the_formula_is_not_written(tmp_path, formula):
+    """A strategy's file says what was asked for."""
+    strategy = rh.Strategy(rh.Stage(rh.method("inject", formula=formula), 0.5))
+    place = tmp_path / "s.toml"
+    rh.dump_strategy(strategy, place)
+    assert "tokens" not in place.read_text()
+    assert rh.load_strategy(place) == strategy
 
 
 def test_pull_moves_the_prediction_toward_the_reference(editor, square):

@@ -1,4 +1,4 @@
-"""What LongCat-Image-Edit has of its own; the contract of families is in `test_families.py`."""
+"""What LongCat-Image-Edit has of its own; the contract of families is in `plugins/families`."""
 
 from __future__ import annotations
 

@@ -17,12 +17,11 @@ METHODS = [
 ]
 
 
-@pytest.mark.parametrize("cfg", [1.0, 3.0])
 @pytest.mark.parametrize("strategy", METHODS, ids=str)
-def test_with_all_tokens_kept_it_is_the_full_run(small, strategy, cfg):
+def test_with_all_tokens_kept_it_is_the_full_run(small, strategy):
     """To the bit."""
     whole, near = (
-        small.edit(rgb(2), strategy=strategy, cfg=cfg, edit_mask=BOX, compute=compute)
+        small.edit(rgb(2), strategy=strategy, cfg=3.0, edit_mask=BOX, compute=compute)
         for compute in ("all", rh.Inside(halo=64))
     )
     assert torch.equal(whole.latents, near.latents)

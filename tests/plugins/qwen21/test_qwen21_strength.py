@@ -13,9 +13,6 @@ REGION = rh.mask(box="0,0,50%,100%", kind="region")
 HALF = rh.mask(box="0,0,50%,100%", kind="content")
 ODD = rh.mask(box="0,0,30%,30%", kind="content")
 SOFT = rh.mask(box="0,0,50%,100%", kind="content", soft=True)
-METHODS = {
-    "default": "default", "inject": "inject", "cross_attn": "cross_attn", "guidance": "guidance",
-}  # fmt: skip
 
 
 def distance(one, other):
@@ -43,7 +40,7 @@ class Seen:
 
 
 @pytest.mark.parametrize("cfg", [1.0, 3.0])
-@pytest.mark.parametrize("count", [1, 2, 3, 10])
+@pytest.mark.parametrize("count", [1, 10])
 def test_merged_attention_at_weight_1_is_the_stock_processor(small, count, cfg):
     """Within 1e-6 of the largest value: what is predicted at a step, and what comes out of 3."""
     plain, merged = Seen(), Seen()
@@ -214,25 +211,6 @@ def test_recorded_shares_sum_to_1_and_change_nothing(small):
     assert recorded.attention_shares.shape == (3, 2, 3, 1)
     assert torch.allclose(recorded.attention_shares.sum(2), torch.ones(3, 2, 1), atol=1e-5)
     assert distance(plain, recorded) < 1e-5
-
-
-def test_reuse_is_exact(small):
-    """Kept keys give what computing them gives, to the bit."""
-    never, once = (
-        small.edit(rgb(2), steps=4, strategy=rh.Stage(rh.method("cross_attn", reuse=reuse), 0.6))
-        for reuse in ("never", "once")
-    )
-
-    assert torch.equal(never.latents, once.latents)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_acts(small, method):
-    """At .6, with two references; the result is finite."""
-    result = small.edit(rgb(2), strategy=rh.Stage(METHODS[method], 0.6))
-
-    assert torch.isfinite(result.latents).all()
-    assert distance(result, small.edit(rgb(2))) > 1e-3
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What users do to a pipeline; offload, casts, LoRAs and compilation are in `test_families.py`."""
+"""What users do to a pipeline; offload, casts, LoRAs and compilation are in `plugins/families`."""
 
 from __future__ import annotations
 

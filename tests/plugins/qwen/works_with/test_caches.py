@@ -47,6 +47,14 @@ def counted(pipe, **options):
     return "".join(map(str, ran))
 
 
+def test_a_switch_empties_them_once_for_all_passes_of_a_step(own):
+    """What the first pass of that step put in serves the next step, as what the second did."""
+    own.transformer.enable_cache(CACHES["first block"])
+    strategy = rh.Strategy([rh.Stage("default", until=0.5), rh.Stage("inject", 0.5)])
+
+    assert counted(own, strategy=strategy, cfg=2.0) == "110000" * 2
+
+
 @pytest.mark.parametrize("name", CACHES)
 def test_no_strategy_is_the_stock_pipeline_with_the_same_cache(own, untouched, name):
     """To the bit, twice in a row, and after a run that failed half way; the cache does act."""

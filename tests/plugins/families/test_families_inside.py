@@ -5,27 +5,12 @@ from __future__ import annotations
 import attrs
 import pytest
 import torch
-from families_table import ROWS, shrink
 
 import refhooks as rh
 
 pytestmark = pytest.mark.long
 BOX = "0,0,25%,25%"
 WAYS = {"native": None, "cross_attn": rh.Stage("cross_attn", 0.6)}
-
-
-@pytest.fixture(scope="module", params=ROWS)
-def row(request):
-    """A family, at stock sizes that a test can afford."""
-    with pytest.MonkeyPatch.context() as patch:
-        shrink(patch, ROWS[request.param])
-        yield ROWS[request.param]
-
-
-@pytest.fixture(scope="module")
-def editor(row):
-    """One that is shared: refhooks leaves the model as it is."""
-    return row.editor()
 
 
 class Naming:
