@@ -65,8 +65,7 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
     steps = request.steps or family.default_steps
     total = steps_in_all(steps, request.denoise)
     scheduler, sigmas, timesteps = family.schedule(steps, size, total)
-    strategies = [reference.strategy for reference in references]
-    timetable = compile_timetable(strategies, sigmas, loaded.registry)
+    timetable = compile_timetable([it.strategy for it in references], sigmas, loaded.registry)
     references = _hidden(references, timetable)
     shown = _shown(family, references, timetable, request.vision_resolution)
     _warn_of_hidden(request.prompts, shown)
