@@ -100,12 +100,15 @@ class Inject:
     def outlook(self, planned: PlannedStage) -> Outlook:
         """Foresee that attention is left alone, unless a gate weighs the tokens."""
         strengths = [planned.rows[step].strength for step in planned.acting]
-        return Outlook(attention=self.formula == "gate" and _weighs(strengths))
+        compiled = planned.model is not None and planned.model.compiled
+        weighs = self.formula == "gate" and _weighs(strengths, compiled=compiled)
+        return Outlook(attention=weighs)
 
     def bind(self, reference: BoundReference, run: RunInfo) -> object:
         """Return the object that mixes the reference in."""
         if self.formula == "gate":
-            return (_WeighedGate if _weighs(reference.strengths) else _Gate)(self, reference)
+            weighs = _weighs(reference.strengths, compiled=run.model.compiled)
+            return (_WeighedGate if weighs else _Gate)(self, reference)
         if self.formula == "pull":
             return _Pull(self, reference)
         if self.formula == "add":
@@ -118,9 +121,12 @@ def blend_weight(strength: float, sigma: float) -> float:
     return min(1.0, strength * (1.0 - sigma))
 
 
-def _weighs(strengths: Sequence[float]) -> bool:
-    """Whether a gate needs more than the model's own attention at any of these strengths."""
-    return any(0.0 < strength < 1.0 for strength in strengths)
+def _weighs(strengths: Sequence[float], *, compiled: bool) -> bool:
+    """Whether a gate needs more than the model's own attention at any of these strengths.
+
+    With compiled blocks also above 1, so that one graph serves all.
+    """
+    return any(0.0 < it < 1.0 or (compiled and it > 1.0) for it in strengths)
 
 
 class _Bound:
@@ -238,17 +244,15 @@ class _Gate(_OnLatents):
 
 
 class _WeighedGate(_Gate):
-    """Weighs the tokens' keys below 1, where the model's own attention is not enough."""
+    """Weighs the tokens' keys, by 1 from strength 1 on."""
 
     @hookimpl
     def refhooks_attention(self, ctx: Context) -> list[AttentionEdit] | None:
-        strength = self._strength(ctx)
-        if strength >= 1.0:
-            return None
-        if strength not in self._edits:  # one strength, one tensor: families know it again by that
-            weight = self._reference.new_ones(()).float() * strength
-            self._edits[strength] = AttentionEdit(self._slot, weight=weight)
-        return [self._edits[strength]]
+        weight = min(1.0, self._strength(ctx))
+        if weight not in self._edits:  # one strength, one tensor: families know it again by that
+            own = self._reference.new_ones(()).float() * weight
+            self._edits[weight] = AttentionEdit(self._slot, weight=own)
+        return [self._edits[weight]]
 
 
 @hookimpl

@@ -118,6 +118,7 @@ def test_every_form_of_a_class_is_checked():
         "method inject with no options",
         "method inject with formula='blend'",
         "method inject with formula='pull'",
+        "method inject with formula='gate'",
     ]
 
 
