@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import refhooks as rh
+from refhooks._apps.forecast.marks import mark_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,7 @@ def table() -> str:
     rows = [
         f"| `{record.name}` |"
         f" {_first_line(modules[record.name])}"
-        f" {_registered(record.name, record.registers)}|"
+        f" {_registered(record.name, record.registers)}{_marked(record.registers)}|"
         for record in rh.load_registry().records
         if record.distribution == "refhooks"
     ]
@@ -47,6 +48,13 @@ def _registered(plugin: str, entries: Sequence[str]) -> str:
         if entry != f"method {plugin}":
             kinds.setdefault(kind, []).append(f"`{name}`")
     return "".join(f"*{kind}*: {_names(names)}. " for kind, names in kinds.items())
+
+
+def _marked(entries: Sequence[str]) -> str:
+    """Return what was measured of its method as it is by default; `refhooks methods` has more."""
+    registry = rh.load_registry()
+    names = [name for kind, _, name in (it.partition(" ") for it in entries) if kind == "method"]
+    return "".join(f"*mark*: {mark_of(registry.method(it), registry).status}. " for it in names)
 
 
 def _names(names: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HOOKSPEC_VERSION", "Registration", "RunHooks", "hookimpl", "hookspec"]
 
-HOOKSPEC_VERSION: Final = (1, 2)
+HOOKSPEC_VERSION: Final = (1, 3)
 """Version of this contract: the first number rises when something that plugins rely on goes or
 changes, the second when something is added."""
 

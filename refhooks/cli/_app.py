@@ -330,6 +330,15 @@ def plugins(as_json: bool) -> None:
 
 
 @main.command(cls=Command)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def methods(as_json: bool) -> None:
+    """List the methods and their forms: what each is worth, by what was measured, and its cost."""
+    from refhooks.cli._methods import list_methods  # noqa: PLC0415  imports every plugin
+
+    list_methods(as_json=as_json)
+
+
+@main.command(cls=Command)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def hooks(as_json: bool) -> None:
     """List the hooks: signature, when each fires, and who implements it, in call order."""

@@ -17,6 +17,7 @@ from refhooks._apps.chains.chain_file import is_chain, load_chain
 from refhooks._apps.files.strategy_file import load_file
 from refhooks._apps.forecast.chain_plan import chain_timetables
 from refhooks._apps.forecast.cost import cost
+from refhooks._apps.forecast.marks import warnings_of
 from refhooks._apps.forecast.planned import plan
 from refhooks._base.files import try_writing
 from refhooks._base.once import keeping
@@ -33,6 +34,7 @@ from refhooks.errors import InputError, printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from refhooks._apps.files.strategy_file import StrategyFile
     from refhooks._apps.forecast.cost import Cost
     from refhooks._core.planning.timetable import Timetable
     from refhooks._editor import Editor
@@ -88,14 +90,21 @@ def plan_command(options: PlanOptions) -> None:
             raise InputError("each edit of a chain has an edit_mask and a compute of its own")
         _run_chain_plan(options)
         return
-    what = _read(options.file)
+    contents = _read(options.file)
+    what = contents.what
     denoise = 1.0 if options.denoise is None else options.denoise
     check_denoise(denoise, options.steps)
     _check_size(options)
     _check_plot(options, what if isinstance(what, tuple) else (Reference("", what),))
     editor = _editor(options)
     size = {"height": options.height, "width": options.width}
-    timetable = plan(what, options.steps, editor=editor, denoise=denoise, **size, **options.local)
+    timetable = plan(
+        what, options.steps, editor=editor, denoise=denoise, plugins=contents.plugins, **size,
+        **options.local,
+    )  # fmt: skip
+    references = what if isinstance(what, tuple) else (Reference("", what),)
+    for warning in warnings_of(references, load_registry()):
+        say("note", warning, "cyan")
     costs = _cost(what, options, editor, denoise) if options.with_cost else None
     if options.as_json:
         told = {} if costs is None else {"cost": costs.as_dict()}
@@ -114,12 +123,13 @@ def plan_command(options: PlanOptions) -> None:
             tell(f"wrote {written}")
 
 
-def _read(file: str) -> Strategy | tuple[Reference, ...]:
+def _read(file: str) -> StrategyFile:
     contents = load_file(file)
-    if contents.plugins:
-        names = ", ".join(plugin.name for plugin in contents.plugins)
-        say("note", f"run plugins take no part in a plan: {names}", "cyan")
-    return contents.what
+    others = [it.name for it in contents.plugins if not getattr(it, "scheduled", False)]
+    if others:
+        say("note", f"run plugins without a strength are not in a plan: {', '.join(others)}",
+            "cyan")  # fmt: skip
+    return contents
 
 
 def _cost(
@@ -149,6 +159,9 @@ def _run_chain_plan(options: PlanOptions) -> None:
     editor = _editor(options)
     size = {"height": options.height, "width": options.width}
     tables = chain_timetables(chain, options.steps, editor, **size)
+    every = [it for edit in chain.edits for it in (Reference("", edit.strategy), *edit.references)]
+    for warning in warnings_of(every, load_registry()):
+        say("note", warning, "cyan")
     if options.as_json:
         pairs = zip(chain.edits, tables, strict=True)
         edits = [{"prompt": edit.prompt, **table.as_dict()} for edit, table in pairs]

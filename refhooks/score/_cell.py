@@ -20,6 +20,7 @@ from refhooks._core.planning.bounds import (
     read_steps,
     read_strength,
 )
+from refhooks._core.planning.request import read_plugins
 from refhooks._core.planning.strategy import as_strategy
 from refhooks.errors import InputError
 
@@ -113,7 +114,7 @@ class Cell:
     strategy: Steering = None
     others: Steering = attrs.field(default=None, kw_only=True)
     denoise: float = attrs.field(default=1.0, kw_only=True, converter=_denoise)
-    plugins: tuple[object, ...] = attrs.field(default=(), kw_only=True, converter=tuple)
+    plugins: tuple[object, ...] = attrs.field(default=(), kw_only=True, converter=read_plugins)
     steps: int | None = attrs.field(default=None, kw_only=True, converter=_steps)
     cfg: float | None = attrs.field(default=None, kw_only=True, converter=_cfg)
     seed: int = attrs.field(default=0, kw_only=True, converter=_seed)

@@ -117,6 +117,7 @@ class _CellTable:
     seed: Any = 0
     attention: Any = False
     kinds: Any = None
+    plugin: Any = None
 
 
 @attrs.frozen
@@ -130,8 +131,8 @@ def read_cells(path: str | Path) -> tuple[Cell, ...]:
     """Return the cells of a file with ``[[cell]]``.
 
     Each has a ``name`` and either ``method`` and ``strength`` or ``[[cell.stage]]`` tables, as in a
-    strategy file, and may have ``vision``, ``[[cell.mask]]`` and the fields ``denoise``, ``steps``,
-    ``cfg``, ``seed``, ``attention`` and ``kinds`` of :class:`Cell`.
+    strategy file, and may have ``vision``, ``[[cell.mask]]``, ``[[cell.plugin]]`` and the fields
+    ``denoise``, ``steps``, ``cfg``, ``seed``, ``attention`` and ``kinds`` of :class:`Cell`.
 
     Args:
         path: Ends in .toml or .json; at most 1 MiB. Pictures of masks are relative to its folder.
@@ -159,12 +160,13 @@ class _CellLoader(Loader):
         if not table.name.isprintable():
             raise StrategyError(f"{where}: name must be one line, got {shown(table.name)}")
         strategy = self._strategy(table, label)
-        labels = _labels(strategy)
+        plugins = self.plugins(table.plugin, f"{label}, ")
+        labels = _labels(strategy, alone=not plugins)
         with at_label(where):
             return Cell(
                 table.name, strategy, denoise=table.denoise, steps=table.steps,
                 cfg=table.cfg, seed=table.seed, attention=_flag(table.attention),
-                kinds=table.kinds, **labels,
+                kinds=table.kinds, plugins=plugins, **labels,
             )  # fmt: skip
 
     def _strategy(self, table: _CellTable, label: str) -> Strategy:
@@ -191,11 +193,12 @@ def _flag(value: Any) -> bool:
     return value
 
 
-def _labels(strategy: Strategy) -> dict[str, Any]:
-    """What tables and curves say of a strategy."""
+def _labels(strategy: Strategy, *, alone: bool) -> dict[str, Any]:
+    """What tables and curves say of a strategy, alone or beside plugins."""
     names = list(dict.fromkeys(method_name(stage.method) for stage in strategy.stages))
     first = strategy.stages[0]
     plain = isinstance(first.method, str) and not strategy.masks and strategy.vision == "auto"
+    plain = plain and alone
     if len(strategy.stages) == 1 and isinstance(first.strength, float):
         if not plain:  # it is not on the curve of its method
             return {"method": names[0], "schedule": CONSTANT}

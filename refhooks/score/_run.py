@@ -17,8 +17,10 @@ from refhooks._base.advice import silenced
 from refhooks._base.folders import no_empty_folders
 from refhooks._base.numbers import is_list
 from refhooks._base.shown import shown
+from refhooks._base.size import Size
 from refhooks._core.planning.compilation import compile_timetable
 from refhooks._core.planning.planner import resolve_methods
+from refhooks._core.planning.run_plugins import named_plugins, plugin_strengths
 from refhooks._core.planning.strategy import as_strategy
 from refhooks.errors import InputError
 from refhooks.score._card import MEASURES, Scorecard
@@ -103,12 +105,13 @@ class _Work:
 
 
 def _work(editor: Editor, pairs: Sequence[Pair], cell: Cell, settings: Settings) -> _Work:
-    _check_cell(editor, cell)
     chosen = [
         place for place, pair in enumerate(pairs) if cell.kinds is None or pair.kind in cell.kinds
     ]
     if not chosen:
         raise InputError(f"cell {cell.name!r}: no pair is of a kind in {cell.kinds}")
+    frames = dict.fromkeys(pairs[place].sizes[0] for place in chosen)
+    _check_cell(editor, cell, [Size(height, width) for width, height in frames])
     groups = grouped([pairs[place] for place in chosen], settings.batch)
     mapped = tuple(tuple(chosen[place] for place in group) for group in groups)
     return _Work(cell, cell.key(editor.family.native), mapped)
@@ -363,7 +366,7 @@ def _check_lists(pairs: Any, cells: Any) -> None:
         raise InputError(f"two cells are called {twice!r}; a name is unique")
 
 
-def _check_cell(editor: Editor, cell: Cell) -> None:
+def _check_cell(editor: Editor, cell: Cell, frames: Sequence[Size]) -> None:
     """Refuse what the model cannot run, before hours of what it can."""
     steps = cell.steps or 0
     sigmas = [(steps - index) / steps for index in range(steps)]
@@ -372,15 +375,25 @@ def _check_cell(editor: Editor, cell: Cell) -> None:
             strategy = as_strategy(steering, editor.family.native)
             resolve_methods(editor, strategy)
             with silenced():
-                compile_timetable([strategy], sigmas, editor.registry)
+                timetable = compile_timetable([strategy], sigmas, editor.registry)
+        for frame in frames:
+            named = named_plugins(cell.plugins, editor.registry, frame)
+        with silenced():
+            every = [planned.step for planned in timetable.steps]
+            plugin_strengths(named, every, editor.registry)
     except InputError as error:
         error.add_note(f"raised by cell {cell.name!r}")
         raise
 
 
 def _table(editor: Editor, cell: Cell) -> dict[str, Any] | None:
+    """What a strategy file would hold of a cell, as far as a file can."""
     strategy = as_strategy(cell.strategy, editor.family.native)
+    writer = Writer(editor.registry, Path("strategy.toml"), None)
     try:
-        return Writer(editor.registry, Path("strategy.toml"), None).file(strategy)
+        table = writer.file(strategy)
     except InputError:
         return None
+    with contextlib.suppress(InputError):
+        table |= writer.plugins(cell.plugins)
+    return table

@@ -14,6 +14,7 @@ from refhooks._core.contract.checkpoint import Checkpoint
 from refhooks._core.planning.strategy import Reference, Stage, Strategy
 from refhooks._editor import Editor
 from refhooks.errors import RefhooksWarning
+from refhooks.hookspecs import hookimpl
 from refhooks.testing._tiny import picture, tiny_pipeline
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from refhooks._apps.editing.result import EditResult
     from refhooks._base.size import Size
+    from refhooks._core.contract.methods import RunInfo
+    from refhooks._core.contract.values import Context
     from refhooks._core.masks.mask import Mask
     from refhooks.testing._subject import Subject
 
@@ -96,6 +99,7 @@ class Bench:
         masks: Sequence[Mask] = (),
         vision: str = "auto",
         plugins: Sequence[object] = (),
+        near: bool = False,
         **options: Any,
     ) -> EditResult:
         """Edit a random picture with the subject.
@@ -110,8 +114,10 @@ class Bench:
             masks: Those of its reference.
             vision: Whether the text encoder sees its reference.
             plugins: More plugins.
+            near: Whether the model predicts something near the source, as :class:`Near` does.
             **options: Those of ``Editor.edit``.
         """
+        plugins = [Near(), *plugins] if near else plugins
         editor = editor or self.editor()
         instance = self.subject.made() if instance is None else instance
         native = Stage(editor.family.native, others)
@@ -157,6 +163,33 @@ class LeftHalf:
         half = torch.zeros(size.height, size.width)
         half[:, : size.width // 2] = 1.0
         return half
+
+
+@attrs.frozen
+class Near:
+    """A run plugin: the model predicts the source at its first token, and another at its last.
+
+    Between them the prediction goes away from the source by the square of the way, up to twice the
+    starting noise. A random model predicts nothing near a reference, and nothing far from one for
+    certain; a method that acts by how near the two are has something to act on here.
+    """
+
+    name: ClassVar[str] = "near the source"
+
+    def bind_run(self, run: RunInfo) -> _Near:
+        """Return what replaces the prediction, before any method sees it."""
+        return _Near(run)
+
+
+class _Near:
+    def __init__(self, run: RunInfo) -> None:
+        assert run.source is not None  # noqa: S101  the bench gives one
+        away = torch.linspace(0, 1, run.noise.shape[1]).square()[:, None].to(run.noise)  # [T,1]
+        self._x0 = run.source.latents + 2.0 * away * run.noise  # [B,T,C]
+
+    @hookimpl(tryfirst=True)
+    def refhooks_velocity(self, ctx: Context, latents: Tensor) -> Tensor:
+        return (latents - self._x0) / ctx.step.sigma
 
 
 class quiet(silenced):  # noqa: N801  it reads as a function

@@ -10,7 +10,7 @@ import refhooks as rh
 from refhooks._apps.advice.measuring import Measured
 from refhooks._apps.advice.plots import draw_curves
 from refhooks._base.figures import COLOURS, colours_of, legend_columns, new_figure, place_labels
-from refhooks._core.planning.timetable_plot import draw_timetable
+from refhooks._base.timetable_plots import draw_timetable
 
 METHODS = list(rh.load_registry().methods)
 
@@ -41,7 +41,7 @@ def test_a_method_has_one_colour_in_timetables_and_curves(drawn):
     lines = {line.get_label(): line.get_color() for line in curves.axes[0].lines}
     ends = [(number + 1) / len(drawn) for number in range(len(drawn))]
     stages = [rh.Stage(name, until=end) for name, end in zip(drawn, ends, strict=True)]
-    plan = draw_timetable(rh.plan(rh.Strategy(stages), 6).steps)
+    plan = draw_timetable(rh.plan(rh.Strategy(stages), 6).steps, rh.load_registry().methods)
     patches = {
         text.get_text(): handle.get_facecolor()
         for text, handle in zip(

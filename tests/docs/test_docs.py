@@ -164,6 +164,13 @@ def test_the_page_of_forms_is_generated():
     assert made["page"](figures) == (DOCS / "forms.md").read_text()
 
 
+def test_the_page_of_marks_is_generated():
+    """Run benchmarks/marks.py after measuring, and docs/write_marks.py."""
+    made = runpy.run_path(str(DOCS / "write_marks.py"))
+
+    assert made["page"]() == (DOCS / "marks.md").read_text()
+
+
 def test_the_plugin_table_is_generated():
     """Run docs/write_readme_table.py after adding a plugin."""
     made = runpy.run_path(str(DOCS / "write_readme_table.py"))

@@ -32,6 +32,17 @@ strength = "0.4:1.2"
 """
 
 
+PLUGGED = """
+[[cell]]
+name = "inside"
+method = "default"
+strength = 1.0
+[[cell.plugin]]
+plugin = "align"
+value = true
+"""
+
+
 @pytest.fixture
 def write(tmp_path):
     """Write a file of cells."""
@@ -186,3 +197,29 @@ def test_a_field_out_of_its_range_is_refused(given):
     """When the cell is made."""
     with warnings.catch_warnings(), pytest.raises((InputError, StrategyError)):
         Cell("a", **given)
+
+
+def test_a_cell_of_a_file_has_run_plugins(write):
+    """Its own, as a strategy file has them; it is then not on the curve of its method."""
+    (cell,) = read_cells(write(PLUGGED))
+
+    assert cell.plugins == (rh.plugin("align", value=True),)
+    assert (cell.method, cell.strength) == ("default", None)
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (
+            'plugin = "align"\nvalve = true',
+            "cell 1, plugin 1: plugin 'align' has no option 'valve'",
+        ),
+        ('plugin = "edit-musk"', "cell 1, plugin 1: there is no plugin 'edit-musk'"),
+        ("value = 1", "cell 1, plugin 1: a table here needs the key 'plugin'"),
+    ],
+)
+def test_a_plugin_of_a_cell_is_refused_by_its_place(write, written, message):
+    """File, cell and plugin."""
+    text = PLUGGED.partition("plugin = ")[0] + written
+    with pytest.raises(RefhooksError, match=message):
+        read_cells(write(text))

@@ -15,7 +15,7 @@ import tiny
 
 import refhooks as rh
 from refhooks._base import claims
-from refhooks.errors import InputError
+from refhooks.errors import InputError, RefhooksError
 from refhooks.score import Cell, Pair, Settings, _run, edit_pairs, run_cells
 
 SETTINGS = Settings(steps=2, cfg=1.0, batch=2)
@@ -370,3 +370,15 @@ def test_a_refused_run_leaves_no_store(editor, pairs, tmp_path):
         run_cells(editor, pairs, [], SETTINGS, store=tmp_path / "new" / "store")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_plugins_of_a_cell_take_part(editor, pairs, tmp_path):
+    """In its edits and its key; a card says what they are, and one that cannot is told first."""
+    cells = (Cell("plain"), Cell("aligned", plugins=[rh.plugin("align", value=True)]))
+    card = run_cells(editor, pairs[:1], cells, SETTINGS, store=tmp_path)
+
+    assert [cell.strategy.get("plugin") for cell in card.cells] == [
+        None, [{"plugin": "align"}]
+    ]  # fmt: skip
+    with pytest.raises(RefhooksError, match="object has no run hook"):
+        run_cells(editor, pairs[:1], [Cell("none", plugins=[object()])], SETTINGS)

@@ -51,6 +51,33 @@ class GoodBound:
 
 
 @attrs.frozen
+class Gate:
+    """Draws the predicted x0 to the reference where a token is near it already, and nowhere else.
+
+    Attributes:
+        near: How far the two may be apart, above 0.
+    """
+
+    name: ClassVar[str] = "kit-gate"
+    near: float = 0.3
+
+    def bind(self, reference, run):
+        return GateBound(self.near, reference)
+
+
+class GateBound:
+    def __init__(self, near, reference):
+        self.near, self.slot, self.latents = near, reference.index, reference.fitted()
+
+    @hookimpl
+    def refhooks_velocity(self, ctx, latents, velocity):
+        sigma, weight = ctx.step.sigma, ctx.rows[self.slot].strength / 2
+        x0 = latents - sigma * velocity
+        off = (self.latents - x0) * ((self.latents - x0).abs().mean(-1, keepdim=True) < self.near)
+        return velocity - off * (weight / sigma)
+
+
+@attrs.frozen
 class OnlyReal:
     """Takes 1.0 and not 1.
 
@@ -358,7 +385,7 @@ SAID = {
     "returns": "refhooks_conditioning, step 1 of 2: slot 0.latents must keep the dtype",
     "returns: plugin": "plugin kit-plugin of the call, refhooks_velocity, step 1 of 2",
     "acts": "must return what it changed, as in `return inputs.fill(slot, tokens)`",
-    "strength": "strength 0.35 gives the latents of strength 0.7, to the bit; use ctx.rows[",
+    "strength": "the model predicts the reference; use ctx.rows[",
     "strength-0": "at a step of strength 0 it matters which picture is given",
     "bfloat16": "must keep the dtype torch.bfloat16",
     "batch": "in a batch of 3 the first picture",

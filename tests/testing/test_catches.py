@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
-from broken import BROKEN, LEFT_BEHIND, SAID, Good, Plugin
+from broken import BROKEN, LEFT_BEHIND, SAID, Gate, Good, Plugin
 from families import FAMILIES, HOOKS, SAID_OF_FAMILIES, adapter
 from unwritten import SAID_OF_FILES, UNWRITTEN
 
-from refhooks import testing
+from refhooks import hookimpl, testing
 from refhooks._core.plugins import loading
+from refhooks.testing import _bench
 from refhooks.testing._kit import CHECKS, tasks_of
 
 CASES = {**BROKEN, **UNWRITTEN, **FAMILIES}
@@ -34,6 +35,26 @@ def test_a_good_plugin_passes():
     assert [result.check for result in report.results] == [
         check.name for check in CHECKS if "method" in check.kinds
     ]
+
+
+def test_a_method_that_acts_only_near_its_reference_passes(monkeypatch):
+    """A random model predicts nothing near a reference: the checks bring a prediction that is."""
+    names = {"acts", "strength", "references"}
+    tasks = [task for task in tasks_of(Plugin(methods=[Gate])) if task.check.name in names]
+
+    for task in tasks:
+        task()
+    monkeypatch.setattr(_bench.Near, "bind_run", lambda *_: Unheard())
+    for task in tasks:
+        with pytest.raises(testing.CheckFailed):
+            task()
+    assert names == {task.check.name for task in tasks}
+
+
+class Unheard:
+    @hookimpl
+    def refhooks_velocity(self):
+        return None
 
 
 def test_a_good_family_passes():

@@ -17,7 +17,6 @@ from refhooks._base.contact_sheets import make_sheet
 from refhooks._base.figures import as_png
 from refhooks._base.files import as_path, is_folder, write_whole
 from refhooks._base.measures import difference
-from refhooks._core.planning.timetable_plot import draw_timetable
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ class Report:
         parts: list[str] = []
         timetable, share = self.timetable, self.attention_share
         if timetable is not None:
-            parts += _plot("Strength over the steps", lambda: draw_timetable(timetable.steps))
+            parts += _plot("Strength over the steps", timetable.figure)
         if share is not None and share.shape[2] > 1:
             parts += _plot("Attention share", lambda: draw_attention(share))
         return parts

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from refhooks._core.plugins.registry import Registry
 
 
+def is_scheduled(registry: Registry, name: Any) -> bool:
+    """Return whether a name is that of a run plugin whose strength may be a schedule."""
+    known = registry.plugins.get(name) if isinstance(name, str) else None
+    return bool(getattr(known, "scheduled", False))
+
+
 MAX_ENTRIES = 1000  # of each list of tables: as many as a run may have steps
 
 
@@ -110,21 +116,25 @@ class Loader:
         with at_label(self._label(label)):
             return Strategy(stages, vision=table.vision, masks=masks)
 
-    def plugins(self, tables: Any) -> tuple[RunPlugin, ...]:
-        """Return the run plugins that tables describe."""
+    def plugins(self, tables: Any, place: str = "") -> tuple[RunPlugin, ...]:
+        """Return the run plugins that tables describe; ``place`` stands before their number."""
         if tables is None:
             return ()
         return tuple(
             [
-                self._plugin(entry, f"plugin {number}")
-                for number, entry in enumerate(self._list(tables, "plugin", ""), 1)
+                self.plugin(entry, f"{place}plugin {number}")
+                for number, entry in enumerate(self._list(tables, "plugin", place), 1)
             ]
         )
 
-    def _plugin(self, data: Any, label: str) -> RunPlugin:
+    def plugin(self, data: Any, label: str) -> RunPlugin:
+        """Return the run plugin that a table describes."""
         with at_label(self._label(label)):
             if not isinstance(data, dict):
                 raise StrategyError(f"must be a table with the key 'plugin', got {shown(data)}")
+            if "strength" in data and is_scheduled(self.registry, data.get("plugin")):
+                strength = self._made(data["strength"], "schedule", self.registry.schedule)
+                data = {**data, "strength": strength}
             plugin: RunPlugin = self._made(data, "plugin", self.registry.plugin)
             return plugin
 

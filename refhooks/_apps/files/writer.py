@@ -14,7 +14,8 @@ import attrs
 from refhooks._apps.files.mask_tables import shape_table
 from refhooks._base.shown import shown
 from refhooks._core.contract.methods import RunPlugin
-from refhooks._core.planning.strategy import Reference, Stage, Strategy
+from refhooks._core.planning.strategy import Reference, Stage, Strategy, stage_strength
+from refhooks._core.plugins.labels import is_description
 from refhooks.errors import InputError, StrategyError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from refhooks._core.contract.protocols import MaskShape
     from refhooks._core.masks.mask import Mask
-    from refhooks._core.planning.timetable import Timetable
+    from refhooks._core.planning.timetable import PluginStrengths, Timetable
     from refhooks._core.plugins.registry import Registry
 
 
@@ -57,30 +58,63 @@ class Writer:
             raise StrategyError(f"write a Strategy, or a list of references, got {shown(what)}")
         return {"reference": [self._reference(entry, place) for place, entry in enumerate(what)]}
 
-    def plugins(self, plugins: Sequence[RunPlugin]) -> dict[str, Any]:
+    def plugins(self, plugins: Sequence[object]) -> dict[str, Any]:
         """Return the tables of run plugins; raises as :meth:`file`."""
         tables = []
-        for place, entry in enumerate(plugins, 1):
+        for place, (entry, ran) in enumerate(self.with_strengths(plugins), 1):
             label = f"plugin {place}"
             if not isinstance(entry, RunPlugin):
                 raise StrategyError(
                     f"{label}: {shown(entry)} is not registered, so no file names it"
                 )
             try:
-                tables.append(self.plugin(entry, label))
+                tables.append(self.plugin(entry, label, ran))
             except NotPlainError as error:
                 raise StrategyError(str(error)) from error
         return {"plugin": tables} if tables else {}
 
-    def plugin(self, plugin: RunPlugin, label: str) -> dict[str, Any]:
+    def with_strengths(self, plugins: Sequence[object]) -> list[tuple[Any, PluginStrengths | None]]:
+        """Return each plugin with its strengths in the timetable, where it has any."""
+        ran = iter(() if self.timetable is None else self.timetable.plugins)
+        return [
+            (
+                it,
+                next(ran, None) if is_description(it) and getattr(it, "scheduled", False) else None,
+            )
+            for it in plugins
+        ]
+
+    def plugin(
+        self, plugin: RunPlugin, label: str, ran: PluginStrengths | None = None
+    ) -> dict[str, Any]:
         """Return the table of a run plugin.
+
+        Args:
+            plugin: What is written.
+            label: How messages name it.
+            ran: Its strengths in the timetable: a function is written as what it gave.
 
         Raises:
             StrategyError: It is not registered.
             NotPlainError: It holds what no file can.
         """
-        table: dict[str, Any] = self._named(plugin, "plugin", self.registry.plugins, label)
-        return table
+        options = self._options(plugin, "plugin", self.registry.plugins, label)
+        if getattr(plugin, "scheduled", False) and "strength" in options:
+            try:
+                strength = stage_strength(options["strength"], label)
+                options["strength"] = self._named(
+                    strength, "schedule", self.registry.schedules, label
+                )
+            except NotPlainError:
+                if ran is None:
+                    raise
+                options["strength"] = ran.strengths[ran.start : ran.end]
+        try:
+            return {"plugin": plugin.name, **_plain(options)}
+        except NotPlainError as error:
+            raise NotPlainError(
+                f"{label}: plugin {plugin.name!r} holds {error}, which no file can hold"
+            ) from error
 
     def _reference(self, reference: Reference, place: int) -> dict[str, Any]:
         label = f"reference {place + 1}"

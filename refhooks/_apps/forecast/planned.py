@@ -15,7 +15,8 @@ from refhooks._core.models.family_calls import named_family
 from refhooks._core.planning.bounds import read_steps
 from refhooks._core.planning.compilation import compile_timetable
 from refhooks._core.planning.foresight import foresee
-from refhooks._core.planning.request import make_request, steps_in_all
+from refhooks._core.planning.request import make_request, read_plugins, steps_in_all
+from refhooks._core.planning.run_plugins import named_plugins, with_plugins
 from refhooks._core.planning.strategy import Reference, Stage, Strategy, as_strategy
 from refhooks._core.plugins.labels import naming_method
 from refhooks._core.plugins.loading import load_registry
@@ -55,6 +56,7 @@ def plan(
     denoise: float = 1.0,
     edit_mask: Any = None,
     compute: Any = "all",
+    plugins: Sequence[object] = (),
 ) -> Timetable:
     """Return what every reference would do at every step, without running anything.
 
@@ -71,6 +73,7 @@ def plan(
         edit_mask: As for ``edit()``; with pictures and an editor, what it makes of ``compute`` is
             remarked.
         compute: As for ``edit()``.
+        plugins: As for ``edit()``; the strengths of those that have one are in the timetable.
 
     Raises:
         InputError: The strategy does not fit that many steps or the model, or neither says how many
@@ -81,11 +84,13 @@ def plan(
     size: dict[str, Any] = {"height": height, "width": width, "resolution": resolution}
     check_inside(edit_mask, compute)
     if editor is not None and all(reference.image != "" for reference in references):
-        local = {"edit_mask": edit_mask, "compute": compute}
+        local = {"edit_mask": edit_mask, "compute": compute, "plugins": plugins}
         return _of_edit(editor, references, steps, denoise, {**size, **local})
+    registry = load_registry() if editor is None else editor.registry
+    named = named_plugins(read_plugins(plugins), registry, None)
     if editor is not None:
-        return _of_model(editor, references, steps, denoise, size)
-    registry = load_registry()
+        timetable = _of_model(editor, references, steps, denoise, size)
+        return with_plugins(timetable, named, registry)
     strategies = [as_strategy(reference.strategy, NATIVE) for reference in references]
     methods = [_methods(reference, registry) for reference in references]
     if steps is None:
@@ -93,7 +98,8 @@ def plan(
     count = read_steps(steps)
     total = steps_in_all(count, denoise)
     sigmas = [(count - index) / total for index in range(count)]
-    return foresee(compile_timetable(strategies, sigmas, registry), methods, registry)
+    timetable = foresee(compile_timetable(strategies, sigmas, registry), methods, registry)
+    return with_plugins(timetable, named, registry)
 
 
 def _methods(reference: Reference, registry: Registry) -> list[Method]:

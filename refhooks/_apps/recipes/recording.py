@@ -230,13 +230,13 @@ class _Maker:
         tables = []
         if self._request.align:
             self._writer.use("argument", "align")
-        for plugin in self._request.plugins:
+        for plugin, ran in self._writer.with_strengths(self._request.plugins):
             label = f"plugin {type(plugin).__name__} of the call"
             if not isinstance(plugin, RunPlugin):
                 self._lost.append(f"{label} is an object of the caller's own, not a registered one")
                 continue
             try:
-                tables.append(self._writer.plugin(plugin, label))
+                tables.append(self._writer.plugin(plugin, label, ran))
             except (RefhooksError, NotPlainError) as error:
                 self._lost.append(str(error))
         return tuple(tables)

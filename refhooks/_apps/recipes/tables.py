@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from refhooks._base.size import Size
+    from refhooks._core.contract.methods import RunPlugin
     from refhooks._core.contract.protocols import MaskShape
     from refhooks._core.masks.mask import Mask
     from refhooks._core.planning.edit_plan import Plan
     from refhooks._core.planning.strategy import Strategy
+    from refhooks._core.planning.timetable import PluginStrengths
 
 MAX_FILE = 2**32
 
@@ -96,6 +98,14 @@ class RecipeWriter(Writer):
             if isinstance(stage.until, float):
                 self.use("short form", "until=NUMBER")
         return self._strategy(strategy, number, f"reference {number + 1}, ")
+
+    def plugin(
+        self, plugin: RunPlugin, label: str, ran: PluginStrengths | None = None
+    ) -> dict[str, Any]:
+        """Return the table of a run plugin."""
+        if getattr(plugin, "scheduled", False):
+            self._use_short(getattr(plugin, "strength", None))
+        return super().plugin(plugin, label, ran)
 
     def mask(self, mask: Mask) -> dict[str, Any]:
         """Return the table of an edit mask."""

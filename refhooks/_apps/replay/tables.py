@@ -52,7 +52,7 @@ class Tables:
         if not isinstance(name, str):
             raise InputError(f"a plugin of the recipe has no name: {shown(table)}")
         cls = self._registry.plugins.get(name)
-        return self._registry.plugin(name, self._with_files(options, cls))
+        return self._loader.plugin({"plugin": name, **self._with_files(options, cls)}, "")
 
     def _stage(self, stage: Any) -> Any:
         method = stage.get("method") if isinstance(stage, dict) else None

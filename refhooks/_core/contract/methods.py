@@ -123,6 +123,10 @@ class RunInfo:
         head_size: ``D``.
         report: ``report(drift)``: adds to what the result says was measured.
         grids: Rows and columns of each reference's tokens; ``None`` for one that gives none.
+        decode: ``decode(latents)``: the pictures ``[B,3 or 4,height,width]``, 0–1, of clean latents
+            ``[B,T,C]``, such as the predicted ``x0 = x_t − sigma·v``. One pass of the VAE's decoder
+            and the memory of it, as at the end of a run; it changes nothing of the run.
+        strengths: Of the run plugin that is bound, 0–2 at each step, where it is ``scheduled``.
     """
 
     family: str
@@ -139,6 +143,8 @@ class RunInfo:
     head_size: int
     report: Callable[[Drift], None]
     grids: tuple[tuple[int, int] | None, ...] = ()
+    decode: Callable[[Tensor], Tensor] = attrs.field(default=None, repr=False)
+    strengths: tuple[float, ...] = ()
 
 
 def check_method(method: Method, model: ModelInfo | None) -> None:
@@ -256,10 +262,15 @@ class RunPlugin(Protocol):
     encoded, with the size of the picture being edited, or ``None`` where there is none. One may say
     ``needs_whole_target = True``, as a :class:`Method` may, and ``edits_attention``, true or false:
     a model whose attention cannot be edited refuses by it, and else by what ``bind_run`` names.
+
+    One may say ``scheduled = True``: its fields ``strength`` (1.0 where it has none; whatever a
+    stage takes) and ``start`` and ``end`` (progress of the run, 0 and 1 where it has none) are
+    compiled for the steps of the run, as a stage's are, and are in the timetable.
+    ``RunInfo.strengths`` holds them; its hooks are not called at steps where it is 0.
     """
 
     name: ClassVar[str]
 
     def bind_run(self, run: RunInfo) -> Any:
-        """Return a new object whose ``@hookimpl`` methods are called at every step of this run."""
+        """Return a new object whose ``@hookimpl`` methods are called at the steps of this run."""
         ...

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from refhooks._core.planning.strategy import Stage, Strategy
     from refhooks._core.plugins.registry import Registry
 
-__all__ = ["compile_timetable", "strengths_over"]
+__all__ = ["compile_timetable", "strengths_of", "strengths_over"]
 
 
 def compile_timetable(
@@ -59,10 +59,9 @@ def _column(
         method = method_name(stage.method)
         label = f"reference {reference + 1}, stage {place + 1} (method {method!r})"
         start, end = len(rows), _end(stage, len(rows), steps, registry, label)
-        inside = [StageStep(step.index - start, end - start, step) for step in steps[start:end]]
         rows += [
             Row(reference=reference, stage=place, method=method, strength=strength)
-            for strength in _strengths(stage, inside, registry, label)
+            for strength in strengths_of(stage.strength, steps[start:end], registry, label)
         ]
     if len(rows) < len(steps):
         raise _ended_early(strategy.stages[-1], reference, steps[len(rows)])
@@ -119,13 +118,18 @@ def _ended_early(stage: Stage, reference: int, step: Step) -> StrategyError:
     )
 
 
-def _strengths(
-    stage: Stage, steps: Sequence[StageStep], registry: Registry, label: str
+def strengths_of(
+    strength: float | tuple[float, ...] | Schedule | str,
+    steps: Sequence[Step],
+    registry: Registry,
+    label: str,
 ) -> tuple[float, ...]:
+    """Return the strength at each of the steps of a stage; raises as :func:`compile_timetable`."""
     if not steps:
         warn_user(f"{label} gets no step")
         return ()
-    strengths = _given(stage.strength, steps, registry, label)
+    inside = [StageStep(place, len(steps), step) for place, step in enumerate(steps)]
+    strengths = _given(strength, inside, registry, label)
     if max(strengths) > ARTIFACTS_ABOVE:
         warn_user(
             f"{label}: strength {max(strengths):g} is above {ARTIFACTS_ABOVE}, where artifacts are"

@@ -22,13 +22,11 @@ from refhooks._core.planning.foresight import foresee
 from refhooks._core.planning.input_pictures import InputPicture, open_picture
 from refhooks._core.planning.inside import with_inside
 from refhooks._core.planning.request import steps_in_all
+from refhooks._core.planning.run_plugins import named_plugins, with_plugins
 from refhooks._core.planning.strategy import as_strategy
-from refhooks._core.plugins.attribution import naming
-from refhooks._core.plugins.labels import is_description, naming_method, plugin_labels
-from refhooks._core.plugins.validation import check_implementations
+from refhooks._core.plugins.labels import naming_method
 from refhooks._parts.tiles import check_tiles
 from refhooks.errors import InputError
-from refhooks.hookspecs import Registration, RunHooks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,8 +65,7 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
     steps = request.steps or family.default_steps
     total = steps_in_all(steps, request.denoise)
     scheduler, sigmas, timesteps = family.schedule(steps, size, total)
-    strategies = [reference.strategy for reference in references]
-    timetable = compile_timetable(strategies, sigmas, loaded.registry)
+    timetable = compile_timetable([it.strategy for it in references], sigmas, loaded.registry)
     references = _hidden(references, timetable)
     shown = _shown(family, references, timetable, request.vision_resolution)
     _warn_of_hidden(request.prompts, shown)
@@ -76,6 +73,7 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
     _warn_of_specks(references, source, size)
     if source is not None:
         timetable = describe(timetable, family, references, size)
+    plugins = _plugins(loaded, request, source, size)
     plan = Plan(
         references=references,
         source=source,
@@ -85,9 +83,9 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
         from_noise=request.denoise == 1.0,
         scheduler=scheduler,
         timesteps=timesteps,
-        timetable=timetable,
+        timetable=with_plugins(timetable, plugins, loaded.registry),
         shown=shown,
-        plugins=_plugins(loaded, request, source, size),
+        plugins=plugins,
     )
     _check_fits(family, request, plan)
     return with_outlook(loaded, request, plan)
@@ -223,16 +221,10 @@ def _plugins(
         plugins.append(loaded.registry.for_argument("edit_mask", mask))
     if request.align:
         plugins.append(loaded.registry.for_argument("align", True))
-    labels = plugin_labels(plugins, loaded.registry)
-    for plugin, label in zip(plugins, labels, strict=True):
-        if not is_description(plugin):
-            check_implementations(plugin, label, RunHooks, Registration)
-        elif hasattr(plugin, "check"):
-            with naming(f"{label}, check, before the first step"):
-                plugin.check(None if source is None else source.size)
+    named = named_plugins(plugins, loaded.registry, None if source is None else source.size)
     if request.edit_mask is not None and source is not None:
         _warn_of_a_speck("the edit mask", mask, source.size, size)
-    return tuple(zip(plugins, labels, strict=True))
+    return named
 
 
 def _resolve(

@@ -137,7 +137,7 @@ def make_request(
         resolution=read_resolution(resolution),
         vision_resolution=_optional(vision_resolution, "vision_resolution", 1, 2**32),
         align=align,
-        plugins=_plugins(plugins),
+        plugins=read_plugins(plugins),
         callback=_callback(callback),
         eager=check == "eager",
         record_attention=bool(record_attention),
@@ -216,7 +216,12 @@ def steps_in_all(steps: int, denoise: float) -> int:
     return total
 
 
-def _plugins(value: Any) -> tuple[object, ...]:
+def read_plugins(value: Any) -> tuple[object, ...]:
+    """Return the plugins of a call.
+
+    Raises:
+        InputError: They are no list.
+    """
     if not _is_list(value):
         raise InputError(f"plugins must be a list of objects, got {type(value).__name__}")
     return tuple(value)

@@ -70,12 +70,21 @@ class Stage:
                 f" got {shown(method)}; {_what_to_write(method)}"
             )
         label = f"stage with method {method_name(method)!r}"
-        strength, until = _given("schedule", strength), _given("switch", until)
+        strength, until = stage_strength(strength, label), _given("switch", until)
         self.__attrs_init__(  # type: ignore[attr-defined]
             method,
-            strengths(strength, f"{label}: strength", MAX_STRENGTH),
+            strength,
             until=_until(until, label),
         )
+
+
+def stage_strength(value: Any, label: str) -> float | tuple[float, ...] | Schedule | str:
+    """Return what a stage, or a run plugin, may have as its strength.
+
+    Raises:
+        StrategyError: The value is none; the message begins with the label.
+    """
+    return strengths(_given("schedule", value), f"{label}: strength", MAX_STRENGTH)
 
 
 def _what_to_write(given: Any) -> str:

@@ -7,14 +7,33 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._base.figures import write_plot
 from refhooks._base.notebooks import html_table, html_text
+from refhooks._base.strength_names import band
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from refhooks._core.contract.values import Planned, Row
 
-__all__ = ["Timetable"]
+__all__ = ["PluginStrengths", "Timetable"]
+
+
+@attrs.frozen
+class PluginStrengths:
+    """The strength of a run plugin over the steps of a run.
+
+    Attributes:
+        name: Such as ``plugin glow``; those of one name are numbered.
+        strengths: 0–2 at each of the ``N`` steps; 0 outside of its window.
+        start: The first step of the window, from 0.
+        end: The first step after it.
+    """
+
+    name: str
+    strengths: tuple[float, ...]
+    start: int
+    end: int
 
 
 @attrs.frozen
@@ -24,10 +43,12 @@ class Timetable:
     Attributes:
         steps: One entry a step.
         remarks: What the methods have to say of the plan, a line each.
+        plugins: The run plugins that have a strength, with it.
     """
 
     steps: tuple[Planned, ...]
     remarks: tuple[str, ...] = ()
+    plugins: tuple[PluginStrengths, ...] = ()
 
     @property
     def sigmas(self) -> tuple[float, ...]:
@@ -44,6 +65,7 @@ class Timetable:
 
         Step, noise level, then each reference; beside it the share of the picture in which it may
         act, and its tokens, where they change over the steps. Where not, :meth:`notes` has them.
+        Last come run plugins that have a strength.
         """
         columns = [
             ("step", [f"{planned.step.index + 1}/{planned.step.total}" for planned in self.steps]),
@@ -58,6 +80,10 @@ class Timetable:
                 for name, values in _told(rows).items()
                 if len(set(values)) > 1
             ]
+        columns += [
+            (it.name, [f"{strength:.2f} {band(strength)}" for strength in it.strengths])
+            for it in self.plugins
+        ]
         heads = tuple(head for head, _ in columns)
         return heads, list(zip(*[cells for _, cells in columns], strict=True))
 
@@ -94,6 +120,7 @@ class Timetable:
                 for planned in self.steps
             ],
             "remarks": list(self.remarks),
+            **({"plugins": [attrs.asdict(it) for it in self.plugins]} if self.plugins else {}),
         }
 
     def to_json(self) -> str:
@@ -112,9 +139,19 @@ class Timetable:
         Raises:
             InputError: matplotlib is not installed, or the file cannot be written.
         """
-        from refhooks._core.planning.timetable_plot import plot_timetable  # noqa: PLC0415  matplotlib is an extra
+        return write_plot(self.figure, path)
 
-        return plot_timetable(self.steps, path)
+    def figure(self) -> Any:
+        """Return what :meth:`save_plot` writes, a matplotlib figure.
+
+        Raises:
+            InputError: matplotlib is not installed.
+        """
+        from refhooks._base.timetable_plots import draw_timetable  # noqa: PLC0415  an extra
+        from refhooks._core.plugins.loading import load_registry  # noqa: PLC0415
+
+        plugins = [(it.name, it.strengths) for it in self.plugins]
+        return draw_timetable(self.steps, load_registry().methods, plugins)
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the table, and the notes under it."""

@@ -36,6 +36,11 @@ def plugin_labels(plugins: Sequence[object], registry: Registry) -> tuple[str, .
     )
 
 
+def heading(label: str) -> str:
+    """Return the short form of such a label, for tables: without where the plugin is from."""
+    return label.removesuffix(" of the call").partition(" [")[0]
+
+
 def is_description(plugin: object) -> TypeGuard[RunPlugin]:
     """Return whether a plugin of a call is bound when the run starts, and has no hooks itself."""
     return isinstance(plugin, RunPlugin) and not isinstance(plugin, type)

@@ -6,6 +6,7 @@ import functools
 import math
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import numpy as np
 import torch
 from PIL import Image
@@ -17,9 +18,11 @@ from refhooks._core.contract.source import Source
 from refhooks._core.masks.layout import Grids, compositor_of, warn_of_no_reach
 from refhooks._core.models.family_calls import named_family
 from refhooks._core.plugins.attribution import naming
-from refhooks._core.plugins.labels import is_description
+from refhooks._core.plugins.labels import heading, is_description
 from refhooks._core.running.checks import Contract
 from refhooks._core.running.hooks import BoundPlugin, Hooks, close_all
+from refhooks._parts.autoencoder import check_latents
+from refhooks._parts.autoencoder import decode as decode_latents
 from refhooks._parts.autoencoder import encode as encode_picture
 from refhooks.errors import RefhooksError
 
@@ -92,22 +95,29 @@ def bind_hooks(
         head_size=opened.width // opened.heads,
         report=report,
         grids=opened.grids,
+        decode=functools.partial(_decode, family, plan.size),
     )
+    plugged = {it.name: it.strengths for it in plan.timetable.plugins}
     bound: list[BoundPlugin] = []
     try:
         for index in range(len(plan.references)):
             _bind_stages(family, loaded.registry, opened, plan, index, info, compositors, bound)
         for run_plugin, label in plan.plugins:
+            own = attrs.evolve(info, strengths=plugged.get(heading(label), ()))
             implementer = (
-                _bind(label, run_plugin.bind_run, info)
-                if is_description(run_plugin)
-                else run_plugin
+                _bind(label, run_plugin.bind_run, own) if is_description(run_plugin) else run_plugin
             )
-            bound.append(BoundPlugin(implementer, label))
+            bound.append(BoundPlugin(implementer, label, strengths=own.strengths))
         return Hooks(bound, _contract(family, opened, info), compositors, eager=eager)
     except BaseException as error:
         close_all(bound, error)
         raise
+
+
+def _decode(family: Family, size: Size, latents: Tensor) -> Tensor:
+    """What a plugin asks for while a run goes on; latents that are no picture's are refused."""
+    check_latents(family, latents, size)
+    return decode_latents(family, latents, size)
 
 
 def _contract(family: Family, opened: FamilyRun, info: RunInfo) -> Contract:

@@ -12,13 +12,13 @@ from refhooks._attending.combining import combine
 from refhooks._base.closing import Closing
 from refhooks._base.pluggies import arguments_of, with_marker
 from refhooks._base.shown import note
+from refhooks._base.traces import tracing
 from refhooks._core.plugins.attribution import calls_a_hook, naming, where
 from refhooks._core.plugins.calls import caller, manager_of
 from refhooks._core.plugins.validation import MARK, check_implementations, hook_arguments
 from refhooks._core.running import checks
 from refhooks._core.running.check_adapters import adapters
 from refhooks._core.running.check_attention import attention, check_below, load_once
-from refhooks._core.running.trace import tracing
 from refhooks._parts.dtypes import all_in, as_it_was
 from refhooks._parts.finite import check_predicted
 from refhooks.errors import PluginError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from refhooks._base.traces import Trace
     from refhooks._core.contract.values import (
         AttentionEdit,
         Branch,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     )
     from refhooks._core.masks.compositing import MaskCompositor
     from refhooks._core.plugins.calls import Manager
-    from refhooks._core.running.trace import Trace
 
 
 @attrs.frozen(eq=False)
@@ -52,6 +52,7 @@ class BoundPlugin:
         reference: 0-based reference whose row gates it, or ``None``: called at every step.
         stage: 0-based stage of that reference in which it is called.
         compositor: What confines its returns to the reference's masks, if it has any.
+        strengths: Of a run plugin at each step, where it has them: they gate it.
     """
 
     implementation: object
@@ -59,6 +60,7 @@ class BoundPlugin:
     reference: int | None = None
     stage: int = 0
     compositor: MaskCompositor | None = None
+    strengths: tuple[float, ...] = ()
 
     def check(self) -> None:
         """Refuse an object whose hooks are not those of a run.
@@ -80,10 +82,15 @@ class BoundPlugin:
 
     def acts(self, ctx: Context) -> bool:
         """Return whether the plugin's hooks are called at this step."""
-        if self.reference is None:
-            return True
-        row = ctx.rows[self.reference]
-        return row.stage == self.stage and row.strength > 0
+        if self.reference is not None and ctx.rows[self.reference].stage != self.stage:
+            return False
+        return self.strength(ctx) != 0.0
+
+    def strength(self, ctx: Context) -> float | None:
+        """Return its strength at this step; ``None``: it has none."""
+        if self.reference is not None:
+            return ctx.rows[self.reference].strength
+        return self.strengths[ctx.step.index] if self.strengths else None
 
 
 @attrs.frozen(eq=False)
@@ -112,8 +119,7 @@ class _Call:
         start = time.perf_counter()
         returned = self.function(*[values[name] for name in self.arguments])
         seconds = time.perf_counter() - start
-        reference = self.plugin.reference
-        strength = None if reference is None else ctx.rows[reference].strength
+        strength = self.plugin.strength(ctx)
         branch = f" ({values['branch'].name})" if "branch" in values else ""
         trace(ctx.step, self.hook + branch, self.plugin.label, strength, returned, seconds)
         return returned

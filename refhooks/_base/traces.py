@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
-
-if TYPE_CHECKING:
-    from refhooks._core.contract.values import Step
 
 __all__ = ["TRACE", "Trace", "tracing"]
 
 TRACE = "REFHOOKS_TRACE"
-Trace = Callable[["Step", str, str, "float | None", Any, float], None]
+Trace = Callable[[Any, str, str, "float | None", Any, float], None]
 
 
 def tracing() -> Trace | None:
@@ -24,12 +21,12 @@ def tracing() -> Trace | None:
 
 
 def write(
-    step: Step, hook: str, plugin: str, strength: float | None, returned: Any, seconds: float
+    step: Any, hook: str, plugin: str, strength: float | None, returned: Any, seconds: float
 ) -> None:
     """Write a line.
 
     Args:
-        step: At which the hook was called.
+        step: A :class:`refhooks.Step`, at which the hook was called.
         hook: Its name.
         plugin: As messages name it.
         strength: Of the plugin's reference at the step; ``None`` if it has none.

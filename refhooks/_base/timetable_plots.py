@@ -5,19 +5,15 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from refhooks._base.figures import colours_of, legend_columns, new_figure, ticks, write_plot
+from refhooks._base.figures import colours_of, legend_columns, new_figure, ticks
 from refhooks._base.strength_names import ARTIFACTS_ABOVE
-from refhooks._core.planning.bounds import MAX_STRENGTH
-from refhooks._core.plugins.loading import load_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
-    from refhooks._core.contract.values import Planned, Row
+__all__ = ["draw_timetable"]
 
-__all__ = ["plot_timetable"]
-
+HIGHEST = 2.0  # strength
 WIDTH, HEIGHT = 8.0, 2.1  # inches; the height is that of one reference
 FEW = 60  # up to so many steps, each has an outline of its own
 SWITCH: dict[str, Any] = {"color": "black", "linewidth": 1.0, "linestyle": ":"}
@@ -25,37 +21,39 @@ AREA: dict[str, Any] = {"color": "black", "linewidth": 1.2, "linestyle": "--"}
 ARTIFACTS: dict[str, Any] = {"color": "red", "alpha": 0.1, "linewidth": 0, "zorder": 0}
 
 
-def plot_timetable(steps: Sequence[Planned], path: str | Path) -> Path:
-    """Draw the strength of every reference over the steps, coloured by method.
+def draw_timetable(
+    steps: Sequence[Any],
+    registered: Iterable[str],
+    plugins: Sequence[tuple[str, Sequence[float]]] = (),
+) -> Any:
+    """Return a figure of the strength of every reference over the steps, coloured by method.
 
-    Raises:
-        InputError: matplotlib is not installed, or the file cannot be written.
-    """
-    return write_plot(lambda: draw_timetable(steps), path)
-
-
-def draw_timetable(steps: Sequence[Planned]) -> Any:
-    """Return the figure that :func:`plot_timetable` writes.
+    Args:
+        steps: Those of a timetable, each with its rows.
+        registered: The names of all methods: each has one colour in every plot.
+        plugins: Run plugins that have a strength, which have a panel each: name and strengths.
 
     Raises:
         InputError: matplotlib is not installed.
     """
-    count = len(steps[0].rows)
+    count = len(steps[0].rows) + len(plugins)
     figure = new_figure(WIDTH, 0.9 + HEIGHT * count)
     panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
     names = [row.method for planned in steps for row in planned.rows]
-    colours = colours_of(names, load_registry().methods)
-    for reference, panel in enumerate(panels):
-        _draw(panel, steps, reference, colours)
+    colours = colours_of(names, registered)
+    for reference in range(len(steps[0].rows)):
+        _draw(panels[reference], [planned.rows[reference] for planned in steps], colours)
+    for panel, (name, strengths) in zip(panels[len(steps[0].rows) :], plugins, strict=True):
+        panel.bar(range(1, len(steps) + 1), strengths, width=1.0, color="grey")
+        _frame(panel, len(steps), name)
     panels[-1].set_xlabel("step")
     panels[-1].set_xticks(ticks(len(steps)))
     _explain(figure, steps, colours)
     return figure
 
 
-def _draw(panel: Any, steps: Sequence[Planned], reference: int, colours: dict[str, str]) -> None:
+def _draw(panel: Any, rows: Sequence[Any], colours: dict[str, str]) -> None:
     """One bar a step, ``off`` where it is 0, and a line where the stage changes."""
-    rows = [planned.rows[reference] for planned in steps]
     outline: dict[str, Any] = {"edgecolor": "white", "linewidth": 0.8}
     if len(rows) > FEW:
         outline = {"linewidth": 0.0, "antialiased": False}  # else seams make a pattern
@@ -77,16 +75,20 @@ def _draw(panel: Any, steps: Sequence[Planned], reference: int, colours: dict[st
     if _is_confined(rows):
         edges = [step + 0.5 for step in range(len(rows) + 1)]
         panel.stairs([row.area for row in rows], edges, baseline=None, **AREA)
+    _frame(panel, len(rows), f"reference {rows[0].reference + 1}")
+
+
+def _frame(panel: Any, steps: int, title: str) -> None:
     panel.axhline(1.0, color="black", linewidth=0.6, alpha=0.5)
-    panel.axhspan(ARTIFACTS_ABOVE, MAX_STRENGTH, **ARTIFACTS)
-    panel.set_xlim(0.5, len(rows) + 0.5)
-    panel.set_ylim(0.0, MAX_STRENGTH)
+    panel.axhspan(ARTIFACTS_ABOVE, HIGHEST, **ARTIFACTS)
+    panel.set_xlim(0.5, steps + 0.5)
+    panel.set_ylim(0.0, HIGHEST)
     panel.set_yticks([0.0, 0.5, 1.0, 1.5, 2.0])
     panel.set_ylabel("strength")
-    panel.set_title(f"reference {reference + 1}", loc="left", fontsize="medium")
+    panel.set_title(title, loc="left", fontsize="medium")
 
 
-def _is_confined(rows: Iterable[Row]) -> bool:
+def _is_confined(rows: Iterable[Any]) -> bool:
     """Whether a mask keeps a reference to a part of the picture at some step."""
     return any(row.area is not None and row.area < 1.0 for row in rows)
 
@@ -99,7 +101,7 @@ def _mark_off(panel: Any, steps: list[int], total: int, colour: str) -> None:
         panel.annotate("off", (middle, 0.08), ha="center", fontsize="small", color="dimgrey")
 
 
-def _explain(figure: Any, steps: Sequence[Planned], colours: dict[str, str]) -> None:
+def _explain(figure: Any, steps: Sequence[Any], colours: dict[str, str]) -> None:
     """One legend for all panels, outside of them."""
     from matplotlib.lines import Line2D  # noqa: PLC0415  an extra
     from matplotlib.patches import Patch  # noqa: PLC0415
