@@ -18,6 +18,7 @@ compute = {compute}
 
 [[edit]]
 prompt = "two"
+denoise = 0.5
 """
 
 

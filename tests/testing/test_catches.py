@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from broken import BROKEN, LEFT_BEHIND, SAID, Gate, Good, Plugin
+from broken import BROKEN, LEFT_BEHIND, SAID, Good, Plugin
 from families import FAMILIES, HOOKS, SAID_OF_FAMILIES, adapter
+from gates import Gate
 from unwritten import SAID_OF_FILES, UNWRITTEN
 
 from refhooks import hookimpl, testing

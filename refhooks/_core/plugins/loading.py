@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 GROUP = "refhooks"
 OWN_COMMANDS: Final = (
-    "chain", "check", "demo", "edit", "explain", "grid", "hooks", "new", "plan", "plugins",
-    "presets", "recipe", "replay", "score",
+    "chain", "check", "demo", "edit", "explain", "grid", "hooks", "methods", "new", "plan",
+    "plugins", "presets", "recipe", "replay", "score",
 )  # fmt: skip
 """Commands of refhooks itself; no plugin can have one of their names."""
 

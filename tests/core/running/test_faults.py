@@ -281,7 +281,6 @@ NOT_FINITE = {
              with_slot(lambda target: rh.Tokens(not_a_number(target)))),
     "text": ("refhooks_conditioning", with_text(embeds=not_a_number)),
     "weight": ("refhooks_attention", attending(torch.tensor(float("nan")))),
-    "negative weight": ("refhooks_attention", attending(torch.tensor(-1.0))),
     "scale": ("refhooks_attention", attending(key_scale=torch.tensor(float("inf")))),
     "value scale": ("refhooks_attention", attending(value_scale=torch.tensor(float("nan")))),
     "loaded": ("refhooks_attention", attending(load=rh.KeyValues(*[UNKNOWN, UNKNOWN]))),
