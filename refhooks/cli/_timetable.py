@@ -102,9 +102,6 @@ def plan_command(options: PlanOptions) -> None:
         what, options.steps, editor=editor, denoise=denoise, plugins=contents.plugins, **size,
         **options.local,
     )  # fmt: skip
-    references = what if isinstance(what, tuple) else (Reference("", what),)
-    for warning in warnings_of(references, load_registry()):
-        say("note", warning, "cyan")
     costs = _cost(what, options, editor, denoise) if options.with_cost else None
     if options.as_json:
         told = {} if costs is None else {"cost": costs.as_dict()}
@@ -114,6 +111,7 @@ def plan_command(options: PlanOptions) -> None:
         _print(timetable)
         for line in [] if costs is None else str(costs).split("\n"):
             tell(line)
+        _say_marks(what if isinstance(what, tuple) else (Reference("", what),))
         if editor is None:
             _say_unshifted()
         say_denoise(denoise, len(timetable.steps))
@@ -159,9 +157,6 @@ def _run_chain_plan(options: PlanOptions) -> None:
     editor = _editor(options)
     size = {"height": options.height, "width": options.width}
     tables = chain_timetables(chain, options.steps, editor, **size)
-    every = [it for edit in chain.edits for it in (Reference("", edit.strategy), *edit.references)]
-    for warning in warnings_of(every, load_registry()):
-        say("note", warning, "cyan")
     if options.as_json:
         pairs = zip(chain.edits, tables, strict=True)
         edits = [{"prompt": edit.prompt, **table.as_dict()} for edit, table in pairs]
@@ -171,6 +166,9 @@ def _run_chain_plan(options: PlanOptions) -> None:
             tell(f"edit {place} of {len(tables)}: {edit.prompt}")
             _print(table)
             tell("")
+        _say_marks(
+            [it for one in chain.edits for it in (Reference("", one.strategy), *one.references)]
+        )
         if editor is None:
             _say_unshifted()
     if options.plot is not None:
@@ -199,6 +197,11 @@ def _check_plot(options: PlanOptions, references: Sequence[Any], masks: Sequence
     place = Path(options.plot)
     check_apart(place, [*files, *[file for it in shapes for file in files_of(it)]])
     try_writing(place, PLOT)
+
+
+def _say_marks(references: Sequence[Reference]) -> None:
+    for warning in warnings_of(references, load_registry()):
+        say("note", warning, "cyan")
 
 
 def _say_unshifted() -> None:
