@@ -134,7 +134,6 @@ class _Bound:
         self._slot = reference.index
         self._reference = reference.fitted(method.fit)  # [1,T,C]
         self._tokens = reference.latents if method.tokens == "keep" else None  # [1,R,C]
-        self._edits: dict[float, AttentionEdit] = {}
 
     def _strength(self, ctx: Context) -> float:
         return ctx.rows[self._slot].strength
@@ -245,6 +244,10 @@ class _Gate(_OnLatents):
 
 class _WeighedGate(_Gate):
     """Weighs the tokens' keys, by 1 from strength 1 on."""
+
+    def __init__(self, method: Inject, reference: BoundReference) -> None:
+        super().__init__(method, reference)
+        self._edits: dict[float, AttentionEdit] = {}
 
     @hookimpl
     def refhooks_attention(self, ctx: Context) -> list[AttentionEdit] | None:

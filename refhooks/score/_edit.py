@@ -56,7 +56,8 @@ def edit_pairs(
 
 def measure(shot: Shot) -> dict[str, float | None]:
     """Return the measures of one result, ``None`` where the pair lacks what one needs."""
-    values: dict[str, float | None] = dict.fromkeys((*MEASURES, *_perceived.perceived()))
+    by_eye = _perceived.perceived()
+    values: dict[str, float | None] = dict.fromkeys((*MEASURES, *by_eye))
     if shot.region is None:
         return values
     out, source = shot.out[None], shot.source[None]
@@ -70,10 +71,10 @@ def measure(shot: Shot) -> dict[str, float | None]:
             values["edges"] = float(measures_of.edges_kept(out, right)[0])
     if shot.without is not None and not whole:
         values["kept"] = float(measures_of.kept(out, shot.without[None], source, region)[0])
-    return values | (_as_seen(shot, region) if _perceived.perceived() else {})
+    return values | (_as_seen(shot, region, whole=whole) if by_eye else {})
 
 
-def _as_seen(shot: Shot, region: Any) -> dict[str, float | None]:
+def _as_seen(shot: Shot, region: Any, *, whole: bool) -> dict[str, float | None]:
     """Return *edit done* and *kept* by CIEDE2000 and SSIM, those that are defined."""
     values: dict[str, float | None] = {}
     out, source = shot.out[None], shot.source[None]
@@ -81,7 +82,7 @@ def _as_seen(shot: Shot, region: Any) -> dict[str, float | None]:
         given = (out, source, shot.right[None], region)
         values["done_ciede2000"] = float(_perceived.done_by_colour(*given)[0])
         values["done_ssim"] = float(_perceived.done_by_structure(*given)[0])
-    if bool(region.all()):
+    if whole:
         return values
     values["kept_ssim"] = float(_perceived.kept_by_structure(out, source, region)[0])
     if shot.without is not None:

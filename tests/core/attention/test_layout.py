@@ -6,6 +6,7 @@ import pytest
 import tiny
 import torch
 from diffusers.models.transformers.transformer_qwenimage import QwenDoubleStreamAttnProcessor2_0
+from seeing import seeing
 from sized import ARGS, PROMPT, editor_for
 
 import refhooks as rh
@@ -36,16 +37,10 @@ class MaskedKeys(QwenDoubleStreamAttnProcessor2_0):
         length = encoder_hidden_states.shape[1] + hidden_states.shape[1]
         mask = torch.ones(length, dtype=torch.bool)
         mask[start : start + self.tokens] = ~dropped
-        stock = torch.nn.functional.scaled_dot_product_attention
-        torch.nn.functional.scaled_dot_product_attention = lambda *args, **kwargs: stock(
-            *args, **{**kwargs, "attn_mask": mask[None, None, None]}
-        )
-        try:
+        with seeing(mask):
             return super().__call__(
                 attn, hidden_states, encoder_hidden_states, None, None, image_rotary_emb
             )
-        finally:
-            torch.nn.functional.scaled_dot_product_attention = stock
 
 
 @pytest.mark.parametrize("zero_cond_t", [False, True])

@@ -9,6 +9,7 @@ import tiny
 import torch
 from diffusers import FirstBlockCacheConfig
 from diffusers.models.transformers.transformer_qwenimage import QwenDoubleStreamAttnProcessor2_0
+from seeing import seeing
 
 import refhooks as rh
 from refhooks._core.planning.inside import around
@@ -95,16 +96,10 @@ class MaskedTarget(QwenDoubleStreamAttnProcessor2_0):
         text = encoder_hidden_states.shape[1]
         mask = torch.ones(text + hidden_states.shape[1], dtype=torch.bool)
         mask[text : text + 64] = self.seen
-        stock = torch.nn.functional.scaled_dot_product_attention
-        torch.nn.functional.scaled_dot_product_attention = lambda *args, **kwargs: stock(
-            *args, **{**kwargs, "attn_mask": mask[None, None, None]}
-        )
-        try:
+        with seeing(mask):
             return super().__call__(
                 attn, hidden_states, encoder_hidden_states, None, None, image_rotary_emb
             )
-        finally:
-            torch.nn.functional.scaled_dot_product_attention = stock
 
 
 @pytest.mark.parametrize("mask", [CORNER, MIDDLE, rh.mask(box=MIDDLE, feather=6)], ids=str)
