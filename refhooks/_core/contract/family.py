@@ -94,6 +94,8 @@ class Family(abc.ABC):
         sight: Who sees whom; see :data:`Sight`.
         picture_mode: How pictures are opened: ``RGB``, laid on white, or ``RGBA``.
         takes_vision_area: Whether it minds ``Shown.area``; where not, one is refused.
+        variants: What a pass may ask for beside ``native``, by the field that asks: ``positions``
+            and ``modulate`` of ``Tokens``, ``center`` and ``text_start`` of ``Inputs``.
     """
 
     name: ClassVar[str]
@@ -107,6 +109,7 @@ class Family(abc.ABC):
     sight: ClassVar[Sight] = "joint"
     picture_mode: ClassVar[Literal["RGB", "RGBA"]] = "RGB"
     takes_vision_area: ClassVar[bool] = False
+    variants: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     @classmethod
     def load(cls, pipeline: Any, name_or_path: str, **kwargs: Any) -> Any:
