@@ -50,6 +50,8 @@ class Editor(LoadedModel):
         checkpoint: What the checkpoint prescribes where the stock pipeline's defaults do not fit.
         plugins: Modules, or objects, with registration hooks, besides the plugins that are
             installed: what they register has its name in strategies of this editor's edits.
+        encodings_mib: How much is kept of what prompts and pictures were encoded to, in MiB; 0:
+            they are encoded anew in each edit, which gives the same to the bit.
 
     Attributes:
         pipe: The pipeline; for a modular one, that which its components make.
