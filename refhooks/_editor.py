@@ -76,7 +76,7 @@ class Editor(LoadedModel):
         preset: str | Path | Preset | None = None,
         references: Sequence[Reference | str | Path | Image] = (),
         negative_prompt: str | Sequence[str] = " ",
-        cfg: float | None = None,
+        cfg: float | str | Sequence[float] | None = None,
         steps: int | None = None,
         seed: int | Sequence[int] | None = None,
         height: int | None = None,
@@ -111,7 +111,9 @@ class Editor(LoadedModel):
                 what it says.
             references: More pictures, each with its own strategy.
             negative_prompt: What guidance moves away from; one, or one a prompt.
-            cfg: Guidance scale; 1 and below is off. ``None``: the checkpoint's own.
+            cfg: Guidance scale; 1 and below is off. Over the steps: one a step, ``"1:4"`` from the
+                first to the last, or ``"0.5@4"``: off until progress .5, 4 from there on. Where it
+                is off, the negative pass is not run. ``None``: the checkpoint's own.
             steps: 1–1000. ``None``: the checkpoint's own.
             seed: 0 and above; several make a batch. ``None`` draws one and keeps it in the result.
             height: Pixels, a multiple of what the model works in (16 for Qwen-Image-Edit).
@@ -203,7 +205,7 @@ class Editor(LoadedModel):
         *,
         strength: float | Sequence[float] | Schedule | str | None = None,
         denoise: float | Sequence[float] | Schedule | str | None = None,
-        cfg: float | None = None,
+        cfg: float | str | Sequence[float] | None = None,
         steps: int | None = None,
         seed: int | None = None,
         height: int | None = None,

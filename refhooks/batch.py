@@ -60,7 +60,7 @@ class Options(TypedDict, total=False):
     """The arguments of :meth:`refhooks.Editor.edit` that are the same for all jobs."""
 
     negative_prompt: str | Sequence[str]
-    cfg: float | None
+    cfg: float | str | Sequence[float] | None
     steps: int | None
     height: int | None
     width: int | None

@@ -34,6 +34,7 @@ class FlowFamily(Family):
 
     run: ClassVar[type[FlowRun]]
     fixed_encodings: ClassVar[bool] = True
+    takes_scales: ClassVar[bool] = True
 
     @property
     def blocks(self) -> int:

@@ -11,6 +11,7 @@ from refhooks._core.planning.bounds import MAX_STEPS
 from refhooks.cli import _completion as completing
 from refhooks.cli._command import App, Command
 from refhooks.cli._options import (
+    Scales,
     chain_options,
     grid_options,
     mask_options,
@@ -238,6 +239,10 @@ def score(**options: Any) -> None:
     "Plan", "--cost", "with_cost", is_flag=True,
     help="Also say what it costs: operations, over those of no reference and of the model's own"
     " way, and memory. Without --model it is that of a full-size model.",
+)  # fmt: skip
+@option(
+    "Plan", "--cfg", type=Scales(), metavar="SCALE",
+    help="As for edit, with --cost: 0.5@4 has one pass a step until half way.",
 )  # fmt: skip
 @option(
     "Plan", "--edit-mask", metavar="FILE|BOX", shell_complete=completing.files,

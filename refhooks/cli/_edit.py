@@ -65,7 +65,7 @@ class EditOptions:
     denoise: float
     seed: int | None
     count: int
-    cfg: float | None
+    cfg: float | str | None
     negative: str
     resolution: int | Literal["native"] | None
     vision_resolution: int | None

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from refhooks._apps.chains.chain import HANDOVERS
-from refhooks._core.planning.bounds import MAX_STEPS
+from refhooks._base.scales import read_scales
+from refhooks._core.planning.bounds import MAX_CFG, MAX_STEPS
 from refhooks.cli import _completion as completing
 from refhooks.cli._command import Option
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +36,19 @@ class _Resolution(click.ParamType):  # type: ignore[type-arg]
             return click.IntRange(1).convert(value, param, ctx)
         except click.BadParameter as error:
             self.fail(f"{error.message} Or give 'native'.", param, ctx)
+
+
+class Scales(click.ParamType):  # type: ignore[type-arg]
+    """A number, or scales over the steps, which are checked with the rest of the edit."""
+
+    name = "scale"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return a number where it is one."""
+        try:
+            return read_scales(value, MAX_CFG)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
 
 
 def option(heading: str, *names: str, **kwargs: Any) -> Callable[[Any], Any]:
@@ -156,8 +171,10 @@ _steps = option(
     help="Denoising steps; by default the model's own number.",
 )  # fmt: skip
 _cfg = option(
-    "Sampling", "--cfg", type=float, metavar="SCALE",
-    help="Guidance: how closely to follow the prompt; 1 is off. By default the model's own.",
+    "Sampling", "--cfg", type=Scales(), metavar="SCALE",
+    help="Guidance: how closely to follow the prompt; 1 is off. By default the model's own. Over"
+    " the steps: 0.5@4 is off until half way, and saves those passes; 1:4 rises from the first step"
+    " to the last.",
 )  # fmt: skip
 _size = _together(
     option("Sampling", "--resolution", type=_Resolution(), metavar="PIXELS|native",

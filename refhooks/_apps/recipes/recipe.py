@@ -59,7 +59,8 @@ class Recipe:
         source: The picture being edited, where it is not that of the first reference.
         steps: Number of denoising steps.
         denoise: As in the call.
-        cfg: Guidance scale.
+        cfg: Guidance scale; the largest, where they differ over the steps.
+        cfg_steps: Scales over the steps, as in the call; ``None``: one for all.
         height: Of the output, pixels.
         width: Likewise.
         native: Whether that is the source's own, by ``resolution="native"``.
@@ -89,6 +90,7 @@ class Recipe:
     cfg: float = attrs.field(validator=_within(0, MAX_CFG))
     height: int = attrs.field(validator=_within(1, 2**16))
     width: int = attrs.field(validator=_within(1, 2**16))
+    cfg_steps: str | None = None
     native: bool = False
     vision_resolution: int | None = None
     align: bool = False
@@ -149,7 +151,7 @@ class Recipe:
             "prompt": self.prompt,
             "seed": self.seed,
             "steps": self.steps,
-            "cfg": self.cfg,
+            "cfg": self.cfg if self.cfg_steps is None else self.cfg_steps,
             "denoise": self.denoise,
             "size": f"{self.width}x{self.height}",
             "plugins": plugins,

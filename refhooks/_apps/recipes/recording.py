@@ -126,6 +126,7 @@ class _Maker:
             steps=len(plan.timetable.steps),
             denoise=request.denoise,
             cfg=plan.guidance.scale,
+            cfg_steps=request.cfg if isinstance(request.cfg, str) else None,
             height=plan.exact.height,
             width=plan.exact.width,
             native=request.resolution == "native",

@@ -236,7 +236,7 @@ def _request(edit: _Edit, settings: Mapping[str, Any], callback: Callback | None
         "seed": recipe.seed if alone else list(recipe.seeds),
         "steps": recipe.steps,
         "denoise": recipe.denoise,
-        "cfg": recipe.cfg,
+        "cfg": recipe.cfg if recipe.cfg_steps is None else recipe.cfg_steps,
         **_size(recipe, overrides),
         "vision_resolution": recipe.vision_resolution,
         "align": recipe.align,

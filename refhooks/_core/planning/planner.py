@@ -9,6 +9,7 @@ import attrs
 
 from refhooks._base.advice import warn_user
 from refhooks._base.canvas import Canvas, Cut, remark_on
+from refhooks._base.scales import remark_on_scales, scales_over
 from refhooks._core.contract.family import Guidance, Shown, prompted
 from refhooks._core.contract.methods import check_method, edits_prefix
 from refhooks._core.masks.layout import cover_masks, hide, in_force
@@ -51,7 +52,6 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
     """
     family = named_family(loaded.family, loaded.registry)
     _check_call(family, request)
-    guidance = _guidance(family, request)
     pictures = [
         open_picture(reference.image, family.picture_mode) for reference in request.references
     ]
@@ -63,6 +63,7 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
     pictures = _laid(family, request.references, pictures, source)
     references = _resolve(loaded, request.references, pictures, source)
     steps = request.steps or family.default_steps
+    guidance = _guidance(family, request, steps)
     total = steps_in_all(steps, request.denoise)
     scheduler, sigmas, timesteps = family.schedule(steps, size, total)
     timetable = compile_timetable([it.strategy for it in references], sigmas, loaded.registry)
@@ -117,6 +118,9 @@ def with_outlook(loaded: LoadedModel, request: Request, plan: Plan) -> Plan:
         attending=attending,
     )
     check_attention(loaded, attending, dropped=drops(plan))
+    if plan.guidance.scales:
+        remarks = [*timetable.remarks, remark_on_scales(plan.guidance.scales)]
+        timetable = attrs.evolve(timetable, remarks=tuple(dict.fromkeys(remarks)))
     return with_inside(loaded, request, attrs.evolve(plan, timetable=timetable))
 
 
@@ -130,31 +134,39 @@ def _check_call(family: Family, request: Request) -> None:
         )
 
 
-def _guidance(family: Family, request: Request) -> Guidance:
+def _guidance(family: Family, request: Request, steps: int) -> Guidance:
     """The guidance of a run, as far as the model has any.
 
     Raises:
         InputError: A negative prompt, or a scale, that would do nothing.
     """
     kind = family.guidance_kind
+    cfg = family.default_cfg if request.cfg is None else request.cfg
+    scales = scales_over(cfg, steps)
+    scale = max(scales)
+    varied = scales if len(set(scales)) > 1 else ()
+    if varied and not (family.takes_scales and kind == "true"):
+        raise InputError(
+            f"cfg {request.cfg} differs over the steps, and this model of {family.name} has"
+            f" {kind} guidance, of one scale and one pass a step; give one number, or leave cfg out"
+        )
     if kind != "true" and any(text.strip() for text in request.negative):
         raise InputError(
             f"this model of {family.name} is distilled ({kind} guidance), so it takes no negative"
             " prompt; leave negative_prompt out"
         )
-    if kind == "none" and request.cfg is not None and request.cfg > 1.0:
+    if kind == "none" and request.cfg is not None and scale > 1.0:
         raise InputError(
             f"this model of {family.name} is distilled and runs without guidance, so"
-            f" cfg={request.cfg:g} would do nothing; leave cfg out"
+            f" cfg={scale:g} would do nothing; leave cfg out"
         )
-    scale = family.default_cfg if request.cfg is None else request.cfg
     if scale <= 1.0 and any(text.strip() for text in request.negative):
         unless = "" if request.cfg is not None else ", as this model does unless cfg is given"
         _warn(
             f"at cfg {scale:g}{unless} there is no guidance, and no pass for a negative prompt, so"
             " negative_prompt does nothing; raise cfg above 1, or leave it out"
         )
-    return Guidance(scale=scale, negative=request.negative)
+    return Guidance(scale=scale, negative=request.negative, scales=varied)
 
 
 def _source(

@@ -10,9 +10,10 @@ import attrs
 
 from refhooks._base.names import listed
 from refhooks._base.numbers import unwrapped, whole
+from refhooks._base.scales import read_scales
 from refhooks._base.shown import one_of, shown
 from refhooks._core.contract.inside import as_inside
-from refhooks._core.planning.bounds import MAX_SEED, read_cfg, read_denoise, read_seed, read_steps
+from refhooks._core.planning.bounds import MAX_CFG, MAX_SEED, read_denoise, read_seed, read_steps
 from refhooks._core.planning.strategy import Reference
 from refhooks.errors import InputError
 
@@ -40,7 +41,7 @@ class Request:
         denoise: Above 0, up to 1.
         edit_mask: As it was given; ``None``: the whole picture may change.
         compute: How much of a local edit is computed; ``None``: all.
-        cfg: ``None``: the checkpoint's own scale.
+        cfg: ``None``: the checkpoint's own scale; a text: scales over the steps.
         height, width, resolution: The output's size, as it was given; ``native``: the source's.
         vision_resolution: Pixel area at which the text encoder sees pictures; ``None``: its own.
         align: Whether pictures are moved and scaled back onto the source.
@@ -59,7 +60,7 @@ class Request:
     steps: int | None
     denoise: float
     edit_mask: Any
-    cfg: float | None
+    cfg: float | str | None
     height: int | None
     width: int | None
     resolution: int | Literal["native"] | None
@@ -131,7 +132,7 @@ def make_request(
         steps=None if steps is None else read_steps(steps),
         denoise=denoise,
         edit_mask=edit_mask,
-        cfg=None if cfg is None else read_cfg(cfg),
+        cfg=None if cfg is None else read_scales(cfg, MAX_CFG),
         height=_optional(height, "height", 1, 2**16),
         width=_optional(width, "width", 1, 2**16),
         resolution=read_resolution(resolution),

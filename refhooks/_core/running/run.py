@@ -158,6 +158,7 @@ def _bind(loaded: LoadedModel, request: Request, plan: Plan, closing: Closing) -
         bar=bar,
         callback=request.callback,
         interrupted=lambda: bool(loaded.pipe._interrupt),  # noqa: SLF001  it has no setter
+        scales=plan.guidance.scales,
     )
 
 
