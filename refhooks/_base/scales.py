@@ -10,7 +10,7 @@ from refhooks._base.numbers import is_list, unwrapped
 from refhooks._base.shown import shown
 from refhooks.errors import InputError
 
-__all__ = ["FORMS", "read_scales", "remark_on_scales", "scales_over"]
+__all__ = ["FORMS", "parsed", "read_scales", "remark_on_scales", "scales_over"]
 
 FORMS = "as PROGRESS@SCALE,..., START:END, or SCALE,SCALE,... (one a step)"
 
@@ -37,8 +37,8 @@ def read_scales(value: Any, high: float, label: str = "cfg") -> float | str:
     if not isinstance(value, str):
         return _within(value, high, label)
     text = value.replace(" ", "")
-    if _number(text) is not None:
-        return _within(_number(text), high, label)
+    if _number(text) is not None:  # a number in quotes is a slip
+        raise InputError(f"{_must(high, label)}; got {shown(value)}")
     try:
         parts = _parts(text)
     except ValueError as error:
@@ -48,6 +48,12 @@ def read_scales(value: Any, high: float, label: str = "cfg") -> float | str:
         for scale in entry[-1:] if "@" in text else entry:
             _within(scale, high, label)
     return text
+
+
+def parsed(text: str) -> float | str:
+    """Return what a command was given: a number where it is one."""
+    number = _number(text)
+    return text if number is None else number
 
 
 def scales_over(form: float | str, total: int, label: str = "cfg") -> tuple[float, ...]:

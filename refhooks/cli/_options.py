@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from refhooks._apps.chains.chain import HANDOVERS
-from refhooks._base.scales import read_scales
-from refhooks._core.planning.bounds import MAX_CFG, MAX_STEPS
+from refhooks._base.scales import parsed
+from refhooks._core.planning.bounds import MAX_STEPS
 from refhooks.cli import _completion as completing
 from refhooks.cli._command import Option
-from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,12 +42,9 @@ class Scales(click.ParamType):  # type: ignore[type-arg]
 
     name = "scale"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002  click's
         """Return a number where it is one."""
-        try:
-            return read_scales(value, MAX_CFG)
-        except InputError as error:
-            self.fail(str(error), param, ctx)
+        return parsed(value) if isinstance(value, str) else value
 
 
 def option(heading: str, *names: str, **kwargs: Any) -> Callable[[Any], Any]:
@@ -176,6 +172,11 @@ _cfg = option(
     " the steps: 0.5@4 is off until half way, and saves those passes; 1:4 rises from the first step"
     " to the last.",
 )  # fmt: skip
+_cache = option(
+    "Sampling", "--cache", metavar="fbcache|taylorseer",
+    help="A step cache of diffusers for this run, which leaves blocks out of steps: an"
+    " approximation. Options follow, as fbcache:threshold=0.2 or taylorseer:interval=5.",
+)  # fmt: skip
 _size = _together(
     option("Sampling", "--resolution", type=_Resolution(), metavar="PIXELS|native",
            help="Area of the output, width times height, in the shape of IMAGE: 1048576 is that of"
@@ -210,6 +211,7 @@ sampling_options = _together(
     option("Sampling", "-n", "count", metavar="N", type=click.IntRange(1, 4096), default=1,
            show_default=True, help="Pictures, from consecutive seeds."),
     _cfg,
+    _cache,
     _negative,
     _size,
 )  # fmt: skip
@@ -235,6 +237,7 @@ grid_options = _together(
     _steps,
     _denoise,
     _cfg,
+    _cache,
     _negative,
     _size,
     option("Output", "-o", "--output", metavar="OUT", required=True,

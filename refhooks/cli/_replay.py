@@ -15,7 +15,7 @@ from refhooks._apps.replay.replay import check_replay
 from refhooks._base.files import is_file
 from refhooks._base.once import keeping
 from refhooks._base.pictures import load_picture
-from refhooks._base.scales import read_scales
+from refhooks._base.scales import parsed, read_scales
 from refhooks._base.shown import shown
 from refhooks._core.planning.bounds import MAX_CFG
 from refhooks._core.plugins.loading import load_registry
@@ -98,7 +98,7 @@ def _value(name: str, value: str, label: str, registry: Registry) -> Any:
     if name == "strength":
         return parse_strength(value, label, registry)
     if name == "cfg":
-        return read_scales(value, MAX_CFG, f"{label}: cfg")
+        return read_scales(parsed(value), MAX_CFG, f"{label}: cfg")
     if name not in WHOLE + NUMBERS:
         return value
     try:

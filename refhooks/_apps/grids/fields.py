@@ -10,7 +10,7 @@ import attrs
 
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import is_list, unwrapped
-from refhooks._base.scales import read_scales
+from refhooks._base.scales import parsed, read_scales
 from refhooks._base.shown import shown
 from refhooks._core.planning.bounds import MAX_CFG, MAX_SEED, MAX_STEPS
 from refhooks._core.planning.strategy import Reference, Stage, Strategy, as_strategy, method_name
@@ -199,7 +199,7 @@ def with_values(
 
 def _run_value(name: str, value: str) -> float | int | str:
     if name == "cfg":
-        return read_scales(value, MAX_CFG)
+        return read_scales(parsed(value), MAX_CFG)
     whole = name in {"steps", "seed"}
     try:
         number = int(value) if whole else float(value)

@@ -68,6 +68,7 @@ class Recipe:
         align: Likewise.
         edit_mask: As a ``[[mask]]`` of a strategy file, or ``None``.
         compute: How much of a local edit was computed: the options of an ``Inside``; ``None``: all.
+        cache: The step cache that was put on for it, as in the call; ``None``: none was.
         plugins: Run plugins with their options.
         files: What masks, methods and plugins read.
         model: What was run.
@@ -97,6 +98,7 @@ class Recipe:
     source: RecipePicture | None = None
     edit_mask: dict[str, Any] | None = None
     compute: dict[str, int | None] | None = None
+    cache: str | None = None
     plugins: tuple[dict[str, Any], ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
     files: tuple[RecipeFile, ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
     model: RecipeModel = RecipeModel()  # noqa: RUF009  frozen

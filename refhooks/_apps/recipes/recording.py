@@ -134,6 +134,7 @@ class _Maker:
             align=request.align,
             edit_mask=edit_mask,
             compute=None if request.compute is None else attrs.asdict(request.compute),
+            cache=None if request.cache is None else request.cache.text,
             plugins=plugins,
             files=tuple(self._writer.files.values()),
             model=model_of(self._editor),
