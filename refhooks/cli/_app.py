@@ -240,10 +240,7 @@ def score(**options: Any) -> None:
     help="Also say what it costs: operations, over those of no reference and of the model's own"
     " way, and memory. Without --model it is that of a full-size model.",
 )  # fmt: skip
-@option(
-    "Plan", "--cfg", type=Scales(), metavar="SCALE",
-    help="As for edit, with --cost: 0.5@4 has one pass a step until half way.",
-)  # fmt: skip
+@option("Plan", "--cfg", type=Scales(), metavar="SCALE", help="As for edit, with --cost.")
 @option(
     "Plan", "--edit-mask", metavar="FILE|BOX", shell_complete=completing.files,
     help="As for edit; with --cost, and with --model where FILE names pictures.",

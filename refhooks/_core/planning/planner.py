@@ -9,8 +9,7 @@ import attrs
 
 from refhooks._base.advice import warn_user
 from refhooks._base.canvas import Canvas, Cut, remark_on
-from refhooks._base.scales import remark_on_scales, scales_over
-from refhooks._core.contract.family import Guidance, Shown, prompted
+from refhooks._core.contract.family import Shown, prompted
 from refhooks._core.contract.methods import check_method, edits_prefix
 from refhooks._core.masks.layout import cover_masks, hide, in_force
 from refhooks._core.models.family_calls import named_family
@@ -20,6 +19,7 @@ from refhooks._core.planning.described import describe
 from refhooks._core.planning.edit_plan import Plan, PlannedReference
 from refhooks._core.planning.factories import as_mask
 from refhooks._core.planning.foresight import foresee
+from refhooks._core.planning.guiding import guidance_of, with_scales
 from refhooks._core.planning.input_pictures import InputPicture, open_picture
 from refhooks._core.planning.inside import with_inside
 from refhooks._core.planning.request import steps_in_all
@@ -63,7 +63,7 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
     pictures = _laid(family, request.references, pictures, source)
     references = _resolve(loaded, request.references, pictures, source)
     steps = request.steps or family.default_steps
-    guidance = _guidance(family, request, steps)
+    guidance = guidance_of(family, request, steps)
     total = steps_in_all(steps, request.denoise)
     scheduler, sigmas, timesteps = family.schedule(steps, size, total)
     timetable = compile_timetable([it.strategy for it in references], sigmas, loaded.registry)
@@ -118,9 +118,7 @@ def with_outlook(loaded: LoadedModel, request: Request, plan: Plan) -> Plan:
         attending=attending,
     )
     check_attention(loaded, attending, dropped=drops(plan))
-    if plan.guidance.scales:
-        remarks = [*timetable.remarks, remark_on_scales(plan.guidance.scales)]
-        timetable = attrs.evolve(timetable, remarks=tuple(dict.fromkeys(remarks)))
+    timetable = with_scales(timetable, plan.guidance)
     return with_inside(loaded, request, attrs.evolve(plan, timetable=timetable))
 
 
@@ -132,41 +130,6 @@ def _check_call(family: Family, request: Request) -> None:
             f"{family.name} takes at most {family.max_references} references, the source included;"
             f" got {len(request.references)}"
         )
-
-
-def _guidance(family: Family, request: Request, steps: int) -> Guidance:
-    """The guidance of a run, as far as the model has any.
-
-    Raises:
-        InputError: A negative prompt, or a scale, that would do nothing.
-    """
-    kind = family.guidance_kind
-    cfg = family.default_cfg if request.cfg is None else request.cfg
-    scales = scales_over(cfg, steps)
-    scale = max(scales)
-    varied = scales if len(set(scales)) > 1 else ()
-    if varied and not (family.takes_scales and kind == "true"):
-        raise InputError(
-            f"cfg {request.cfg} differs over the steps, and this model of {family.name} has"
-            f" {kind} guidance, of one scale and one pass a step; give one number, or leave cfg out"
-        )
-    if kind != "true" and any(text.strip() for text in request.negative):
-        raise InputError(
-            f"this model of {family.name} is distilled ({kind} guidance), so it takes no negative"
-            " prompt; leave negative_prompt out"
-        )
-    if kind == "none" and request.cfg is not None and scale > 1.0:
-        raise InputError(
-            f"this model of {family.name} is distilled and runs without guidance, so"
-            f" cfg={scale:g} would do nothing; leave cfg out"
-        )
-    if scale <= 1.0 and any(text.strip() for text in request.negative):
-        unless = "" if request.cfg is not None else ", as this model does unless cfg is given"
-        _warn(
-            f"at cfg {scale:g}{unless} there is no guidance, and no pass for a negative prompt, so"
-            " negative_prompt does nothing; raise cfg above 1, or leave it out"
-        )
-    return Guidance(scale=scale, negative=request.negative, scales=varied)
 
 
 def _source(
