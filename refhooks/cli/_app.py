@@ -11,6 +11,7 @@ from refhooks._core.planning.bounds import MAX_STEPS
 from refhooks.cli import _completion as completing
 from refhooks.cli._command import App, Command
 from refhooks.cli._options import (
+    Scales,
     chain_options,
     grid_options,
     mask_options,
@@ -239,6 +240,7 @@ def score(**options: Any) -> None:
     help="Also say what it costs: operations, over those of no reference and of the model's own"
     " way, and memory. Without --model it is that of a full-size model.",
 )  # fmt: skip
+@option("Plan", "--cfg", type=Scales(), metavar="SCALE", help="As for edit, with --cost.")
 @option(
     "Plan", "--edit-mask", metavar="FILE|BOX", shell_complete=completing.files,
     help="As for edit; with --cost, and with --model where FILE names pictures.",
