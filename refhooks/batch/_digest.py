@@ -7,10 +7,12 @@ after an upgrade, goes on with what is there.
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import torch
+from PIL import Image
 
 from refhooks._apps.grids.fingerprint import described, key
 from refhooks._apps.recipes.provenance import model_of
@@ -38,7 +40,7 @@ class ModelFacts:
     Attributes:
         identity: Which one it is, on whatever machine.
         native: Its own method.
-        area: Of an output, in pixels, where a job says no size.
+        area: Of a square output, in pixels, where a job says no size.
         room: Bytes of its device beside the weights.
     """
 
@@ -69,7 +71,12 @@ def facts_of(editor: LoadedModel) -> ModelFacts:
     room = _ROOM
     if device is not None:
         room = max(torch.cuda.get_device_properties(device).total_memory - size, 0)
-    return ModelFacts(digest.hexdigest(), editor.family.native, editor.family.area, room)
+    area = math.prod(attrs.astuple(editor.family.output_size(_square(), None, None, None)))
+    return ModelFacts(digest.hexdigest(), editor.family.native, area, room)
+
+
+def _square() -> Image.Image:
+    return Image.new("1", (512, 512))
 
 
 def _sample(weight: torch.Tensor) -> bytes:

@@ -11,7 +11,6 @@ from refhooks._apps.editing.steering import read_steering, with_file
 from refhooks._apps.files.loader import FileTable, Loader
 from refhooks._apps.files.presets import ENDINGS
 from refhooks._apps.files.structuring import as_table, at_label
-from refhooks._base.files import is_file
 from refhooks._base.shown import shown
 from refhooks._core.masks.mask import Mask
 from refhooks._core.planning.bounds import MAX_SEED, read_seed
@@ -143,7 +142,7 @@ def with_shared(fields: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[st
         chosen = said & set(alike)
         if chosen and chosen != {"strength"}:
             left -= set(alike)
-    return {**{name: shared[name] for name in left}, **fields}
+    return {**fields, **{name: shared[name] for name in shared if name in left}}
 
 
 @attrs.frozen
@@ -238,8 +237,10 @@ class EntryLoader(Loader):
             return None if value is None else self.mask(value, f"{label}, edit_mask")
         with at_label(self._label(label)):
             text = _text(value, "edit_mask")
-            place = self.path.parent / text
-            return Mask(self.registry.shape_from(str(place) if is_file(place) else text))
+            shape = self.registry.shape_from(text)
+            if getattr(shape, "files", ()):
+                shape = self.registry.shape_from(str(self.path.parent / text))
+            return Mask(shape)
 
 
 def _text(value: Any, key: str) -> str:

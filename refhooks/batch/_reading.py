@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from refhooks._apps.forecast.planned import NATIVE
-from refhooks._base.files import as_path, is_folder
+from refhooks._base.files import as_path, is_file, is_folder
 from refhooks._base.names import listed
 from refhooks._base.numbers import is_list
 from refhooks._base.once import keeping
@@ -93,6 +93,9 @@ def _rows(jobs: Any, prompt: str | None, errors: list[str]) -> tuple[Path, list[
     path = as_path(jobs)
     if is_folder(path):
         return path / _OF_FOLDER, list(_pictures(path, prompt))
+    if not is_file(path):
+        raise InputError(f"there is no file or folder {path}; jobs are a .jsonl or .csv file, or a"
+                         " folder of pictures")  # fmt: skip
     if prompt is not None:
         raise InputError(
             f"a prompt is for a folder of pictures, and {path} is none; its jobs have their own"
