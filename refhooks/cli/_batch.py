@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from refhooks.cli._model import ModelOptions
 
 FAILED: Final = 3  # the status where jobs failed, and the others are made
+_TELL: Final = 10  # failed jobs that are named
 _EVERY: Final = 60.0  # seconds between two lines where there is no terminal
 
 
@@ -136,11 +137,13 @@ def run_batch(model: ModelOptions, options: BatchOptions) -> int:
 def _told(summary: Summary, seconds: float) -> int:
     if summary.there:
         say("note", f"{summary.there} of {_many(summary.jobs)} were done before", "cyan")
-    for name, message in list(summary.failed.items())[:10]:
+    for name, message in list(summary.failed.items())[:_TELL]:
         say("failed", f"{name}: {message}", "red")
+    if len(summary.failed) > _TELL:
+        say("failed", f"and {len(summary.failed) - _TELL} more", "red")
     if summary.failed:
-        more = f"{len(summary.failed)} failed" if len(summary.failed) > 10 else "those that failed"
-        say("note", f"{more}: {summary.out / FILE}; --retry tries them again", "cyan")
+        place = summary.out / FILE
+        say("note", f"what failed stands in {place}; --retry tries it again", "cyan")
     if summary.left:
         say("note", f"{_many(summary.left)} left; the same command goes on from there", "cyan")
         raise KeyboardInterrupt
