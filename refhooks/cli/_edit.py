@@ -168,13 +168,7 @@ def check_edit(options: EditOptions, registry: Registry) -> EditJob:
     Raises:
         RefhooksError: Something cannot be used.
     """
-    if options.embed and options.no_recipe:
-        raise InputError("--embed puts pictures beside the recipe, and --no-recipe leaves it out")
-    if is_folder(options.image):
-        raise InputError(
-            f"{options.image} is a folder, and edit takes one picture; all pictures of a folder are"
-            " edited by refhooks batch FOLDER PROMPT -o OUT"
-        )
+    _check_together(options)
     if options.strength is not None:
         strength = parse_strength(str(options.strength), "--strength", registry)
         options = attrs.evolve(options, strength=strength)
@@ -212,6 +206,16 @@ def check_edit(options: EditOptions, registry: Registry) -> EditJob:
     if options.measure_drift:
         exact_arguments(**job.steering(NATIVE), references=references, registry=registry)
     return job
+
+
+def _check_together(options: EditOptions) -> None:
+    if options.embed and options.no_recipe:
+        raise InputError("--embed puts pictures beside the recipe, and --no-recipe leaves it out")
+    if is_folder(options.image):
+        raise InputError(
+            f"{options.image} is a folder, and edit takes one picture; all pictures of a folder are"
+            " edited by refhooks batch FOLDER PROMPT -o OUT"
+        )
 
 
 def _method(options: EditOptions, registry: Registry) -> str | Method | None:

@@ -84,10 +84,10 @@ def test_options_hold_for_jobs_that_do_not_say_it(run, folder):
 
 def test_a_preset_says_its_denoise_unless_the_option_does(run, folder):
     """As in edit."""
-    preset = rh.preset("subtle-edits")
+    preset = rh.preset("color-change")
     assert preset.denoise not in (None, 1.0)
     for given, expected in (((), preset.denoise), (("--denoise", 0.9), 0.9)):
-        result = run("--preset", "subtle-edits", *given)
+        result = run("--preset", "color-change", *given)
         assert result.exit_code == 0, result.stderr
         assert rh.load_recipe(folder / "out" / "0.png").denoise == expected
 
