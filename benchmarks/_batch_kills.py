@@ -125,6 +125,11 @@ def _wait_for(folder: Path, count: int) -> None:
         time.sleep(0.005)
 
 
+def pictures(folder: Path) -> Files:
+    """Return the pictures that are there by now; other processes go on meanwhile."""
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("[!.]*.png"))}
+
+
 def spoiled(found: Files, right: Files) -> Iterator[str]:
     """Yield what is half-written, or another picture than that of an undisturbed run."""
     for name, data in found.items():
@@ -167,7 +172,7 @@ def share_batch(folder: Path, kills: int, edits: int, seed: int) -> dict[str, An
             _wait_for(out, moment)
             time.sleep(later)
             pair.kill(which)
-            done.append({"killed": which, "wrong": list(spoiled(files(out), right))})
+            done.append({"killed": which, "wrong": list(spoiled(pictures(out), right))})
             lasting.write(json.dumps(done[-1]) + "\n")
             lasting.flush()
     pair.keep_up()

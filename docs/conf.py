@@ -25,7 +25,7 @@ NAVIGATION = {
         "methods", "strategies", "reuse", "schedules", "masks", "chains", "presets", "command-line",
         "recipes", "grid-and-advice", "batches",
         "sizes", "colours", "serving", "models", "files", "works-with", "refused", "reliability",
-        "speed", "speed-tables", "local-tables",
+        "speed", "cheaper", "speed-tables", "local-tables",
     ],
     "Reference": ["api/index"],
     "For plugin authors": [

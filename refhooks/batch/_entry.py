@@ -60,13 +60,14 @@ class _Table:
     denoise: Any = None
     edit_mask: Any = None
     compute: Any = "all"
+    cache: Any = None
     align: Any = False
 
 
 KEYS: Final = tuple(field.name for field in attrs.fields(_Table))
 _PLAIN: Final = (
     "negative_prompt", "cfg", "steps", "height", "width", "resolution", "vision_resolution",
-    "compute", "align",
+    "compute", "cache", "align",
 )  # fmt: skip
 
 

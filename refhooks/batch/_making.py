@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import attrs
 
 from refhooks._apps.editing.full_memory import telling_full_memory
+from refhooks._attending.named_caches import as_step_cache, with_step_cache
 from refhooks._base.once import keeping
 from refhooks._base.turns import exclusive
 from refhooks._core.planning.planner import make_plan
@@ -67,7 +69,15 @@ class Maker:
             InputError: An output, or ``errors.jsonl``, cannot be written.
             RefhooksError: The pass was interrupted.
         """
-        with keeping(), exclusive(self.editor.family.transformer, None):
+        family = self.editor.family
+        with keeping(), exclusive(family.transformer, None), contextlib.ExitStack() as on:
+            try:
+                cache = as_step_cache(group.members[0].entry.given["cache"])  # theirs is the same
+                on.enter_context(with_step_cache(family, cache))
+            except Exception as error:  # noqa: BLE001  a cache that this model cannot have
+                for member in group.members:
+                    self._failed(member, error)
+                return
             self._pass([it for it in map(self._ready, group.members) if it is not None])
 
     def _ready(self, member: Member) -> _Ready | None:

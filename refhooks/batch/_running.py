@@ -94,8 +94,9 @@ def run(
             has ``id``, ``image`` and ``prompt``, and may have ``references``, ``strategy``,
             ``method``, ``strength``, ``preset``, ``negative_prompt``, ``cfg``, ``steps``, ``seed``
             (0 if it says none), ``height``, ``width``, ``resolution``, ``vision_resolution``,
-            ``denoise``, ``edit_mask``, ``compute`` and ``align``, as :meth:`refhooks.Editor.edit`
-            takes them, with pictures and masks as paths in the folder of the file.
+            ``denoise``, ``edit_mask``, ``compute``, ``cache`` and ``align``, as
+            :meth:`refhooks.Editor.edit` takes them, with pictures and masks as paths in the folder
+            of the file.
         out: A folder, made if it is not there: ``ID.png`` for each job, ``errors.jsonl`` for those
             that failed.
         model: An editor, what :meth:`refhooks.Editor.from_pretrained` takes, or a function that

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 import attrs
 
 from refhooks._apps.editing.edit import edit_planned
+from refhooks._attending.named_caches import with_step_cache
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import is_list
 from refhooks._base.once import keeping
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from refhooks._apps.editing.result import EditResult
+    from refhooks._attending.named_caches import StepCache
     from refhooks._core.contract.family import Shown
     from refhooks._core.contract.inside import Inside
     from refhooks._core.contract.methods import Method
@@ -60,7 +62,7 @@ class Options(TypedDict, total=False):
     """The arguments of :meth:`refhooks.Editor.edit` that are the same for all jobs."""
 
     negative_prompt: str | Sequence[str]
-    cfg: float | None
+    cfg: float | str | Sequence[float] | None
     steps: int | None
     height: int | None
     width: int | None
@@ -69,6 +71,7 @@ class Options(TypedDict, total=False):
     denoise: float
     edit_mask: Mask | MaskShape | MaskForm | None
     compute: Inside | Literal["all", "inside"]
+    cache: str | StepCache | None
     align: bool
     plugins: Sequence[object]
     callback: Callback | None
@@ -111,7 +114,8 @@ def edit_batch(
         raise InputError(f"jobs must be a list of at least one Job, got {shown(jobs)}")
     seconds = seconds_of(options.pop("wait", False))
     requests = _requests(jobs, strategy, others, options)
-    with exclusive(editor.family.transformer, seconds):
+    turn = exclusive(editor.family.transformer, seconds)
+    with turn, with_step_cache(editor.family, requests[0].cache):
         plans = [_planned(editor, *numbered) for numbered in enumerate(requests, 1)]
         return edit_together(editor, requests, plans)
 

@@ -12,6 +12,7 @@ from refhooks.cli import _completion as completing
 from refhooks.cli import _examples as examples
 from refhooks.cli._command import App, Command, OnePicture
 from refhooks.cli._options import (
+    Scales,
     batch_options,
     chain_options,
     grid_options,
@@ -222,6 +223,7 @@ def score(**options: Any) -> None:
     help="Also say what it costs: operations, over those of no reference and of the model's own"
     " way, and memory. Without --model it is that of a full-size model.",
 )  # fmt: skip
+@option("Plan", "--cfg", type=Scales(), metavar="SCALE", help="As for edit, with --cost.")
 @option(
     "Plan", "--edit-mask", metavar="FILE|BOX", shell_complete=completing.files,
     help="As for edit; with --cost, and with --model where FILE names pictures.",

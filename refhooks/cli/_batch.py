@@ -48,7 +48,8 @@ class BatchOptions:
     steps: int | None
     denoise: float | None
     seed: int
-    cfg: float | None
+    cfg: float | str | None
+    cache: str | None
     negative: str
     resolution: int | Literal["native"] | None
     vision_resolution: int | None
@@ -75,6 +76,7 @@ class BatchOptions:
             "denoise": self.denoise,
             "seed": self.seed,
             "cfg": self.cfg,
+            "cache": self.cache,
             "negative_prompt": self.negative,
             "resolution": self.resolution,
             "vision_resolution": self.vision_resolution,

@@ -66,7 +66,7 @@ class EditOptions:
     denoise: float
     seed: int | None
     count: int
-    cfg: float | None
+    cfg: float | str | None
     negative: str
     resolution: int | Literal["native"] | None
     vision_resolution: int | None
@@ -78,6 +78,7 @@ class EditOptions:
     embed: bool = False
     metadata: Literal["drop", "keep"] = "drop"
     measure_drift: bool = False
+    cache: str | None = None
 
     def arguments(self, references: Sequence[Reference]) -> dict[str, Any]:
         """Return the arguments of ``Editor.edit`` that need no model."""
@@ -85,6 +86,7 @@ class EditOptions:
             "references": list(references),
             "negative_prompt": self.negative,
             "cfg": self.cfg,
+            "cache": self.cache,
             "steps": self.steps,
             "denoise": self.denoise,
             "seed": self.seed,

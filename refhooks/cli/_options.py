@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from refhooks._apps.chains.chain import HANDOVERS
+from refhooks._base.scales import parsed
 from refhooks._core.planning.bounds import MAX_STEPS
 from refhooks.cli import _completion as completing
 from refhooks.cli._command import Option
@@ -34,6 +35,16 @@ class _Resolution(click.ParamType):  # type: ignore[type-arg]
             return click.IntRange(1).convert(value, param, ctx)
         except click.BadParameter as error:
             self.fail(f"{error.message} Or give 'native'.", param, ctx)
+
+
+class Scales(click.ParamType):  # type: ignore[type-arg]
+    """A number, or scales over the steps, which are checked with the rest of the edit."""
+
+    name = "scale"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002  click's
+        """Return a number where it is one."""
+        return parsed(value) if isinstance(value, str) else value
 
 
 def option(heading: str, *names: str, **kwargs: Any) -> Callable[[Any], Any]:
@@ -170,8 +181,15 @@ _steps = option(
     help="Denoising steps; by default the model's own number.",
 )  # fmt: skip
 _cfg = option(
-    "Sampling", "--cfg", type=float, metavar="SCALE",
-    help="Guidance: how closely to follow the prompt; 1 is off. By default the model's own.",
+    "Sampling", "--cfg", type=Scales(), metavar="SCALE",
+    help="Guidance: how closely to follow the prompt; 1 is off. By default the model's own. Over"
+    " the steps: 0.5@4 is off until half way, and saves those passes; 1:4 rises from the first step"
+    " to the last.",
+)  # fmt: skip
+_cache = option(
+    "Sampling", "--cache", metavar="fbcache|taylorseer",
+    help="A step cache of diffusers for this run, which leaves blocks out of steps: an"
+    " approximation. Options follow, as fbcache:threshold=0.2 or taylorseer:interval=5.",
 )  # fmt: skip
 _size = _together(
     option("Sampling", "--resolution", type=_Resolution(), metavar="PIXELS|native",
@@ -207,6 +225,7 @@ sampling_options = _together(
     option("Sampling", "-n", "count", metavar="N", type=click.IntRange(1, 4096), default=1,
            show_default=True, help="Pictures, from consecutive seeds."),
     _cfg,
+    _cache,
     _negative,
     _size,
 )  # fmt: skip
@@ -218,6 +237,7 @@ batch_options = _together(
     option("Sampling", "--seed", metavar="N", type=click.IntRange(0), default=0, show_default=True,
            help="Of every job that says none."),
     _cfg,
+    _cache,
     _negative,
     _size,
     option("Batch", "--batch", "most", metavar="N", type=click.IntRange(1, 4096),
@@ -251,6 +271,7 @@ grid_options = _together(
     _steps,
     _denoise,
     _cfg,
+    _cache,
     _negative,
     _size,
     option("Output", "-o", "--output", metavar="OUT", required=True,

@@ -137,6 +137,7 @@ REFUSED = {
     "references": ({"references": "2.png"}, "references is '2.png'"),
     "a reference": ({"references": [{"image": "2.png", "methd": "x"}]}, "'methd'"),
     "inside": ({"compute": "inside"}, "needs an edit mask"),
+    "a cache": ({"cache": "fbcach"}, "fbcach"),
     "a callback": ({"callback": 1}, "unknown key 'callback'"),
 }
 

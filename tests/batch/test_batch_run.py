@@ -234,6 +234,15 @@ def test_bad_jobs_become_rows_and_the_others_go_on(run, folder, jobs, edits):
     assert sorted(row["id"] for row in told(folder)) == sorted(retried.failed)
 
 
+def test_a_step_cache_is_that_of_its_jobs(run, folder, jobs, editor):
+    """It is on for their passes, in their recipes, and off again afterwards."""
+    jobs[3]["cache"] = "taylorseer:interval=2"
+    assert run(jobs, shared={"steps": 4}).made == 4
+    recipes = [rh.load_recipe(folder / "out" / f"j{number}.png") for number in (0, 3)]
+    assert [recipe.cache is None for recipe in recipes] == [True, False]
+    assert not editor.pipe.transformer.is_cache_enabled
+
+
 def test_a_bad_job_that_changed_is_tried_again(run, folder, jobs):
     """Its row was of another job, and goes."""
     bad(folder, jobs)

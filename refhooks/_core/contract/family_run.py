@@ -105,6 +105,12 @@ class FamilyRun(abc.ABC):
         """
         return None
 
+    def use_scale(self, scale: float) -> None:  # noqa: B027  one that does not take it is not asked
+        """Guide the next step by this scale; where it is off, ``branches`` are those without it.
+
+        Called before each step where the scales differ, if the family says ``takes_scales``.
+        """
+
     @abc.abstractmethod
     def guide(self, predictions: Mapping[str, Tensor]) -> Tensor:
         """Combine the predictions of the family's own branches."""
