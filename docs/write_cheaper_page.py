@@ -25,8 +25,6 @@ SCALES = {  # as they are written, by what the benchmark calls them
     "off": "1", "from .25": "0.25@2", "from .5": "0.5@2", "from .75": "0.75@2",
     "until .5": "0@2,0.5@1", "until .25": "0@2,0.25@1", ".25 to .75": "0.25@2,0.75@1",
 }  # fmt: skip
-BLOCKS = 60  # of the full-size model
-HOLDS = 0.02
 
 
 def guidance(found: dict[str, Any]) -> str:
@@ -39,40 +37,6 @@ def guidance(found: dict[str, Any]) -> str:
             faster = 2.0 if name == "off" else 1.0 / rh.cost("default", 8, cfg=cfg).over_native
             rows.append((f"`{cfg}`", f"{faster:.2f}", cell["edits"], *_lead(cell)))
     return _table(heads, rows)
-
-
-def stock(found: dict[str, Any]) -> str:
-    """Return speed, done and kept of each way at 28 steps."""
-    heads = ("way", "times fewer operations", "edits", "*done*", "to the whole edit", "*kept*")
-    rows = []
-    for name, cell in found["cells"].items():
-        steps, _, way = name.partition(" steps, ")
-        if steps == "28":
-            rows.append((way, f"{_faster(way, cell):.2f}", cell["edits"], *_lead(cell)))
-    return _table(heads, sorted(rows, key=lambda row: float(row[1])))
-
-
-def _faster(way: str, cell: dict[str, Any]) -> float:
-    """How many times fewer operations it takes at 1 MP, one reference, at full size."""
-    if way.startswith("FBCache"):  # the first block alone, where the others are left out
-        return 1.0 / (cell["computed"] + (1.0 - cell["computed"]) / BLOCKS)
-    if way.startswith("TaylorSeer"):  # all but attention and its linear layers
-        return 1.0 / (cell["computed"] + (1.0 - cell["computed"]) * _without_attention())
-    cfg = "0.5@4" if way.endswith("from .5") else None
-    if not way.startswith("inside"):
-        return 1.0 / rh.cost("default", 28, cfg=cfg).over_native
-    compute = "inside:reuse=7" if "reuse 7" in way else "inside"
-    side = "50%"  # of each side: a quarter of the picture, as the masks of the edits are on average
-    local = {"edit_mask": f"0,0,{side},{side}", "compute": compute}
-    return 1.0 / rh.cost("default", 28, cfg=cfg, **local).over_native
-
-
-def _without_attention() -> float:
-    """The share of a pass that TaylorSeer computes at a step that it predicts."""
-    shape = rh.cost("default", 1).shape
-    tokens = shape.target + shape.reference + shape.text
-    mlp = 2 * 8 * shape.width**2 * tokens * shape.blocks
-    return float(mlp / shape.flops(tokens, tokens))
 
 
 def _lead(cell: dict[str, Any]) -> tuple[str, str, str]:
@@ -92,7 +56,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def with_tables(text: str) -> str:
     """Return the page with the tables of what was measured."""
     found = json.loads((RESULTS / "cheaper_quality.json").read_text(encoding="utf-8"))
-    made = {"guidance": guidance, "stock": stock}
+    made = {"guidance": guidance}
     return MARKED.sub(lambda match: match[1] + made[match[2]](found) + match[3], text)
 
 
