@@ -23,7 +23,7 @@ NAVIGATION = {
     "Getting started": ["coming-from", "cookbook", "gallery"],
     "Guide": [
         "methods", "strategies", "reuse", "schedules", "masks", "chains", "presets", "command-line",
-        "recipes", "grid-and-advice",
+        "recipes", "grid-and-advice", "batches",
         "sizes", "colours", "serving", "models", "files", "works-with", "refused", "reliability",
         "speed", "cheaper", "speed-tables", "local-tables",
     ],

@@ -174,7 +174,8 @@ def _identity(ctx: Context, layout: Layout, inputs: Inputs, edits: Sequence[Grou
     values: list[object] = [
         layout,
         [row.stage for row in ctx.rows],
-        [tokens.positions for tokens in filled],
+        [(tokens.positions, tokens.modulate) for tokens in filled],
+        (inputs.center, inputs.text_start),
         inputs.added is None,
         [adapter.name for adapter in inputs.adapters],
         [edit.group for edit in edits if edit.load is not None],

@@ -105,28 +105,42 @@ model_options = _together(
            " Lightning. By default what the LoRA's metadata says, else the model's own."),
 )  # fmt: skip
 
+_method = option(
+    "Reference", "--method", metavar="NAME", shell_complete=completing.methods,
+    help="How IMAGE steers the edit; by default the model's own way.",
+)  # fmt: skip
+_strength = option(
+    "Reference", "--strength", metavar="0-2",
+    help="How much IMAGE steers the edit: 0 as if it were not there, 1 (the default) as"
+    " the method is meant; above 1.5 artifacts are likely. Over the steps: 0.4:1.0,"
+    " 0.4:1.0:cosine, or progress@strength as in 0@0.4,0.5@0.8,1@1.2.",
+)  # fmt: skip
+_method_option = option(
+    "Reference", "--option", "method_options", metavar="NAME=VALUE", multiple=True,
+    shell_complete=completing.method_options,
+    help="An option of --method, or of the method of --preset, such as softmax=separate; may"
+    " be repeated. refhooks plugins lists methods, docs/methods.md their options.",
+)  # fmt: skip
+_preset = option(
+    "Reference", "--preset", metavar="NAME|FILE", shell_complete=completing.presets,
+    help="A method, strength and denoise under a name, see refhooks presets; --method,"
+    " --strength and --denoise override what it says.",
+)  # fmt: skip
+_strategy_file = option(
+    "Reference", "--strategy", "strategy_file", metavar="FILE",
+    shell_complete=completing.files,
+    help="A strategy in a .toml or .json file, instead of --method and --strength. Where it"
+    " lists references, IMAGE takes the place of the first one's picture.",
+)  # fmt: skip
+_references = option(
+    "Reference", "--ref", "references", metavar="FILE[:METHOD[:STRENGTH]]", multiple=True,
+    shell_complete=completing.references,
+    help="One more picture, 'Picture 2' of the prompt and so on; may be repeated. STRENGTH"
+    " as for --strength, such as coat.png:cross_attn:0.4:1.0.",
+)  # fmt: skip
+
 reference_options = _together(
-    option("Reference", "--method", metavar="NAME", shell_complete=completing.methods,
-           help="How IMAGE steers the edit; by default the model's own way."),
-    option("Reference", "--strength", metavar="0-2",
-           help="How much IMAGE steers the edit: 0 as if it were not there, 1 (the default) as"
-           " the method is meant; above 1.5 artifacts are likely. Over the steps: 0.4:1.0,"
-           " 0.4:1.0:cosine, or progress@strength as in 0@0.4,0.5@0.8,1@1.2."),
-    option("Reference", "--option", "method_options", metavar="NAME=VALUE", multiple=True,
-           shell_complete=completing.method_options,
-           help="An option of --method, or of the method of --preset, such as softmax=separate; may"
-           " be repeated. refhooks plugins lists methods, docs/methods.md their options."),
-    option("Reference", "--preset", metavar="NAME|FILE", shell_complete=completing.presets,
-           help="A method, strength and denoise under a name, see refhooks presets; --method,"
-           " --strength and --denoise override what it says."),
-    option("Reference", "--strategy", "strategy_file", metavar="FILE",
-           shell_complete=completing.files,
-           help="A strategy in a .toml or .json file, instead of --method and --strength. Where it"
-           " lists references, IMAGE takes the place of the first one's picture."),
-    option("Reference", "--ref", "references", metavar="FILE[:METHOD[:STRENGTH]]", multiple=True,
-           shell_complete=completing.references,
-           help="One more picture, 'Picture 2' of the prompt and so on; may be repeated. STRENGTH"
-           " as for --strength, such as coat.png:cross_attn:0.4:1.0."),
+    _method, _strength, _method_option, _preset, _strategy_file, _references
 )  # fmt: skip
 
 mask_options = _together(
@@ -214,6 +228,26 @@ sampling_options = _together(
     _cache,
     _negative,
     _size,
+)  # fmt: skip
+
+batch_options = _together(
+    _method, _strength, _preset, _strategy_file, _references,
+    _steps,
+    _denoise,
+    option("Sampling", "--seed", metavar="N", type=click.IntRange(0), default=0, show_default=True,
+           help="Of every job that says none."),
+    _cfg,
+    _cache,
+    _negative,
+    _size,
+    option("Batch", "--batch", "most", metavar="N", type=click.IntRange(1, 4096),
+           help="Edits in one pass; by default as many as the device has room for, up to 16."),
+    option("Batch", "--retry", is_flag=True,
+           help="Also try the jobs again that failed before."),
+    option("Output", "-o", "--output", "out", metavar="FOLDER", required=True,
+           shell_complete=completing.folders,
+           help="Where the pictures go, each as the ID of its job with .png; jobs that fail go to"
+           " errors.jsonl there."),
 )  # fmt: skip
 
 grid_options = _together(

@@ -75,6 +75,7 @@ class Recipe:
         versions: Of everything that takes part in the numbers, by distribution, and of the contract
             with plugins (``hookspec``).
         used: Plugins that took part, with distribution and version.
+        job: Digest of the job of ``refhooks batch`` that it was made for; empty: of none.
         pixels: ``sha256`` of the picture that was made, as of a reference's.
         notes: What was done that a replay does otherwise.
         lost: Why it cannot be replayed; empty: it can.
@@ -104,6 +105,7 @@ class Recipe:
     model: RecipeModel = RecipeModel()  # noqa: RUF009  frozen
     versions: dict[str, str] = attrs.field(factory=dict)
     used: dict[str, str] = attrs.field(factory=dict)
+    job: str = ""
     pixels: str = ""
     notes: tuple[str, ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
     lost: tuple[str, ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))

@@ -96,6 +96,8 @@ class Family(abc.ABC):
         sight: Who sees whom; see :data:`Sight`.
         picture_mode: How pictures are opened: ``RGB``, laid on white, or ``RGBA``.
         takes_vision_area: Whether it minds ``Shown.area``; where not, one is refused.
+        variants: What a pass may ask for beside ``native``, by the field that asks: ``positions``
+            and ``modulate`` of ``Tokens``, ``center`` and ``text_start`` of ``Inputs``.
         takes_scales: Whether its runs mind ``use_scale``; where not, ``cfg`` is one number.
         fixed_encodings: Whether prompts and pictures are encoded the same each time, so that an
             editor may keep what they came to; ``False`` where something is drawn.
@@ -113,6 +115,7 @@ class Family(abc.ABC):
     sight: ClassVar[Sight] = "joint"
     picture_mode: ClassVar[Literal["RGB", "RGBA"]] = "RGB"
     takes_vision_area: ClassVar[bool] = False
+    variants: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     takes_scales: ClassVar[bool] = False
     fixed_encodings: ClassVar[bool] = False
     encodings: Encodings | None = None

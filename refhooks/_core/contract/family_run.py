@@ -28,7 +28,7 @@ class FamilyRun(abc.ABC):
         grid: Rows and columns of the target's tokens.
         grids: Rows and columns of each reference's tokens; ``None`` for one that gives none.
         texts: The encoded prompts, by what ``Branch.text`` calls them.
-        positions: What ``Tokens.positions`` may be.
+        positions: What ``Tokens.positions`` may be, beside the family's ``variants``.
         width: Of the transformer: ``H·D``.
         heads: ``H``.
         branches: The family's own forward passes, in order.

@@ -142,6 +142,7 @@ class LoadedModel(TakesLoras):
             reuse_exact=family.reuse_exact,
             token_bytes=family.token_bytes,
             sight=family.sight,
+            variants=family.variants,
         )
 
     def __repr__(self) -> str:

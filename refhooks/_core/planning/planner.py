@@ -196,7 +196,8 @@ def _plugins(
         plugins.append(loaded.registry.for_argument("edit_mask", mask))
     if request.align:
         plugins.append(loaded.registry.for_argument("align", True))
-    named = named_plugins(plugins, loaded.registry, None if source is None else source.size)
+    frame = None if source is None else source.size
+    named = named_plugins(plugins, loaded.registry, frame, loaded.model)
     if request.edit_mask is not None and source is not None:
         _warn_of_a_speck("the edit mask", mask, source.size, size)
     return named

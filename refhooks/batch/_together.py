@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from refhooks._core.planning.request import Callback, Request
     from refhooks._core.planning.strategy import Stage, Strategy
 
-__all__ = ["Job", "Options", "edit_batch"]
+__all__ = ["Job", "Options", "edit_batch", "edit_together"]
 
 
 @attrs.frozen
@@ -117,10 +117,27 @@ def edit_batch(
     turn = exclusive(editor.family.transformer, seconds)
     with turn, with_step_cache(editor.family, requests[0].cache):
         plans = [_planned(editor, *numbered) for numbered in enumerate(requests, 1)]
-        for number, plan in enumerate(plans[1:], 2):
-            _check_same(plans[0], plan, number)
-        joined, merged = _joined(requests), _merged(plans)
-        return edit_planned(editor, joined, with_outlook(editor, joined, merged))
+        return edit_together(editor, requests, plans)
+
+
+def edit_together(
+    editor: LoadedModel, requests: Sequence[Request], plans: Sequence[Plan]
+) -> EditResult:
+    """Run planned edits in one pass, on a model that runs no other.
+
+    Args:
+        editor: It runs them.
+        requests: Of one prompt and one seed each.
+        plans: Of them, in their order.
+
+    Raises:
+        InputError: The pictures of one have another size or number than the first's.
+        RefhooksError: As for :meth:`refhooks.Editor.edit`.
+    """
+    for number, plan in enumerate(plans[1:], 2):
+        _check_same(plans[0], plan, number)
+    joined, merged = _joined(requests), _merged(plans)
+    return edit_planned(editor, joined, with_outlook(editor, joined, merged))
 
 
 def _check_options(options: Options) -> None:
