@@ -129,7 +129,8 @@ class CrossAttn:
         outlook = _outlook.of(planned, every, self.drift_limit, self.memory_limit)
         outlook = _outlook.reaching(planned, outlook, anew=self.edits_prefix)
         strengths = [planned.rows[step].strength for step in planned.acting]
-        weighs = not (self._is_whole and self._is_native(strengths))
+        native = self._is_native(strengths) and not planned.steered
+        weighs = not (self._is_whole and native)
         return attrs.evolve(outlook, attention=every > 0.0 or weighs)
 
     @property
@@ -158,7 +159,7 @@ class CrossAttn:
         factors = self._factors(run.blocks)
         if self.reuse == "never":
             whole = factors is None and self.softmax == "joint"
-            native = whole and self._is_native(reference.strengths)
+            native = whole and self._is_native(reference.strengths) and not reference.steered
             return (_Native if native else _Bound)(self, reference, factors)
         from refhooks_cross_attn._reuse import Reuse  # noqa: PLC0415  imports torch, a second
 

@@ -68,6 +68,8 @@ class Recipe:
         edit_mask: As a ``[[mask]]`` of a strategy file, or ``None``.
         compute: How much of a local edit was computed: the options of an ``Inside``; ``None``: all.
         plugins: Run plugins with their options.
+        strengths: Of each reference at each step, where they were set while the edit ran: what a
+            replay, which measures again, comes to as well; else empty.
         files: What masks, methods and plugins read.
         model: What was run.
         versions: Of everything that takes part in the numbers, by distribution, and of the contract
@@ -96,6 +98,9 @@ class Recipe:
     edit_mask: dict[str, Any] | None = None
     compute: dict[str, int | None] | None = None
     plugins: tuple[dict[str, Any], ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
+    strengths: tuple[tuple[float, ...], ...] = attrs.field(
+        default=(), validator=_at_most(MAX_REFERENCES)
+    )
     files: tuple[RecipeFile, ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
     model: RecipeModel = RecipeModel()  # noqa: RUF009  frozen
     versions: dict[str, str] = attrs.field(factory=dict)

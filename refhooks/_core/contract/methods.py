@@ -165,7 +165,10 @@ class BoundReference:
         stage: 0-based stage of the strategy that the method is bound to.
         grid: Rows and columns of the reference's own tokens, ``rows·columns = R``; ``None`` if none
             of its methods gives the model tokens.
-        strengths: Strength at each of the ``N`` steps; 0 where the stage is not in force.
+        strengths: Strength at each of the ``N`` steps, as planned; 0 where the stage is not in
+            force.
+        steered: Whether hooks may set those above 0 to others while the run goes: then any above 0,
+            up to 2, may come, and ``ctx.rows`` has what holds.
         tokens: The most tokens that it gives the model at a step of the stage, after masks;
             ``None`` where that is not known.
     """
@@ -177,6 +180,7 @@ class BoundReference:
     tokens: int | None
     _encode: Callable[[], Tensor]
     _encode_fitted: Callable[[str], Tensor]
+    steered: bool = False
 
     @property
     def latents(self) -> Tensor:

@@ -42,12 +42,15 @@ def foresee(
         InputError: A method sees that it cannot do what is planned, or methods exclude each other.
         PluginError: A method says nonsense of it.
     """
+    steered = (*timetable.steered, *_steering(methods))
     reused: set[tuple[int, int]] = set()
     remarks: list[str] = []
     for reference, stages in enumerate(methods):
         rows = tuple(planned.rows[reference] for planned in timetable.steps)
         for stage, method in enumerate(stages):
-            planned = PlannedStage(reference, stage, rows, model, batch, passes)
+            planned = PlannedStage(
+                reference, stage, rows, model, batch, passes, steered=bool(steered)
+            )
             outlook = outlook_of(method, planned, registry)
             reused.update((step, reference) for step in outlook.reused)
             remarks += outlook.remarks
@@ -60,7 +63,18 @@ def foresee(
         timetable,
         steps=tuple(_marked(planned, reused) for planned in timetable.steps),
         remarks=tuple(dict.fromkeys(remarks)),
+        steered=steered,
     )
+
+
+def _steering(methods: Sequence[Sequence[Method]]) -> list[str]:
+    """The methods that may set strengths while a run goes."""
+    return [
+        f"{method.name} of reference {number}"
+        for number, stages in enumerate(methods, 1)
+        for method in stages
+        if builds(method.bind, "refhooks_strengths")
+    ]
 
 
 def outlook_of(method: Method, planned: PlannedStage, registry: Registry) -> Outlook:
