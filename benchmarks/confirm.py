@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "benchmarks" / "results" / "confirm.json"
 STORE = ROOT / "build" / "confirm.store"
-FROM, EACH, STEPS = 520_000, 40, (8, 16)
+FROM, EACH, STEPS = 520_000, 20, (8, 16)
 KEPT_LOSS, BEHIND = 0.01, 0.05
 PRESETS = {  # with the kind of edit that each is for, and what its page says of it
     "background-swap-tuned": ("background-swap", "ahead"),

@@ -32,13 +32,14 @@ STORE = ROOT / "build" / "worth.store"
 FROM, EACH_LOCAL, EACH_WHOLE = 500_000, 34, 25
 STEPS = (8, 16, 4, 28)  # in the order in which they are measured
 OTHERS_STEPS = (8,)
+LOCAL_ONLY = (28,)  # edits of the whole picture are left out, for the time they take
 LOSS = 0.005
 RULE = (
     "The gate becomes inject's default if, at each of 4, 8, 16 and 28 steps, over the edits with an"
     " outside, the interval of the difference in kept lies above 0 by SSIM and by CIEDE2000, and"
     f" that of done does not reach below -{LOSS:g} by CIEDE2000 and by RMSE; and no other measure"
     " contradicts it: no interval lies wholly on the wrong side of these bounds, over the edits of"
-    " the whole picture neither."
+    " the whole picture, at 4, 8 and 16 steps, neither."
 )
 FORMS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "inject gate": ("inject", {"formula": "gate"}),
@@ -63,7 +64,8 @@ def cells() -> list[Cell]:
 def _cell(name: str, steps: int) -> Cell:
     method, options = FORMS.get(name, (BASE, {}))
     stage = rh.Stage(rh.method(method, **options), 1.0)
-    return Cell(f"{name}, {steps} steps", stage, steps=steps)
+    kinds = LOCAL if steps in LOCAL_ONLY else None
+    return Cell(f"{name}, {steps} steps", stage, steps=steps, kinds=kinds)
 
 
 def figures_of(card: Scorecard) -> dict[str, Any]:
@@ -108,7 +110,8 @@ def _holds(local: Mapping[str, Any]) -> bool:
 
 def _uncontradicted(found: Mapping[str, Any]) -> bool:
     kept = all(found["local"][name][2] >= 0.0 for name in KEPT)
-    return kept and all(found[part][name][2] >= -LOSS for part in found for name in DONE)
+    done = [found[part][name] for part in found for name in DONE]
+    return kept and all(it[2] >= -LOSS for it in done if it)
 
 
 @click.command()
