@@ -71,7 +71,10 @@ def _cell(name: str, steps: int) -> Cell:
 def figures_of(card: Scorecard) -> dict[str, Any]:
     """Return the differences of each form to the base, by steps, region and measure."""
     forms: dict[str, Any] = {}
+    there = {cell.name for cell in card.cells}
     for name, (method, options) in FORMS.items():
+        if f"{name}, {OTHERS_STEPS[0]} steps" not in there:
+            continue
         by_steps = {}
         for steps in sorted(STEPS if name == "inject gate" else OTHERS_STEPS):
             pair = (f"{name}, {steps} steps", f"{BASE}, {steps} steps")
@@ -116,15 +119,13 @@ def _uncontradicted(found: Mapping[str, Any]) -> bool:
 
 @click.command()
 @click.option("--table", "only", is_flag=True, help="Measure nothing.")
-@click.option("--gate", is_flag=True, help="Measure the gate alone, and write nothing.")
+@click.option("--gate", is_flag=True, help="Measure the gate alone.")
 def main(*, only: bool, gate: bool) -> None:
     """Measure, and write the figures."""
     torch.set_num_threads(1)
-    if gate:
-        run(pairs_of(FROM, EACH_LOCAL, EACH_WHOLE), cells()[: 2 * len(STEPS)], STORE)
-        return
     if not only:
-        card = run(pairs_of(FROM, EACH_LOCAL, EACH_WHOLE), cells(), STORE)
+        wanted = cells()[: 2 * len(STEPS)] if gate else cells()
+        card = run(pairs_of(FROM, EACH_LOCAL, EACH_WHOLE), wanted, STORE)
         FIGURES.write_text(json.dumps(figures_of(card), indent=1) + "\n", encoding="utf-8")
     figures = json.loads(FIGURES.read_text(encoding="utf-8"))
     for name, form in figures["forms"].items():

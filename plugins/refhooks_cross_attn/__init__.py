@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
@@ -84,6 +85,8 @@ class CrossAttn:
     """
 
     name: ClassVar[str] = "cross_attn"
+    marks: ClassVar[Path] = Path(__file__).with_name("marks.json")
+    dial_end: ClassVar[float] = 1.0
 
     gain: Literal["bias", "keys"] = attrs.field(
         default="bias", validator=validators.in_(("bias", "keys"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import attrs
@@ -37,6 +38,8 @@ class Default:
     """
 
     name: ClassVar[str] = "default"
+    marks: ClassVar[Path] = Path(__file__).with_name("marks.json")
+    dial_end: ClassVar[float] = 1.0
 
     above_one: Literal["bias", "latents"] = attrs.field(
         default="bias", validator=validators.in_(("bias", "latents"))

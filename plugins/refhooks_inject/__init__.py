@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
@@ -55,6 +56,7 @@ class Inject:
     """
 
     name: ClassVar[str] = "inject"
+    marks: ClassVar[Path] = Path(__file__).with_name("marks.json")
 
     formula: Literal["add", "blend", "pull", "gate"] = attrs.field(
         default="add", validator=validators.in_(("add", "blend", "pull", "gate"))

@@ -229,6 +229,12 @@ class Method(Protocol):
     takes a :class:`refhooks.PlannedStage` and returns a :class:`refhooks.Outlook`, or raises
     :class:`refhooks.InputError`.
 
+    A method whose strength does no more from some value on says so with ``dial_end``, that value:
+    a plan that goes beyond says so below its table, once for each reference.
+
+    A method of which it was measured what it is worth names the file that says so as ``marks``;
+    ``docs/marks.md`` has its form.
+
     A method that leaves something out for speed may have ``exactly()``, which returns the method
     that does not, so that the two can be compared.
 

@@ -52,6 +52,7 @@ def foresee(
                 reference, stage, rows, model, batch, passes, steered=bool(steered)
             )
             outlook = outlook_of(method, planned, registry)
+            remarks += _beyond(method, planned)
             reused.update((step, reference) for step in outlook.reused)
             remarks += outlook.remarks
             if outlook.attention is not False and attending is not None:
@@ -65,6 +66,18 @@ def foresee(
         remarks=tuple(dict.fromkeys(remarks)),
         steered=steered,
     )
+
+
+def _beyond(method: Method, planned: PlannedStage) -> list[str]:
+    """What is said of strengths above that at which the dial of a method ends."""
+    end = getattr(method, "dial_end", None)
+    most = max((planned.rows[step].strength for step in planned.acting), default=0.0)
+    if end is None or most <= end:
+        return []
+    number = planned.reference + 1
+    return [
+        f"reference {number}: strength {most:g} is beyond {end:g}, the end of {method.name}'s dial"
+    ]
 
 
 def _steering(methods: Sequence[Sequence[Method]]) -> list[str]:
