@@ -221,7 +221,8 @@ class RunHooks:
             a reference (empty at first), the encoded prompt, what joins after the input
             projection, and what changes linear layers in this pass.
         May change: ``target`` (only what this pass sees: the latents of the loop stay), ``slots``,
-            ``text``, ``added``, ``adapters`` and ``keep``. The number of slots stays.
+            ``text``, ``added``, ``adapters``, ``keep``, ``center`` and ``text_start``. The number
+            of slots stays.
         Returns: New inputs (``inputs.fill(slot, tokens)``, ``attrs.evolve(inputs, ...)``), or
             ``None``: unchanged.
         Combines: A chain.
