@@ -98,22 +98,22 @@ def quoted(word: str) -> str:
     if word.isprintable():
         return shlex.quote(word)
     letters = [
-        f"\\{letter}" if letter in "\\'" else letter if letter.isprintable() else _escaped(letter)
+        f"\\{letter}" if letter in "\\'" else letter if letter.isprintable() else _bytes(letter)
         for letter in word
     ]
     return f"$'{''.join(letters)}'"
 
 
-def _escaped(letter: str) -> str:
-    code = ord(letter)
-    if letter in "\n\t\r":
-        return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}[letter]
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+def _bytes(letter: str) -> str:
+    """Bytes mean the same in every locale."""
+    if letter in "\n\t":
+        return "\\n" if letter == "\n" else "\\t"
+    return "".join(f"\\x{byte:02x}" for byte in letter.encode("utf-8", "surrogatepass"))
 
 
 def _plain(text: str) -> str:
     """A text as one line without control characters, which a terminal would obey."""
-    return "".join(it if it.isprintable() else _escaped(it) for it in text)
+    return "".join(it if it.isprintable() else repr(it)[1:-1] for it in text)
 
 
 def _table(made: Imported, words: Sequence[str], written: Path, form: str) -> dict[str, object]:

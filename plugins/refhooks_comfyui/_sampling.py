@@ -65,7 +65,7 @@ def choose(graph: Graph, node: str | None) -> Node:
     """
     if node is not None:
         return _named(graph, node)
-    ends = [it for it in graph.sinks() if not it.type.startswith("Preview")] or graph.sinks()
+    ends = _ends(graph)
     _check_kind(graph, ends)
     found = [it for it in graph.ancestors(ends).values() if it.type in SAMPLERS]
     if not found:
@@ -78,6 +78,13 @@ def choose(graph: Graph, node: str | None) -> Node:
             f" that is meant with --node: {listed}{more}"
         )
     return found[0]
+
+
+def _ends(graph: Graph) -> list[Node]:
+    """The nodes for which it is run: not those that show, nor samplers whose latents go nowhere."""
+    sinks = graph.sinks()
+    kept = [it for it in sinks if it.type not in SAMPLERS and not it.type.startswith("Preview")]
+    return kept or sinks
 
 
 def _named(graph: Graph, node: str) -> Node:
