@@ -160,7 +160,7 @@ VALUES = st.recursive(
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow,
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow,
           HealthCheck.function_scoped_fixture])  # fmt: skip
 def test_anything_in_the_place_of_anything(tmp_path, data):
     """It is imported, or refused in a sentence; nothing else is raised."""
@@ -181,7 +181,7 @@ def test_anything_in_the_place_of_anything(tmp_path, data):
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow,
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow,
           HealthCheck.function_scoped_fixture])  # fmt: skip
 def test_anything_in_a_saved_workflow(tmp_path, data):
     """Likewise for its nodes, inputs, links and subgraphs."""
