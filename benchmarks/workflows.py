@@ -1,6 +1,6 @@
 """What `refhooks import-workflow` makes of a folder of ComfyUI's workflow templates: counts.
 
-    python benchmarks/workflows.py FOLDER       imports them, writes the figures and the page's table
+    python benchmarks/workflows.py FOLDER       imports them, writes figures and the page's table
     python benchmarks/workflows.py --page-only  writes the table again from the figures
 
 FOLDER is `templates` of the pip package `comfyui_workflow_templates_json`. Nothing of its files is
@@ -35,6 +35,10 @@ REFERENCES = re.compile(
     "ReferenceLatent|ReferenceMultiLatent|TextEncode.*Edit|TextEncodeQwenImage21"
 )
 PROMPT = "a prompt that is given"
+COLUMNS = (
+    "model", "edits", "imported", "of these, `--prompt` is asked for", "something to do first",
+    "a node without an equal", "refused",
+)  # fmt: skip
 
 
 def edits_of(path: Path) -> list[dict[str, Any]]:
@@ -86,9 +90,7 @@ def family_of(graph: Any, node: str | None) -> str:
 def table(edits: list[dict[str, Any]]) -> str:
     """Return the table of the page."""
     names = [checkpoint.name for checkpoint in CHECKPOINTS] + [OTHER]
-    lines = ["| model | edits | imported | of these, `--prompt` is asked for | something to do first |"
-             " a node without an equal | refused |",
-             "| --- | --- | --- | --- | --- | --- | --- |"]  # fmt: skip
+    lines = [f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}"]
     for name in names:
         own = [edit for edit in edits if edit["family"] == name]
         if own:
