@@ -22,8 +22,8 @@ SHORT = 18  # letters of a word of code that a line never breaks, as the hyphens
 NAVIGATION = {
     "Getting started": ["coming-from", "cookbook", "gallery"],
     "Guide": [
-        "methods", "strategies", "reuse", "schedules", "masks", "chains", "presets", "command-line",
-        "recipes", "grid-and-advice",
+        "methods", "strategies", "reuse", "schedules", "masks", "keep-pixels", "chains", "presets",
+        "command-line", "recipes", "grid-and-advice",
         "sizes", "colours", "serving", "models", "files", "works-with", "refused", "reliability",
         "speed", "speed-tables", "local-tables",
     ],
