@@ -23,7 +23,7 @@ GRID_PROCESSES, SCORE_PROCESSES, VICTIMS = 8, 4, 2
 STOP = 4  # the point where the victims are killed: they have claimed something by then
 
 
-def _noting(log: Path) -> Callable[[], None]:
+def noting(log: Path) -> Callable[[], None]:
     """Return what notes every file that a process renames to its place, before it does."""
 
     def patch() -> None:
@@ -62,13 +62,13 @@ def share_grid(folder: Path, grid: Sequence[str]) -> dict[str, Any]:
 
     def begin(number: int, stop: int | None) -> Child:
         arguments = (*common, "-o", f"{number}.png")
-        return start(arguments, work, folder / f"log-{number}", stop, before=_noting(made))
+        return start(arguments, work, folder / f"log-{number}", stop, before=noting(made))
 
     victims = [begin(number, STOP + 3 * number) for number in range(VICTIMS)]
     others = [begin(number, None) for number in range(VICTIMS, GRID_PROCESSES)]
     wrong = _ended(others, victims)
     sheets = {(work / f"{number}.png").read_bytes() for number in range(VICTIMS, GRID_PROCESSES)}
-    again = start((*common, "-o", "again.png"), work, folder / "log", before=_noting(made))
+    again = start((*common, "-o", "again.png"), work, folder / "log", before=noting(made))
     again.passed()
     again.end()  # which sweeps what the killed ones left
     cells = sorted(path.name for path in (work / "cells").iterdir())

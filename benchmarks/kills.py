@@ -10,6 +10,10 @@ no hidden file is left. A tenth of the kills hit a fresh process of the embedded
 imports and loads. Last, eight processes share a grid and four a score; some are killed.
 
 What is done is kept in ``build/kills.jsonl``; the same command goes on from there.
+
+    python benchmarks/kills.py --batch local --kills 100 [--edits 1000]
+
+kills batches instead (``_batch_kills``), in ``build/kills-batch-local``, where it goes on as well.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 import numpy as np
+from _batch_kills import kill_batches
 from _kill_checks import Files, differing, files, halves, hidden, put
 from _kill_points import IMPORTS, start
 from _timing import write_json
@@ -318,10 +323,16 @@ def counted(plan: Sequence[Kill], found: Mapping[int, list[str]], name: str) -> 
 @click.option("--loading/--no-loading", default=True, help="Fresh processes too.")
 @click.option("--json", "json_file", default=ROOT / "benchmarks" / "results" / "kills.json",
               type=click.Path(path_type=Path))  # fmt: skip
-def main(kills: int, seed: int, only: str, loading: bool, json_file: Path) -> None:
+@click.option("--batch", type=click.Choice(("local",)), help="Kill batches instead.")
+@click.option("--edits", default=1000, type=click.IntRange(min=20), help="Of a batch.")
+def main(
+    kills: int, seed: int, only: str, loading: bool, json_file: Path, batch: str | None, edits: int
+) -> None:
     """Kill commands, and look at what is left."""
     began = time.monotonic()
     register_tiny()
+    if batch is not None:
+        sys.exit(kill_batches(batch, kills, edits, seed, ROOT))
     with tempfile.TemporaryDirectory(prefix="kills-") as place:
         folder = Path(place)
         work, log = folder / "work", folder / "log"

@@ -23,9 +23,9 @@ NAVIGATION = {
     "Getting started": ["coming-from", "cookbook", "gallery"],
     "Guide": [
         "methods", "strategies", "reuse", "schedules", "masks", "keep-pixels", "chains", "presets",
-        "command-line", "recipes", "grid-and-advice",
+        "command-line", "recipes", "grid-and-advice", "batches",
         "sizes", "colours", "serving", "models", "files", "works-with", "refused", "reliability",
-        "speed", "speed-tables", "local-tables",
+        "speed", "cheaper", "speed-tables", "local-tables",
     ],
     "Reference": ["api/index"],
     "For plugin authors": [

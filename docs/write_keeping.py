@@ -24,9 +24,9 @@ TEXT = """\
 <!-- Written by `python docs/write_keeping.py`; not by hand. -->
 # Keeping the pixels that were not edited
 
-A model rebuilds all of a picture, also what it was not asked to change, and through an autoencoder: a
-little is lost everywhere. `keep_pixels` puts the source's own pixels back where the finished
-picture is near them. Nobody paints a mask.
+A model rebuilds all of a picture, also what it was not asked to change, and through an
+autoencoder: a little is lost everywhere. `keep_pixels` puts the source's own pixels back where the
+finished picture is near them. Nobody paints a mask.
 
 ```
 refhooks edit demo/photo.png "make the circle blue" -o blue.png --plugin keep_pixels
@@ -56,11 +56,12 @@ Chains, batches and grids take it as they take any run plugin, and a recipe repl
 ## What is near
 
 `d` is the RMS difference of sRGB values, 0–1, over the channels and the 5 by 5 pixels around each.
-Up to `d = t` a pixel is the source's, from `2·t` on it is the edit's, and between the two are mixed.
+Up to `d = t` a pixel is the source's, from `2·t` on the edit's, and between the two are mixed.
 The threshold is measured on each source, since autoencoders differ from family to family:
 
 ```
-t = strength · 4/3 · P99,  P99 = 99th percentile of d(decode(encode(source)), source),  0.01 ≤ 4/3 · P99 ≤ 0.06
+P99 = the 99th percentile of d(decode(encode(source)), source)
+t   = strength · 4/3 · P99,  with 4/3 · P99 held within 0.01 and 0.06
 ```
 
 That costs one more pass of the autoencoder's decoder, once a run. On the embedded model it is about
@@ -84,8 +85,8 @@ is looked at by itself.
   taken for a local edit.
 - **`align`** moves the picture back first. Without it, a model that moves the picture by a few
   pixels leaves little that is near, and little is put back.
-- **Another size**: what is put back is the source, resized to the output. Where the output is larger
-  than the source, that is softer than what a model draws.
+- **Another size**: what is put back is the source, resized to the output. Where the output is
+  larger than the source, that is softer than what a model draws.
 - Plugins that act on the finished picture do so in the order of the call: grain that is given after
   `keep_pixels` lies over what was put back as well.
 
@@ -104,7 +105,7 @@ answer's, where all should change. Made by `python benchmarks/keeping.py`.
 
 The recogniser: {recognised}
 
-It is a small world, of flat colours: trust the direction more than the numbers. A photograph was not
+It is a small world, of flat colours: trust the direction more than the numbers. No photograph was
 measured.
 
 ## What was not built
@@ -146,8 +147,8 @@ def _recognised(cells: dict[str, Any]) -> str:
                 missed[kind] = missed.get(kind, 0) + edits - acted
     told = ", ".join(f"{count} of {kind}" for kind, count in sorted(missed.items())) or "none"
     return (
-        f"{alone} of {sum(it['edits'] for it in whole)} whole-picture edits were left alone, at both"
-        f" numbers of steps together; of {sum(it['edits'] for it in local)} local ones, left alone"
+        f"{alone} of {sum(it['edits'] for it in whole)} whole-picture edits were left alone, at"
+        f" both numbers of steps together; of {sum(it['edits'] for it in local)} local ones, left alone"
         f" as well: {told}."
     )
 

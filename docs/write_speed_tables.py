@@ -346,8 +346,8 @@ LOCAL_INTRODUCTION = """# Local edits: every figure
 <!-- written by `python docs/write_speed_tables.py`; a test compares it -->
 
 The tables behind [speed](speed.md#where-only-a-part-may-change), which says what is measured and
-how. `tokens` are those of the output; `limit` is by operations, as `plan --cost` counts. In
-pictures of 1024 tokens a run is put together from one step of each kind. The goal is 88 % of the
+how. `tokens` are those of the output; `limit` is by operations, as `plan --cost` counts. But
+for the first row, a run is put together from one step of each kind. The goal is 88 % of the
 limit; the two below it have one reference and few tokens, and meet it with 4096 tokens.
 """
 LOCAL_SECTIONS = {

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-from typing import TYPE_CHECKING, Any, Literal, Never, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Literal, Never
 
 from refhooks._apps.chains.chain import as_chain
 from refhooks._apps.editing.habits import refuse_unknown
 from refhooks._apps.editing.steering import read_steering, with_file
+from refhooks._base.handled import Handled
 from refhooks._base.once import keeping
 from refhooks._base.size import Size
 from refhooks._base.turns import exclusive
 from refhooks._core.models.loaded import LoadedModel
 from refhooks._core.planning.request import make_request
-from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     import contextlib
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from refhooks._apps.files.presets import Preset
     from refhooks._apps.grids.result import GridResult
     from refhooks._apps.recipes.recipe import Recipe
+    from refhooks._attending.named_caches import StepCache
     from refhooks._core.contract.inside import Inside
     from refhooks._core.contract.methods import Method
     from refhooks._core.contract.protocols import MaskForm, MaskShape, Schedule, StageStep
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Editor"]
 
 
-class Editor(LoadedModel):
+class Editor(Handled, LoadedModel):
     """A :class:`LoadedModel` that edits pictures; :meth:`LoadedModel.from_pretrained` makes one.
 
     Args:
@@ -50,6 +50,8 @@ class Editor(LoadedModel):
         checkpoint: What the checkpoint prescribes where the stock pipeline's defaults do not fit.
         plugins: Modules, or objects, with registration hooks, besides the plugins that are
             installed: what they register has its name in strategies of this editor's edits.
+        encodings_mib: How much is kept of what prompts and pictures were encoded to, in MiB; 0:
+            they are encoded anew in each edit, which gives the same to the bit.
 
     Attributes:
         pipe: The pipeline; for a modular one, that which its components make.
@@ -74,7 +76,7 @@ class Editor(LoadedModel):
         preset: str | Path | Preset | None = None,
         references: Sequence[Reference | str | Path | Image] = (),
         negative_prompt: str | Sequence[str] = " ",
-        cfg: float | None = None,
+        cfg: float | str | Sequence[float] | None = None,
         steps: int | None = None,
         seed: int | Sequence[int] | None = None,
         height: int | None = None,
@@ -84,6 +86,7 @@ class Editor(LoadedModel):
         denoise: float | None = None,
         edit_mask: Mask | MaskShape | MaskForm | None = None,
         compute: Inside | Literal["all", "inside"] = "all",
+        cache: str | StepCache | None = None,
         align: bool = False,
         plugins: Sequence[object] = (),
         n: int = 1,
@@ -109,7 +112,9 @@ class Editor(LoadedModel):
                 what it says.
             references: More pictures, each with its own strategy.
             negative_prompt: What guidance moves away from; one, or one a prompt.
-            cfg: Guidance scale; 1 and below is off. ``None``: the checkpoint's own.
+            cfg: Guidance scale; 1 and below is off. Over the steps: one a step, ``"1:4"`` from the
+                first to the last, or ``"0.5@4"``: off until progress .5, 4 from there on. Where it
+                is off, the negative pass is not run. ``None``: the checkpoint's own.
             steps: 1–1000. ``None``: the checkpoint's own.
             seed: 0 and above; several make a batch. ``None`` draws one and keeps it in the result.
             height: Pixels, a multiple of what the model works in (16 for Qwen-Image-Edit).
@@ -131,6 +136,8 @@ class Editor(LoadedModel):
                 computed, and a border of one token around them, which makes a local edit several
                 times as fast; an approximation. :class:`refhooks.Inside` says how much is left out.
                 ``all``: every token at every step.
+            cache: A step cache of diffusers for this edit alone: ``fbcache`` or ``taylorseer``,
+                with options as ``fbcache:threshold=0.2``; an approximation.
             align: Move and scale each picture back onto the source, if that can be measured
                 (:meth:`EditResult.shift`); at its edges the outermost pixels are repeated. Needs
                 the extra ``measure``.
@@ -183,6 +190,7 @@ class Editor(LoadedModel):
             denoise=steering.denoise,
             edit_mask=edit_mask,
             compute=compute,
+            cache=cache,
             align=align,
             plugins=with_file(plugins, steering),
             n=n,
@@ -201,7 +209,7 @@ class Editor(LoadedModel):
         *,
         strength: float | Sequence[float] | Schedule | str | None = None,
         denoise: float | Sequence[float] | Schedule | str | None = None,
-        cfg: float | None = None,
+        cfg: float | str | Sequence[float] | None = None,
         steps: int | None = None,
         seed: int | None = None,
         height: int | None = None,
@@ -367,30 +375,6 @@ class Editor(LoadedModel):
         from refhooks._core.running.run import decode  # noqa: PLC0415  imports torch, which takes a second
 
         return decode(self, latents, Size(height, width))
-
-    def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled, as to be sent to another process; copies within one are made."""
-        raise InputError(
-            "an editor holds a loaded model and is not sent to another process; have each process"
-            " make its own (Editor.from_pretrained), and send it pictures and strategies"
-        )
-
-    def __copy__(self) -> Self:
-        new = object.__new__(type(self))
-        vars(new).update(vars(self))
-        return new
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        new = memo[id(self)] = object.__new__(type(self))
-        vars(new).update({name: copy.deepcopy(value, memo) for name, value in vars(self).items()})
-        return new
-
-    def __getattr__(self, name: str) -> NoReturn:
-        """Say where an attribute of the pipeline is, since that is not an attribute of this."""
-        said = f"{type(self).__name__!r} object has no attribute {name!r}"
-        if not name.startswith("_") and hasattr(vars(self).get("pipe"), name):
-            said += f"; its pipeline has: editor.pipe.{name}"
-        raise AttributeError(said, name=name, obj=self)
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
         return exclusive(self.family.transformer)

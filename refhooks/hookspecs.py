@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HOOKSPEC_VERSION", "Registration", "RunHooks", "hookimpl", "hookspec"]
 
-HOOKSPEC_VERSION: Final = (1, 3)
+HOOKSPEC_VERSION: Final = (1, 4)
 """Version of this contract: the first number rises when something that plugins rely on goes or
 changes, the second when something is added."""
 
@@ -221,7 +221,8 @@ class RunHooks:
             a reference (empty at first), the encoded prompt, what joins after the input
             projection, and what changes linear layers in this pass.
         May change: ``target`` (only what this pass sees: the latents of the loop stay), ``slots``,
-            ``text``, ``added``, ``adapters`` and ``keep``. The number of slots stays.
+            ``text``, ``added``, ``adapters``, ``keep``, ``center`` and ``text_start``. The number
+            of slots stays.
         Returns: New inputs (``inputs.fill(slot, tokens)``, ``attrs.evolve(inputs, ...)``), or
             ``None``: unchanged.
         Combines: A chain.

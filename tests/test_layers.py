@@ -133,7 +133,7 @@ def test_the_kernel_is_read_in_an_hour():
 
 def test_the_core_is_small():
     """All that decides what happens at a step."""
-    assert lines("_core/**/*.py") <= 7_800
+    assert lines("_core/**/*.py") <= 8_000
 
 
 def test_few_modules_stand_outside_of_the_packages():

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Default"]
 
+EVERYWHERE = ("native", "same", "offset")
+POSITIONS = (*EVERYWHERE, "comfy-offset", "negative")
+
 
 @attrs.frozen
 class Default:
@@ -34,6 +37,11 @@ class Default:
         positions: Where the model places the picture. ``native``: on a frame of its own (ComfyUI
             calls it ``index``); ``same``: on the target's own frame, on top of it; ``offset``: on
             the target's frame, to the right of it or below. Models were trained with ``native``.
+            On Qwen-Image-Edit also ``negative``, on frames -1, -2 and so on, and ``comfy-offset``,
+            all on frame 1, as ComfyUI's ``offset`` and ``uxo`` put them.
+        modulate: ``zero``: at each step as if it were clean, at noise level 0, which is how 2511
+            was trained and does without being asked (ComfyUI: ``index_timestep_zero``).
+            ``native``: as the checkpoint does it.
     """
 
     name: ClassVar[str] = "default"
@@ -41,20 +49,37 @@ class Default:
     above_one: Literal["bias", "latents"] = attrs.field(
         default="bias", validator=validators.in_(("bias", "latents"))
     )
-    positions: Literal["native", "same", "offset"] = attrs.field(
-        default="native", validator=validators.in_(("native", "same", "offset"))
+    positions: Literal["native", "same", "offset", "comfy-offset", "negative"] = attrs.field(
+        default="native", validator=validators.in_(POSITIONS)
+    )
+    modulate: Literal["native", "zero"] = attrs.field(
+        default="native", validator=validators.in_(("native", "zero"))
     )
 
     def check(self, model: ModelInfo | None) -> None:
-        """Refuse positions that a model has not, since its references stand within the text.
+        """Refuse positions and modulation that a model has not.
 
         Raises:
-            InputError: It is such a model, and ``positions`` is not ``native``.
+            InputError: Its references stand within the text, and ``positions`` is not ``native``;
+                or its adapter does not know the value; or a part that is compiled would not see it.
         """
         if model is not None and model.sight == "prefix" and self.positions != "native":
             raise InputError(
                 f"default: positions={self.positions!r} is not for {model.family}, whose references"
                 " stand within the text; leave positions out"
+            )
+        if model is None:
+            return
+        for name, value in (("positions", self.positions), ("modulate", self.modulate)):
+            if value not in (*EVERYWHERE, *model.variants.get(name, ())):
+                raise InputError(
+                    f"default: {name}={value!r} is not for {model.family}, whose adapter does not"
+                    f" know it; leave {name} out"
+                )
+        if self.modulate != "native" and model.compiled:
+            raise InputError(
+                "default: modulate='zero' changes what goes into blocks, which compiled ones do not"
+                " see; load the model anew and do not compile it, or leave modulate out"
             )
 
     def outlook(self, planned: PlannedStage) -> Outlook:
@@ -107,9 +132,9 @@ class _Bound:
         scale = self._method.scale(ctx.rows[self._slot].strength)
         if scale not in self._scaled:  # one strength, one tensor: families know it again by that
             self._scaled[scale] = self._latents * scale
-        return inputs.fill(
-            self._slot, Tokens(self._scaled[scale], positions=self._method.positions)
-        )
+        method = self._method
+        tokens = Tokens(self._scaled[scale], positions=method.positions, modulate=method.modulate)
+        return inputs.fill(self._slot, tokens)
 
 
 class _Weighed(_Bound):

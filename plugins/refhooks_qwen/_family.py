@@ -11,12 +11,12 @@ from refhooks import Checkpoint, ModelError, Shown, Size, Text
 from refhooks.families import FlowFamily, FlowRun, check_words, load_pipeline, with_own_vae
 from refhooks_qwen import _text
 from refhooks_qwen._attention import check
-from refhooks_qwen._positions import reach
+from refhooks_qwen._positions import VARIANTS, reach
 from refhooks_qwen._processor import StillPictureProcessor
 from refhooks_qwen._run import QwenRun
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from PIL.Image import Image
     from torch import Tensor
@@ -32,6 +32,7 @@ class QwenImageEdit(FlowFamily):
     takes_adapters: ClassVar[bool] = True
     takes_keep: ClassVar[bool] = True
     takes_vision_area: ClassVar[bool] = True
+    variants: ClassVar[Mapping[str, tuple[str, ...]]] = VARIANTS
     run: ClassVar[type[FlowRun]] = QwenRun
     still_processor: ClassVar[type] = StillPictureProcessor
 

@@ -17,6 +17,7 @@ from refhooks import HookReturnError, InputError, Layout
 from refhooks.families import Joiner, LayerHooks, is_compiled
 from refhooks_qwen import _positions
 from refhooks_qwen._attention import processors
+from refhooks_qwen._modulation import Modulation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +52,7 @@ class ModelHooks:
         self._processes = _even_processes(transformer)
         self._joiner = Joiner()
         self._layers = LayerHooks(transformer, "img_in")
+        self._modulation = Modulation(transformer, self._layers)
         self._processors: Processors | None = None
         self._limit = contextlib.ExitStack()
         self._frequencies: dict[Any, tuple[list[Tensor | None], tuple[Tensor, Tensor]]] = {}
@@ -81,9 +83,10 @@ class ModelHooks:
         """
         filled = _filled(inputs)
         self._layers.use(inputs)
+        self._modulation.use(inputs, layout)
         if self._processors is not None:
             self._processors.plan(layout, edits, inputs.target.device)
-        stock = inputs.keep is None and self._is_stock(filled)
+        stock = _is_native(inputs) and self._is_stock(filled)
         self._rotary = None if stock else self._frequencies_of(filled, inputs)
         if stock:
             shapes = [(1, *self._grid), *[(1, *self._grid_of(slot)) for slot, _ in filled]]
@@ -145,9 +148,12 @@ class ModelHooks:
         """Computed once for each of the last layouts; what a key names is kept alive beside it."""
         length = inputs.text.embeds.shape[1]
         kept = [inputs.keep, *[tokens.keep for _, tokens in filled]]
+        reach = _positions.reach(self._grid) if inputs.text_start == "target" else self._reach
         key = (
             length,
             id(inputs.keep),
+            inputs.center,
+            reach,
             *[(slot, id(tokens.keep), tokens.positions) for slot, tokens in filled],
         )
         if key not in self._frequencies:
@@ -158,10 +164,11 @@ class ModelHooks:
                 self._transformer.pos_embed,
                 grids,
                 filled,
-                self._reach,
+                reach,
                 length,
                 inputs.target.device,
                 inputs.keep,
+                inputs.center,
             )
             self._frequencies[key] = (kept, frequencies)
         return self._frequencies[key][1]
@@ -186,6 +193,11 @@ def _parallel_hook(embedding: Any) -> Any:
     """What gives each process its part of the positions under context parallelism, or ``None``."""
     registry = getattr(embedding, "_diffusers_hook", None)
     return None if registry is None else registry.get_hook("cp_input---pos_embed")
+
+
+def _is_native(inputs: Inputs) -> bool:
+    """Whether nothing but its references may ask for other positions."""
+    return inputs.keep is None and inputs.center == inputs.text_start == "native"
 
 
 def _filled(inputs: Inputs) -> Filled:

@@ -8,7 +8,6 @@ import torch
 
 from refhooks.families import FlowRun, StepCaches, with_own_vae
 from refhooks_qwen._model import ModelHooks
-from refhooks_qwen._positions import POSITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +29,6 @@ class QwenRun(FlowRun):
         self._caches = StepCaches(self.pipe.transformer)
         self._record = False
         self._shares: list[Tensor] = []
-        self.positions = POSITIONS
 
     def noise_shape(self, batch: int) -> tuple[int, ...]:
         """Before packing: two latents along each side of a token."""

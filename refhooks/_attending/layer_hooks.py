@@ -88,6 +88,17 @@ class LayerHooks:
             module = self._transformer.get_submodule(name)
             self._handles[purpose, name] = module.register_forward_hook(self._own(hook))
 
+    def install_before(self, name: str, hook: Any, purpose: str) -> None:
+        """Put a hook on a module's arguments, as ``register_forward_pre_hook(with_kwargs=True)``.
+
+        For the rest, as :meth:`install`.
+        """
+        if (purpose, name) not in self._handles:
+            module = self._transformer.get_submodule(name)
+            self._handles[purpose, name] = module.register_forward_pre_hook(
+                self._own(hook), with_kwargs=True
+            )
+
     def remove(self) -> None:
         """Take everything off."""
         for handle in self._handles.values():

@@ -55,6 +55,7 @@ class StepCaches:
         self._transformer = transformer
         self._hooks = list(_stateful(transformer))
         self._seen: dict[str, Identity] = {}
+        self._last: dict[str, int] = {}
         self._emptied_at = -1
         self._thread = threading.get_ident()
         self._guard: Any = None
@@ -93,8 +94,8 @@ class StepCaches:
     ) -> None:
         """Empty them where this pass is not like the last one of its branch; call it before it.
 
-        That is where a stage begins, tokens come or go, or keys and values are to be stored, which
-        a block that is left out would not do.
+        That is where a stage begins, tokens come or go, a branch was left out in between, or keys
+        and values are to be stored, which a block that is left out would not do.
 
         Raises:
             InputError: As :meth:`check`, for a branch that a plugin adds.
@@ -107,8 +108,11 @@ class StepCaches:
         if before is None:
             self._check_passes(list(self._seen))
         stores = any(edit.store for edit in edits)
-        if stores or (before is not None and not _same(before, now)):
-            self._empty_once(ctx.step.index)
+        step, last = ctx.step.index, self._last.get(branch.name)
+        self._last[branch.name] = step
+        paused = last is not None and step > last + 1  # guidance that was off in between
+        if stores or paused or (before is not None and not _same(before, now)):
+            self._empty_once(step)
 
     def close(self) -> None:
         """Let other threads call the model again."""
@@ -170,7 +174,8 @@ def _identity(ctx: Context, layout: Layout, inputs: Inputs, edits: Sequence[Grou
     values: list[object] = [
         layout,
         [row.stage for row in ctx.rows],
-        [tokens.positions for tokens in filled],
+        [(tokens.positions, tokens.modulate) for tokens in filled],
+        (inputs.center, inputs.text_start),
         inputs.added is None,
         [adapter.name for adapter in inputs.adapters],
         [edit.group for edit in edits if edit.load is not None],

@@ -33,6 +33,8 @@ class FlowFamily(Family):
     """
 
     run: ClassVar[type[FlowRun]]
+    fixed_encodings: ClassVar[bool] = True
+    takes_scales: ClassVar[bool] = True
 
     @property
     def blocks(self) -> int:
@@ -110,6 +112,9 @@ class FlowFamily(Family):
     ) -> Text:
         """Return encoded prompts, each repeated ``copies`` times in a row.
 
+        An editor keeps what it returned for the same arguments, as long as the pipeline's parts
+        are what they were; with ``fixed_encodings = False`` it is asked each time.
+
         Args:
             prompts: One or more.
             shown: The pictures that the text encoder sees.
@@ -181,14 +186,17 @@ class FlowFamily(Family):
         shown: Sequence[Shown],
     ) -> FlowRun:
         """Encode the prompts, with true guidance also the negative ones, and draw the noise."""
+        from refhooks._parts.encodings import kept_texts  # noqa: PLC0415  plugins load without torch
+
         self.check_model()
         own_texts = prompted(self.guidance_kind, prompts, guidance)
         copies = len(seeds) // len(prompts)
+        rest = (tuple(references), copies)
         try:
-            texts = {
-                name: self._cast(self.encode_texts(own, shown, references, copies))
-                for name, own in own_texts.items()
-            }
+            texts = kept_texts(
+                self, own_texts, shown, rest,
+                lambda own: self._cast(self.encode_texts(own, shown, references, copies)),
+            )  # fmt: skip
             return self.run(
                 self, texts=texts, scale=guidance.scale, seeds=seeds, size=size,
                 references=references,

@@ -60,6 +60,7 @@ class FlowRun(FamilyRun):
         self.heads = config.num_attention_heads
         self.width = config.num_attention_heads * config.attention_head_dim
         self.branches = tuple(Branch(name, text=name) for name in texts)
+        self._own_branches = self.branches
         self.noise = self.draw(seeds)
 
     def noise_shape(self, batch: int) -> tuple[int, ...]:
@@ -86,6 +87,12 @@ class FlowRun(FamilyRun):
         return self.pack(
             randn_tensor(shape, generator=generators, device=self.device, dtype=self.dtype)
         )
+
+    def use_scale(self, scale: float) -> None:
+        """Guide the next step by this scale, without a second pass where that is off."""
+        self.scale = scale
+        own = self._own_branches
+        self.branches = own if scale > 1 else tuple(it for it in own if it.name != "uncond")
 
     def guide(self, predictions: Mapping[str, Tensor]) -> Tensor:
         """Plain classifier-free guidance, ``u + scale·(c − u)``, where there are two passes."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from refhooks._parts.encodings import kept_latents
 from refhooks._parts.finite import finite_pictures, remedy, which
 from refhooks._parts.tiles import tile_words
 from refhooks.errors import InputError, ModelError, NotFiniteError
@@ -43,7 +44,8 @@ def encode(
         ModelError: They are not as many tokens as such a picture has.
         NotFiniteError: They hold NaN or infinity.
     """
-    latents = opened.encode(picture, size)
+    rest = (size, like.dtype, like.device)
+    latents = kept_latents(family, picture, rest, lambda: opened.encode(picture, size))
     tokens = math.prod(family.grid(size))
     if latents.shape[1] != tokens:
         raise ModelError(

@@ -9,8 +9,11 @@ import click
 
 from refhooks._core.planning.bounds import MAX_STEPS
 from refhooks.cli import _completion as completing
-from refhooks.cli._command import App, Command
+from refhooks.cli import _examples as examples
+from refhooks.cli._command import App, Command, OnePicture
 from refhooks.cli._options import (
+    Scales,
+    batch_options,
     chain_options,
     grid_options,
     mask_options,
@@ -28,47 +31,6 @@ from refhooks.cli._version import remember_verbose, tell_version
 
 __all__ = ["main"]
 
-EDIT_EXAMPLES = (
-    'refhooks edit photo.png "make it night" -o night.png --strength 0.8 --seed 7',
-    'refhooks edit photo.png "wear the coat of Picture 2" --ref coat.png:default:0.6 -o out.png',
-)
-
-REPLAY_EXAMPLES = (
-    "refhooks replay night.png",
-    "refhooks replay night.png --set strength=0.7 --set seed=8 -o other.png",
-)
-
-PRESETS_EXAMPLES = (
-    "refhooks presets color-change",
-    'refhooks edit photo.png "make the circle red" -o red.png --preset color-change',
-)
-
-CHAIN_EXAMPLES = (
-    "refhooks chain photo.png chain.toml -o out.png --seed 7",
-    'refhooks chain photo.png -p "make it winter" -p "add a star" -o out.png --strength 1:0.8',
-)
-
-GRID_EXAMPLES = (
-    'refhooks grid photo.png "make it night" --methods default,inject --strengths 0,1 -o grid.png',
-    'refhooks grid photo.png "make it night" --rows denoise=0.7,1 --seeds 0,1 -o grid.png',
-)
-
-EXPLAIN_EXAMPLES = (
-    "refhooks explain night.png",
-    "refhooks explain night.png --source photo.png --html night.html",
-)
-
-SCORE_EXAMPLES = (
-    "refhooks score --quick -o score",
-    "refhooks score --model Qwen/Qwen-Image-Edit-2511 --pairs pairs.jsonl --quick -o qwen",
-)
-
-PLAN_EXAMPLES = (
-    "refhooks plan strategy.toml --steps 28",
-    "refhooks plan strategy.toml --model toy --plot plan.png",
-    "refhooks plan strategy.toml --steps 28 --cost",
-)
-
 
 @click.group(
     cls=App, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -85,7 +47,7 @@ def main() -> None:
     """Edit pictures, and decide how and how much each reference picture steers the edit."""
 
 
-@main.command(cls=Command, examples=EDIT_EXAMPLES)
+@main.command(cls=OnePicture, examples=examples.EDIT)
 @click.argument("image", shell_complete=completing.files)
 @click.argument("prompt")
 @model_options
@@ -129,7 +91,7 @@ def edit(**options: Any) -> None:
     edit_command(EditOptions(model=model, masks=masks, **options))
 
 
-@main.command(cls=Command, examples=CHAIN_EXAMPLES)
+@main.command(cls=Command, examples=examples.CHAIN)
 @click.argument("image", shell_complete=completing.files)
 @click.argument("file", required=False, shell_complete=completing.files)
 @model_options
@@ -153,7 +115,7 @@ def chain(**options: Any) -> None:
     run_chain(ChainOptions(model=model, **options))
 
 
-@main.command(cls=Command, examples=GRID_EXAMPLES)
+@main.command(cls=Command, examples=examples.GRID)
 @click.argument("image", shell_complete=completing.files)
 @click.argument("prompt")
 @model_options
@@ -179,7 +141,29 @@ def grid(**options: Any) -> None:
     run_grid(EditOptions(model=model, masks=masks, **options), what)
 
 
-@main.command(cls=Command, examples=EXPLAIN_EXAMPLES)
+@main.command(cls=Command, examples=examples.BATCH)
+@click.argument("jobs", shell_complete=completing.files)
+@click.argument("prompt", required=False)
+@model_options
+@batch_options
+def batch(**options: Any) -> int:
+    """Edit many pictures: those of the folder JOBS as PROMPT says, or the jobs of a file.
+
+    JOBS is a folder, or a .jsonl or .csv file whose jobs have id, image and prompt, and what else
+    edit takes; options hold for jobs that do not say it. The same command again goes on where it
+    was interrupted, and several may share a folder. The status is 3 if any job failed.
+    """
+    from refhooks.cli._batch import BatchOptions, run_batch  # noqa: PLC0415  imports torch
+    from refhooks.cli._model import ModelOptions  # noqa: PLC0415
+
+    model = ModelOptions.take(options)
+    given = click.get_current_context().get_parameter_source("denoise")
+    if given is click.core.ParameterSource.DEFAULT:
+        options["denoise"] = None  # which is what a job's preset says, or 1
+    return run_batch(model, BatchOptions(**options))
+
+
+@main.command(cls=Command, examples=examples.EXPLAIN)
 @click.argument("picture", shell_complete=completing.files)
 @option(
     "Explain", "--source", metavar="FILE", shell_complete=completing.files,
@@ -201,7 +185,7 @@ def explain(**options: Any) -> None:
     run_explain(ExplainOptions(**options))
 
 
-@main.command(cls=Command, examples=SCORE_EXAMPLES)
+@main.command(cls=Command, examples=examples.SCORE)
 @model_options
 @score_options
 def score(**options: Any) -> None:
@@ -216,7 +200,7 @@ def score(**options: Any) -> None:
     run_score(model, ScoreOptions(**options))
 
 
-@main.command(cls=Command, examples=PLAN_EXAMPLES)
+@main.command(cls=Command, examples=examples.PLAN)
 @click.argument("file", shell_complete=completing.files)
 @option(
     "Plan",
@@ -239,6 +223,7 @@ def score(**options: Any) -> None:
     help="Also say what it costs: operations, over those of no reference and of the model's own"
     " way, and memory. Without --model it is that of a full-size model.",
 )  # fmt: skip
+@option("Plan", "--cfg", type=Scales(), metavar="SCALE", help="As for edit, with --cost.")
 @option(
     "Plan", "--edit-mask", metavar="FILE|BOX", shell_complete=completing.files,
     help="As for edit; with --cost, and with --model where FILE names pictures.",
@@ -269,7 +254,7 @@ def plan(**options: Any) -> None:
     plan_command(PlanOptions(**options))
 
 
-@main.command(cls=Command, examples=REPLAY_EXAMPLES)
+@main.command(cls=Command, examples=examples.REPLAY)
 @click.argument("picture", shell_complete=completing.files)
 @option(
     "Replay", "--reference", "references", metavar="FILE", multiple=True,
@@ -310,7 +295,7 @@ def recipe(picture: str, strip: bool) -> None:
     show_recipe(picture, strip=strip)
 
 
-@main.command(cls=Command, examples=PRESETS_EXAMPLES)
+@main.command(cls=Command, examples=examples.PRESETS)
 @click.argument("name", required=False, shell_complete=completing.presets)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def presets(name: str | None, as_json: bool) -> None:

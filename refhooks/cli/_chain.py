@@ -54,7 +54,7 @@ class ChainOptions:
     metadata: Literal["drop", "keep"]
     steps: int | None
     seed: int | None
-    cfg: float | None
+    cfg: float | str | None
     resolution: int | Literal["native"] | None
     vision_resolution: int | None
     align: bool

@@ -89,6 +89,27 @@ class Command(click.Command):
         super().format_epilog(ctx, formatter)
 
 
+class OnePicture(Command):
+    """A command of one picture; who gives it several is told the command for that."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read a command line.
+
+        Raises:
+            UsageError: It is none of this command.
+        """
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if "unexpected extra argument" not in error.message:
+                raise
+            raise click.UsageError(
+                f"{error.message}. {self.name} takes one picture and one prompt; several pictures"
+                " are edited by refhooks batch FOLDER PROMPT -o OUT",
+                ctx,
+            ) from error
+
+
 class PluginCommand(click.Command):
     """A command that a plugin brings: imported when it is called, not when it is listed."""
 

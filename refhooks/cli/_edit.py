@@ -13,6 +13,7 @@ import attrs
 from refhooks._apps.files.presets import preset
 from refhooks._apps.files.strategy_file import load_file
 from refhooks._apps.forecast.planned import NATIVE
+from refhooks._base.files import is_folder
 from refhooks._base.once import keeping
 from refhooks._base.pictures import load_picture
 from refhooks._base.size import Size
@@ -65,7 +66,7 @@ class EditOptions:
     denoise: float
     seed: int | None
     count: int
-    cfg: float | None
+    cfg: float | str | None
     negative: str
     resolution: int | Literal["native"] | None
     vision_resolution: int | None
@@ -77,6 +78,7 @@ class EditOptions:
     embed: bool = False
     metadata: Literal["drop", "keep"] = "drop"
     measure_drift: bool = False
+    cache: str | None = None
 
     def arguments(self, references: Sequence[Reference]) -> dict[str, Any]:
         """Return the arguments of ``Editor.edit`` that need no model."""
@@ -84,6 +86,7 @@ class EditOptions:
             "references": list(references),
             "negative_prompt": self.negative,
             "cfg": self.cfg,
+            "cache": self.cache,
             "steps": self.steps,
             "denoise": self.denoise,
             "seed": self.seed,
@@ -167,8 +170,7 @@ def check_edit(options: EditOptions, registry: Registry) -> EditJob:
     Raises:
         RefhooksError: Something cannot be used.
     """
-    if options.embed and options.no_recipe:
-        raise InputError("--embed puts pictures beside the recipe, and --no-recipe leaves it out")
+    _check_together(options)
     if options.strength is not None:
         strength = parse_strength(str(options.strength), "--strength", registry)
         options = attrs.evolve(options, strength=strength)
@@ -206,6 +208,16 @@ def check_edit(options: EditOptions, registry: Registry) -> EditJob:
     if options.measure_drift:
         exact_arguments(**job.steering(NATIVE), references=references, registry=registry)
     return job
+
+
+def _check_together(options: EditOptions) -> None:
+    if options.embed and options.no_recipe:
+        raise InputError("--embed puts pictures beside the recipe, and --no-recipe leaves it out")
+    if is_folder(options.image):
+        raise InputError(
+            f"{options.image} is a folder, and edit takes one picture; all pictures of a folder are"
+            " edited by refhooks batch FOLDER PROMPT -o OUT"
+        )
 
 
 def _method(options: EditOptions, registry: Registry) -> str | Method | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from refhooks._apps.chains.chain import HANDOVERS
+from refhooks._base.scales import parsed
 from refhooks._core.planning.bounds import MAX_STEPS
 from refhooks.cli import _completion as completing
 from refhooks.cli._command import Option
@@ -34,6 +35,16 @@ class _Resolution(click.ParamType):  # type: ignore[type-arg]
             return click.IntRange(1).convert(value, param, ctx)
         except click.BadParameter as error:
             self.fail(f"{error.message} Or give 'native'.", param, ctx)
+
+
+class Scales(click.ParamType):  # type: ignore[type-arg]
+    """A number, or scales over the steps, which are checked with the rest of the edit."""
+
+    name = "scale"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002  click's
+        """Return a number where it is one."""
+        return parsed(value) if isinstance(value, str) else value
 
 
 def option(heading: str, *names: str, **kwargs: Any) -> Callable[[Any], Any]:
@@ -94,28 +105,42 @@ model_options = _together(
            " Lightning. By default what the LoRA's metadata says, else the model's own."),
 )  # fmt: skip
 
+_method = option(
+    "Reference", "--method", metavar="NAME", shell_complete=completing.methods,
+    help="How IMAGE steers the edit; by default the model's own way.",
+)  # fmt: skip
+_strength = option(
+    "Reference", "--strength", metavar="0-2",
+    help="How much IMAGE steers the edit: 0 as if it were not there, 1 (the default) as"
+    " the method is meant; above 1.5 artifacts are likely. Over the steps: 0.4:1.0,"
+    " 0.4:1.0:cosine, or progress@strength as in 0@0.4,0.5@0.8,1@1.2.",
+)  # fmt: skip
+_method_option = option(
+    "Reference", "--option", "method_options", metavar="NAME=VALUE", multiple=True,
+    shell_complete=completing.method_options,
+    help="An option of --method, or of the method of --preset, such as softmax=separate; may"
+    " be repeated. refhooks plugins lists methods, docs/methods.md their options.",
+)  # fmt: skip
+_preset = option(
+    "Reference", "--preset", metavar="NAME|FILE", shell_complete=completing.presets,
+    help="A method, strength and denoise under a name, see refhooks presets; --method,"
+    " --strength and --denoise override what it says.",
+)  # fmt: skip
+_strategy_file = option(
+    "Reference", "--strategy", "strategy_file", metavar="FILE",
+    shell_complete=completing.files,
+    help="A strategy in a .toml or .json file, instead of --method and --strength. Where it"
+    " lists references, IMAGE takes the place of the first one's picture.",
+)  # fmt: skip
+_references = option(
+    "Reference", "--ref", "references", metavar="FILE[:METHOD[:STRENGTH]]", multiple=True,
+    shell_complete=completing.references,
+    help="One more picture, 'Picture 2' of the prompt and so on; may be repeated. STRENGTH"
+    " as for --strength, such as coat.png:cross_attn:0.4:1.0.",
+)  # fmt: skip
+
 reference_options = _together(
-    option("Reference", "--method", metavar="NAME", shell_complete=completing.methods,
-           help="How IMAGE steers the edit; by default the model's own way."),
-    option("Reference", "--strength", metavar="0-2",
-           help="How much IMAGE steers the edit: 0 as if it were not there, 1 (the default) as"
-           " the method is meant; above 1.5 artifacts are likely. Over the steps: 0.4:1.0,"
-           " 0.4:1.0:cosine, or progress@strength as in 0@0.4,0.5@0.8,1@1.2."),
-    option("Reference", "--option", "method_options", metavar="NAME=VALUE", multiple=True,
-           shell_complete=completing.method_options,
-           help="An option of --method, or of the method of --preset, such as softmax=separate; may"
-           " be repeated. refhooks plugins lists methods, docs/methods.md their options."),
-    option("Reference", "--preset", metavar="NAME|FILE", shell_complete=completing.presets,
-           help="A method, strength and denoise under a name, see refhooks presets; --method,"
-           " --strength and --denoise override what it says."),
-    option("Reference", "--strategy", "strategy_file", metavar="FILE",
-           shell_complete=completing.files,
-           help="A strategy in a .toml or .json file, instead of --method and --strength. Where it"
-           " lists references, IMAGE takes the place of the first one's picture."),
-    option("Reference", "--ref", "references", metavar="FILE[:METHOD[:STRENGTH]]", multiple=True,
-           shell_complete=completing.references,
-           help="One more picture, 'Picture 2' of the prompt and so on; may be repeated. STRENGTH"
-           " as for --strength, such as coat.png:cross_attn:0.4:1.0."),
+    _method, _strength, _method_option, _preset, _strategy_file, _references
 )  # fmt: skip
 
 mask_options = _together(
@@ -156,8 +181,15 @@ _steps = option(
     help="Denoising steps; by default the model's own number.",
 )  # fmt: skip
 _cfg = option(
-    "Sampling", "--cfg", type=float, metavar="SCALE",
-    help="Guidance: how closely to follow the prompt; 1 is off. By default the model's own.",
+    "Sampling", "--cfg", type=Scales(), metavar="SCALE",
+    help="Guidance: how closely to follow the prompt; 1 is off. By default the model's own. Over"
+    " the steps: 0.5@4 is off until half way, and saves those passes; 1:4 rises from the first step"
+    " to the last.",
+)  # fmt: skip
+_cache = option(
+    "Sampling", "--cache", metavar="fbcache|taylorseer",
+    help="A step cache of diffusers for this run, which leaves blocks out of steps: an"
+    " approximation. Options follow, as fbcache:threshold=0.2 or taylorseer:interval=5.",
 )  # fmt: skip
 _size = _together(
     option("Sampling", "--resolution", type=_Resolution(), metavar="PIXELS|native",
@@ -193,8 +225,29 @@ sampling_options = _together(
     option("Sampling", "-n", "count", metavar="N", type=click.IntRange(1, 4096), default=1,
            show_default=True, help="Pictures, from consecutive seeds."),
     _cfg,
+    _cache,
     _negative,
     _size,
+)  # fmt: skip
+
+batch_options = _together(
+    _method, _strength, _preset, _strategy_file, _references,
+    _steps,
+    _denoise,
+    option("Sampling", "--seed", metavar="N", type=click.IntRange(0), default=0, show_default=True,
+           help="Of every job that says none."),
+    _cfg,
+    _cache,
+    _negative,
+    _size,
+    option("Batch", "--batch", "most", metavar="N", type=click.IntRange(1, 4096),
+           help="Edits in one pass; by default as many as the device has room for, up to 16."),
+    option("Batch", "--retry", is_flag=True,
+           help="Also try the jobs again that failed before."),
+    option("Output", "-o", "--output", "out", metavar="FOLDER", required=True,
+           shell_complete=completing.folders,
+           help="Where the pictures go, each as the ID of its job with .png; jobs that fail go to"
+           " errors.jsonl there."),
 )  # fmt: skip
 
 grid_options = _together(
@@ -218,6 +271,7 @@ grid_options = _together(
     _steps,
     _denoise,
     _cfg,
+    _cache,
     _negative,
     _size,
     option("Output", "-o", "--output", metavar="OUT", required=True,

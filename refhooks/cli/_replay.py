@@ -15,7 +15,9 @@ from refhooks._apps.replay.replay import check_replay
 from refhooks._base.files import is_file
 from refhooks._base.once import keeping
 from refhooks._base.pictures import load_picture
+from refhooks._base.scales import parsed, read_scales
 from refhooks._base.shown import shown
+from refhooks._core.planning.bounds import MAX_CFG
 from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._denoise import say_denoise
 from refhooks.cli._libraries import quiet
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from refhooks._core.plugins.registry import Registry
 
 WHOLE = ("steps", "seed", "height", "width")
-NUMBERS = ("cfg", "denoise")
+NUMBERS = ("denoise",)
 
 
 @attrs.frozen(kw_only=True)
@@ -95,6 +97,8 @@ def _settings(texts: Sequence[str], registry: Registry) -> dict[str, Any]:
 def _value(name: str, value: str, label: str, registry: Registry) -> Any:
     if name == "strength":
         return parse_strength(value, label, registry)
+    if name == "cfg":
+        return read_scales(parsed(value), MAX_CFG, f"{label}: cfg")
     if name not in WHOLE + NUMBERS:
         return value
     try:

@@ -67,6 +67,7 @@ class PlanOptions:
     width: int | None
     edit_mask: str | None = None
     compute: str | None = None
+    cfg: float | str | None = None
 
     @property
     def local(self) -> dict[str, Any]:
@@ -143,6 +144,7 @@ def _cost(
         height=options.height,
         width=options.width,
         denoise=denoise,
+        cfg=options.cfg,
         **options.local,
     )
     name = costs.shape.name if options.model is None else options.model
@@ -179,6 +181,11 @@ def _run_chain_plan(options: PlanOptions) -> None:
 
 
 def _check_size(options: PlanOptions) -> None:
+    if options.cfg is not None and not options.with_cost:
+        raise InputError(
+            "--cfg changes what --cost shows, and nothing else; add --cost (each edit of a chain"
+            " has a cfg of its own)"
+        )
     sized = options.height is not None or options.width is not None
     if sized and options.model is None and not options.with_cost:
         raise InputError("--height and --width change what --model or --cost show; add one of them")

@@ -9,13 +9,14 @@ import attrs
 from refhooks._base.names import listed
 from refhooks._base.notebooks import html_pictures
 from refhooks._base.numbers import is_list
+from refhooks._base.scales import read_scales
 from refhooks._base.shown import one_of, shown
 from refhooks._core.contract.inside import Inside, as_inside
 from refhooks._core.contract.protocols import strengths
 from refhooks._core.planning.bounds import (
+    MAX_CFG,
     MAX_DENOISE,
     MAX_STRENGTH,
-    read_cfg,
     read_denoise,
     read_seed,
     read_steps,
@@ -52,8 +53,11 @@ def _denoise(value: Any) -> float | None:
     return None if value is None else read_denoise(value, "an edit's")
 
 
-def _cfg(value: Any) -> float | None:
-    return None if value is None else read_cfg(value, "an edit's")
+def _cfg(value: Any) -> float | str | None:
+    try:
+        return None if value is None else read_scales(value, MAX_CFG, "an edit's cfg")
+    except InputError as error:
+        raise StrategyError(str(error)) from error
 
 
 def _steering(value: Strategy | Stage | Method | str | None) -> Strategy | Method | str | None:
@@ -91,7 +95,8 @@ class Edit:
         original: With ``both``: how the original steers.
         references: More pictures, each with its own strategy.
         negative_prompt: What guidance moves away from.
-        cfg: Guidance scale; ``None``: that of the chain.
+        cfg: Guidance scale, or scales over the steps, as for ``Editor.edit``; ``None``: that of the
+            chain.
         steps: Likewise.
         seed: ``None``: that of the chain, plus the number of edits before.
         denoise: Above 0, up to 1; ``None``: that of the chain.
@@ -112,7 +117,7 @@ class Edit:
     )
     references: tuple[Reference, ...] = attrs.field(default=(), kw_only=True, converter=_references)
     negative_prompt: str = attrs.field(default=" ", kw_only=True)
-    cfg: float | None = attrs.field(default=None, kw_only=True, converter=_cfg)
+    cfg: float | str | None = attrs.field(default=None, kw_only=True, converter=_cfg)
     steps: int | None = attrs.field(default=None, kw_only=True, converter=_steps)
     seed: int | None = attrs.field(default=None, kw_only=True, converter=_seed)
     denoise: float | None = attrs.field(default=None, kw_only=True, converter=_denoise)

@@ -9,6 +9,7 @@ from refhooks._apps.editing.distilled import warn_of_schedule
 from refhooks._apps.editing.full_memory import telling_full_memory
 from refhooks._apps.editing.result import EditResult
 from refhooks._apps.recipes.recording import make_recipes
+from refhooks._attending.named_caches import with_step_cache
 from refhooks._base.advice import warn_user
 from refhooks._base.once import keeping
 from refhooks._base.turns import exclusive, seconds_of, turns_of
@@ -44,7 +45,8 @@ def run_edit(loaded: LoadedModel, request: Request, *, wait: bool | float = Fals
         with keeping():  # no longer: who waits holds no decoded picture
             make_plan(loaded, request)
     turn = exclusive(loaded.family.transformer, seconds)
-    with turn, keeping(), telling_full_memory(loaded, request):
+    cached = with_step_cache(loaded.family, request.cache)
+    with turn, cached, keeping(), telling_full_memory(loaded, request):
         return edit_planned(loaded, request, make_plan(loaded, request))
 
 

@@ -12,7 +12,9 @@ from refhooks._apps.forecast.inside import inside_of, target_grid
 from refhooks._apps.forecast.planned import plan, references_of
 from refhooks._apps.forecast.token_use import grid_of, token_use_of, with_reuse
 from refhooks._base.once import keeping
+from refhooks._base.scales import read_scales, scales_over
 from refhooks._base.weight_files.sources import floating_weight, source_of
+from refhooks._core.planning.bounds import MAX_CFG
 from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import InputError
 
@@ -142,7 +144,7 @@ def cost(
     *,
     shape: ModelShape | None = None,
     editor: LoadedModel | None = None,
-    cfg: float | None = None,
+    cfg: float | str | Sequence[float] | None = None,
     batch: int = 1,
     height: int | None = None,
     width: int | None = None,
@@ -162,7 +164,8 @@ def cost(
         shape: The model's size; ``None``: the editor's, or that of the first family that is
             registered with one of a full-size model.
         editor: As for :func:`refhooks.plan`: its noise levels and, with pictures, its tokens.
-        cfg: As for ``edit()``: 1 and below is one pass a step. ``None``: the model's own passes.
+        cfg: As for ``edit()``: where it is 1 and below there is one pass a step; the model's own
+            way is guided at every step then. ``None``: the model's own passes.
         batch: Pictures at once.
         height: Of the output in pixels, with ``width``; by default that of the shape.
         width: Likewise.
@@ -184,7 +187,7 @@ def cost(
     shape = shape or (default_shape(registry) if editor is None else shape_of(editor, **size))
     if editor is None and height is not None and width is not None:
         shape = attrs.evolve(shape, target=_tokens(height, width, shape))
-    passes = shape.passes if cfg is None or cfg > 1.0 else 1
+    passes = passes_of(shape, cfg, len(timetable.steps))
     grids = [grid_of(reference, shape, editor) for reference in references]
     uses = [
         token_use_of(registry, place, reference, timetable, grids[place])
@@ -196,16 +199,27 @@ def cost(
     inside = inside_of(registry, references, shape, target, grids, **local)
     computed = None if inside is None or inside.keep is None else inside.computed
     uses = with_reuse(uses, inside)
-    return work(shape, uses, whole, passes, batch, len(timetable.steps), computed)
+    return work(shape, uses, whole, passes, batch, computed)
+
+
+def passes_of(shape: ModelShape, cfg: Any, steps: int) -> tuple[int, ...]:
+    """Return the forward passes of each step.
+
+    Raises:
+        InputError: ``cfg`` is none, or is listed for another number of steps.
+    """
+    if cfg is None:
+        return (shape.passes,) * steps
+    scales = scales_over(read_scales(cfg, MAX_CFG), steps)
+    return tuple([shape.passes if scale > 1.0 else 1 for scale in scales])
 
 
 def _work(
     shape: ModelShape,
     uses: Sequence[Sequence[TokenUse]],
     whole: Sequence[float],
-    passes: int,
+    each: Sequence[int],
     batch: int,
-    steps: int,
     computed: int | None,
 ) -> Cost:
     """Where every token is computed at every step, unless a method leaves it out."""
@@ -213,13 +227,14 @@ def _work(
     own = all_own if computed is None else computed + shape.text
     tokens = all_own + sum(whole)
     most = max(sum(entry.cached for entry in step) for step in zip(*uses, strict=True))
+    passes = max(each)
     return Cost(
         shape=shape,
         passes=passes,
         batch=batch,
         steps=tuple(
-            batch * _step([entry[index] for entry in uses], own, passes, shape)
-            for index in range(steps)
+            batch * _step([entry[index] for entry in uses], own, own_passes, shape)
+            for index, own_passes in enumerate(each)
         ),
         native=batch * passes * shape.flops(tokens, tokens),
         bare=batch * passes * shape.flops(all_own, all_own),
@@ -232,12 +247,12 @@ def _kept_work(
     shape: ModelShape,
     uses: Sequence[Sequence[TokenUse]],
     whole: Sequence[float],
-    passes: int,
+    each: Sequence[int],
     batch: int,
-    steps: int,
     computed: int | None,
 ) -> Cost:
     """Where text and references are computed once, and anew where their tokens change."""
+    steps, passes = len(each), max(each)
     all_own, times = shape.target + shape.text, batch * passes
     all_asking = shape.target if shape.keeps_text else all_own
     target = shape.flops(all_asking, all_own + sum(whole))
@@ -247,16 +262,21 @@ def _kept_work(
     work: list[float] = []
     kept: float = 0.0
     before: list[float] | None = None
-    for step in zip(*uses, strict=True):
+    begun = already = 0
+    for own_passes, step in zip(each, zip(*uses, strict=True), strict=True):
         tokens = [entry.attended for entry in step]
         anew = tokens != before or any(entry.anew for entry in step)
-        flops = shape.flops(asking, own + sum(tokens)) + anew * _prefix(shape, tokens)
+        flops = shape.flops(asking, own + sum(tokens))
+        begun = own_passes if anew else max(begun, own_passes)
+        prefixes = own_passes if anew else begun - already
+        already = begun
         extra = [
             shape.flops(asking, own + sum(tokens) - entry.attended + share)
             for entry in step
             for share in entry.extra_passes
         ]
-        work.append(batch * (passes * flops + math.fsum(extra)))
+        prefix = prefixes * _prefix(shape, tokens)
+        work.append(batch * (own_passes * flops + prefix + math.fsum(extra)))
         kept, before = max(kept, shape.keeps_text * shape.text + sum(tokens)), tokens
     return Cost(
         shape=shape,

@@ -10,6 +10,7 @@ import attrs
 
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import is_list, unwrapped
+from refhooks._base.scales import parsed, read_scales
 from refhooks._base.shown import shown
 from refhooks._core.planning.bounds import MAX_CFG, MAX_SEED, MAX_STEPS
 from refhooks._core.planning.strategy import Reference, Stage, Strategy, as_strategy, method_name
@@ -196,7 +197,9 @@ def with_values(
     return changed
 
 
-def _run_value(name: str, value: str) -> float | int:
+def _run_value(name: str, value: str) -> float | int | str:
+    if name == "cfg":
+        return read_scales(parsed(value), MAX_CFG)
     whole = name in {"steps", "seed"}
     try:
         number = int(value) if whole else float(value)

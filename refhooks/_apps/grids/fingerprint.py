@@ -16,13 +16,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from refhooks._apps.grids.checksums import checksum
+from refhooks._base.checksums import checksum
 from refhooks._base.pictures import load_picture
+from refhooks._base.weight_state import adapters, plain_tensors
 from refhooks._core.planning.strategy import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from refhooks._core.models.loaded import LoadedModel
 
 
@@ -63,12 +62,13 @@ def fingerprint(editor: LoadedModel, name: str) -> str:
         if not isinstance(module, torch.nn.Module):
             continue
         for label, part in module.named_modules():
-            digest.update(repr([component, label, *_adapters(part)]).encode())
+            digest.update(repr([component, label, *adapters(part)]).encode())
             buffers = part.named_buffers(recurse=False)
             for own, weight in [*part.named_parameters(recurse=False), *buffers]:
                 digest.update(f"{own} {list(weight.shape)} {weight.dtype}".encode())
-                for sums in _sums(weight, part, own):
-                    digest.update(sums)
+                for kind, plain in plain_tensors(weight, part, own):
+                    digest.update(kind.encode())
+                    digest.update(secrets.token_bytes() if plain is None else checksum(plain))
     return digest.hexdigest()
 
 
@@ -77,41 +77,6 @@ def _told(setting: Any) -> Any:
     if isinstance(setting, Mapping):
         return {name: _file(value) for name, value in sorted(setting.items())}
     return setting
-
-
-def _adapters(module: Any) -> list[Any]:
-    """What peft keeps of a layer's LoRAs beside their weights."""
-    scaling = getattr(module, "scaling", None)
-    if not isinstance(scaling, dict):
-        return []
-    acting = [getattr(module, name, None) for name in ("active_adapters", "disable_adapters")]
-    return [sorted(scaling.items()), *acting]
-
-
-def _sums(weight: Any, part: Any, name: str) -> Iterator[bytes]:
-    """The checksums of a weight, of all tensors that a quantised one consists of."""
-    if weight.is_meta:
-        weight = _offloaded(part, name)
-    if hasattr(weight, "as_tensor"):  # of a GGUF, the bytes
-        weight = weight.as_tensor()
-    if hasattr(weight, "__tensor_flatten__"):
-        yield type(weight).__qualname__.encode()
-        for inner in weight.__tensor_flatten__()[0]:
-            yield from _sums(getattr(weight, inner), part, name)
-    elif weight is None or type(weight.data) is not torch.Tensor or weight.is_meta:
-        yield secrets.token_bytes()
-    else:
-        yield checksum(weight.detach())
-
-
-def _offloaded(part: Any, name: str) -> Any:
-    """Where accelerate keeps a weight while its module does not run; ``None``: nowhere."""
-    hook = getattr(part, "_hf_hook", None)
-    for each in getattr(hook, "hooks", (hook,)):
-        weights = getattr(each, "weights_map", None)
-        if weights is not None and name in weights:
-            return weights[name]
-    return None
 
 
 def described(value: Any, name: str = "") -> Any:

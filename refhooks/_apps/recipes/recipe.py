@@ -59,7 +59,8 @@ class Recipe:
         source: The picture being edited, where it is not that of the first reference.
         steps: Number of denoising steps.
         denoise: As in the call.
-        cfg: Guidance scale.
+        cfg: Guidance scale; the largest, where they differ over the steps.
+        cfg_steps: Scales over the steps, as in the call; ``None``: one for all.
         height: Of the output, pixels.
         width: Likewise.
         native: Whether that is the source's own, by ``resolution="native"``.
@@ -67,12 +68,14 @@ class Recipe:
         align: Likewise.
         edit_mask: As a ``[[mask]]`` of a strategy file, or ``None``.
         compute: How much of a local edit was computed: the options of an ``Inside``; ``None``: all.
+        cache: The step cache that was put on for it, as in the call; ``None``: none was.
         plugins: Run plugins with their options.
         files: What masks, methods and plugins read.
         model: What was run.
         versions: Of everything that takes part in the numbers, by distribution, and of the contract
             with plugins (``hookspec``).
         used: Plugins that took part, with distribution and version.
+        job: Digest of the job of ``refhooks batch`` that it was made for; empty: of none.
         pixels: ``sha256`` of the picture that was made, as of a reference's.
         notes: What was done that a replay does otherwise.
         lost: Why it cannot be replayed; empty: it can.
@@ -89,17 +92,20 @@ class Recipe:
     cfg: float = attrs.field(validator=_within(0, MAX_CFG))
     height: int = attrs.field(validator=_within(1, 2**16))
     width: int = attrs.field(validator=_within(1, 2**16))
+    cfg_steps: str | None = None
     native: bool = False
     vision_resolution: int | None = None
     align: bool = False
     source: RecipePicture | None = None
     edit_mask: dict[str, Any] | None = None
     compute: dict[str, int | None] | None = None
+    cache: str | None = None
     plugins: tuple[dict[str, Any], ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
     files: tuple[RecipeFile, ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
     model: RecipeModel = RecipeModel()  # noqa: RUF009  frozen
     versions: dict[str, str] = attrs.field(factory=dict)
     used: dict[str, str] = attrs.field(factory=dict)
+    job: str = ""
     pixels: str = ""
     notes: tuple[str, ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
     lost: tuple[str, ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
@@ -149,7 +155,7 @@ class Recipe:
             "prompt": self.prompt,
             "seed": self.seed,
             "steps": self.steps,
-            "cfg": self.cfg,
+            "cfg": self.cfg if self.cfg_steps is None else self.cfg_steps,
             "denoise": self.denoise,
             "size": f"{self.width}x{self.height}",
             "plugins": plugins,

@@ -16,6 +16,7 @@ from refhooks._apps.recipes.recording import Materials
 from refhooks._apps.recipes.tables import rgb_hash
 from refhooks._apps.replay.finder import Finder, Folder, warn
 from refhooks._apps.replay.tables import Tables
+from refhooks._attending.named_caches import with_step_cache
 from refhooks._base.colours import without_profile
 from refhooks._base.files import as_path
 from refhooks._base.names import did_you_mean, listed
@@ -81,7 +82,8 @@ def replay(
             f"this picture was made in a batch of {replayed.count}, and at most {MAX_AT_ONCE} are"
             " made for one; it is made alone, which may differ in the last bits"
         )
-    with exclusive(editor.family.transformer, seconds):
+    turn = exclusive(editor.family.transformer, seconds)
+    with turn, with_step_cache(editor.family, request.cache):
         with needing(replayed.used, editor.registry):
             plan = make_plan(editor, request)
         result = edit_planned(editor, request, plan)
@@ -236,7 +238,7 @@ def _request(edit: _Edit, settings: Mapping[str, Any], callback: Callback | None
         "seed": recipe.seed if alone else list(recipe.seeds),
         "steps": recipe.steps,
         "denoise": recipe.denoise,
-        "cfg": recipe.cfg,
+        "cfg": recipe.cfg if recipe.cfg_steps is None else recipe.cfg_steps,
         **_size(recipe, overrides),
         "vision_resolution": recipe.vision_resolution,
         "align": recipe.align,
@@ -249,6 +251,7 @@ def _request(edit: _Edit, settings: Mapping[str, Any], callback: Callback | None
         references=others,
         edit_mask=edit.edit_mask,
         compute="all" if recipe.compute is None else recipe.compute,
+        cache=recipe.cache,
         plugins=edit.plugins,
         callback=callback,
         source=edit.source,

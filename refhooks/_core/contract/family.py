@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from refhooks._base.canvas import Cut
+    from refhooks._base.encodings import Encodings
     from refhooks._core.contract.checkpoint import Checkpoint
-
 
 __all__ = ["Family", "FamilyRun", "Guidance", "GuidanceKind", "Shown", "Sight", "prompted"]
 
@@ -40,12 +40,14 @@ class Guidance:
     """Classifier-free guidance of a run.
 
     Attributes:
-        scale: 1 and below: off.
+        scale: 1 and below: off. The largest one, where they differ over the steps.
         negative: The negative prompts, one a prompt.
+        scales: One a step; empty: ``scale`` at each.
     """
 
     scale: float
     negative: tuple[str, ...]
+    scales: tuple[float, ...] = ()
 
 
 def prompted(
@@ -94,6 +96,12 @@ class Family(abc.ABC):
         sight: Who sees whom; see :data:`Sight`.
         picture_mode: How pictures are opened: ``RGB``, laid on white, or ``RGBA``.
         takes_vision_area: Whether it minds ``Shown.area``; where not, one is refused.
+        variants: What a pass may ask for beside ``native``, by the field that asks: ``positions``
+            and ``modulate`` of ``Tokens``, ``center`` and ``text_start`` of ``Inputs``.
+        takes_scales: Whether its runs mind ``use_scale``; where not, ``cfg`` is one number.
+        fixed_encodings: Whether prompts and pictures are encoded the same each time, so that an
+            editor may keep what they came to; ``False`` where something is drawn.
+        encodings: What the editor keeps of them; ``None``: nothing.
     """
 
     name: ClassVar[str]
@@ -107,6 +115,10 @@ class Family(abc.ABC):
     sight: ClassVar[Sight] = "joint"
     picture_mode: ClassVar[Literal["RGB", "RGBA"]] = "RGB"
     takes_vision_area: ClassVar[bool] = False
+    variants: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    takes_scales: ClassVar[bool] = False
+    fixed_encodings: ClassVar[bool] = False
+    encodings: Encodings | None = None
 
     @classmethod
     def load(cls, pipeline: Any, name_or_path: str, **kwargs: Any) -> Any:

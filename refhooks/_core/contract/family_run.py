@@ -28,7 +28,7 @@ class FamilyRun(abc.ABC):
         grid: Rows and columns of the target's tokens.
         grids: Rows and columns of each reference's tokens; ``None`` for one that gives none.
         texts: The encoded prompts, by what ``Branch.text`` calls them.
-        positions: What ``Tokens.positions`` may be.
+        positions: What ``Tokens.positions`` may be, beside the family's ``variants``.
         width: Of the transformer: ``H·D``.
         heads: ``H``.
         branches: The family's own forward passes, in order.
@@ -104,6 +104,12 @@ class FamilyRun(abc.ABC):
         batch apart leaves ``B`` out.
         """
         return None
+
+    def use_scale(self, scale: float) -> None:  # noqa: B027  one that does not take it is not asked
+        """Guide the next step by this scale; where it is off, ``branches`` are those without it.
+
+        Called before each step where the scales differ, if the family says ``takes_scales``.
+        """
 
     @abc.abstractmethod
     def guide(self, predictions: Mapping[str, Tensor]) -> Tensor:

@@ -45,6 +45,7 @@ class ModelInfo:
             queries alone.
         token_bytes: What the keys and values of one token take over all blocks, in bytes; ``None``
             where it is not known before a run.
+        variants: As ``Family.variants``.
     """
 
     family: str
@@ -56,6 +57,7 @@ class ModelInfo:
     reuse_exact: bool = False
     token_bytes: int | None = None
     sight: Sight = "joint"
+    variants: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
 
     @property
     def compiled(self) -> bool:
@@ -259,7 +261,8 @@ class RunPlugin(Protocol):
     One registered class may have ``argument``, the name of the argument of ``edit()`` whose value
     is its only option: ``edit(edit_mask=...)`` is made through it. One may have ``check(frame)``,
     which raises :class:`refhooks.InputError` if it cannot take part; it is asked before anything is
-    encoded, with the size of the picture being edited, or ``None`` where there is none. One may say
+    encoded, with the size of the picture being edited, or ``None`` where there is none; and
+    ``check_model(model)`` likewise, with the :class:`ModelInfo` of the run. One may say
     ``needs_whole_target = True``, as a :class:`Method` may, and ``edits_attention``, true or false:
     a model whose attention cannot be edited refuses by it, and else by what ``bind_run`` names.
 

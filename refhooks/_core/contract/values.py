@@ -156,12 +156,15 @@ class Tokens:
         fresh: Indices ``[F]`` (int64, rising, maybe none) among the passed-on tokens, of those that
             are computed in this pass; the keys and values of the others are read from the group's
             ``load``, which an attention edit then gives for all of them. ``None``: all are.
+        modulate: The noise level by which the model modulates them: ``native``, or a name that the
+            family knows, such as ``zero``, as clean pictures.
     """
 
     latents: Tensor
     keep: Tensor | None = None
     positions: str = "native"
     fresh: Tensor | None = None
+    modulate: str = "native"
 
 
 @attrs.frozen(eq=False)
@@ -209,6 +212,9 @@ class Inputs:
             there for anything to attend to, and are predicted to go straight to the source:
             ``v = (x_t − r) / sigma``. ``target`` and ``added`` hold all ``T`` all the same: the
             core takes their rows before the family sees them.
+        center: Where the middle of a picture lies in its positions, the target's too: ``native``,
+            or a name that the family knows.
+        text_start: Where the prompt's positions begin, likewise.
     """
 
     target: Tensor
@@ -217,6 +223,8 @@ class Inputs:
     added: Tensor | None = None
     adapters: tuple[Adapter, ...] = ()
     keep: Tensor | None = None
+    center: str = "native"
+    text_start: str = "native"
 
     def fill(self, slot: int, tokens: Tokens | None) -> Inputs:
         """Return the same inputs with one slot filled, or emptied with ``None``."""

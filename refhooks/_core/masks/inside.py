@@ -56,7 +56,8 @@ class _Kept:
         """Whether they are those of such tokens, as near as a method says it."""
         before = self.tokens
         same = tokens.latents is before.latents or row == self.row
-        return same and tokens.positions == before.positions and _alike(tokens.keep, before.keep)
+        as_before = tokens.positions == before.positions and tokens.modulate == before.modulate
+        return same and as_before and _alike(tokens.keep, before.keep)
 
 
 class ReusedOutside:

@@ -35,6 +35,9 @@ class LoadedModel(TakesLoras):
         checkpoint: What the checkpoint prescribes where the stock pipeline's defaults do not fit.
         plugins: Modules, or objects, with registration hooks, besides the plugins that are
             installed: what they register has its name in strategies of this model's edits.
+        encodings_mib: How much is kept of what prompts and pictures were encoded to, in MiB; 0:
+            they are encoded anew in each edit. At 1 MP a prompt of Qwen-Image-Edit that sees a
+            picture, with its negative one and the picture's latents, comes to about 12 MiB.
 
     Attributes:
         pipe: The pipeline; for a modular one, that which its components make.
@@ -55,7 +58,10 @@ class LoadedModel(TakesLoras):
         *,
         checkpoint: Checkpoint | None = None,
         plugins: Sequence[object] = (),
+        encodings_mib: float = 128,
     ) -> None:
+        from refhooks._base.encodings import Encodings  # noqa: PLC0415  imports torch, a second
+
         if isinstance(pipe, str | Path):
             raise InputError(
                 f"{type(self).__name__}(...) takes a loaded pipeline, got {shown(str(pipe))}; one"
@@ -65,6 +71,7 @@ class LoadedModel(TakesLoras):
         self.pipe, self.checkpoint, self.family = adapt(
             self.registry, pipe, checkpoint or Checkpoint()
         )
+        self.family.encodings = Encodings(encodings_mib)
 
     @classmethod
     def from_pretrained(
@@ -76,6 +83,7 @@ class LoadedModel(TakesLoras):
         weights: bool = True,
         transformer: str | Path | torch.nn.Module | None = None,
         plugins: Sequence[object] = (),
+        encodings_mib: float = 128,
         **kwargs: Any,
     ) -> Self:
         """Load a model.
@@ -93,6 +101,7 @@ class LoadedModel(TakesLoras):
                 quantised as GGUF has it; all else is that of ``name_or_path``. Or a transformer
                 that is loaded.
             plugins: As for :class:`Editor`.
+            encodings_mib: Likewise.
             **kwargs: Passed to diffusers' ``from_pretrained``; without weights, those of the Hub
                 alone (``revision``, ``token``, ``local_files_only``...).
 
@@ -102,8 +111,10 @@ class LoadedModel(TakesLoras):
                 another model.
             OutOfMemoryError: The device is too small for it.
         """
+        from refhooks._base.encodings import read_mib  # noqa: PLC0415  imports torch
         from refhooks._parts.loading import load_model  # noqa: PLC0415  imports diffusers, which takes seconds
 
+        read_mib(encodings_mib)
         if transformer is not None and not isinstance(transformer, str | Path):
             kwargs["transformer"], transformer = transformer, None
         pipe, checkpoint = load_model(
@@ -115,7 +126,7 @@ class LoadedModel(TakesLoras):
             weights=weights,
             transformer=transformer,
         )
-        return cls(pipe, checkpoint=checkpoint, plugins=plugins)
+        return cls(pipe, checkpoint=checkpoint, plugins=plugins, encodings_mib=encodings_mib)
 
     @property
     def model(self) -> ModelInfo:
@@ -131,6 +142,7 @@ class LoadedModel(TakesLoras):
             reuse_exact=family.reuse_exact,
             token_bytes=family.token_bytes,
             sight=family.sight,
+            variants=family.variants,
         )
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ import attrs
 
 from refhooks._base.advice import warn_user
 from refhooks._base.canvas import Canvas, Cut, remark_on
-from refhooks._core.contract.family import Guidance, Shown, prompted
+from refhooks._core.contract.family import Shown, prompted
 from refhooks._core.contract.methods import check_method, edits_prefix
 from refhooks._core.masks.layout import cover_masks, hide, in_force
 from refhooks._core.models.family_calls import named_family
@@ -19,6 +19,7 @@ from refhooks._core.planning.described import describe
 from refhooks._core.planning.edit_plan import Plan, PlannedReference
 from refhooks._core.planning.factories import as_mask
 from refhooks._core.planning.foresight import foresee
+from refhooks._core.planning.guiding import guidance_of, with_scales
 from refhooks._core.planning.input_pictures import InputPicture, open_picture
 from refhooks._core.planning.inside import with_inside
 from refhooks._core.planning.request import steps_in_all
@@ -51,7 +52,6 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
     """
     family = named_family(loaded.family, loaded.registry)
     _check_call(family, request)
-    guidance = _guidance(family, request)
     pictures = [
         open_picture(reference.image, family.picture_mode) for reference in request.references
     ]
@@ -63,6 +63,7 @@ def make_plan(loaded: LoadedModel, request: Request) -> Plan:
     pictures = _laid(family, request.references, pictures, source)
     references = _resolve(loaded, request.references, pictures, source)
     steps = request.steps or family.default_steps
+    guidance = guidance_of(family, request, steps)
     total = steps_in_all(steps, request.denoise)
     scheduler, sigmas, timesteps = family.schedule(steps, size, total)
     timetable = compile_timetable([it.strategy for it in references], sigmas, loaded.registry)
@@ -117,6 +118,7 @@ def with_outlook(loaded: LoadedModel, request: Request, plan: Plan) -> Plan:
         attending=attending,
     )
     check_attention(loaded, attending, dropped=drops(plan))
+    timetable = with_scales(timetable, plan.guidance)
     return with_inside(loaded, request, attrs.evolve(plan, timetable=timetable))
 
 
@@ -128,33 +130,6 @@ def _check_call(family: Family, request: Request) -> None:
             f"{family.name} takes at most {family.max_references} references, the source included;"
             f" got {len(request.references)}"
         )
-
-
-def _guidance(family: Family, request: Request) -> Guidance:
-    """The guidance of a run, as far as the model has any.
-
-    Raises:
-        InputError: A negative prompt, or a scale, that would do nothing.
-    """
-    kind = family.guidance_kind
-    if kind != "true" and any(text.strip() for text in request.negative):
-        raise InputError(
-            f"this model of {family.name} is distilled ({kind} guidance), so it takes no negative"
-            " prompt; leave negative_prompt out"
-        )
-    if kind == "none" and request.cfg is not None and request.cfg > 1.0:
-        raise InputError(
-            f"this model of {family.name} is distilled and runs without guidance, so"
-            f" cfg={request.cfg:g} would do nothing; leave cfg out"
-        )
-    scale = family.default_cfg if request.cfg is None else request.cfg
-    if scale <= 1.0 and any(text.strip() for text in request.negative):
-        unless = "" if request.cfg is not None else ", as this model does unless cfg is given"
-        _warn(
-            f"at cfg {scale:g}{unless} there is no guidance, and no pass for a negative prompt, so"
-            " negative_prompt does nothing; raise cfg above 1, or leave it out"
-        )
-    return Guidance(scale=scale, negative=request.negative)
 
 
 def _source(
@@ -221,7 +196,8 @@ def _plugins(
         plugins.append(loaded.registry.for_argument("edit_mask", mask))
     if request.align:
         plugins.append(loaded.registry.for_argument("align", True))
-    named = named_plugins(plugins, loaded.registry, None if source is None else source.size)
+    frame = None if source is None else source.size
+    named = named_plugins(plugins, loaded.registry, frame, loaded.model)
     if request.edit_mask is not None and source is not None:
         _warn_of_a_speck("the edit mask", mask, source.size, size)
     return named

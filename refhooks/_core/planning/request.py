@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
+from refhooks._attending.named_caches import as_step_cache
 from refhooks._base.names import listed
 from refhooks._base.numbers import unwrapped, whole
+from refhooks._base.scales import read_scales
 from refhooks._base.shown import one_of, shown
 from refhooks._core.contract.inside import as_inside
-from refhooks._core.planning.bounds import MAX_SEED, read_cfg, read_denoise, read_seed, read_steps
+from refhooks._core.planning.bounds import MAX_CFG, MAX_SEED, read_denoise, read_seed, read_steps
 from refhooks._core.planning.strategy import Reference
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from refhooks._attending.named_caches import StepCache
     from refhooks._core.contract.inside import Inside
 
 MAX_STEPS_IN_ALL = 10_000
@@ -40,7 +43,8 @@ class Request:
         denoise: Above 0, up to 1.
         edit_mask: As it was given; ``None``: the whole picture may change.
         compute: How much of a local edit is computed; ``None``: all.
-        cfg: ``None``: the checkpoint's own scale.
+        cache: The step cache that is put on for it.
+        cfg: ``None``: the checkpoint's own scale; a text: scales over the steps.
         height, width, resolution: The output's size, as it was given; ``native``: the source's.
         vision_resolution: Pixel area at which the text encoder sees pictures; ``None``: its own.
         align: Whether pictures are moved and scaled back onto the source.
@@ -59,7 +63,7 @@ class Request:
     steps: int | None
     denoise: float
     edit_mask: Any
-    cfg: float | None
+    cfg: float | str | None
     height: int | None
     width: int | None
     resolution: int | Literal["native"] | None
@@ -71,6 +75,7 @@ class Request:
     record_attention: bool
     paired: bool = False
     compute: Inside | None = None
+    cache: StepCache | None = None
 
     @property
     def batch_seeds(self) -> tuple[int, ...]:
@@ -95,6 +100,7 @@ def make_request(
     denoise: Any = 1.0,
     edit_mask: Any = None,
     compute: Any = "all",
+    cache: Any = None,
     align: Any = False,
     plugins: Any = (),
     n: Any = 1,
@@ -131,7 +137,7 @@ def make_request(
         steps=None if steps is None else read_steps(steps),
         denoise=denoise,
         edit_mask=edit_mask,
-        cfg=None if cfg is None else read_cfg(cfg),
+        cfg=None if cfg is None else read_scales(cfg, MAX_CFG),
         height=_optional(height, "height", 1, 2**16),
         width=_optional(width, "width", 1, 2**16),
         resolution=read_resolution(resolution),
@@ -142,7 +148,17 @@ def make_request(
         eager=check == "eager",
         record_attention=bool(record_attention),
         compute=_inside(compute, edit_mask),
+        cache=_cache(cache, compute, record=bool(record_attention)),
     )
+
+
+def _cache(value: Any, compute: Any, *, record: bool) -> StepCache | None:
+    cache = as_step_cache(value)
+    if cache is not None and (record or as_inside(compute) is not None):
+        other = "record_attention" if record else "compute='inside'"
+        why = "leaves out what is recorded" if record else "takes every step to be of all tokens"
+        raise InputError(f"cache={cache.name!r} {why}; leave out either it or {other}")
+    return cache
 
 
 def _inside(compute: Any, edit_mask: Any) -> Inside | None:

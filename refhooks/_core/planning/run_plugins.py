@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from refhooks._base.size import Size
+    from refhooks._core.contract.methods import ModelInfo
     from refhooks._core.contract.values import Step
     from refhooks._core.planning.timetable import Timetable
     from refhooks._core.plugins.registry import Registry
@@ -29,13 +30,19 @@ if TYPE_CHECKING:
 __all__ = ["named_plugins", "plugin_strengths", "with_plugins"]
 
 
-def named_plugins(plugins: Sequence[object], registry: Registry, frame: Size | None) -> Named:
+def named_plugins(
+    plugins: Sequence[object],
+    registry: Registry,
+    frame: Size | None,
+    model: ModelInfo | None = None,
+) -> Named:
     """Return plugins with how messages name them; descriptions are bound when a run starts.
 
     Args:
         plugins: Descriptions, or objects with run hooks.
         registry: What is registered.
         frame: Size of the picture being edited, ``None`` where there is none or it is not known.
+        model: That of the run, ``None`` where it is not known.
 
     Raises:
         PluginError: One is neither.
@@ -45,9 +52,13 @@ def named_plugins(plugins: Sequence[object], registry: Registry, frame: Size | N
     for plugin, label in zip(plugins, labels, strict=True):
         if not is_description(plugin):
             check_implementations(plugin, label, RunHooks, Registration)
-        elif hasattr(plugin, "check"):
+            continue
+        if hasattr(plugin, "check"):
             with naming(f"{label}, check, before the first step"):
                 plugin.check(frame)
+        if model is not None and hasattr(plugin, "check_model"):
+            with naming(f"{label}, check_model, before the first step"):
+                plugin.check_model(model)
     return tuple(zip(plugins, labels, strict=True))
 
 

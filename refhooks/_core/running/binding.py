@@ -124,7 +124,10 @@ def _contract(family: Family, opened: FamilyRun, info: RunInfo) -> Contract:
     return Contract(
         transformer=family.transformer,
         tokens=tuple(None if grid is None else math.prod(grid) for grid in opened.grids),
-        positions=opened.positions,
+        variants={
+            **family.variants,
+            "positions": (*opened.positions, *family.variants.get("positions", ())),
+        },
         width=opened.width,
         batch=opened.noise.shape[0],
         heads=info.heads,

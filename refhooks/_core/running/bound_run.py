@@ -57,6 +57,7 @@ class Run:
     _bar: Any
     _callback: Callback | None
     _interrupted: Callable[[], bool]
+    _scales: Sequence[float] = ()
     ran: int = attrs.field(default=0, init=False)
     _computed: Computed = attrs.field(init=False)
 
@@ -71,6 +72,8 @@ class Run:
             ctx = Context(planned.step, t, self.name, self.blocks, planned.rows, t_next)
             self._moment.ctx = ctx
             self.ran += 1
+            if self._scales:
+                self.family.use_scale(self._scales[planned.step.index])
             yield ctx
             if self._interrupted():
                 break

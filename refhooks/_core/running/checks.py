@@ -9,12 +9,12 @@ import attrs
 import torch
 
 from refhooks._base.names import did_you_mean, listed
-from refhooks._base.shown import shown
+from refhooks._base.shown import one_of, shown
 from refhooks._core.contract.values import Branch, Inputs, Text, Tokens
 from refhooks.errors import HookReturnError, NotFiniteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -28,7 +28,7 @@ class Contract:
     Attributes:
         transformer: The denoiser.
         tokens: Tokens of each reference's whole picture, ``None`` for one that gives none.
-        positions: What the family knows of ``Tokens.positions``.
+        variants: What the family knows beside ``native``, by the field that asks for it.
         width: Of the transformer, for ``Inputs.added``.
         batch: ``B``.
         heads: ``H``.
@@ -46,7 +46,7 @@ class Contract:
 
     transformer: torch.nn.Module
     tokens: tuple[int | None, ...]
-    positions: tuple[str, ...]
+    variants: Mapping[str, tuple[str, ...]]
     width: int
     batch: int
     heads: int
@@ -125,6 +125,8 @@ def inputs(new: Any, old: Inputs, contract: Contract, label: str, *, eager: bool
             _tokens(tokens, old.target, contract, number, label, eager=eager)
     if new.text is not old.text:
         _text(new.text, old, label, eager=eager)
+    _known(new.center, "center", contract, label)
+    _known(new.text_start, "text_start", contract, label)
     if new.added is not None and new.added is not old.added:
         _taken(contract.takes_added, "added", label)
         _added(new.added, old.target, contract.width, label, eager=eager)
@@ -141,6 +143,15 @@ def _taken(takes: bool, name: str, label: str) -> None:
         raise HookReturnError(f"{label}: the model's family cannot use {name}; leave it as it is")
 
 
+def _known(value: Any, name: str, contract: Contract, label: str) -> None:
+    known = tuple(dict.fromkeys(("native", *contract.variants.get(name.rpartition(".")[2], ()))))
+    if not one_of(value, known):
+        raise HookReturnError(
+            f"{label}: {name} must be one of {listed(known)}; got"
+            f" {shown(value)}.{did_you_mean(str(value), known)}"
+        )
+
+
 def _tokens(
     tokens: Any, target: Tensor, contract: Contract, slot: int, label: str, *, eager: bool
 ) -> None:
@@ -152,11 +163,8 @@ def _tokens(
             f"{label}: {name} must stay empty: its reference has strength 0 at every step, or only"
             " methods that say they give no tokens (gives_tokens)"
         )
-    if tokens.positions not in contract.positions:
-        raise HookReturnError(
-            f"{label}: {name}.positions must be one of {listed(contract.positions)}; got"
-            f" {tokens.positions!r}.{did_you_mean(str(tokens.positions), contract.positions)}"
-        )
+    _known(tokens.positions, f"{name}.positions", contract, label)
+    _known(tokens.modulate, f"{name}.modulate", contract, label)
     latents = tensor(tokens.latents, f"{name}.latents", label)
     batch, _, channels = target.shape
     if tuple(latents.shape) not in ((1, count, channels), (batch, count, channels)):

@@ -140,8 +140,6 @@ def _bind(loaded: LoadedModel, request: Request, plan: Plan, closing: Closing) -
     closing.callback(hooks.close)
     opened.prepare(attention=hooks.edits_attention, record=request.record_attention)
     scheduler = named_scheduler(plan.scheduler, moment)
-    bar = closing.enter(loaded.pipe.progress_bar(total=len(plan.timetable.steps)))
-    bar.set_description(f"seed {request.seeds[0]}")
     return Run(
         family=opened,
         start=opened.noise if plan.from_noise else _noised(opened, scheduler, plan, source),
@@ -155,10 +153,17 @@ def _bind(loaded: LoadedModel, request: Request, plan: Plan, closing: Closing) -
         source=source,
         moment=moment,
         decode=functools.partial(_decode, family, request, plan),
-        bar=bar,
+        bar=_bar(loaded, request, plan, closing),
         callback=request.callback,
         interrupted=lambda: bool(loaded.pipe._interrupt),  # noqa: SLF001  it has no setter
+        scales=plan.guidance.scales,
     )
+
+
+def _bar(loaded: LoadedModel, request: Request, plan: Plan, closing: Closing) -> Any:
+    bar = closing.enter(loaded.pipe.progress_bar(total=len(plan.timetable.steps)))
+    bar.set_description(f"seed {request.seeds[0]}")
+    return bar
 
 
 def _noised(opened: FamilyRun, scheduler: Any, plan: Plan, source: Source | None) -> Tensor:

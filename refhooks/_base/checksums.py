@@ -18,7 +18,7 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["checksum", "sums"]
+__all__ = ["checksum", "sums", "words"]
 
 CHUNK: Final = 2**22  # words of 64 bits; one chunk and its products are 96 MiB
 SEED: Final = 2027  # of the factors
@@ -34,11 +34,11 @@ def checksum(values: Tensor) -> bytes:
 
 def sums(flat: Tensor) -> bytes:
     """Return a hash of the sums of bytes ``[n]``, made on their device."""
-    words, rest = _words(flat)
-    digest, parts = hashlib.sha256(rest), []
-    for start in range(0, words.numel(), CHUNK):
-        chunk = words[start : start + CHUNK]
-        factors = _factors(str(words.device))[: chunk.numel()]
+    body, rest = words(flat)
+    digest, parts = hashlib.sha256(rest.cpu().numpy().tobytes()), []
+    for start in range(0, body.numel(), CHUNK):
+        chunk = body[start : start + CHUNK]
+        factors = _factors(str(body.device))[: chunk.numel()]
         halves = (chunk & 0xFFFFFFFF, chunk >> 32)
         parts.append(torch.stack([(half * factors).sum() for half in halves]))
     if parts:
@@ -46,14 +46,13 @@ def sums(flat: Tensor) -> bytes:
     return digest.digest()
 
 
-def _words(flat: Tensor) -> tuple[Tensor, bytes]:
-    """Bytes as words of 64 bits, and those that are left over."""
+def words(flat: Tensor) -> tuple[Tensor, Tensor]:
+    """Return bytes ``[n]`` as words of 64 bits, and those that are left over."""
     whole = flat.numel() // 8 * 8
-    rest = flat[whole:].cpu().numpy().tobytes()
     body = flat[:whole]
     if body.storage_offset() % 8:  # no view of words begins between two of them
         body = body.clone()
-    return body.view(torch.int64), rest
+    return body.view(torch.int64), flat[whole:]
 
 
 @functools.lru_cache(maxsize=4)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from refhooks._apps.grids import checksums
-from refhooks._apps.grids.checksums import checksum, sums
 from refhooks._apps.grids.fingerprint import fingerprint
+from refhooks._base import checksums
+from refhooks._base.checksums import checksum, sums
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float64, torch.int8, torch.uint8, torch.bool]
 

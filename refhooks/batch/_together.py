@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 import attrs
 
 from refhooks._apps.editing.edit import edit_planned
+from refhooks._attending.named_caches import with_step_cache
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import is_list
 from refhooks._base.once import keeping
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from refhooks._apps.editing.result import EditResult
+    from refhooks._attending.named_caches import StepCache
     from refhooks._core.contract.family import Shown
     from refhooks._core.contract.inside import Inside
     from refhooks._core.contract.methods import Method
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from refhooks._core.planning.request import Callback, Request
     from refhooks._core.planning.strategy import Stage, Strategy
 
-__all__ = ["Job", "Options", "edit_batch"]
+__all__ = ["Job", "Options", "edit_batch", "edit_together"]
 
 
 @attrs.frozen
@@ -60,7 +62,7 @@ class Options(TypedDict, total=False):
     """The arguments of :meth:`refhooks.Editor.edit` that are the same for all jobs."""
 
     negative_prompt: str | Sequence[str]
-    cfg: float | None
+    cfg: float | str | Sequence[float] | None
     steps: int | None
     height: int | None
     width: int | None
@@ -69,6 +71,7 @@ class Options(TypedDict, total=False):
     denoise: float
     edit_mask: Mask | MaskShape | MaskForm | None
     compute: Inside | Literal["all", "inside"]
+    cache: str | StepCache | None
     align: bool
     plugins: Sequence[object]
     callback: Callback | None
@@ -111,12 +114,30 @@ def edit_batch(
         raise InputError(f"jobs must be a list of at least one Job, got {shown(jobs)}")
     seconds = seconds_of(options.pop("wait", False))
     requests = _requests(jobs, strategy, others, options)
-    with exclusive(editor.family.transformer, seconds):
+    turn = exclusive(editor.family.transformer, seconds)
+    with turn, with_step_cache(editor.family, requests[0].cache):
         plans = [_planned(editor, *numbered) for numbered in enumerate(requests, 1)]
-        for number, plan in enumerate(plans[1:], 2):
-            _check_same(plans[0], plan, number)
-        joined, merged = _joined(requests), _merged(plans)
-        return edit_planned(editor, joined, with_outlook(editor, joined, merged))
+        return edit_together(editor, requests, plans)
+
+
+def edit_together(
+    editor: LoadedModel, requests: Sequence[Request], plans: Sequence[Plan]
+) -> EditResult:
+    """Run planned edits in one pass, on a model that runs no other.
+
+    Args:
+        editor: It runs them.
+        requests: Of one prompt and one seed each.
+        plans: Of them, in their order.
+
+    Raises:
+        InputError: The pictures of one have another size or number than the first's.
+        RefhooksError: As for :meth:`refhooks.Editor.edit`.
+    """
+    for number, plan in enumerate(plans[1:], 2):
+        _check_same(plans[0], plan, number)
+    joined, merged = _joined(requests), _merged(plans)
+    return edit_planned(editor, joined, with_outlook(editor, joined, merged))
 
 
 def _check_options(options: Options) -> None:

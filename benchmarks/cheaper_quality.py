@@ -1,0 +1,176 @@
+"""What cheaper ways to edit cost in quality: held-out local edits of toy, at 8 and 28 steps.
+
+    python benchmarks/cheaper_quality.py [--scenes 12]   measures; goes on where it was stopped
+    python benchmarks/cheaper_quality.py --table         prints the figures of what is there
+
+Guidance in a part of the steps, diffusers' step caches at the settings that their documentation
+gives, and both beside ``compute="inside"`` with the mask of what should change. Every edit has the
+same noise in every way. Figures are differences to the whole edit, paired by scene, with 95 %
+bootstrap intervals.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+import torch
+from diffusers.hooks import FirstBlockCacheConfig, TaylorSeerCacheConfig
+from local_quality import batches, box_of, figures_of
+
+import refhooks as rh
+from refhooks import score as measures
+from refhooks.batch import Job, edit_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from refhooks.score import Pair
+
+ROOT = Path(__file__).parents[1]
+FIGURES = ROOT / "benchmarks" / "results" / "cheaper_quality.json"
+STORE = ROOT / "build" / "cheaper_quality.jsonl"
+CACHES = {
+    "FBCache .2": FirstBlockCacheConfig(threshold=0.2),
+    "FBCache .05": FirstBlockCacheConfig(threshold=0.05),
+    "TaylorSeer 5": TaylorSeerCacheConfig(
+        cache_interval=5, max_order=1, disable_cache_before_step=3,
+        taylor_factors_dtype=torch.float32,
+    ),
+}  # fmt: skip
+INSIDE = "inside:reuse=7"
+# The scale is the checkpoint's own, 2; it is off at 1.
+WAYS: dict[str, dict[str, Any]] = {
+    "whole": {},
+    "off": {"cfg": 1.0},
+    "from .25": {"cfg": "0.25@2"},
+    "from .5": {"cfg": "0.5@2"},
+    "from .75": {"cfg": "0.75@2"},
+    "until .5": {"cfg": "0@2,0.5@1"},
+    "until .25": {"cfg": "0@2,0.25@1"},
+    ".25 to .75": {"cfg": "0.25@2,0.75@1"},
+    "inside": {"compute": "inside"},
+    "inside, reuse 7": {"compute": INSIDE},
+    "inside, reuse 7, from .5": {"compute": INSIDE, "cfg": "0.5@2"},
+    **{name: {"cache": name} for name in CACHES},
+}
+INTERVALS = ("off", "from .25", "from .5", "from .75", "until .5", "until .25", ".25 to .75")
+ORDER = (
+    *((8, way) for way in ("whole", "from .5", "until .5", "off", "from .75", ".25 to .75")),
+    (28, "whole"), (28, "from .5"), (28, "FBCache .2"), (28, "TaylorSeer 5"),
+    (28, "inside, reuse 7, from .5"), (28, "inside, reuse 7"),
+    *((8, way) for way in ("from .25", "until .25")),
+    (28, "FBCache .05"), (28, "inside"),
+)  # fmt: skip
+MEASURES = ("done", "kept")
+
+
+@contextlib.contextmanager
+def cached(pipe: Any, name: str | None) -> Iterator[None]:
+    """Have a step cache on the transformer."""
+    if name is None:
+        yield
+        return
+    pipe.transformer.enable_cache(CACHES[name])
+    try:
+        yield
+    finally:
+        pipe.transformer.disable_cache()
+
+
+def run(each: int, limit: float) -> None:
+    """Edit what has not been edited yet, for at most ``limit`` seconds."""
+    from refhooks_toy._held_out import faster  # noqa: PLC0415
+
+    STORE.parent.mkdir(exist_ok=True)
+    lines = STORE.read_text(encoding="utf-8").splitlines() if STORE.exists() else []
+    done = {tuple(json.loads(line)["cell"]) for line in lines}
+    editor, started = rh.Editor.from_pretrained("toy"), time.perf_counter()
+    editor.pipe.set_progress_bar_config(disable=True)
+    drawn = batches(each)
+    with faster(editor.pipe, half=False), STORE.open("a", encoding="utf-8") as store:
+        for steps, way in ORDER:
+            for _, pairs in drawn:
+                own = [pair for pair in pairs if (pair.name, steps, way) not in done]
+                if own and time.perf_counter() - started < limit:
+                    for row in edited(editor, own, steps, way):
+                        store.write(json.dumps(row) + "\n")
+                    store.flush()
+
+
+def edited(editor: rh.Editor, pairs: Sequence[Pair], steps: int, way: str) -> list[dict[str, Any]]:
+    """Edit pairs whose mask is one; a step cache decides for each of them alone."""
+    options = dict(WAYS[way])
+    cache = options.pop("cache", None)
+    box = box_of(pairs[0].mask)
+    assert box is not None  # noqa: S101  as they are drawn
+    if "compute" in options:
+        options["edit_mask"] = ",".join(map(str, box))
+    jobs = [Job(pair.source, pair.prompt, seed=pair.seed) for pair in pairs]
+    groups = [jobs] if cache is None else [[job] for job in jobs]
+    images: list[Any] = []
+    with cached(editor.pipe, cache):
+        for group in groups:
+            images += edit_batch(editor, group, steps=steps, **options).images
+    return [
+        {"cell": (pair.name, steps, way), **figures_of(image, pair, box)}
+        for pair, image in zip(pairs, images, strict=True)
+    ]
+
+
+def table() -> dict[str, Any]:
+    """Return the figures of what was measured, by steps and way."""
+    rows = [json.loads(line) for line in STORE.read_text(encoding="utf-8").splitlines()]
+    by_cell = {tuple(row["cell"]): row for row in rows}
+    found: dict[str, Any] = {}
+    for steps in (8, 28):
+        for way in WAYS:
+            cells = [cell for cell in by_cell if cell[1:] == (steps, way)]
+            paired = [
+                (by_cell[cell], by_cell[cell[0], steps, "whole"])
+                for cell in cells
+                if (cell[0], steps, "whole") in by_cell
+            ]
+            if paired:
+                compared = {name: _compared(paired, name) for name in MEASURES}
+                found[f"{steps} steps, {way}"] = {"edits": len(paired), **compared}
+    return {"command": "python benchmarks/cheaper_quality.py", "scale": 2.0, "cells": found}
+
+
+def _compared(paired: Sequence[Any], name: str) -> dict[str, Any]:
+    values = np.array([(own[name], whole[name]) for own, whole in paired])
+    lead = measures.interval(values[:, 0] - values[:, 1])
+    return {
+        "mean": float(values[:, 0].mean()),
+        "whole": float(values[:, 1].mean()),
+        "difference": [lead.mean, lead.low, lead.high],
+    }
+
+
+@click.command()
+@click.option("--scenes", "each", type=click.IntRange(1), default=12, show_default=True,
+              help="Of a kind, at most.")  # fmt: skip
+@click.option("--limit", type=float, default=7200.0, show_default=True, help="Seconds.")
+@click.option("--table", "only", is_flag=True, help="Measure nothing.")
+def main(each: int, limit: float, *, only: bool) -> None:
+    """Measure, and write the figures."""
+    if not only:
+        run(each, limit)
+    found = table()
+    FIGURES.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    for name, cell in found["cells"].items():
+        told = "  ".join(
+            f"{each} {cell[each]['mean']:.4f} ({cell[each]['difference'][0]:+.4f}"
+            f" [{cell[each]['difference'][1]:+.4f}, {cell[each]['difference'][2]:+.4f}])"
+            for each in MEASURES
+        )
+        click.echo(f"{name:34} {cell['edits']:4}  {told}")
+
+
+if __name__ == "__main__":
+    main()
