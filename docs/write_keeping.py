@@ -146,10 +146,10 @@ def _recognised(cells: dict[str, Any]) -> str:
             if edits > acted:
                 missed[kind] = missed.get(kind, 0) + edits - acted
     told = ", ".join(f"{count} of {kind}" for kind, count in sorted(missed.items())) or "none"
+    edits = sum(it["edits"] for it in local)
     return (
         f"{alone} of {sum(it['edits'] for it in whole)} whole-picture edits were left alone, at"
-        f" both numbers of steps together; of {sum(it['edits'] for it in local)} local ones, left alone"
-        f" as well: {told}."
+        f" both numbers of steps together; of {edits} local ones, left alone as well: {told}."
     )
 
 
