@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 GROUP = "refhooks"
 OWN_COMMANDS: Final = (
-    "chain", "check", "demo", "edit", "explain", "grid", "hooks", "methods", "new", "plan",
+    "batch", "chain", "check", "demo", "edit", "explain", "grid", "hooks", "methods", "new", "plan",
     "plugins", "presets", "recipe", "replay", "score",
 )  # fmt: skip
 """Commands of refhooks itself; no plugin can have one of their names."""
