@@ -39,6 +39,7 @@ evidence: $(READY)
 	$(BIN)/refhooks score --methods default,inject,concat,cross_attn --steps 16 \
 		--kinds color-change,style-transfer,object-swap,add-elements,remove-elements,lighting-change,expression-change,background-swap \
 		--json benchmarks/results/score.json -o build/score
+	$(BIN)/python benchmarks/worth.py
 	$(BIN)/python benchmarks/marks.py
 	$(BIN)/python docs/write_marks.py
 	$(BIN)/python docs/write_readme_table.py

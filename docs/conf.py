@@ -20,10 +20,10 @@ ROOT = DOCS.parent
 HOME = "README"
 SHORT = 18  # letters of a word of code that a line never breaks, as the hyphens of an option
 NAVIGATION = {
-    "Getting started": ["coming-from", "cookbook", "gallery"],
+    "Getting started": ["coming-from", "import-workflow", "cookbook", "gallery"],
     "Guide": [
-        "methods", "strategies", "reuse", "schedules", "masks", "chains", "presets", "command-line",
-        "recipes", "grid-and-advice", "batches",
+        "methods", "strategies", "reuse", "schedules", "masks", "keep-pixels", "chains", "presets",
+        "command-line", "recipes", "grid-and-advice", "batches",
         "sizes", "colours", "serving", "models", "files", "works-with", "refused", "reliability",
         "speed", "cheaper", "speed-tables", "local-tables",
     ],

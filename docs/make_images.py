@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import attrs
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
@@ -37,6 +38,7 @@ METHODS = {
 }
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.3, 1.6, 2.0)
 PROMPT = "make it night"
+BLUE = "make the circle blue"
 SNOW = "change the background to snow under a stormy sky"
 HERO = {0.0: "ignored", 0.4: "followed in part", 1.0: "as the model was trained"}
 GALLERY = "0,0.4,0.8,1,1.4,2"
@@ -206,6 +208,21 @@ def masks() -> None:
     _save(make_sheet([source, *made], captions, title=title, columns=3, tile=256), "masks")
 
 
+def keeping() -> None:
+    """One edit as it is made and with ``keep_pixels``, and how far each is from its source."""
+    editor = rh.Editor.from_pretrained("toy")
+    editor.pipe.set_progress_bar_config(disable=True)
+    source = Image.open(next(iter(rh.load_registry().models["toy"].samples()))).convert("RGB")
+    own = np.asarray(source, dtype=np.int16)
+    pictures, captions = [source], ["the source"]
+    for name, plugins in (("default", []), ("keep_pixels", [rh.plugin("keep_pixels")])):
+        made = editor.edit(source, BLUE, seed=0, plugins=plugins).image
+        away = np.abs(np.asarray(made, dtype=np.int16) - own) * 8
+        pictures += [made, Image.fromarray(away.clip(0, 255).astype(np.uint8))]
+        captions += [name, f"{name}: difference, 8 times"]
+    _save(make_sheet(pictures, captions, title=f"“{BLUE}”", columns=5, tile=192), "keep-pixels")
+
+
 def gallery() -> None:
     """What ``refhooks grid``, ``compare``, ``plot_attention`` and the curves show."""
     registry = rh.load_registry()
@@ -240,7 +257,7 @@ def gallery() -> None:
         _save(Image.open(place).convert("RGB"), "attention")
 
 
-EVERYTHING = (hero, demo, strengths, schedules, timetable, masks, multi_stage, gallery)
+EVERYTHING = (hero, demo, strengths, schedules, timetable, masks, multi_stage, keeping, gallery)
 MADE = {made.__name__: made for made in EVERYTHING}
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def table() -> str:
     return "\n".join([
         "These hold on the embedded model:\n",
         _rows([entry for entry in presets if entry.measured]),
-        "## Published advice that did not hold there\n",
+        "## Not shown to hold there: published advice, and what was not confirmed\n",
         _rows([entry for entry in presets if not entry.measured]),
     ])  # fmt: skip
 

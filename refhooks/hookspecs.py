@@ -270,6 +270,26 @@ class RunHooks:
         raise NotImplementedError
 
     @hookspec
+    def refhooks_strengths(
+        self, ctx: Context, latents: Tensor, velocity: Tensor, strengths: Sequence[float]
+    ) -> Sequence[float] | None:
+        """Set the strengths of the next step by what was measured in this one.
+
+        Fires: once a step, after ``refhooks_velocity``. Not called after the last step.
+        Arguments: ``ctx``: the step that was made. ``latents``: ``x_t``, as after
+            ``refhooks_step``, ``[B,T,C]``. ``velocity``: as after ``refhooks_velocity``,
+            ``[B,T,C]``. ``strengths``: of each reference at the next step, 0–2, as they are planned
+            or as an implementation before set them.
+        May change: the strength of each reference that has one above 0 in the plan, to a number
+            above 0 and at most 2; a method's own object, that of its reference alone. Whether a
+            reference takes part in a step stays as planned.
+        Returns: One number a reference, or ``None``: unchanged.
+        Combines: A chain.
+        Added: 0.1.
+        """
+        raise NotImplementedError
+
+    @hookspec
     def refhooks_image(self, ctx: Context, images: Tensor) -> Tensor | None:
         """Change the finished pictures.
 

@@ -31,6 +31,7 @@ def denoise(run: Run) -> tuple[Tensor, Tensor]:
             predictions[branch.name] = run.predict(ctx, branch, latents, inputs, edits)
         guided = family.guide(predictions)
         velocity = hooks.velocity(ctx, latents, MappingProxyType(predictions), guided)
+        run.steer(ctx, latents, velocity)
         run.report(ctx, latents, velocity)
         latents = run.scheduler.step(velocity, ctx.t, latents, return_dict=False)[0]
     return latents, hooks.image(ctx, run.decode(latents))

@@ -16,6 +16,7 @@ from _fuzz._watch import LeftError
 from refhooks._apps.recipes import metadata
 from refhooks._apps.recipes.kept import kept_of
 from refhooks._apps.recipes.picture_files import load_recipe, strip_recipe
+from refhooks._base.picture_parts import PNG
 from refhooks._base.pictures import load_alpha, load_mask, load_original, load_picture, load_whole
 from refhooks.errors import RefhooksError
 from refhooks.testing._tiny import picture
@@ -68,9 +69,9 @@ def good() -> list[bytes]:
 
 def with_sums(data: bytes) -> bytes:
     """Return a PNG file with its chunks' own checksums, so that more of it is read."""
-    if not data.startswith(metadata.PNG):
+    if not data.startswith(PNG):
         return data
-    made, at = bytearray(data), len(metadata.PNG)
+    made, at = bytearray(data), len(PNG)
     while at + 12 <= len(made):
         size = int.from_bytes(made[at : at + 4], "big")
         if at + 12 + size > len(made):
@@ -92,7 +93,7 @@ def chunks() -> Any:
     chunk = st.tuples(st.sampled_from(PNG_KINDS), content).map(lambda it: metadata.png_chunk(*it))
     first = head.map(lambda data: metadata.png_chunk(b"IHDR", data))
     return st.tuples(first | chunk, st.lists(chunk, max_size=5)).map(
-        lambda it: metadata.PNG + it[0] + b"".join(it[1])
+        lambda it: PNG + it[0] + b"".join(it[1])
     )
 
 
@@ -114,7 +115,7 @@ class Pictures:
             "kept": lambda path: kept_of(path, SIZE),
         }  # fmt: skip
         ways = st.sampled_from(sorted(self.ways))
-        heads = st.sampled_from((b"", metadata.PNG, b"\xff\xd8\xff", b"RIFF\x40\0\0\0WEBPVP8 ",
+        heads = st.sampled_from((b"", PNG, b"\xff\xd8\xff", b"RIFF\x40\0\0\0WEBPVP8 ",
                                  b"RIFF\x40\0\0\0WEBPVP8X", b"RIFF\x40\0\0\0WEBPVP8L"))  # fmt: skip
         noise = st.tuples(heads, st.binary(max_size=120)).map(b"".join)
         self.good = [("whole", data) for data in good()]

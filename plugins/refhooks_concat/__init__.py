@@ -59,6 +59,7 @@ class Concat:
     """
 
     name: ClassVar[str] = "concat"
+    marks: ClassVar[Path] = Path(__file__).with_name("marks.json")
     gives_tokens: ClassVar[bool] = False
     files: ClassVar[tuple[str, ...]] = ("projection",)
 

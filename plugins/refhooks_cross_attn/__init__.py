@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
@@ -84,6 +85,8 @@ class CrossAttn:
     """
 
     name: ClassVar[str] = "cross_attn"
+    marks: ClassVar[Path] = Path(__file__).with_name("marks.json")
+    dial_end: ClassVar[float] = 1.0
 
     gain: Literal["bias", "keys"] = attrs.field(
         default="bias", validator=validators.in_(("bias", "keys"))
@@ -129,7 +132,8 @@ class CrossAttn:
         outlook = _outlook.of(planned, every, self.drift_limit, self.memory_limit)
         outlook = _outlook.reaching(planned, outlook, anew=self.edits_prefix)
         strengths = [planned.rows[step].strength for step in planned.acting]
-        weighs = not (self._is_whole and self._is_native(strengths))
+        native = self._is_native(strengths) and not planned.steered
+        weighs = not (self._is_whole and native)
         return attrs.evolve(outlook, attention=every > 0.0 or weighs)
 
     @property
@@ -158,7 +162,7 @@ class CrossAttn:
         factors = self._factors(run.blocks)
         if self.reuse == "never":
             whole = factors is None and self.softmax == "joint"
-            native = whole and self._is_native(reference.strengths)
+            native = whole and self._is_native(reference.strengths) and not reference.steered
             return (_Native if native else _Bound)(self, reference, factors)
         from refhooks_cross_attn._reuse import Reuse  # noqa: PLC0415  imports torch, a second
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import attrs
@@ -45,6 +46,8 @@ class Default:
     """
 
     name: ClassVar[str] = "default"
+    marks: ClassVar[Path] = Path(__file__).with_name("marks.json")
+    dial_end: ClassVar[float] = 1.0
 
     above_one: Literal["bias", "latents"] = attrs.field(
         default="bias", validator=validators.in_(("bias", "latents"))
@@ -88,6 +91,7 @@ class Default:
         times = 1 + sum(step in planned.acting[1:] for step in rescaled)
         weighs = self._weighs(
             [planned.rows[step].strength for step in planned.acting],
+            steered=planned.steered,
             compiled=planned.model is not None and planned.model.compiled,
         )
         model = planned.model
@@ -105,10 +109,10 @@ class Default:
         """Return the factor on the latents at a strength."""
         return min(strength, 1.0) if self.above_one == "bias" else strength
 
-    def _weighs(self, strengths: Sequence[float], *, compiled: bool) -> bool:
-        """Whether keys are weighed at any of these strengths."""
-        if self.above_one == "latents":
-            return False
+    def _weighs(self, strengths: Sequence[float], *, steered: bool, compiled: bool) -> bool:
+        """Whether keys are weighed at any of these strengths, or any that may be set."""
+        if self.above_one == "latents" or steered:
+            return steered and self.above_one == "bias"
         if compiled:
             return any(strength not in (0.0, 1.0) for strength in strengths)
         return max(strengths) > 1.0
@@ -116,7 +120,7 @@ class Default:
     def bind(self, reference: BoundReference, run: RunInfo) -> object:
         """Return the object that fills the reference's slot."""
         compiled = self.above_one == "bias" and run.model.compiled
-        weighs = self._weighs(reference.strengths, compiled=compiled)
+        weighs = self._weighs(reference.strengths, steered=reference.steered, compiled=compiled)
         return _Weighed(self, reference, always=compiled) if weighs else _Bound(self, reference)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
@@ -55,6 +56,7 @@ class Inject:
     """
 
     name: ClassVar[str] = "inject"
+    marks: ClassVar[Path] = Path(__file__).with_name("marks.json")
 
     formula: Literal["add", "blend", "pull", "gate"] = attrs.field(
         default="add", validator=validators.in_(("add", "blend", "pull", "gate"))
@@ -101,14 +103,18 @@ class Inject:
         """Foresee that attention is left alone, unless a gate weighs the tokens."""
         strengths = [planned.rows[step].strength for step in planned.acting]
         compiled = planned.model is not None and planned.model.compiled
-        weighs = self.formula == "gate" and _weighs(strengths, compiled=compiled)
+        weighs = planned.steered or _weighs(strengths, compiled=compiled)
+        weighs = self.formula == "gate" and weighs
         return Outlook(attention=weighs)
 
     def bind(self, reference: BoundReference, run: RunInfo) -> object:
         """Return the object that mixes the reference in."""
         if self.formula == "gate":
-            weighs = _weighs(reference.strengths, compiled=run.model.compiled)
-            return (_WeighedGate if weighs else _Gate)(self, reference)
+            compiled = run.model.compiled
+            weighs = reference.steered or _weighs(reference.strengths, compiled=compiled)
+            return (
+                _WeighedGate(self, reference, always=compiled) if weighs else _Gate(self, reference)
+            )
         if self.formula == "pull":
             return _Pull(self, reference)
         if self.formula == "add":
@@ -243,15 +249,18 @@ class _Gate(_OnLatents):
 
 
 class _WeighedGate(_Gate):
-    """Weighs the tokens' keys, by 1 from strength 1 on."""
+    """Weighs the tokens' keys below 1; ``always``, by 1 from there on, so that one graph serves."""
 
-    def __init__(self, method: Inject, reference: BoundReference) -> None:
+    def __init__(self, method: Inject, reference: BoundReference, *, always: bool) -> None:
         super().__init__(method, reference)
+        self._always = always
         self._edits: dict[float, AttentionEdit] = {}
 
     @hookimpl
     def refhooks_attention(self, ctx: Context) -> list[AttentionEdit] | None:
         weight = min(1.0, self._strength(ctx))
+        if weight == 1.0 and not self._always:
+            return None
         if weight not in self._edits:  # one strength, one tensor: families know it again by that
             own = self._reference.new_ones(()).float() * weight
             self._edits[weight] = AttentionEdit(self._slot, weight=own)

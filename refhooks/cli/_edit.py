@@ -24,6 +24,7 @@ from refhooks._editor import Editor
 from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._drift import exact_arguments, remarks_as_notes, say_drift, tell_changes
 from refhooks.cli._libraries import quiet
+from refhooks.cli._methods import say_marks
 from refhooks.cli._model import ModelOptions, ModelPlan, open_editor, plan_model
 from refhooks.cli._parse import parse_method, parse_plugin, parse_reference, parse_strength
 from refhooks.cli._places import check_places, preview_place, save
@@ -254,6 +255,7 @@ def _from_file(
             "--strategy holds methods and strengths; leave --method and --strength out"
         )
     contents = load_file(options.strategy_file)
+    say_marks(contents.what, registry)
     if isinstance(contents.what, Strategy):
         return Reference(options.image, contents.what), (), contents.plugins
     first, *others = contents.what

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
@@ -10,10 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from refhooks._apps.forecast.marks import Mark, all_marks, rule
+from refhooks._apps.forecast.marks import Mark, all_marks, rules, warnings_of
+from refhooks._core.planning.strategy import Reference
 from refhooks._core.plugins.loading import load_registry
-from refhooks.cli._terminal import tell
+from refhooks.cli._terminal import say, tell
 from refhooks.errors import printable
+
+if TYPE_CHECKING:
+    from refhooks._core.plugins.registry import Registry
 
 STYLES = {"ahead": "green", "cheaper": "cyan", "not shown useful": "yellow", "not measured": "dim"}
 UNWRAPPED = 4096  # where the output goes to a file or a pipe, a line is a form
@@ -22,7 +27,8 @@ HEADS = ("method", "form", "status", "done at 1", "kept at 1", "a step", "measur
 
 def list_methods(*, as_json: bool) -> None:
     """Print the mark of every form of every registered method, as a table or as JSON."""
-    told = all_marks(load_registry())
+    registry = load_registry()
+    told = all_marks(registry)
     if as_json:
         click.echo(json.dumps([attrs.asdict(mark) for mark in told], indent=2))
         return
@@ -37,8 +43,17 @@ def list_methods(*, as_json: bool) -> None:
         cells[2].stylize(STYLES.get(mark.status, ""))
         table.add_row(*cells)
     console.print(table)
-    tell("")
-    tell(rule())
+    said = rules(registry)
+    for rule, methods in said.items():
+        tell("")
+        tell(rule if len(said) == 1 else f"{', '.join(methods)}: {rule}")
+
+
+def say_marks(what: Any, registry: Registry) -> None:
+    """Say of each form of a strategy, or of references, that it is marked not shown useful."""
+    references = what if isinstance(what, list | tuple) else (Reference("", what),)
+    for warning in warnings_of(references, registry):
+        say("note", warning, "cyan")
 
 
 def cells_of(mark: Mark) -> tuple[str, ...]:

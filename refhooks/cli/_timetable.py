@@ -17,7 +17,6 @@ from refhooks._apps.chains.chain_file import is_chain, load_chain
 from refhooks._apps.files.strategy_file import load_file
 from refhooks._apps.forecast.chain_plan import chain_timetables
 from refhooks._apps.forecast.cost import cost
-from refhooks._apps.forecast.marks import warnings_of
 from refhooks._apps.forecast.planned import plan
 from refhooks._base.files import try_writing
 from refhooks._base.once import keeping
@@ -26,6 +25,7 @@ from refhooks._core.planning.strategy import Reference, Strategy
 from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._masks import files_of
+from refhooks.cli._methods import say_marks
 from refhooks.cli._places import check_apart
 from refhooks.cli._room import PLOT
 from refhooks.cli._terminal import say, tell
@@ -112,7 +112,7 @@ def plan_command(options: PlanOptions) -> None:
         _print(timetable)
         for line in [] if costs is None else str(costs).split("\n"):
             tell(line)
-        _say_marks(what if isinstance(what, tuple) else (Reference("", what),))
+        say_marks(what, load_registry())
         if editor is None:
             _say_unshifted()
         say_denoise(denoise, len(timetable.steps))
@@ -168,9 +168,8 @@ def _run_chain_plan(options: PlanOptions) -> None:
             tell(f"edit {place} of {len(tables)}: {edit.prompt}")
             _print(table)
             tell("")
-        _say_marks(
-            [it for one in chain.edits for it in (Reference("", one.strategy), *one.references)]
-        )
+        named = [(Reference("", one.strategy), *one.references) for one in chain.edits]
+        say_marks([it for references in named for it in references], load_registry())
         if editor is None:
             _say_unshifted()
     if options.plot is not None:
@@ -204,11 +203,6 @@ def _check_plot(options: PlanOptions, references: Sequence[Any], masks: Sequence
     place = Path(options.plot)
     check_apart(place, [*files, *[file for it in shapes for file in files_of(it)]])
     try_writing(place, PLOT)
-
-
-def _say_marks(references: Sequence[Reference]) -> None:
-    for warning in warnings_of(references, load_registry()):
-        say("note", warning, "cyan")
 
 
 def _say_unshifted() -> None:

@@ -10,7 +10,7 @@ import refhooks as rh
 from refhooks._apps.advice.measuring import Measured
 from refhooks._apps.advice.plots import draw_curves
 from refhooks._base.figures import COLOURS, colours_of, legend_columns, new_figure, place_labels
-from refhooks._base.timetable_plots import draw_timetable
+from refhooks._core.planning.timetable_plots import draw_timetable
 
 METHODS = list(rh.load_registry().methods)
 

@@ -61,8 +61,8 @@ def test_a_command_of_a_plugin_is_listed_and_runs(cli, install):
     install(hello=lambda: loaded.append(1) or hello)
 
     listed = cli("--help")
-    assert "hello         Greets." in listed.stdout
-    assert "train-concat  Train the projection" in listed.stdout
+    assert "hello            Greets." in listed.stdout
+    assert "train-concat     Train the projection" in listed.stdout
     assert loaded == []
     assert cli("hello", "you").stdout == "hello you\n"
     assert cli("hello", "--help").stdout.startswith("Usage: main hello [OPTIONS] NAME")

@@ -69,6 +69,30 @@ def test_an_edit_takes_options_of_a_method_plugins_and_a_check(edit, counting, g
     assert call["check"] == "eager"
 
 
+@attrs.frozen
+class Fading:
+    """A run plugin that has a strength."""
+
+    name: ClassVar[str] = "fading"
+    scheduled: ClassVar[bool] = True
+    strength: Any = 1.0
+
+    def bind_run(self, run: Any) -> object:
+        return Watching()
+
+
+@pytest.mark.parametrize(("strength", "expected"), [("0.4:1.0", (0.4, 1.0)), ("0.5", (0.5, 0.5))])
+def test_a_plugin_takes_a_strength_over_the_steps(edit, monkeypatch, strength, expected):
+    """As --strength does; the result's timetable has it."""
+    monkeypatch.setitem(rh.load_registry().plugins, "fading", Fading)
+    done = edit("--plugin", f"fading:strength={strength}", "--steps", 2)
+
+    assert done.exit_code == 0, done.output
+    [table] = rh.load_recipe("out.png").plugins
+    planned = rh.plan("default", 2, plugins=[Fading(table["strength"])])
+    assert planned.plugins[0].strengths == expected
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -171,6 +171,13 @@ def test_the_page_of_marks_is_generated():
     assert made["page"]() == (DOCS / "marks.md").read_text()
 
 
+def test_the_page_of_keep_pixels_is_generated():
+    """Run benchmarks/keeping.py after measuring, and docs/write_keeping.py."""
+    made = runpy.run_path(str(DOCS / "write_keeping.py"))
+
+    assert made["page"]() == (DOCS / "keep-pixels.md").read_text()
+
+
 def test_the_plugin_table_is_generated():
     """Run docs/write_readme_table.py after adding a plugin."""
     made = runpy.run_path(str(DOCS / "write_readme_table.py"))

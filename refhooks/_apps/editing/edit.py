@@ -67,7 +67,7 @@ def edit_planned(loaded: LoadedModel, request: Request, plan: Plan) -> EditResul
     shares = ran.attention_shares
     by_picture = shares if shares is not None and shares.ndim == 4 else None
     lost = (f"it was interrupted {of_all}",) if interrupted else ()
-    recipes, materials = make_recipes(loaded, request, plan, ran.images, lost)
+    recipes, materials = make_recipes(loaded, request, plan, ran.images, ran.timetable, lost)
     return EditResult(
         images=ran.images,
         latents=ran.latents,

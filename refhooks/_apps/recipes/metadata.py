@@ -9,7 +9,6 @@ a stranger's file costs no more than reading it, and the pixels of a stripped fi
 from __future__ import annotations
 
 import io
-import os
 import re
 import struct
 import zlib
@@ -18,21 +17,19 @@ from xml.sax.saxutils import escape
 
 import attrs
 
+from refhooks._base.picture_parts import PNG, RIFF, TEXTS, Part, chunk_text, content_of, parts_of
 from refhooks._base.tables import MAX_BYTES
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 KEY = b"refhooks"
-PNG, RIFF, SOI = b"\x89PNG\r\n\x1a\n", b"RIFF", b"\xff\xd8"
 TEXT, EMBEDDED = b"iTXt", b"rhEb"  # ancillary, private, safe to copy
-TEXTS = (b"tEXt", b"zTXt", TEXT)
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\x00"
 MAX_XMP = 65_000  # of a JPEG segment's 65,533
 MAX_WRITTEN = 2 * MAX_BYTES  # as XMP escapes it
 MAX_PACKET = 8 * 2**20  # of XMP, what others say in it included
-MAX_PARTS = 2**18  # a picture of 2 GiB in the chunks of 8 KiB that libpng writes has as many
 _TOO_LARGE = "it holds a recipe that is larger than 1 MiB"
 MAX_EMBEDDED = 64 * 2**20
 _HEAD = "<refhooks:recipe>"
@@ -48,25 +45,6 @@ _PACKET = (
 )
 _OURS = re.compile(re.escape(_ABOUT).replace(re.escape("%s"), "[^<]*").encode())
 _END = b"</rdf:RDF>"
-
-
-@attrs.frozen
-class Part:
-    """A chunk or segment of a file.
-
-    Attributes:
-        kind: Its type.
-        start: Where it begins.
-        data: Where its content begins.
-        size: Of the content.
-        end: Where the next one begins.
-    """
-
-    kind: bytes
-    start: int
-    data: int
-    size: int
-    end: int
 
 
 @attrs.frozen
@@ -126,7 +104,7 @@ def read(file: BinaryIO) -> Carried:
         InputError: What it carries is larger than a recipe, or pictures inside of one, may be.
     """
     head = file.read(12)
-    parts = _parts(file, head)
+    parts = parts_of(file, head)
     text, embedded, size = None, {}, 0
     for part in parts:
         if not _is_ours(file, part):
@@ -135,21 +113,21 @@ def read(file: BinaryIO) -> Carried:
             size += part.size
             if size > MAX_EMBEDDED:
                 raise InputError("the pictures inside of it are larger than 64 MiB")
-            data = _content(file, part)
+            data = content_of(file, part)
             embedded[data[:32].hex()] = data[32:]
             continue
         if part.size > (MAX_WRITTEN if part.kind in TEXTS else MAX_PACKET):
             raise InputError(_TOO_LARGE)
         if text is not None:
             raise InputError("it holds two recipes")
-        text = _text(_content(file, part), part.kind)
+        text = _text(content_of(file, part), part.kind)
     return Carried(text, embedded)
 
 
 def strip(data: bytes) -> bytes:
     """Return a file without what refhooks put into it; its pixels stay as they are."""
     file = io.BytesIO(data)
-    ours = [part for part in _parts(file, file.read(12)) if _is_ours(file, part)]
+    ours = [part for part in parts_of(file, file.read(12)) if _is_ours(file, part)]
     pieces, start, emptied, less = [], 0, False, 0
     whole = 8 + int.from_bytes(data[4:8], "little")  # of a WEBP file; others' bytes may follow it
     for part in ours:
@@ -179,44 +157,6 @@ def _rest(whole: bytes, part: Part) -> bytes:
     return part.kind + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
 
 
-def _parts(file: BinaryIO, head: bytes) -> Iterator[Part]:
-    if head.startswith(PNG):
-        return _chunks(file, len(PNG), ">I", kind_first=False)
-    if head.startswith(RIFF) and head[8:12] == b"WEBP":
-        return _chunks(file, 12, "<I", kind_first=True)
-    return _segments(file) if head.startswith(SOI) else iter(())
-
-
-def _chunks(file: BinaryIO, start: int, order: str, *, kind_first: bool) -> Iterator[Part]:
-    """PNG: size, type, content, checksum. RIFF: type, size, content, padded to even."""
-    total = file.seek(0, os.SEEK_END)
-    for _ in range(MAX_PARTS):
-        file.seek(start)
-        head = file.read(8)
-        if len(head) < 8:
-            return
-        kind, number = (head[:4], head[4:]) if kind_first else (head[4:], head[:4])
-        size: int = struct.unpack(order, number)[0]
-        end = start + 8 + size + (size % 2 if kind_first else 4)
-        if start + 8 + size > total:
-            return
-        yield Part(kind, start, start + 8, size, min(end, total))
-        start = end
-
-
-def _segments(file: BinaryIO) -> Iterator[Part]:
-    """Those of a JPEG file before its first scan."""
-    start = 2
-    for _ in range(MAX_PARTS):
-        file.seek(start)
-        head = file.read(4)
-        if len(head) < 4 or head[0] != 0xFF or head[1] in {0xDA, 0xD9}:
-            return
-        size: int = struct.unpack(">H", head[2:])[0]
-        yield Part(head[:2], start, start + 4, max(size - 2, 0), start + 2 + size)
-        start += 2 + size
-
-
 def _is_ours(file: BinaryIO, part: Part) -> bool:
     if part.kind == EMBEDDED:
         return part.size > 32
@@ -230,50 +170,14 @@ def _is_ours(file: BinaryIO, part: Part) -> bool:
     return part.kind == b"XMP " and _HEAD.encode() in file.read(min(part.size, MAX_PACKET))
 
 
-def _content(file: BinaryIO, part: Part) -> bytes:
-    file.seek(part.data)
-    return file.read(part.size)
-
-
 def _text(data: bytes, kind: bytes) -> bytes:
     if kind in TEXTS:
-        return _chunk_text(data[len(KEY) + 1 :], kind)
+        try:
+            return chunk_text(data[len(KEY) + 1 :], kind, MAX_WRITTEN)
+        except InputError as error:
+            raise InputError(_TOO_LARGE) from error
     inside = data.partition(_HEAD.encode())[2].partition(_TAIL.encode())[0]
     return inside.replace(b"&lt;", b"<").replace(b"&gt;", b">").replace(b"&amp;", b"&")
-
-
-def _chunk_text(data: bytes, kind: bytes) -> bytes:
-    """What a text chunk says behind its keyword; nothing where it is damaged.
-
-    ``tEXt``: Latin-1. ``zTXt``: a method, 0, and the same deflated. ``iTXt``: whether it is
-    deflated, the method, a language, the keyword in it, and the text in UTF-8.
-    """
-    if kind == b"tEXt":
-        return data
-    if kind == b"zTXt":
-        return _inflated(data[1:]) if data[:1] == b"\0" else b""
-    if data.count(b"\0", 2) < 2 or data[1:2] != b"\0":
-        return b""
-    text = data[2:].split(b"\0", 2)[2]
-    return _inflated(text) if data[:1] == b"\1" else text
-
-
-def _inflated(data: bytes) -> bytes:
-    """Never more than a recipe may be, however much would come.
-
-    Raises:
-        InputError: More would come.
-    """
-    inflater = zlib.decompressobj()
-    try:
-        text = inflater.decompress(data, MAX_WRITTEN)
-    except zlib.error:
-        return b""
-    if not inflater.eof:
-        if inflater.unconsumed_tail:
-            raise InputError(_TOO_LARGE)
-        return b""  # cut off
-    return text
 
 
 def _riff(data: bytes, size: int, *, without_xmp: bool) -> bytes:

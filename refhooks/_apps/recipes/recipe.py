@@ -70,6 +70,8 @@ class Recipe:
         compute: How much of a local edit was computed: the options of an ``Inside``; ``None``: all.
         cache: The step cache that was put on for it, as in the call; ``None``: none was.
         plugins: Run plugins with their options.
+        strengths: Of each reference at each step, where they were set while the edit ran: what a
+            replay, which measures again, comes to as well; else empty.
         files: What masks, methods and plugins read.
         model: What was run.
         versions: Of everything that takes part in the numbers, by distribution, and of the contract
@@ -101,6 +103,9 @@ class Recipe:
     compute: dict[str, int | None] | None = None
     cache: str | None = None
     plugins: tuple[dict[str, Any], ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
+    strengths: tuple[tuple[float, ...], ...] = attrs.field(
+        default=(), validator=_at_most(MAX_REFERENCES)
+    )
     files: tuple[RecipeFile, ...] = attrs.field(default=(), validator=_at_most(MAX_FILES))
     model: RecipeModel = RecipeModel()  # noqa: RUF009  frozen
     versions: dict[str, str] = attrs.field(factory=dict)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from refhooks._core.planning.input_pictures import InputPicture
     from refhooks._core.planning.request import Request
     from refhooks._core.planning.strategy import Strategy
+    from refhooks._core.planning.timetable import Timetable
 
 _CHUNK = 2**20
 
@@ -61,6 +62,7 @@ def make_recipes(
     request: Request,
     plan: Plan,
     images: Sequence[Image.Image],
+    timetable: Timetable,
     lost: Sequence[str] = (),
 ) -> tuple[tuple[Recipe, ...], Materials]:
     """Return the recipe of each picture of an edit, and what they name.
@@ -70,12 +72,13 @@ def make_recipes(
         request: What was asked.
         plan: What was planned.
         images: What came of it.
+        timetable: What was done.
         lost: Why it cannot be replayed, as far as the run knows.
 
     No edit is lost for its recipe: whatever fails here becomes a warning.
     """
     try:
-        return _Maker(editor, request, plan, lost).recipes(images)
+        return _Maker(editor, request, plan, lost, timetable).recipes(images)
     except Exception as error:  # noqa: BLE001  strangers' values are asked here
         warn_user(f"this edit has no recipe: {error}")
         return (), Materials()
@@ -89,7 +92,12 @@ def _given(opened: InputPicture, place: int) -> Image.Image:
 
 class _Maker:
     def __init__(
-        self, editor: LoadedModel, request: Request, plan: Plan, lost: Sequence[str]
+        self,
+        editor: LoadedModel,
+        request: Request,
+        plan: Plan,
+        lost: Sequence[str],
+        timetable: Timetable,
     ) -> None:
         self._editor = editor
         self._request = request
@@ -97,6 +105,9 @@ class _Maker:
         self._writer = RecipeWriter(editor.registry, Path(), plan.timetable, plan)
         self._materials = Materials()
         self._lost = [*lost]
+        steered = bool(timetable.steered)
+        count = len(request.references) if steered else 0
+        self._strengths = tuple(timetable.strengths(number) for number in range(count))
 
     def recipes(self, images: Sequence[Image.Image]) -> tuple[tuple[Recipe, ...], Materials]:
         batch = self._batch()
@@ -136,6 +147,7 @@ class _Maker:
             compute=None if request.compute is None else attrs.asdict(request.compute),
             cache=None if request.cache is None else request.cache.text,
             plugins=plugins,
+            strengths=self._strengths,
             files=tuple(self._writer.files.values()),
             model=model_of(self._editor),
             versions=versions(),

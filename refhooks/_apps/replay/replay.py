@@ -163,11 +163,19 @@ def _only(result: EditResult, number: int, keep: Any) -> EditResult:
 def _tell_differences(recipe: Recipe, result: EditResult, number: int, editor: LoadedModel) -> None:
     if rgb_hash(result.images[number]) == recipe.pixels:
         return
-    differences = recipe.differences(editor)
+    differences = [*recipe.differences(editor), *_strengths_apart(recipe, result)]
     warn(
         "this is not the recorded picture to the bit. What differs:"
         f" {'; '.join(differences) or 'nothing that a recipe knows of'}"
     )
+
+
+def _strengths_apart(recipe: Recipe, result: EditResult) -> list[str]:
+    """How strengths that were set while the edit ran are others now."""
+    now = result.recipes[0].strengths if result.recipes else ()
+    if not recipe.strengths or recipe.strengths == now:
+        return []
+    return ["the strengths that were set while it ran are others now"]
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:

@@ -167,7 +167,10 @@ class BoundReference:
         stage: 0-based stage of the strategy that the method is bound to.
         grid: Rows and columns of the reference's own tokens, ``rows·columns = R``; ``None`` if none
             of its methods gives the model tokens.
-        strengths: Strength at each of the ``N`` steps; 0 where the stage is not in force.
+        strengths: Strength at each of the ``N`` steps, as planned; 0 where the stage is not in
+            force.
+        steered: Whether hooks may set those above 0 to others while the run goes: then any above 0,
+            up to 2, may come, and ``ctx.rows`` has what holds.
         tokens: The most tokens that it gives the model at a step of the stage, after masks;
             ``None`` where that is not known.
     """
@@ -179,6 +182,7 @@ class BoundReference:
     tokens: int | None
     _encode: Callable[[], Tensor]
     _encode_fitted: Callable[[str], Tensor]
+    steered: bool = False
 
     @property
     def latents(self) -> Tensor:
@@ -226,6 +230,12 @@ class Method(Protocol):
     adds forward passes, or has something to say to a plan, may have ``outlook(planned)``, which
     takes a :class:`refhooks.PlannedStage` and returns a :class:`refhooks.Outlook`, or raises
     :class:`refhooks.InputError`.
+
+    A method whose strength does no more from some value on says so with ``dial_end``, that value:
+    a plan that goes beyond says so below its table, once for each reference.
+
+    A method of which it was measured what it is worth names the file that says so as ``marks``;
+    ``docs/marks.md`` has its form.
 
     A method that leaves something out for speed may have ``exactly()``, which returns the method
     that does not, so that the two can be compared.

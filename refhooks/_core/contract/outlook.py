@@ -27,6 +27,7 @@ class PlannedStage:
         model: The model; ``None`` in a plan without one.
         batch: Pictures that are made at once, ``B``; ``None`` where no edit is planned.
         passes: Forward passes of a step, 2 with guidance; ``None`` likewise.
+        steered: Whether strengths above 0 may be set to others while the run goes.
     """
 
     reference: int
@@ -35,6 +36,7 @@ class PlannedStage:
     model: ModelInfo | None = None
     batch: int | None = None
     passes: int | None = None
+    steered: bool = False
 
     @property
     def acting(self) -> tuple[int, ...]:

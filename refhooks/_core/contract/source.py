@@ -33,7 +33,7 @@ class Source:
         grid: Rows and columns of the output's tokens.
         canvas: What it lies on in its own size, or how it is cut; ``None``: it is resized.
         kept: What :meth:`put_back` returned last, ``[B,3 or 4,height,width]``, and how much of each
-            of its pixels is the source's, ``[height,width]``, 0–1; ``None``: nothing was put back.
+            of its pixels is the source's, 0–1, as a cover; ``None``: nothing was put back.
     """
 
     frame: Size
@@ -62,10 +62,11 @@ class Source:
 
         Args:
             images: ``[B,3 or 4,height,width]``, 0–1, as ``refhooks_image`` is given them.
-            cover: ``[height,width]``, 0–1, as :meth:`cover` returns it.
+            cover: ``[height,width]``, 0–1, as :meth:`cover` returns it, or ``[B,height,width]``.
         """
         before = 0.0 if self.kept is None else self.kept[1]
-        mixed = self.pixels.to(images).expand_as(images).lerp(images, cover.to(images))
+        weight = cover.unsqueeze(-3).to(images)
+        mixed = self.pixels.to(images).expand_as(images).lerp(images, weight)
         self.kept = (mixed, 1.0 - cover * (1.0 - before))
         return mixed
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from refhooks._base.hooks_built import builds
 from refhooks._base.names import listed
 from refhooks._core.contract.outlook import PlannedStage
 from refhooks._core.contract.values import Row
 from refhooks._core.planning.foresight import outlook_of
 from refhooks._core.planning.inside import reuses
+from refhooks._core.planning.run_plugins import implements
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,11 +55,10 @@ def needs_of(request: Request, plan: Plan) -> list[str]:
 
 def _attends(plugin: object) -> bool:
     """Whether an object of the call edits attention, or binds one that does."""
-    hook = "refhooks_attention"
     said = getattr(plugin, "edits_attention", None)
     if said is not None:
         return bool(said)
-    return hasattr(plugin, hook) or bool(builds(getattr(plugin, "bind_run", None), hook))
+    return implements(plugin, "refhooks_attention")
 
 
 def drops(plan: Plan) -> bool:

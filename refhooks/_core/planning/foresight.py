@@ -42,13 +42,17 @@ def foresee(
         InputError: A method sees that it cannot do what is planned, or methods exclude each other.
         PluginError: A method says nonsense of it.
     """
+    steered = (*timetable.steered, *_steering(methods))
     reused: set[tuple[int, int]] = set()
     remarks: list[str] = []
     for reference, stages in enumerate(methods):
         rows = tuple(planned.rows[reference] for planned in timetable.steps)
         for stage, method in enumerate(stages):
-            planned = PlannedStage(reference, stage, rows, model, batch, passes)
+            planned = PlannedStage(
+                reference, stage, rows, model, batch, passes, steered=bool(steered)
+            )
             outlook = outlook_of(method, planned, registry)
+            remarks += _beyond(method, planned)
             reused.update((step, reference) for step in outlook.reused)
             remarks += outlook.remarks
             if outlook.attention is not False and attending is not None:
@@ -60,7 +64,30 @@ def foresee(
         timetable,
         steps=tuple(_marked(planned, reused) for planned in timetable.steps),
         remarks=tuple(dict.fromkeys(remarks)),
+        steered=steered,
     )
+
+
+def _beyond(method: Method, planned: PlannedStage) -> list[str]:
+    """What is said of strengths above that at which the dial of a method ends."""
+    end = getattr(method, "dial_end", None)
+    most = max((planned.rows[step].strength for step in planned.acting), default=0.0)
+    if end is None or most <= end:
+        return []
+    number = planned.reference + 1
+    return [
+        f"reference {number}: strength {most:g} is beyond {end:g}, the end of {method.name}'s dial"
+    ]
+
+
+def _steering(methods: Sequence[Sequence[Method]]) -> list[str]:
+    """The methods that may set strengths while a run goes."""
+    return [
+        f"{method.name} of reference {number}"
+        for number, stages in enumerate(methods, 1)
+        for method in stages
+        if builds(method.bind, "refhooks_strengths")
+    ]
 
 
 def outlook_of(method: Method, planned: PlannedStage, registry: Registry) -> Outlook:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from refhooks._base.hooks_built import builds
 from refhooks._base.numbers import number
 from refhooks._core.planning.compilation import strengths_of
 from refhooks._core.planning.strategy import stage_strength
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     Named = tuple[tuple[Any, str], ...]
 
-__all__ = ["named_plugins", "plugin_strengths", "with_plugins"]
+__all__ = ["implements", "named_plugins", "plugin_strengths", "with_plugins"]
 
 
 def named_plugins(
@@ -81,9 +82,19 @@ def plugin_strengths(
 
 
 def with_plugins(timetable: Timetable, plugins: Named, registry: Registry) -> Timetable:
-    """Return a timetable with the strengths of run plugins; raises as :func:`plugin_strengths`."""
+    """Return a timetable with what run plugins do; raises as :func:`plugin_strengths`."""
     steps = [planned.step for planned in timetable.steps]
-    return attrs.evolve(timetable, plugins=plugin_strengths(plugins, steps, registry))
+    setting = [heading(label) for it, label in plugins if implements(it, "refhooks_strengths")]
+    return attrs.evolve(
+        timetable,
+        plugins=plugin_strengths(plugins, steps, registry),
+        steered=(*timetable.steered, *setting),
+    )
+
+
+def implements(plugin: object, hook: str) -> bool:
+    """Return whether an object of a call has a hook, or binds an object that has."""
+    return hasattr(plugin, hook) or bool(builds(getattr(plugin, "bind_run", None), hook))
 
 
 def _compiled(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._base.figures import write_plot
+from refhooks._base.names import listed
 from refhooks._base.notebooks import html_table, html_text
 from refhooks._base.strength_names import band
 
@@ -44,11 +45,14 @@ class Timetable:
         steps: One entry a step.
         remarks: What the methods have to say of the plan, a line each.
         plugins: The run plugins that have a strength, with it.
+        steered: What may set strengths while the run goes, by name: those of a plan are then what
+            it begins with, and those of a result what was applied.
     """
 
     steps: tuple[Planned, ...]
     remarks: tuple[str, ...] = ()
     plugins: tuple[PluginStrengths, ...] = ()
+    steered: tuple[str, ...] = ()
 
     @property
     def sigmas(self) -> tuple[float, ...]:
@@ -102,6 +106,8 @@ class Timetable:
             ]
             if same:
                 notes.append(f"reference {number}, at every step: {', '.join(same)}")
+        if self.steered:
+            notes.append(f"strengths after the first step may be set by {listed(self.steered)}")
         return [*notes, *self.remarks]
 
     def _columns(self) -> list[tuple[Row, ...]]:
@@ -121,6 +127,7 @@ class Timetable:
             ],
             "remarks": list(self.remarks),
             **({"plugins": [attrs.asdict(it) for it in self.plugins]} if self.plugins else {}),
+            **({"steered": list(self.steered)} if self.steered else {}),
         }
 
     def to_json(self) -> str:
@@ -147,7 +154,7 @@ class Timetable:
         Raises:
             InputError: matplotlib is not installed.
         """
-        from refhooks._base.timetable_plots import draw_timetable  # noqa: PLC0415  an extra
+        from refhooks._core.planning.timetable_plots import draw_timetable  # noqa: PLC0415  an extra
         from refhooks._core.plugins.loading import load_registry  # noqa: PLC0415
 
         plugins = [(it.name, it.strengths) for it in self.plugins]

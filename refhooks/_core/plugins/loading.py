@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from refhooks._base.distributions import entry_points, name_of, ships, version_of
-from refhooks._base.plugin_records import (
+from refhooks._base.registering import as_classes, as_kind, line_of
+from refhooks._base.shown import told
+from refhooks._core.contract.entries import CommandEntry, EmbeddedModel, FamilyEntry
+from refhooks._core.plugins.calls import RegistrationCalls
+from refhooks._core.plugins.records import (
     ALLOW,
     BLOCK,
     PluginRecord,
@@ -18,10 +22,6 @@ from refhooks._base.plugin_records import (
     split,
     warn_of_unknown,
 )
-from refhooks._base.registering import as_classes, as_kind, line_of
-from refhooks._base.shown import told
-from refhooks._core.contract.entries import CommandEntry, EmbeddedModel, FamilyEntry
-from refhooks._core.plugins.calls import RegistrationCalls
 from refhooks._core.plugins.registry import Registry
 from refhooks.errors import readable
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 GROUP = "refhooks"
 OWN_COMMANDS: Final = (
-    "chain", "check", "demo", "edit", "explain", "grid", "hooks", "methods", "new", "plan",
+    "batch", "chain", "check", "demo", "edit", "explain", "grid", "hooks", "methods", "new", "plan",
     "plugins", "presets", "recipe", "replay", "score",
 )  # fmt: skip
 """Commands of refhooks itself; no plugin can have one of their names."""

@@ -9,10 +9,10 @@ import attrs
 from refhooks._base.names import did_you_mean, listed, no_adapter
 from refhooks._base.notebooks import html_table
 from refhooks._base.once import once
-from refhooks._base.plugin_records import (
+from refhooks._base.shown import shown
+from refhooks._core.plugins.records import (
     PluginRecord,
 )
-from refhooks._base.shown import shown
 from refhooks._core.plugins.short_forms import read_by
 from refhooks.errors import InputError, PluginError, UnknownNameError
 

@@ -184,6 +184,7 @@ def _bind_stages(
             stage=stage,
             grid=opened.grids[index],
             strengths=plan.timetable.strengths(index, stage),
+            steered=bool(plan.timetable.steered),
             tokens=_tokens(plan, index, stage),
             encode=encode,
             encode_fitted=functools.partial(_fitted, encode_fitted, compositor),

@@ -34,7 +34,7 @@ class Run:
         hooks: The chains of the bound plugins.
         drifts: What was measured so far of reused keys and values.
         scheduler: A private copy.
-        timetable: The plan.
+        timetable: The plan, with the strengths that hooks set while it runs.
         timesteps: The scheduler's timesteps ``[N]``, on the device of the run.
         name: Name of the family.
         blocks: Number of transformer blocks.
@@ -68,7 +68,8 @@ class Run:
     def contexts(self) -> Iterator[Context]:
         """Yield the context of each step of the timetable, until the user interrupts the run."""
         after = [*self.timesteps[1:], None]
-        for planned, t, t_next in zip(self.timetable.steps, self.timesteps, after, strict=True):
+        for index, (t, t_next) in enumerate(zip(self.timesteps, after, strict=True)):
+            planned = self.timetable.steps[index]  # the hooks of the step before may have set it
             ctx = Context(planned.step, t, self.name, self.blocks, planned.rows, t_next)
             self._moment.ctx = ctx
             self.ran += 1
@@ -101,6 +102,15 @@ class Run:
         part, asked = self._computed.part(inputs, edits, self.family.layout(inputs))
         velocity = self.family.predict(ctx, branch, part, asked)
         return self._computed.whole(ctx, latents, inputs, velocity)
+
+    def steer(self, ctx: Context, latents: Tensor, velocity: Tensor) -> None:
+        """Let the hooks set the strengths of the next step."""
+        steps, after = self.timetable.steps, ctx.step.index + 1
+        if after < len(steps):
+            rows = self.hooks.strengths(ctx, latents, velocity, steps[after].rows)
+            steered = attrs.evolve(steps[after], rows=rows)
+            steps = (*steps[:after], steered, *steps[after + 1 :])
+            self.timetable = attrs.evolve(self.timetable, steps=steps)
 
     def report(self, ctx: Context, latents: Tensor, velocity: Tensor) -> None:
         """Tell the user of a step: its number, ``x_t`` and the predicted ``x0``."""

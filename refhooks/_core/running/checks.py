@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -9,8 +10,10 @@ import attrs
 import torch
 
 from refhooks._base.names import did_you_mean, listed
+from refhooks._base.numbers import is_list
 from refhooks._base.shown import one_of, shown
 from refhooks._core.contract.values import Branch, Inputs, Text, Tokens
+from refhooks._core.planning.bounds import MAX_STRENGTH
 from refhooks.errors import HookReturnError, NotFiniteError
 
 if TYPE_CHECKING:
@@ -106,6 +109,36 @@ def branches(new: Any, own: Sequence[Branch], label: str) -> tuple[Branch, ...]:
             f"{label}: the family's branch {listed(missing)} must stay in the list"
         )
     return tuple(new)
+
+
+def strengths(
+    new: Any, old: Sequence[float], planned: Sequence[float], own: int | None, label: str
+) -> tuple[float, ...]:
+    """Check the strengths of the next step, one a reference; ``own``: whose alone may change.
+
+    Raises:
+        HookReturnError: It is another number of them, one is out of range, or one is changed that
+            is 0 in the plan or another reference's.
+    """
+    if not is_list(new) or len(new) != len(old):
+        raise HookReturnError(
+            f"{label}: must return one strength for each of the {len(old)} references, or None, got"
+            f" {shown(new)}"
+        )
+    for place, (value, before) in enumerate(zip(new, old, strict=True)):
+        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not real or not 0.0 <= value <= MAX_STRENGTH or (value == 0.0 and planned[place] > 0.0):
+            raise HookReturnError(
+                f"{label}: the strength of reference {place + 1} must be a number above 0, at most"
+                f" {MAX_STRENGTH:g}, got {shown(value)}"
+            )
+        if value != before and (planned[place] == 0.0 or own not in {None, place}):
+            why = "is 0 in the plan" if planned[place] == 0.0 else "is not the method's own"
+            raise HookReturnError(
+                f"{label}: the strength of reference {place + 1} {why}, so it must stay {before:g},"
+                f" got {shown(value)}"
+            )
+    return tuple(float(value) for value in new)
 
 
 def inputs(new: Any, old: Inputs, contract: Contract, label: str, *, eager: bool) -> Inputs:

@@ -12,9 +12,9 @@ from refhooks._attending.combining import combine
 from refhooks._base.closing import Closing
 from refhooks._base.pluggies import arguments_of, with_marker
 from refhooks._base.shown import note
-from refhooks._base.traces import tracing
 from refhooks._core.plugins.attribution import calls_a_hook, naming, where
 from refhooks._core.plugins.calls import caller, manager_of
+from refhooks._core.plugins.traces import tracing
 from refhooks._core.plugins.validation import MARK, check_implementations, hook_arguments
 from refhooks._core.running import checks
 from refhooks._core.running.check_adapters import adapters
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from refhooks._base.traces import Trace
     from refhooks._core.contract.values import (
         AttentionEdit,
         Branch,
@@ -37,9 +36,11 @@ if TYPE_CHECKING:
         GroupEdit,
         Inputs,
         Layout,
+        Row,
     )
     from refhooks._core.masks.compositing import MaskCompositor
     from refhooks._core.plugins.calls import Manager
+    from refhooks._core.plugins.traces import Trace
 
 
 @attrs.frozen(eq=False)
@@ -185,6 +186,7 @@ class Hooks:
         self._conditioning = _chain(manager, "refhooks_conditioning", holders)
         self._attention = _chain(manager, "refhooks_attention", holders)
         self._velocity = _chain(manager, "refhooks_velocity", holders)
+        self._strengths = _chain(manager, "refhooks_strengths", holders)
         self._image = _chain(manager, "refhooks_image", holders)
         self._plugins = tuple(plugins)
         for holder in holders:  # a manager is a reference cycle: it would keep tensors for a while
@@ -284,6 +286,29 @@ class Hooks:
                 new = call(ctx, values)
                 shown = self._tensor(call, ctx, new, shown, "velocity")
         return as_it_was(velocity, start, shown)
+
+    def strengths(
+        self, ctx: Context, latents: Tensor, velocity: Tensor, rows: tuple[Row, ...]
+    ) -> tuple[Row, ...]:
+        """Chain ``refhooks_strengths``, from the next step's rows as they are planned."""
+        planned = strengths = tuple(row.strength for row in rows)
+        for call in self._strengths:
+            if call.plugin.acts(ctx):
+                dtype = self._contract.dtype
+                values = {
+                    "ctx": ctx,
+                    "latents": latents.to(dtype),
+                    "velocity": velocity.to(dtype),
+                    "strengths": strengths,
+                }
+                new = call(ctx, values)
+                if new is not None:
+                    own = call.plugin.reference
+                    strengths = checks.strengths(new, strengths, planned, own, call.place(ctx))
+        return tuple(
+            attrs.evolve(row, strength=strength)
+            for row, strength in zip(rows, strengths, strict=True)
+        )
 
     @property
     def retouches(self) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 
 import pytest
 import tiny
-from places import DOCS
+from places import DOCS, ROOT
 
 import refhooks as rh
+
+CONFIRMED = json.loads((ROOT / "benchmarks" / "results" / "confirm.json").read_text())
 
 # Two tables of the source notes: method, strength, denoise; the quick reference, then the best
 # combinations.
@@ -47,7 +50,8 @@ def test_the_rows_of_both_tables_are_there():
 
     assert sorted(ROWS) == sorted(set(rh.load_registry().presets) - tuned)
     for name in tuned:
-        assert rh.preset(name).measured
+        assert rh.preset(name).measured == CONFIRMED["presets"][name]["confirmed"]
+        assert rh.preset(name).measured == ("not confirmed" not in rh.preset(name).source)
         assert re.search(r"edit done \+\d\.\d+ \[\+", rh.preset(name).source)
 
 

@@ -1,0 +1,19 @@
+"""What was not edited stays the source's own: pixels put back after the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from refhooks import hookimpl
+from refhooks_keeping._keep_pixels import KeepPixels
+
+if TYPE_CHECKING:
+    from refhooks import RunPlugin
+
+__all__ = ["KeepPixels"]
+
+
+@hookimpl
+def refhooks_plugins() -> list[type[RunPlugin]]:
+    """Register what keeps pixels."""
+    return [KeepPixels]
