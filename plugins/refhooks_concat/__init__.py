@@ -60,6 +60,7 @@ class Concat:
 
     name: ClassVar[str] = "concat"
     marks: ClassVar[Path] = Path(__file__).with_name("marks.json")
+    dial_end: ClassVar[float] = 1.3
     gives_tokens: ClassVar[bool] = False
     files: ClassVar[tuple[str, ...]] = ("projection",)
 
