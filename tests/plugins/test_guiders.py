@@ -18,7 +18,8 @@ STEPS = 6
 @pytest.fixture(scope="module")
 def editor():
     """A tiny Qwen model."""
-    return rh.Editor(tiny.build("plus", "middle"))
+    sizes = rh.Checkpoint(output=tiny.AREA, reference=tiny.AREA)
+    return rh.Editor(tiny.build("plus", "middle"), checkpoint=sizes)
 
 
 class Seen:
