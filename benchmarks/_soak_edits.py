@@ -65,9 +65,11 @@ def places(folder: Path, *, toy: bool = True) -> list[Place]:
     area = SIDE**2
     sizes = rh.Checkpoint(output=area, reference=area, vision=area, steps=2)
     editors = {
-        "plus": rh.Editor(tiny_pipeline("plus", "middle"), checkpoint=sizes),
-        "edit": rh.Editor(tiny_pipeline("edit", "small"), checkpoint=sizes),
-        "qwen-image-21": rh.Editor(tiny_21(), checkpoint=rh.Checkpoint(reference=area)),
+        "plus": rh.Editor(tiny_pipeline("plus", "middle"), checkpoint=sizes, encodings_mib=0),
+        "edit": rh.Editor(tiny_pipeline("edit", "small"), checkpoint=sizes, encodings_mib=0),
+        "qwen-image-21": rh.Editor(
+            tiny_21(), checkpoint=rh.Checkpoint(reference=area), encodings_mib=0
+        ),
     }
     if toy:
         editors["toy"] = rh.Editor.from_pretrained("toy")

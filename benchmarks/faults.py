@@ -93,7 +93,7 @@ class Subject:
         self.pipe = MODELS[model]()
         area = SIDE**2
         checkpoint = rh.Checkpoint(output=area, reference=area, vision=area)
-        self.editor = rh.Editor(self.pipe, checkpoint=checkpoint)
+        self.editor = rh.Editor(self.pipe, checkpoint=checkpoint, encodings_mib=0)
         self._more = [
             rh.Reference(picture(2, (SIDE, SIDE)), rh.Stage("cross_attn", 0.6))
         ] * (self.editor.family.max_references > 1)  # fmt: skip

@@ -42,6 +42,9 @@ The class of a method names a file beside its module, and the marks in it are re
 by `refhooks methods`, `refhooks plan` and Python alike:
 
 ```python
+from pathlib import Path
+
+
 class Mine:
     name = "mine"
     marks = Path(__file__).with_name("marks.json")

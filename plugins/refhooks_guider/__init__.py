@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import attrs
 from attrs import validators
 
-from refhooks import InputError, hookimpl
+from refhooks import InputError, hookimpl, warn_user
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,10 +53,12 @@ def _known(_: object, __: object, value: Any) -> None:
         raise ValueError(f"kind must be one of {known}; got {value!r:.80}")
 
 
-def _number(low: float, high: float) -> Any:
+def _number(low: float, high: float, *, optional: bool = False) -> Any:
     def check(_: object, field: attrs.Attribute[Any], value: Any) -> None:
         whole = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (whole and math.isfinite(value) and low <= value <= high):
+        if optional and value is None:
+            return
+        if not (whole and math.isfinite(value) and low <= value <= high):
             raise ValueError(f"{field.name} must be from {low:g} to {high:g}, got {value!r:.80}")
 
     return check
@@ -92,10 +94,10 @@ class Guider:
     scale: float = attrs.field(default=4.0, validator=_number(0.0, 30.0))
     start: float = attrs.field(default=0.0, validator=_number(0.0, 1.0))
     stop: float = attrs.field(default=1.0, validator=_number(0.0, 1.0))
-    rescale: float | None = attrs.field(default=None, validator=_number(0.0, 1.0))
-    momentum: float | None = attrs.field(default=None, validator=_number(-1.0, 1.0))
-    eta: float | None = attrs.field(default=None, validator=_number(0.0, 1.0))
-    alpha: float | None = attrs.field(default=None, validator=_number(0.0, 100.0))
+    rescale: float | None = attrs.field(default=None, validator=_number(0.0, 1.0, optional=True))
+    momentum: float | None = attrs.field(default=None, validator=_number(-1.0, 1.0, optional=True))
+    eta: float | None = attrs.field(default=None, validator=_number(0.0, 1.0, optional=True))
+    alpha: float | None = attrs.field(default=None, validator=_number(0.0, 100.0, optional=True))
     zero_steps: int | None = attrs.field(
         default=None,
         validator=validators.optional(
@@ -120,17 +122,9 @@ class Guider:
         return [{"kind": kind} for kind in KINDS]
 
     def bind_run(self, run: RunInfo) -> Any:
-        """Return the object that combines the predictions.
-
-        Raises:
-            InputError: The run has no negative pass.
-        """
-        if not any(branch.name == "uncond" for branch in run.branches):
-            raise InputError(
-                "guider needs the prediction with the negative prompt beside the other; give the"
-                " edit a cfg above 1, on a model that takes one"
-            )
-        return _Guided(self._guider(), len(run.sigmas))
+        """Return the object that combines the predictions; it warns where there is but one."""
+        alone = not any(branch.name == "uncond" for branch in run.branches)
+        return _Guided(self._guider(), len(run.sigmas), alone=alone)
 
     def _guider(self) -> Any:
         import logging  # noqa: PLC0415
@@ -160,12 +154,18 @@ class Guider:
 
 
 class _Guided:
-    def __init__(self, guider: Any, steps: int) -> None:
+    def __init__(self, guider: Any, steps: int, *, alone: bool) -> None:
+        self._alone = alone
         self._guider = guider
         self._steps = steps
 
     @hookimpl(tryfirst=True)  # it takes the place of the family's; methods add theirs to it
     def refhooks_velocity(self, ctx: Context, predictions: Mapping[str, Tensor]) -> Tensor | None:
+        if self._alone and ctx.step.index == 0:
+            warn_user(
+                "guider does nothing in this run: it needs the prediction with the negative prompt"
+                " beside the other; give the edit a cfg above 1, on a model that takes one"
+            )
         if "uncond" not in predictions:
             return None  # a step at which the edit has no guidance
         self._guider.set_state(ctx.step.index, self._steps, ctx.t)

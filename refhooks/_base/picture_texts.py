@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import TYPE_CHECKING, BinaryIO
 
 from PIL import ExifTags, Image
 
+from refhooks._base.advice import libraries_silenced
 from refhooks._base.damage import DAMAGED
 from refhooks._base.files import as_path
 from refhooks._base.picture_parts import TEXTS, Part, chunk_text, content_of, parts_of
@@ -90,8 +90,7 @@ def _exif(data: bytes) -> Iterator[tuple[str, str]]:
     """The texts of the first directory; of a damaged one nothing."""
     exif = Image.Exif()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of damage
+        with libraries_silenced():  # Pillow warns of damage
             exif.load(data)
             found = [(tag, value) for tag, value in exif.items() if isinstance(value, str)]
     except DAMAGED:

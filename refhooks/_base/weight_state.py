@@ -107,11 +107,15 @@ def _sums(values: Tensor) -> list[Tensor]:
 
 
 def _hooks(part: Any) -> list[Any]:
-    """Hooks that a user put on a module, and another ``forward`` than its class's."""
+    """Hooks that a user put on a module, and functions in the place of its class's own."""
     hooks = [*part._forward_hooks.items(), *part._forward_pre_hooks.items()]  # noqa: SLF001  no public name
     own = [key for key, hook in hooks if not _of_library(hook)]
-    forward = vars(part).get("forward")
-    return own if forward is None else [*own, id(forward)]
+    instead = [
+        (name, id(value))
+        for name, value in vars(part).items()
+        if name[0] != "_" and callable(value) and hasattr(type(part), name)
+    ]
+    return [*own, *instead]
 
 
 def _of_library(hook: Any) -> bool:

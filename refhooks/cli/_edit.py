@@ -208,6 +208,8 @@ def check_edit(options: EditOptions, registry: Registry) -> EditJob:
     _check_arguments(job)
     if options.measure_drift:
         exact_arguments(**job.steering(NATIVE), references=references, registry=registry)
+    if options.strategy_file is not None:
+        say_marks(everyone, registry)
     return job
 
 
@@ -216,8 +218,8 @@ def _check_together(options: EditOptions) -> None:
         raise InputError("--embed puts pictures beside the recipe, and --no-recipe leaves it out")
     if is_folder(options.image):
         raise InputError(
-            f"{options.image} is a folder, and edit takes one picture; all pictures of a folder are"
-            " edited by refhooks batch FOLDER PROMPT -o OUT"
+            f"{options.image} is a directory, and edit takes one picture; all pictures of a folder"
+            " are edited by refhooks batch FOLDER PROMPT -o OUT"
         )
 
 
@@ -255,7 +257,6 @@ def _from_file(
             "--strategy holds methods and strengths; leave --method and --strength out"
         )
     contents = load_file(options.strategy_file)
-    say_marks(contents.what, registry)
     if isinstance(contents.what, Strategy):
         return Reference(options.image, contents.what), (), contents.plugins
     first, *others = contents.what

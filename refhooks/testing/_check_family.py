@@ -214,7 +214,8 @@ def clean(subject: Subject) -> None:
     try:
         _edit(editor, plugins=[_Attending()])
     except InputError:  # it says that it does not edit attention
-        hooks = tuple(hook for hook in HOOKS if hook != "refhooks_attention")
+        weighing = {"refhooks_attention", "refhooks_strengths"}  # beyond 1, keys are weighed
+        hooks = tuple(hook for hook in HOOKS if hook not in weighing)
     check_same_model(before, on_model(editor.pipe))
     check_faults(editor.pipe, lambda plugins: _edit(editor, plugins=plugins).latents, hooks)
 

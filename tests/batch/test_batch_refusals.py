@@ -63,7 +63,7 @@ def test_jobs_have_as_many_references(refused, jobs, pairs):
     [
         ("stps", "Did you mean 'steps'?"),
         ("seed", "prompts, seeds and pictures are those of the jobs"),
-        ("prompt", "There are align, callback, cfg, check, compute, denoise, edit_mask"),
+        ("prompt", "There are align, cache, callback, cfg, check, compute, denoise, edit_mask"),
         ("n", "edit_batch() has no option 'n'"),
         ("references", "edit_batch() has no option 'references'"),
     ],

@@ -24,7 +24,7 @@ LATENTS, OTHER, NOISY = torch.randn(3, 1, 5, 4, generator=torch.Generator().manu
 def bound(method):
     """A method bound to a reference of made-up latents."""
     reference = SimpleNamespace(
-        index=0, latents=LATENTS, fitted=lambda: LATENTS, strengths=(0.4, 1.5)
+        index=0, latents=LATENTS, fitted=lambda: LATENTS, strengths=(0.4, 1.5), steered=False
     )
     run = SimpleNamespace(blocks=2)
     return method.bind(reference, run)

@@ -44,7 +44,7 @@ def answer(monkeypatch, capsys):
         (["edit", "--plugin", "al"], ["plain,align"]),
         (["edit", "--model", "./a"], ["dir,./a"]),
         (["chain", "photo.png", "cha"], ["file,cha"]),
-        (["check", "guid"], ["plain,guidance"]),
+        (["check", "guidan"], ["plain,guidance"]),
         (["presets", "color"], ["plain,color-change"]),
         (["grid", "--methods", "default,inj"], ["plain,default,inject"]),
         (["grid", "--rows", "inject.form"], ["plain,inject.formula="]),

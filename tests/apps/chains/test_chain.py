@@ -16,7 +16,9 @@ SIZE = {"steps": 3, "cfg": 1.0, "seed": 7}
 @pytest.fixture(scope="module")
 def editor(pipe):
     """An editor on the shared pipeline, at 32x32."""
-    return rh.Editor(pipe, checkpoint=rh.Checkpoint(output=AREA, reference=AREA, vision=AREA))
+    return rh.Editor(
+        pipe, checkpoint=rh.Checkpoint(output=AREA, reference=AREA, vision=AREA), encodings_mib=0
+    )
 
 
 @pytest.fixture

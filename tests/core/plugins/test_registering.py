@@ -136,8 +136,11 @@ def test_what_the_installed_pluggy_does_is_what_its_version_says():
     ("returned", "words"),
     [
         (lambda cls: cls, "returned the class Guidance, and not a list of classes; write [Guid"),
-        (lambda cls: [cls()], "Guidance() is an instance, and a method is registered as its class"),
-        (lambda cls: cls(), "must return a list, such as [MyClass], got Guidance()"),
+        (
+            lambda cls: [cls()],
+            "Guidance(away=False) is an instance, and a method is registered as its class",
+        ),
+        (lambda cls: cls(), "must return a list, such as [MyClass], got Guidance(away=False)"),
         (lambda cls: None, "returned nothing, so nothing is registered; return a list"),
         (lambda cls: {"mine": cls}, "must return a list, such as [MyClass]"),
     ],

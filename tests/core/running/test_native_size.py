@@ -31,7 +31,7 @@ def editors():
     made = {}
     for kind in KINDS:
         pipe = tiny_21() if kind == "21" else tiny.build(kind, "middle")
-        made[kind] = rh.Editor(pipe, checkpoint=AREA)
+        made[kind] = rh.Editor(pipe, checkpoint=AREA, encodings_mib=0)
     return made
 
 
