@@ -96,7 +96,7 @@ def test_python_examples_run(page, toy, monkeypatch, capsys):
     """The blocks of a page run one after the other, with ``editor`` and ``rh`` at hand."""
     monkeypatch.setattr(rh.Editor, "from_pretrained", lambda _name: toy)
     write_files(page)
-    namespace = {"editor": toy, "rh": rh, "__name__": "example"}
+    namespace = {"editor": toy, "rh": rh, "__name__": "example", "__file__": str(page)}
     for source in blocks(page, "python"):
         exec(compile(source, str(page), "exec"), namespace)
     capsys.readouterr()
