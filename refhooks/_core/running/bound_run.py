@@ -108,6 +108,8 @@ class Run:
         steps, after = self.timetable.steps, ctx.step.index + 1
         if after < len(steps):
             rows = self.hooks.strengths(ctx, latents, velocity, steps[after].rows)
+            if rows == steps[after].rows:
+                return
             steered = attrs.evolve(steps[after], rows=rows)
             steps = (*steps[:after], steered, *steps[after + 1 :])
             self.timetable = attrs.evolve(self.timetable, steps=steps)

@@ -291,6 +291,8 @@ class Hooks:
         self, ctx: Context, latents: Tensor, velocity: Tensor, rows: tuple[Row, ...]
     ) -> tuple[Row, ...]:
         """Chain ``refhooks_strengths``, from the next step's rows as they are planned."""
+        if not self._strengths:
+            return rows
         planned = strengths = tuple(row.strength for row in rows)
         for call in self._strengths:
             if call.plugin.acts(ctx):
