@@ -12,6 +12,7 @@ import math
 import os
 import platform
 import signal
+import socket
 import threading
 import warnings
 from pathlib import Path
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Ray", "actors", "as_ray", "check_model"]
 
 _HERE: Final = "local"
+_PATIENCE: Final = 10.0  # seconds for a cluster to answer
 
 
 @attrs.frozen
@@ -147,23 +149,38 @@ def _connected(where: Ray) -> Iterator[Any]:
             )
         yield ray
         return
-    options: dict[str, Any] = {"address": where.address or _HERE}
-    if where.address in {None, _HERE}:
+    address = where.address or _HERE
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS") or address
+    options: dict[str, Any] = {"address": address}
+    if address == _HERE:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         options["include_dashboard"] = False
     try:
+        _check_heard(address)
         with _kept_signals(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what will change in Ray
             ray.init(log_to_driver=False, logging_level="ERROR", **options)
     except Exception as error:
         raise InputError(
-            f"no Ray answers at {options['address']!r} ({_first_line(error)}); start one with: ray"
+            f"no Ray answers at {address!r} ({_first_line(error)}); start one with: ray"
             " start --head, and give HOST:PORT or auto, or leave the address out"
         ) from error
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_heard(address: str) -> None:
+    """Refuse an address where nobody listens: Ray tries for two minutes, and ends this process.
+
+    Raises:
+        OSError: Nobody does.
+    """
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
 
 
 @contextlib.contextmanager
