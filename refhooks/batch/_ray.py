@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import math
 import os
+import pickle
 import platform
 import signal
 import socket
@@ -126,7 +127,7 @@ def actors(where: Ray, model: Any, registry: Registry, folder: Folder, jobs: int
         options, room = _room(ray, where)
         mark = beside(folder.path.absolute() / "x")
         mark.touch()
-        told = (model, Path.cwd(), mark)
+        told = (_packed(ray, model), Path.cwd(), mark)
         crew = Crew(ray, lambda: _begun(ray, options, told), min(room, jobs), registry, folder)
         try:
             crew.begin()
@@ -221,7 +222,20 @@ def _room(ray: Any, where: Ray) -> tuple[dict[str, float], int]:
     return {"num_gpus": gpus, "num_cpus": cpus}, room
 
 
-def _begun(ray: Any, options: dict[str, float], told: tuple[Any, Path, Path]) -> Any:
+def _packed(ray: Any, model: Any) -> bytes:
+    """What is to be loaded, for another process.
+
+    Raises:
+        InputError: It is a function that holds what no other process can have.
+    """
+    try:
+        packed: bytes = ray.cloudpickle.dumps(model)
+    except Exception as error:
+        raise InputError(f"actors cannot be given model {shown(model)}: {error}") from error
+    return packed
+
+
+def _begun(ray: Any, options: dict[str, float], told: tuple[bytes, Path, Path]) -> Any:
     return ray.remote(Worker).options(**options, max_restarts=0).remote(*told)
 
 
@@ -229,12 +243,12 @@ class Worker:
     """An actor: a model, and what makes groups with it.
 
     Args:
-        model: What it loads.
+        model: What it loads, packed.
         here: The folder in which relative paths begin.
         mark: A file in the folder of the outputs, by which it is known to be the same.
     """
 
-    def __init__(self, model: Any, here: Path, mark: Path) -> None:
+    def __init__(self, model: bytes, here: Path, mark: Path) -> None:
         self._model, self._here, self._mark = model, here, mark
         self._maker: Maker | None = None
 
@@ -254,8 +268,18 @@ class Worker:
                 )
         os.chdir(self._here)
         with _noted() as warned:
-            self._maker = Maker(open_model(self._model), Folder.of(Outputs(self._mark.parent)))
+            model = open_model(self._unpacked())
+            self._maker = Maker(model, Folder.of(Outputs(self._mark.parent)))
         return self._maker.facts, warned
+
+    def _unpacked(self) -> Any:
+        try:
+            return pickle.loads(self._model)  # noqa: S301  of the process that began this one
+        except Exception as error:
+            raise InputError(
+                f"model cannot be used on {platform.node()}: {error}; what its function is from"
+                " must be there too"
+            ) from error
 
     def make(self, group: Group) -> tuple[Answer | None, list[str]]:
         """Make a group unless somebody else is at it; say what became of it, and of warnings."""
