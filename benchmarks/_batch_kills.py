@@ -79,7 +79,8 @@ def memory(folder: Path, edits: int) -> dict[str, float]:
     early = next(size for done, size in seen if done >= edits // 4)
     grown = (seen[-1][1] - early) / 1024
     hundreds = max(edits - edits // 4, 1) / 100
-    return {"edits": edits, "mib_at_a_quarter": round(early / 1024, 1), "mib_grown": round(grown, 2),
+    return {"edits": edits, "mib_at_a_quarter": round(early / 1024, 1),
+            "mib_grown": round(grown, 2),
             "mib_per_100_edits": round(grown / hundreds, 3)}  # fmt: skip
 
 
