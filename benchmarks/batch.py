@@ -168,10 +168,10 @@ def ray(folder: Path, repeats: int) -> dict[str, Any]:
 def sentence(result: Mapping[str, Any]) -> str:
     """Say in the page what was measured."""
     one, step, actor = result["shared"], result["wide"], result["ray"]
-    more = actor["ms_more"]["median"]
+    more, cpu = actor["ms_more"]["median"], one["ratio_of_processor"]["median"]
     return (
         f"In one run, {one['jobs']} jobs of the embedded model with {one['prompts']} prompts and"
-        f" {one['references']} references among them took\n{one['ratio_of_processor']['median']:.2f}"
+        f" {one['references']} references among them took\n{cpu:.2f}"
         " of what as many single edits take that keep no encodings (of the processor's time;"
         f" {one['ratio']['median']:.2f} by the clock\nbeside other work), a step of"
         f" {step['jobs']} jobs on a wide model"

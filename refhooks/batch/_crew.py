@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Crew"]
 
 _LOOK: Final = 0.2  # seconds after which it is asked again whether to stop
-_LONG: Final = 60.0  # seconds without an actor after which it is told
+_LONG: Final = 300.0  # seconds without an actor after which it is told
 _DEATHS: Final = 5  # of actors with one group, which is to blame then
 _IN_A_ROW: Final = 8  # deaths of actors with nothing made in between, after which no more are begun
 

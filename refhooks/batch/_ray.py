@@ -126,7 +126,6 @@ def actors(where: Ray, model: Any, registry: Registry, folder: Folder, jobs: int
     with _connected(where) as ray:
         options, room = _room(ray, where)
         mark = beside(folder.path.absolute() / "x")
-        mark.touch()
         told = (_packed(ray, model), Path.cwd(), mark)
         crew = Crew(ray, lambda: _begun(ray, options, told), min(room, jobs), registry, folder)
         try:
@@ -165,7 +164,8 @@ def _connected(where: Ray) -> Iterator[Any]:
     except Exception as error:
         raise InputError(
             f"no Ray answers at {address!r} ({_first_line(error)}); start one with: ray"
-            " start --head, and give HOST:PORT or auto, or leave the address out"
+            " start --head, and give HOST:PORT or auto, or leave the address out; where it asks for"
+            " a token, set RAY_AUTH_MODE=token"
         ) from error
     try:
         yield ray
@@ -198,7 +198,7 @@ def _kept_signals() -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _room(ray: Any, where: Ray) -> tuple[dict[str, float], int]:
@@ -236,6 +236,7 @@ def _packed(ray: Any, model: Any) -> bytes:
 
 
 def _begun(ray: Any, options: dict[str, float], told: tuple[bytes, Path, Path]) -> Any:
+    told[-1].touch()  # each time: other machines sweep up what is a day old
     return ray.remote(Worker).options(**options, max_restarts=0).remote(*told)
 
 

@@ -124,14 +124,13 @@ def run(
     most = None if most is None else whole(most, "most", 1, 4096)
     registry = model.registry if isinstance(model, Editor) else load_registry()
     _, entries = read_jobs(jobs, registry, prompt=prompt, shared=shared or {})
-    with contextlib.ExitStack() as on:
-        with no_empty_folders():
-            folder = Folder.of(open_outputs(out, entries))
-            if where is None:
-                hands: Hands = Maker(open_model(model), folder)
-            else:
-                hands = on.enter_context(actors(where, model, registry, folder, len(entries)))
-            work = Work.prepared(hands, entries, folder, most, retry=retry)
+    with no_empty_folders(), contextlib.ExitStack() as on:
+        folder = Folder.of(open_outputs(out, entries))
+        if where is None:
+            hands: Hands = Maker(open_model(model), folder)
+        else:
+            hands = on.enter_context(actors(where, model, registry, folder, len(entries)))
+        work = Work.prepared(hands, entries, folder, most, retry=retry)
         work.fill(progress or (lambda _: None), stop or (lambda: False), waits)
     return work.summary()
 

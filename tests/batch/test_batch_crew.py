@@ -314,7 +314,7 @@ REFUSED = {
     "gpus": ({"ray": batch.Ray(num_gpus=-1)}, "num_gpus must be a number from 0 to 64, got -1"),
     "no cpus": ({"ray": batch.Ray(num_cpus=0)}, "num_cpus must be a number from 0.01 to 4096"),
     "parts": ({"ray": batch.Ray(num_gpus=1.5)}, "num_gpus above 1 must be whole, got 1.5"),
-    "room": ({"ray": batch.Ray(num_gpus=2)}, "no machine of Ray has room for an actor, which takes"),
+    "room": ({"ray": batch.Ray(num_gpus=2)}, "no machine of Ray has room for an actor"),
     "connected": ({"ray": "a:1"}, "this process is connected to a Ray already; leave the address"),
 }  # fmt: skip
 

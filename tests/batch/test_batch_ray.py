@@ -22,6 +22,7 @@ pytest.importorskip("ray", reason="the extra 'ray' is not installed, and not par
 
 pytestmark = [
     pytest.mark.long,
+    pytest.mark.timeout(1800),  # actors import torch, beside whatever else runs
     pytest.mark.skipif("PYTEST_XDIST_WORKER" in os.environ, reason="run it with -p no:xdist"),
     pytest.mark.skipif(sys.platform == "win32", reason="processes are killed"),
     pytest.mark.filterwarnings("ignore"),  # of Ray
