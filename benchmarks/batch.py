@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+import textwrap
 import time
 import warnings
 from pathlib import Path
@@ -158,7 +159,7 @@ def ray(folder: Path, repeats: int) -> dict[str, Any]:
         library.shutdown()
     more = [(one - other) / JOBS * 1000 for one, other in zip(*found.values(), strict=True)]
     return {
-        "edits": JOBS, "version": library.__version__,
+        "edits": JOBS, "rounds": repeats, "version": library.__version__,
         "ms_an_edit": {name: spread([it / JOBS * 1000 for it in values])
                        for name, values in found.items()},
         "ms_more": spread([-it for it in more]),
@@ -168,17 +169,18 @@ def ray(folder: Path, repeats: int) -> dict[str, Any]:
 def sentence(result: Mapping[str, Any]) -> str:
     """Say in the page what was measured."""
     one, step, actor = result["shared"], result["wide"], result["ray"]
-    more, cpu = actor["ms_more"]["median"], one["ratio_of_processor"]["median"]
-    return (
-        f"In one run, {one['jobs']} jobs of the embedded model with {one['prompts']} prompts and"
-        f" {one['references']} references among them took\n{cpu:.2f}"
-        " of what as many single edits take that keep no encodings (of the processor's time;"
-        f" {one['ratio']['median']:.2f} by the clock\nbeside other work), a step of"
-        f" {step['jobs']} jobs on a wide model"
-        f" {step['ratio']['median']:.2f} of {step['jobs']} stock steps (likewise), and an edit by"
-        f" an actor of Ray\n{abs(more):.0f} ms {'more' if more >= 0 else 'less'} than one without"
-        " (`python benchmarks/batch.py`).\n"
+    more, cpu = actor["ms_more"], one["ratio_of_processor"]["median"]
+    said = (
+        f"In turns with what they are compared to, {one['jobs']} jobs of the embedded model with {one['prompts']} prompts and"
+        f" {one['references']} references among them took {cpu:.2f} of the processor's time of as"
+        f" many single edits that keep no encodings ({one['ratio']['median']:.2f} by the clock,"
+        f" beside other work); a step of {step['jobs']} jobs on a wide model"
+        f" {step['ratio']['median']:.2f} of {step['jobs']} stock steps; and an edit by an actor of"
+        f" Ray {more['median']:+.0f} ms by the clock ({more['lowest']:+.0f} to"
+        f" {more['highest']:+.0f} over {actor['rounds']} rounds beside other work), once it had its"
+        " model (`python benchmarks/batch.py`)."
     )
+    return textwrap.fill(said, 125, break_on_hyphens=False) + "\n"
 
 
 def write_page(result: Mapping[str, Any]) -> None:
