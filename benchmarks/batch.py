@@ -172,7 +172,8 @@ def sentence(result: Mapping[str, Any]) -> str:
     more, cpu = actor["ms_more"], one["ratio_of_processor"]["median"]
     said = (
         f"In turns with what they are compared to, {one['jobs']} jobs of the embedded model with"
-        f" {one['prompts']} prompts and {one['references']} references among them took {cpu:.2f} of the processor's time of as"
+        f" {one['prompts']} prompts and {one['references']} references among them took"
+        f" {cpu:.2f} of the processor's time of as"
         f" many single edits that keep no encodings ({one['ratio']['median']:.2f} by the clock,"
         f" beside other work); a step of {step['jobs']} jobs on a wide model"
         f" {step['ratio']['median']:.2f} of {step['jobs']} stock steps; and an edit by an actor of"
