@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["CSS", "THEME", "build"]
 
 CSS = """
-.gradio-container { max-width: 1240px !important; margin: 0 auto !important; }
-.gradio-container > main { width: 100% !important; }
+.gradio-container { width: 100%; max-width: 1240px !important; margin: 0 auto !important; }
+.gradio-container .main, .gradio-container .wrap { width: 100%; }
 .refused { border-left: 4px solid #d00; padding: .3em .7em; margin: .3em 0; }
 .told { padding: .3em 0; margin: 0; }
 .stage { align-items: end; }
@@ -66,8 +66,9 @@ def build(runner: Runner, model: str, root: Path) -> Any:
         )  # fmt: skip
         with gr.Tabs():
             for name, tab in TABS.items():
-                with gr.Tab(name, id=name.lower()):
+                with gr.Tab(name, id=name.lower()) as parts.tabs[name]:
                     tab(parts, runner.editor, model)
+        parts.follow_tabs()
         parts.act(parts.reference.input, _look_at, gr.HTML(""), [parts.reference])
         parts.wire()
         page.load(lambda: Session(runner, root), None, parts.session, **QUIET).then(

@@ -9,7 +9,7 @@ import gradio as gr
 
 from refhooks import InputError
 from refhooks.pictures import load_mask, load_picture
-from refhooks_play._parts import BUTTONS, QUIET
+from refhooks_play._parts import BUTTONS, PAINT, QUIET
 from refhooks_play._pictures import mask_of_layers, paintable, shown, take_in
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def paint_tab(parts: Parts, _editor: Editor, _model: str) -> None:
     ground = parts.show(gr.HTML("", visible=False), _ground_key)
     for event in (kind.input, ground.change):
         event(_ground, [parts.session, kind], editor, **QUIET)
+    parts.later(lambda: parts.tabs[PAINT].select(_opened, [parts.session, kind], editor, **QUIET))
     look = (_looked_at, [parts.session, kind], [preview, save])
     kind.input(*look, **QUIET)
     masks = parts.show(gr.HTML("", visible=False), _masks_key)
@@ -87,8 +88,21 @@ def _picture(session: Session, kind: str) -> Image.Image | None:
     return load_picture(session.folder / card.image)
 
 
+def _opened(session: Session | None, kind: str) -> Any:
+    if session is not None:
+        session.tab = PAINT
+    return _ground(session, kind)
+
+
 def _ground(session: Session | None, kind: str) -> Any:
-    picture = None if session is None else _picture(session, kind)
+    """The picture to paint on, where another is to be: what is painted on this one stays."""
+    if session is None or session.tab != PAINT:
+        return gr.skip()
+    key = f"{kind} {_ground_key(session)}"
+    if key == session.painted:
+        return gr.skip()
+    session.painted = key
+    picture = _picture(session, kind)
     if picture is None:
         return None
     return {"background": paintable(picture), "layers": [], "composite": None}

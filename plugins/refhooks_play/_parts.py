@@ -19,6 +19,8 @@ __all__ = ["BUTTONS", "QUIET", "Field", "Parts", "told"]
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 BUTTONS = ["fullscreen", "download"]
 """What a picture on the page offers; to share it elsewhere is nothing of it."""
+PAINT = "Paint"
+"""The tab whose picture is laid out when it is seen: before, it has no size."""
 LOST = "this page is older than the program that serves it; load it again"
 
 
@@ -53,11 +55,13 @@ class Parts:
         session: Holds the session.
         reference: Which reference is looked at.
         lanes: The lanes of all references.
+        tabs: Those of the page, by their names.
     """
 
     session: Any
     reference: Any = None
     lanes: Any = None
+    tabs: dict[str, Any] = attrs.field(factory=dict)
     fields: list[Field] = attrs.field(factory=list)
     _shows: list[tuple[Any, Callable[[Session], Any]]] = attrs.field(factory=list)
     _later: list[Callable[[], None]] = attrs.field(factory=list)
@@ -126,6 +130,20 @@ class Parts:
             event(acted, [session, *more, *fields], outputs, **QUIET)
 
         self._later.append(wired)
+
+    def follow_tabs(self) -> None:
+        """Have the session know which tab is looked at."""
+
+        def look_at(name: str) -> Callable[[Session | None], None]:
+            def look(session: Session | None) -> None:
+                if session is not None:
+                    session.tab = name
+
+            return look
+
+        for name, tab in self.tabs.items():
+            if name != PAINT:
+                tab.select(look_at(name), self.session, None, **QUIET)
 
     def later(self, wire: Callable[[], None]) -> None:
         """Wire something when all parts are there."""

@@ -51,6 +51,8 @@ class Session:
         self.folder = Path(tempfile.mkdtemp(dir=root))
         self.state = State()
         self.place = 0
+        self.tab = ""
+        self.painted = ""
         self.job: Job | None = None
         self.result: EditResult | None = None
         self.lock = threading.RLock()
