@@ -12,15 +12,16 @@ from refhooks import InputError, RefhooksError
 from refhooks.pictures import load_picture
 from refhooks_play._parts import BUTTONS, QUIET, told
 from refhooks_play._pictures import shown
-from refhooks_play._session import alert
+from refhooks_play._session import Session, alert
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from refhooks import Editor
     from refhooks_play._parts import Parts
     from refhooks_play._running import Job
-    from refhooks_play._session import Session
+
+    Taking = Callable[[Session, Path, str | None], None]
 
 __all__ = ["edit_tab", "progress"]
 
@@ -48,13 +49,12 @@ def edit_tab(parts: Parts, editor: Editor, model: str) -> None:
 
 def _pictures(parts: Parts, editor: Editor, model: str) -> None:
     """What the edit is given."""
+    samples = _samples(editor, model)
     source = gr.File(
         label="Picture to edit", file_types=["image"], height=140, elem_id="source",
     )  # fmt: skip
-    samples = _samples(editor, model)
-    sample = gr.Dropdown(
-        [NONE, *samples], value=NONE, label="or a sample", elem_id="sample", visible=bool(samples)
-    )
+    sample = _sample(samples, "sample")
+    status = gr.HTML("", elem_id="edit-status")
     parts.show(
         gr.Image(label="Source", interactive=False, format="png", height=300, elem_id="shown",
                  buttons=BUTTONS),
@@ -64,33 +64,35 @@ def _pictures(parts: Parts, editor: Editor, model: str) -> None:
         more = gr.File(
             label="Picture that steers too", file_types=["image"], height=140, elem_id="more",
         )  # fmt: skip
-        more_sample = gr.Dropdown(
-            [NONE, *samples], value=NONE, label="or a sample", visible=bool(samples),
-            elem_id="more-sample",
-        )  # fmt: skip
-    status = gr.HTML("", elem_id="edit-status")
+        more_sample = _sample(samples, "more-sample")
+    for taking, file, chosen in (
+        (Session.set_source, source, sample),
+        (Session.add_reference, more, more_sample),
+    ):
+        parts.act(file.upload, _uploaded(taking), status, [file], [file])
+        parts.act(chosen.input, _chosen(taking, samples), status, [chosen])
 
+
+def _sample(samples: Mapping[str, Path], name: str) -> Any:
+    return gr.Dropdown(
+        [NONE, *samples], value=NONE, label="or a sample", visible=bool(samples), elem_id=name
+    )
+
+
+def _uploaded(taking: Taking) -> Callable[[Session, str | None], None]:
     def take(session: Session, path: str | None) -> None:
         if path is not None:
-            session.set_source(Path(path))
+            taking(session, Path(path), None)
 
-    def add(session: Session, path: str | None) -> None:
-        if path is not None:
-            session.add_reference(Path(path))
+    return take
 
-    parts.act(source.upload, take, status, [source], [source])
-    parts.act(more.upload, add, status, [more], [more])
 
-    def take_sample(session: Session, name: str) -> None:
+def _chosen(taking: Taking, samples: Mapping[str, Path]) -> Callable[[Session, str], None]:
+    def take(session: Session, name: str) -> None:
         if name in samples:
-            session.set_source(samples[name], name)
+            taking(session, samples[name], name)
 
-    def add_sample(session: Session, name: str) -> None:
-        if name in samples:
-            session.add_reference(samples[name], name)
-
-    parts.act(sample.input, take_sample, status, [sample])
-    parts.act(more_sample.input, add_sample, status, [more_sample])
+    return take
 
 
 def _samples(editor: Editor, model: str) -> Mapping[str, Path]:

@@ -67,7 +67,8 @@ def _checked(path: Path, called: str) -> str:
             ending = ENDINGS.get(picture.format or "", ".png")
             width, height = picture.size
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(_too_large(called, "more")) from error
+        most = Image.MAX_IMAGE_PIXELS or MAX_PIXELS
+        raise InputError(_too_large(called, f"more than {most / 1e6:.0f}")) from error
     except Exception:  # noqa: BLE001  whatever is wrong with it, what follows says it
         width = height = 0
     if width * height > MAX_PIXELS:

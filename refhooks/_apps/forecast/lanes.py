@@ -125,7 +125,9 @@ class _Planner:
             else self._alone(at, reason)
             for at, reason in enumerate(refused)
         ]
-        return Lanes(lanes_html(lanes, registered), refused)
+        together = timetable if isinstance(timetable, str) and not any(found) else ""
+        lanes += [Lane("All of it", refused=together)] if together else []
+        return Lanes(lanes_html(lanes, registered), refused, None, together)
 
     def _plan(self, references: Sequence[Reference]) -> Timetable | str:
         try:
