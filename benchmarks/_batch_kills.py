@@ -102,12 +102,13 @@ class Pair:
                     COMMAND, self.folder, log, points=False, before=noting(self.made)
                 )
 
-    def kill(self, which: str) -> None:
-        """Kill one of them, or both, with no warning."""
+    def kill(self, which: str) -> bool:
+        """Kill one of them, or both, with no warning; ``True``."""
         for name in VICTIMS[:2] if which == "both" else (which,):
             child = self.children.pop(name)
             os.kill(child.process, signal.SIGKILL)
             child.end()
+        return True
 
     def end(self) -> list[str]:
         """Wait for both; return what is wrong."""
@@ -180,8 +181,8 @@ def share_batch(
             pair.keep_up()
             _wait_for(out, moment)
             time.sleep(later)
-            pair.kill(which)
-            done.append({"killed": which, "wrong": list(spoiled(pictures(out), right))})
+            killed = which if pair.kill(which) else "nobody"
+            done.append({"killed": killed, "wrong": list(spoiled(pictures(out), right))})
             lasting.write(json.dumps(done[-1]) + "\n")
             lasting.flush()
     pair.keep_up()

@@ -97,22 +97,36 @@ class Driven:
         summary = drive(self.folder, self.made, self.actors)
         return 3 if summary.failed or summary.left else 0
 
-    def kill(self, which: str) -> None:
-        """Kill an actor, the driver, or both, with no warning."""
+    def kill(self, which: str) -> bool:
+        """Kill an actor, the driver, or both, with no warning; ``False``: all was made before."""
         if which != "driver":
-            os.kill(self.draw.choice(self._awaited()), signal.SIGKILL)
+            numbers = self._awaited()
+            if not numbers:
+                return False
+            os.kill(self.draw.choice(numbers), signal.SIGKILL)
         if which != "actor" and self.child is not None:
             os.kill(self.child.process, signal.SIGKILL)
             self.child.end()
             self.child = None
+        return True
 
     def _awaited(self) -> list[int]:
+        """Return the actors that live, once there are any; none where the driver has ended."""
         began = time.monotonic()
         while not (found := living(self.actors)):
+            if self._has_ended():
+                break
             if time.monotonic() - began > PATIENCE:
                 raise SystemExit("no actor comes up")
             time.sleep(0.05)
         return found
+
+    def _has_ended(self) -> bool:
+        """Whether the driver has; whoever waits for it still learns how."""
+        if self.child is None:
+            return True
+        how = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.child.process, how) is not None
 
     def end(self) -> list[str]:
         """Wait for its end; return what is wrong."""

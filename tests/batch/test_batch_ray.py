@@ -94,9 +94,9 @@ def test_a_killed_driver_is_gone_on_with(tmp_path, monkeypatch):
 
     monkeypatch.setitem(rh.load_registry().models, "tiny", None)
     register_tiny()
-    result = _batch_kills.share_batch(tmp_path, kills=2, edits=40, seed=3, where="ray")
+    result = _batch_kills.share_batch(tmp_path, kills=2, edits=80, seed=42, where="ray")
     assert result["wrong"] == result["made_twice"] == []
-    assert result["ids"] == 40
+    assert result["ids"] == 80
     assert sum(result["killed"].values()) == 2
 
 
