@@ -57,6 +57,7 @@ class Crew:
         ray: The library, connected.
         start: Starts an actor.
         most: How many there may be.
+        part: Of a GPU, that an actor has.
         registry: What names in jobs mean.
         folder: Of the outputs.
     """
@@ -64,6 +65,7 @@ class Crew:
     ray: Any
     start: Callable[[], Any]
     most: int
+    part: float
     registry: Registry
     folder: Folder
     _facts: ModelFacts | None = attrs.field(default=None, init=False)
@@ -170,7 +172,7 @@ class Crew:
         try:
             facts, warned = self.ray.get(call)
             if self._facts is None:
-                self._facts = facts
+                self._facts = attrs.evolve(facts, room=int(facts.room * self.part))
             elif facts.identity != self._facts.identity:
                 raise InputError("it has another model than the first; all machines need the same")  # noqa: TRY301  told as what it raises itself
         except self.ray.exceptions.RayTaskError as error:

@@ -7,6 +7,7 @@ does what another ``refhooks batch`` in the same folder would do.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import math
 import os
@@ -127,7 +128,8 @@ def actors(where: Ray, model: Any, registry: Registry, folder: Folder, jobs: int
         options, room = _room(ray, where)
         mark = beside(folder.path.absolute() / "x")
         told = (_packed(ray, model), Path.cwd(), mark)
-        crew = Crew(ray, lambda: _begun(ray, options, told), min(room, jobs), registry, folder)
+        start, most = functools.partial(_begun, ray, options, told), min(room, jobs)
+        crew = Crew(ray, start, most, min(options["num_gpus"] or 1.0, 1.0), registry, folder)
         try:
             crew.begin()
             yield crew

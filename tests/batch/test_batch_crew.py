@@ -147,6 +147,22 @@ def test_a_gpu_has_an_actor(run, stand):
     assert stand.begun == stand.killed == 2
 
 
+def test_two_actors_on_a_gpu_have_half_of_its_room(run, stand, monkeypatch):
+    """So that what they make at once fits."""
+    cut, rooms = batch._running.cut, []
+
+    def looked(entries, facts, loaded, most):
+        rooms.append(facts.room)
+        return cut(entries, facts, loaded, most)
+
+    monkeypatch.setattr(batch._running, "cut", looked)
+    stand.machines = [{"CPU": 8.0, "GPU": 1.0}]
+    run(ray=batch.Ray(num_gpus=0.5))
+    run()
+    assert rooms[0] == rooms[1] // 2
+    assert stand.options_given["num_gpus"] == 1.0
+
+
 def test_a_dead_actor_is_followed_by_another(run, stand, tmp_path):
     """Which makes what the dead one had begun; every output is there once."""
     left = [1, 3]
