@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Crew"]
 
 _LOOK: Final = 0.2  # seconds after which it is asked again whether to stop
+_END: Final = 10.0  # seconds for an actor that was killed to be gone
 _LONG: Final = 300.0  # seconds without an actor after which it is told
 _DEATHS: Final = 5  # of actors with one group, which is to blame then
 _IN_A_ROW: Final = 8  # deaths of actors with nothing made in between, after which no more are begun
@@ -105,10 +106,12 @@ class Crew:
                 )
 
     def end(self) -> None:
-        """End all of them."""
+        """End all of them, and wait for those that were at work."""
         for actor in (*self._coming.values(), *self._idle, *(it for it, _ in self._busy.values())):
             with contextlib.suppress(Exception):  # it may be dead
                 self.ray.kill(actor)
+        if self._busy:
+            self.ray.wait(list(self._busy), num_returns=len(self._busy), timeout=_END)
 
     def divide(
         self,

@@ -124,20 +124,22 @@ def actors(where: Ray, model: Any, registry: Registry, folder: Folder, jobs: int
         InputError: There is no such cluster, or no room in it; the folder is not shared.
         ModelError: The model cannot be loaded.
     """
-    with _connected(where) as ray:
-        options, room = _room(ray, where)
-        mark = beside(folder.path.absolute() / "x")
-        told = (_packed(ray, model), Path.cwd(), mark)
-        start, most = functools.partial(_begun, ray, options, told), min(room, jobs)
-        crew = Crew(ray, start, most, min(options["num_gpus"] or 1.0, 1.0), registry, folder)
-        try:
-            crew.begin()
-            yield crew
-        finally:
-            crew.end()
-            mark.unlink(missing_ok=True)
-            sweep(folder.path, again=True)  # what killed actors of this machine left
-            Claims(folder.path)
+    mark = beside(folder.path.absolute() / "x")
+    try:
+        with _connected(where) as ray:
+            options, room = _room(ray, where)
+            told = (_packed(ray, model), Path.cwd(), mark)
+            start, most = functools.partial(_begun, ray, options, told), min(room, jobs)
+            crew = Crew(ray, start, most, min(options["num_gpus"] or 1.0, 1.0), registry, folder)
+            try:
+                crew.begin()
+                yield crew
+            finally:
+                crew.end()
+    finally:  # what killed actors of this machine left, too
+        mark.unlink(missing_ok=True)
+        sweep(folder.path, again=True)
+        Claims(folder.path)
 
 
 @contextlib.contextmanager
