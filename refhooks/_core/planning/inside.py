@@ -29,11 +29,17 @@ if TYPE_CHECKING:
     from refhooks._core.planning.request import Request
 
 GIB = 2**30
+COMPUTE = "compute='inside'"
 
 
 def reuses(inside: Inside | None) -> bool:
     """Return whether keys and values of earlier steps are read."""
     return inside is not None and inside.reuse > 1
+
+
+def sees_parts(transformer: torch.nn.Module) -> bool:
+    """Return whether nothing on a transformer takes every pass to be of the whole picture."""
+    return step_cache_of(transformer) is None and not is_compiled(transformer)
 
 
 def with_inside(loaded: LoadedModel, request: Request, plan: Plan) -> Plan:
@@ -42,6 +48,11 @@ def with_inside(loaded: LoadedModel, request: Request, plan: Plan) -> Plan:
     Raises:
         InputError: As :func:`plan_inside` does.
     """
+    for plugin, label in plan.plugins:
+        own = None if isinstance(plugin, PlannedInside) else getattr(plugin, "inside", None)
+        if own is not None:
+            _check_model(loaded, own, label, label)
+            _check_edit(plan, own, label, label)
     inside = plan_inside(loaded, request, plan)
     others = tuple(entry for entry in plan.plugins if not isinstance(entry[0], PlannedInside))
     if inside is None:
@@ -68,8 +79,8 @@ def plan_inside(loaded: LoadedModel, request: Request, plan: Plan) -> PlannedIns
     inside, source = request.compute, plan.source
     if inside is None or source is None:
         return None
-    _check_model(loaded, inside)
-    _check_edit(plan, inside)
+    _check_model(loaded, inside, COMPUTE, "compute")
+    _check_edit(plan, inside, COMPUTE, "compute")
     mask = as_mask(loaded.registry, request.edit_mask, "edit_mask")
     cover = mask.cover(source.size)
     target = _on_grid(loaded.family, cover, source.canvas, plan.size)
@@ -99,23 +110,23 @@ def _on_grid(family: Family, cover: Tensor, canvas: Canvas | Cut | None, size: S
     return touched(resized(spread, size.height, size.width), *family.grid(size))
 
 
-def _check_model(loaded: LoadedModel, inside: Inside) -> None:
+def _check_model(loaded: LoadedModel, inside: Inside, what: str, name: str) -> None:
+    """Refuse a model; ``what`` asks for it, and is left out by its ``name``."""
     family, transformer = loaded.family, loaded.family.transformer
-    what = "compute='inside'"
     if not family.takes_keep:
         raise InputError(
-            f"{what}: {family.name} computes the whole target at every step; leave compute out"
+            f"{what}: {family.name} computes the whole target at every step; leave {name} out"
         )
     cache = step_cache_of(transformer)
     if cache is not None:
         raise InputError(
             f"{what}: the transformer has a step cache ({cache}), which takes every step to be of"
-            " the whole picture; take it off (transformer.disable_cache()), or leave compute out"
+            f" the whole picture; take it off (transformer.disable_cache()), or leave {name} out"
         )
     if getattr(transformer, "_parallel_config", None) is not None:
         raise InputError(
             f"{what}: the transformer runs in parallel over several devices, which share a whole"
-            " picture alone; load it on one device, or leave compute out"
+            f" picture alone; load it on one device, or leave {name} out"
         )
     if is_compiled(transformer):
         raise InputError(
@@ -129,17 +140,17 @@ def _check_model(loaded: LoadedModel, inside: Inside) -> None:
         )
 
 
-def _check_edit(plan: Plan, inside: Inside) -> None:
+def _check_edit(plan: Plan, inside: Inside, what: str, name: str) -> None:
     methods = [method for reference in plan.references for method in reference.methods]
     named = [(method.name, method) for method in methods]
-    for name, what in [*named, *((label, plugin) for plugin, label in plan.plugins)]:
-        if getattr(what, "needs_whole_target", False):
-            raise InputError(f"compute='inside': {name} needs the whole target; leave compute out")
+    for other, it in [*named, *((label, plugin) for plugin, label in plan.plugins)]:
+        if other != what and getattr(it, "needs_whole_target", False):
+            raise InputError(f"{what}: {other} needs the whole target; leave {name} out")
     rows = [row for planned in plan.timetable.steps for row in planned.rows]
     if inside.reuse > 1 and any(row.reused for row in rows):
-        name = next(row.method for row in rows if row.reused)
+        other = next(row.method for row in rows if row.reused)
         raise InputError(
-            f"compute='inside': {name} keeps keys and values of earlier steps itself; leave out"
+            f"{what}: {other} keeps keys and values of earlier steps itself; leave out"
             f" either its reuse, or reuse={inside.reuse}"
         )
 
