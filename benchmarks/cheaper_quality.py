@@ -63,6 +63,7 @@ ORDER = (
     (28, "whole"), (28, "FBCache .2"), (28, "inside, reuse 7, from .5"), (28, "TaylorSeer 5"),
     (28, "from .5"), (28, "inside, reuse 7"),
     *((8, way) for way in ("from .25", "until .25")),
+    *((8, way) for way in ("FBCache .2", "FBCache .05", "TaylorSeer 5")),
     (28, "FBCache .05"), (28, "inside"), (28, "auto_mask"), (28, "auto_mask, reuse 7, from .5"),
 )  # fmt: skip
 MEASURES = ("done", "kept")

@@ -8,9 +8,9 @@ edit is the stock pipeline's to the bit, and whose ``cache=`` is diffusers' own.
 
 Random weights predict nothing, so a plugin puts in a prediction: the source, with a square changed
 that makes ``auto_mask`` compute about the share of tokens that it computed on toy's held-out edits
-(``auto_mask.py``). Nor do random weights change slowly from step to step, so First Block Cache would
-leave nothing out: it decides as ever, and then leaves out as many passes as it did on toy, evenly
-spread. ``computed`` is the share of passes that run the second block. What each way costs in
+(``auto_mask.py``). Nor do random weights change slowly from step to step, so First Block Cache
+would leave nothing out: it decides as ever, and then leaves out as many passes as it did on toy,
+evenly spread. ``computed`` is the share of passes that run the second block. What each way costs in
 quality was measured on toy (``cheaper_quality.py``).
 """
 

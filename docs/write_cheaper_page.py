@@ -55,6 +55,9 @@ AUTO = {  # as the page calls them, by what the benchmark does
     "keep_pixels": "`keep_pixels`",
     "auto_mask and keep_pixels": "`auto_mask` and `keep_pixels`",
 }
+CACHES = {
+    "FBCache .2": "fbcache", "FBCache .05": "fbcache:threshold=0.05", "TaylorSeer 5": "taylorseer",
+}  # fmt: skip
 PEERS = {
     "whole": "everything, as stock",
     "FBCache .2": "stock, FBCache at .2, as documented",
@@ -73,8 +76,36 @@ def auto(found: dict[str, Any]) -> str:
     for name, told in AUTO.items():
         cell = found["cells"].get(f"{name}, local")
         if cell is not None:
-            area = f"{cell['area']:.2f}"
+            area = "–" if "reuse" in name else f"{cell['area']:.2f}"
             rows.append((told, cell["edits"], area, *[_to_plain(cell[it]) for it in MEASURES]))
+    return _table(heads, rows) + "\n" + _left_alone(found["cells"])
+
+
+def _left_alone(cells: dict[str, Any]) -> str:
+    """How many whole edits were left alone, and which local ones were."""
+    whole, local = (cells[f"auto_mask, {group}"] for group in ("whole", "local"))
+    kinds = {kind: edits - acted for kind, (acted, edits) in local["by_kind"].items()}
+    missed = ", ".join(f"{count} of {kind}" for kind, count in kinds.items() if count) or "none"
+    return (
+        f"{whole['edits'] - whole['acted_on']} of {whole['edits']} whole-picture edits were left"
+        f" alone, and of {local['edits']} local ones: {missed}.\n"
+    )
+
+
+def caches(found: dict[str, Any]) -> str:
+    """Return what step caches cost."""
+    heads = ("cache", "steps", "edits", "passes through all blocks", "*done*", "to none", "*kept*",
+             "to none")  # fmt: skip
+    rows = []
+    for name, told in CACHES.items():
+        for steps in (8, 28):
+            cell = found["cells"].get(f"{steps} steps, {name}")
+            if cell is not None:
+                done, lead, kept = _lead(cell)
+                mean, low, high = cell["kept"]["difference"]
+                more = f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
+                share = f"{cell['computed']:.2f}"
+                rows.append((f"`{told}`", steps, cell["edits"], share, done, lead, kept, more))
     return _table(heads, rows)
 
 
@@ -114,7 +145,7 @@ def with_tables(text: str) -> str:
     """Return the page with the tables of what was measured."""
     made = {
         "guidance": (guidance, "cheaper_quality"), "auto": (auto, "auto_mask"),
-        "peers": (peers, "cheaper_quality"),
+        "peers": (peers, "cheaper_quality"), "caches": (caches, "cheaper_quality"),
     }  # fmt: skip
 
     def table(match: re.Match[str]) -> str:

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from refhooks._attending.partial import sees_parts
 from refhooks._base.memory import explained, out_of_memory
 from refhooks._base.pictures import FITS
 from refhooks._core.contract.methods import BoundReference, RunInfo, edits_prefix
 from refhooks._core.contract.source import Source
 from refhooks._core.masks.layout import Grids, compositor_of, warn_of_no_reach
 from refhooks._core.models.family_calls import named_family
-from refhooks._core.planning.inside import planned_of, sees_parts
+from refhooks._core.planning.inside import planned_of
 from refhooks._core.plugins.attribution import naming
 from refhooks._core.plugins.labels import heading, is_description
 from refhooks._core.running.checks import Contract

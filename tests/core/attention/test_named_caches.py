@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 from diffusers.hooks import FirstBlockCacheConfig, TaylorSeerCacheConfig
@@ -216,3 +218,24 @@ def test_a_forward_that_is_compiled_whole_refuses_parts(editor, name, options):
             edit(editor, **options)
     finally:
         del transformer._compiled_call_impl
+
+
+def test_an_edit_that_waits_for_one_with_a_cache_may_compute_a_part(editor):
+    """It is planned while the cache is on, and will run without it."""
+    call = {"seed": 1, "height": 32, "width": 32, "steps": 2, "cfg": 2.0}
+    local = {"edit_mask": "0,0,16,16", "compute": "inside", "wait": True}
+    image, made = testing.picture(0, (32, 32)), []
+
+    def wait():
+        made.append(editor.edit(image, "x", **call, **local))
+
+    waiting = threading.Thread(target=wait)
+
+    def started(step, _latents, _x0):
+        if step == 0:
+            waiting.start()
+            waiting.join(0.5)
+
+    editor.edit(image, "x", cache="fbcache", callback=started, **call)
+    waiting.join()
+    assert len(made) == 1
