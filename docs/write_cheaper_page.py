@@ -1,4 +1,4 @@
-"""Write the tables of docs/cheaper.md, from benchmarks/results.
+"""Write the tables of docs/cheaper.md and docs/auto-mask.md, from benchmarks/results.
 
     python docs/write_cheaper_page.py
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 DOCS = Path(__file__).parent
-PAGE = DOCS / "cheaper.md"
+PAGES = (DOCS / "cheaper.md", DOCS / "auto-mask.md")
 RESULTS = DOCS.parent / "benchmarks" / "results"
 MARKED = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SCALES = {  # as they are written, by what the benchmark calls them
@@ -157,4 +157,5 @@ def with_tables(text: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(with_tables(page.read_text(encoding="utf-8")), encoding="utf-8")

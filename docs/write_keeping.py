@@ -83,7 +83,7 @@ is looked at by itself.
 - **An edit mask** has the last word outside of it. Inside, `keep_pixels` acts as ever; that nearly
   all of a picture outside of the mask is near its source counts too, so a style inside of a mask is
   taken for a local edit.
-- **[`auto_mask`](cheaper.md#a-mask-that-finds-itself)** has the last word outside of the mask that
+- **[`auto_mask`](auto-mask.md)** has the last word outside of the mask that
   it finds, as an edit mask has; inside, and on pictures that it leaves alone, `keep_pixels` acts.
 - **`align`** moves the picture back first. Without it, a model that moves the picture by a few
   pixels leaves little that is near, and little is put back.
