@@ -22,8 +22,8 @@ SHORT = 18  # letters of a word of code that a line never breaks, as the hyphens
 NAVIGATION = {
     "Getting started": ["coming-from", "import-workflow", "cookbook", "gallery"],
     "Guide": [
-        "methods", "strategies", "reuse", "schedules", "masks", "keep-pixels", "chains", "presets",
-        "command-line", "recipes", "grid-and-advice", "batches",
+        "methods", "strategies", "reuse", "schedules", "masks", "keep-pixels", "auto-mask",
+        "chains", "presets", "command-line", "recipes", "grid-and-advice", "batches",
         "sizes", "colours", "serving", "models", "files", "works-with", "refused", "reliability",
         "speed", "cheaper", "speed-tables", "local-tables",
     ],
