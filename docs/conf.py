@@ -34,7 +34,7 @@ NAVIGATION = {
     ],
     "For contributors": ["layout"],
     "Evidence": [
-        "evidence", "evidence-methods", "evidence-strengths", "evidence-monotone",
+        "evidence", "evidence-methods", "evidence-strengths", "evidence-monotone", "dial",
         "evidence-advice", "evidence-tips", "evidence-presets", "evidence-peers", "score", "forms",
         "denoise", "leaks",
     ],
