@@ -61,14 +61,15 @@ A method of your own says where it ends with the class attribute `dial_end`.
 
 ## A more even `cross_attn`
 
-Four fifths of what `cross_attn` does lie below strength 0.2, since a softmax gives a few strong keys
-most of what there is. With `gain="even"` the weight is `s ** 2.5` below 1, so that more of the
-dial can be used; at 0, 1 and above both are the same to the bit. The exponent is the one of 2, 2.5
-and 3 that leaves the smallest largest fifth of the range on this model; for another one it is an
+Four fifths of what `cross_attn` does lie below strength 0.2: a reference that is attended a little
+already decides a lot. With `gain="even"` the weight is `s ** 2.5` below 1, so that more of the dial
+can be used; at 0, at 1 and above both are the same to the bit. Of the exponents 2, 2.5 and 3 it is
+the one whose steepest fifth of the dial is the least steep on this model; for another one it is an
 estimate.
 
 ```
-refhooks edit demo/photo.png "make it night" -o even.png --method cross_attn --option gain=even --strength 0.5
+refhooks edit demo/photo.png "make it night" -o even.png --method cross_attn --option gain=even \\
+  --strength 0.5
 ```
 
 ## Holding what is kept: tried, and not shipped
