@@ -17,6 +17,7 @@ from refhooks._apps.files.strategy_file import (
     load_strategy,
 )
 from refhooks._apps.forecast.cost import Cost, cost
+from refhooks._apps.forecast.lanes import Lanes, draw_lanes
 from refhooks._apps.forecast.planned import plan
 from refhooks._apps.grids.result import GridResult
 from refhooks._apps.recipes.parts import RecipeFile, RecipeModel, RecipePicture, RecipeReference
@@ -105,6 +106,7 @@ __all__ = [
     "Inside",
     "Issue",
     "KeyValues",
+    "Lanes",
     "Layout",
     "LoadedModel",
     "LoraState",
@@ -151,6 +153,7 @@ __all__ = [
     "Tokens",
     "UnknownNameError",
     "cost",
+    "draw_lanes",
     "dump_chain",
     "dump_strategy",
     "hookimpl",

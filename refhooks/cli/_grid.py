@@ -26,10 +26,10 @@ from refhooks._base.once import keeping
 from refhooks._base.outputs import check_output
 from refhooks._base.pictures import load_picture
 from refhooks._core.planning.bounds import MAX_SEED
-from refhooks._core.planning.compilation import compile_timetable
+from refhooks._core.planning.compilation import compile_timetable, method_name
 from refhooks._core.planning.planner import make_plan
 from refhooks._core.planning.request import make_request
-from refhooks._core.planning.strategy import Reference, Stage, Strategy, as_strategy, method_name
+from refhooks._core.planning.strategy import Reference, Stage, Strategy, as_strategy
 from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._denoise import check_denoise, say_denoise
 from refhooks.cli._edit import check_edit

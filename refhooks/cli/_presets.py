@@ -9,7 +9,7 @@ import click
 
 from refhooks._apps.files.presets import all_presets, changed, preset
 from refhooks._base.names import listed
-from refhooks._core.planning.strategy import method_name
+from refhooks._core.planning.compilation import method_name
 from refhooks.cli._lists import Entry, print_list
 from refhooks.cli._terminal import say, tell
 from refhooks.errors import InputError

@@ -12,7 +12,8 @@ from refhooks._base.files import as_path
 from refhooks._base.names import listed
 from refhooks._base.shown import shown
 from refhooks._base.tables import read_table
-from refhooks._core.planning.strategy import Stage, Strategy, method_name
+from refhooks._core.planning.compilation import method_name
+from refhooks._core.planning.strategy import Stage, Strategy
 from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import InputError, StrategyError
 from refhooks.score._cell import CONSTANT, Cell

@@ -13,7 +13,8 @@ from refhooks._base.numbers import is_list, unwrapped
 from refhooks._base.scales import parsed, read_scales
 from refhooks._base.shown import shown
 from refhooks._core.planning.bounds import MAX_CFG, MAX_SEED, MAX_STEPS
-from refhooks._core.planning.strategy import Reference, Stage, Strategy, as_strategy, method_name
+from refhooks._core.planning.compilation import method_name
+from refhooks._core.planning.strategy import Reference, Stage, Strategy, as_strategy
 from refhooks.errors import InputError
 
 if TYPE_CHECKING:

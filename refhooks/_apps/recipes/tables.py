@@ -23,8 +23,8 @@ from refhooks._base.pictures import (
     load_whole,
 )
 from refhooks._core.masks.shape_cover import shape_cover
+from refhooks._core.planning.compilation import method_name
 from refhooks._core.planning.input_pictures import HandedOn
-from refhooks._core.planning.strategy import method_name
 from refhooks.errors import InputError, StrategyError
 
 if TYPE_CHECKING:

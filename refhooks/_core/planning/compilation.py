@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
@@ -13,7 +13,6 @@ from refhooks._base.strength_names import ARTIFACTS_ABOVE
 from refhooks._core.contract.protocols import StageStep
 from refhooks._core.contract.values import Planned, Row, Step
 from refhooks._core.planning.bounds import MAX_STRENGTH, read_strength
-from refhooks._core.planning.strategy import method_name
 from refhooks._core.planning.timetable import Timetable
 from refhooks._core.plugins.attribution import naming
 from refhooks.errors import InputError, StrategyError
@@ -21,15 +20,30 @@ from refhooks.errors import InputError, StrategyError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from refhooks._core.contract.methods import Method
     from refhooks._core.contract.protocols import Schedule, Switch
-    from refhooks._core.planning.strategy import Stage, Strategy
+    from refhooks._core.masks.mask import Mask
     from refhooks._core.plugins.registry import Registry
 
-__all__ = ["compile_timetable", "strengths_of", "strengths_over"]
+__all__ = ["compile_timetable", "method_name", "strengths_of", "strengths_over"]
+
+
+class Steering(Protocol):
+    """What is compiled of a ``Strategy``, which stands above: it shows itself compiled."""
+
+    @property
+    def stages(self) -> Sequence[Any]: ...
+    @property
+    def masks(self) -> Sequence[Mask]: ...
+
+
+def method_name(method: str | Method) -> str:
+    """Return the name of a method given by name or as an instance."""
+    return str.__str__(method) if isinstance(method, str) else method.name
 
 
 def compile_timetable(
-    strategies: Sequence[Strategy], sigmas: Sequence[float], registry: Registry
+    strategies: Sequence[Steering], sigmas: Sequence[float], registry: Registry
 ) -> Timetable:
     """Compile one strategy a reference for the steps that have these noise levels.
 
@@ -52,7 +66,7 @@ def compile_timetable(
 
 
 def _column(
-    strategy: Strategy, reference: int, steps: Sequence[Step], registry: Registry
+    strategy: Steering, reference: int, steps: Sequence[Step], registry: Registry
 ) -> list[Row]:
     rows: list[Row] = []
     for place, stage in enumerate(strategy.stages):
@@ -70,7 +84,7 @@ def _column(
 
 
 def _mask_strengths(
-    strategy: Strategy, reference: int, steps: Sequence[Step], registry: Registry
+    strategy: Steering, reference: int, steps: Sequence[Step], registry: Registry
 ) -> list[tuple[float, ...]]:
     """Return how much of each mask holds, for each step of the run."""
     whole = [StageStep(step.index, len(steps), step) for step in steps]
@@ -82,7 +96,7 @@ def _mask_strengths(
     return [tuple(column[step.index] for column in columns) for step in steps]
 
 
-def _end(stage: Stage, start: int, steps: Sequence[Step], registry: Registry, label: str) -> int:
+def _end(stage: Any, start: int, steps: Sequence[Step], registry: Registry, label: str) -> int:
     """Return the index of the first step that is no longer the stage's."""
     if stage.until is None:
         return len(steps)
@@ -105,7 +119,7 @@ def _ended(switch: Switch, step: StageStep, label: str, origin: str) -> bool:
     return ended
 
 
-def _ended_early(stage: Stage, reference: int, step: Step) -> StrategyError:
+def _ended_early(stage: Any, reference: int, step: Step) -> StrategyError:
     until = stage.until
     end = (
         f"at progress {until:g}"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
+from refhooks._base.advice import silenced
+from refhooks._base.lanes import Lane, lanes_html
 from refhooks._base.notebooks import html_facts, html_table
 from refhooks._base.numbers import is_list, number
 from refhooks._base.shown import one_of, shown
@@ -13,8 +15,10 @@ from refhooks._core.contract.methods import Method
 from refhooks._core.contract.protocols import Schedule, Switch, strengths
 from refhooks._core.masks.mask import Mask
 from refhooks._core.planning.bounds import MAX_STRENGTH
+from refhooks._core.planning.compilation import compile_timetable, method_name
+from refhooks._core.planning.lanes import lanes_of
 from refhooks._core.plugins.loading import load_registry
-from refhooks.errors import StrategyError
+from refhooks.errors import RefhooksError, StrategyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,11 +32,6 @@ __all__ = ["Reference", "Stage", "Strategy"]
 
 Vision = Literal["auto", "always", "never"]
 _VISIONS = ("auto", "always", "never")
-
-
-def method_name(method: str | Method) -> str:
-    """Return the name of a method given by name or as an instance."""
-    return str.__str__(method) if isinstance(method, str) else method.name
 
 
 @attrs.frozen
@@ -151,10 +150,11 @@ class Strategy:
     masks: tuple[Mask, ...] = attrs.field(default=(), kw_only=True, converter=_masks)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: a line a stage, then the masks."""
+        """What a notebook shows: its lane over 28 steps, a line a stage, then the masks."""
         rows = [(it.method, it.strength, _end_of(it.until)) for it in self.stages]
         more = {"vision": self.vision, "masks": self.masks}
-        return html_table(("method", "strength", "until"), rows) + html_facts(more)
+        table = html_table(("method", "strength", "until"), rows) + html_facts(more)
+        return strategy_lane(self) + table
 
     @vision.validator
     def _known_vision(self, _: object, value: object) -> None:
@@ -176,6 +176,21 @@ class Strategy:
                     f" got {stage.until:g}"
                 )
             before = stage.until
+
+
+def strategy_lane(strategy: Strategy) -> str:
+    """Return the lane of a strategy as HTML, over 28 steps or as many as it lists, or why not."""
+    registry, strengths = load_registry(), [it.strength for it in strategy.stages]
+    count = len(strengths[0]) if len(strengths) == 1 and isinstance(strengths[0], tuple) else 28
+    lane = Lane(f"Strategy, over {count} steps")
+    try:
+        with silenced():
+            sigmas = [1.0 - index / count for index in range(count)]
+            steps = compile_timetable([strategy], sigmas, registry).steps
+        lane = attrs.evolve(lanes_of(steps, (), [strategy])[0], title=lane.title)
+    except RefhooksError as error:
+        lane = attrs.evolve(lane, refused=str(error))
+    return lanes_html([lane], registry.methods)
 
 
 def as_strategy(value: Any, native: str) -> Strategy:

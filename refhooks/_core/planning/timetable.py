@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from refhooks._base.figures import write_plot
+from refhooks._base.lanes import lanes_html
 from refhooks._base.names import listed
 from refhooks._base.notebooks import html_table, html_text
 from refhooks._base.strength_names import band
+from refhooks._core.planning.lanes import lanes_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,9 +163,13 @@ class Timetable:
         return draw_timetable(self.steps, load_registry().methods, plugins)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the table, and the notes under it."""
+        """What a notebook shows: the lanes, the table, and the notes under it."""
+        from refhooks._core.plugins.loading import load_registry  # noqa: PLC0415
+
         heads, body = self.cells()
-        return html_table(heads, body) + "".join(f"<p>{html_text(it)}</p>" for it in self.notes())
+        drawn = lanes_html(lanes_of(self.steps, self.plugins), load_registry().methods)
+        notes = "".join(f"<p>{html_text(it)}</p>" for it in self.notes())
+        return drawn + html_table(heads, body) + notes
 
     def __str__(self) -> str:
         """Return a plain-text table, one line a step, and the notes under it."""

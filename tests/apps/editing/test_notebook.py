@@ -28,7 +28,9 @@ def test_a_notebook_shows_what_its_cells_make(tmp_path):
     import tiny
 
     setup = SETUP.format(tests=str(Path(tiny.__file__).parent))
-    cells = [setup, EDIT, "result.timetable", "editor.registry"]
+    strategy = "rh.Strategy([rh.Stage('inject', '0.4:1.0', until=0.5), rh.Stage('default')])"
+    cells = [setup, EDIT, "result.timetable", "editor.registry", strategy]
+    cells += ["rh.draw_lanes([rh.Reference('a.png', 'inject')], 4)"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(it) for it in cells])
 
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
@@ -39,8 +41,12 @@ def test_a_notebook_shows_what_its_cells_make(tmp_path):
         for output in cell.outputs
         if "text/html" in output.get("data", {})
     ]
-    assert len(shown) == 3
+    assert len(shown) == 5
     assert "data:image/png;base64," in shown[0]
     assert "seed 1" in shown[0]
     assert "cross_attn" in shown[1]
+    assert "cross_attn, steps 1 to 2, strength 1" in shown[1]
     assert "method inject" in shown[2]
+    assert "inject, steps 1 to 14, strength 0.4 to 1" in shown[3]
+    assert "inject, steps 1 to 4" in shown[4]
+    assert [it.count("<svg") for it in shown] == [0, 1, 0, 1, 1]
