@@ -99,6 +99,13 @@ def _state(part: Any) -> Any:
     return [type(part).__qualname__, id(part), plain_settings(own), inner]
 
 
+_PRECISIONS: Any = (
+    torch.backends, torch.backends.cuda.matmul, torch.backends.cudnn.conv,
+    torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv,
+)  # fmt: skip
+"""Where torch holds by what precision float32 is computed."""
+
+
 def _computing(pipe: Any) -> list[Any]:
     """What changes the last bits: device, threads, precision, autocast."""
     cast = {
@@ -109,7 +116,7 @@ def _computing(pipe: Any) -> list[Any]:
         str(pipe.device),
         cast,
         torch.get_num_threads(),
-        torch.get_float32_matmul_precision(),
+        [place.fp32_precision for place in _PRECISIONS],
         torch.are_deterministic_algorithms_enabled(),
     ]
 
