@@ -99,15 +99,10 @@ def _state(part: Any) -> Any:
     return [type(part).__qualname__, id(part), plain_settings(own), inner]
 
 
-_PRECISIONS: Any = (
-    torch.backends, torch.backends.cuda.matmul, torch.backends.cudnn.conv,
-    torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv,
-)  # fmt: skip
-"""Where torch holds by what precision float32 is computed."""
-
-
 def _computing(pipe: Any) -> list[Any]:
     """What changes the last bits: device, threads, precision, autocast."""
+    held: Any = torch.backends
+    places = (held, held.cuda.matmul, held.cudnn.conv, held.mkldnn.matmul, held.mkldnn.conv)
     cast = {
         device: torch.is_autocast_enabled(device) and str(torch.get_autocast_dtype(device))
         for device in ("cpu", "cuda")
@@ -116,7 +111,7 @@ def _computing(pipe: Any) -> list[Any]:
         str(pipe.device),
         cast,
         torch.get_num_threads(),
-        [place.fp32_precision for place in _PRECISIONS],
+        [place.fp32_precision for place in places],
         torch.are_deterministic_algorithms_enabled(),
     ]
 
