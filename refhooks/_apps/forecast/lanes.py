@@ -57,6 +57,7 @@ def draw_lanes(
     steps: int | None = None,
     *,
     editor: LoadedModel | None = None,
+    refused: Sequence[str] = (),
     **options: Any,
 ) -> Lanes:
     """Return a drawing of what every reference would do at every step; nothing is run.
@@ -67,6 +68,8 @@ def draw_lanes(
         what: A timetable, or what :func:`refhooks.plan` takes.
         steps: Number of steps; ``None``: that of the editor's model, or 28.
         editor: As for :func:`refhooks.plan`.
+        refused: Why references could not even be made, a text each; empty where one could be, and
+            altogether where all could. One that could not stands in ``what`` by its picture alone.
         **options: The other arguments of :func:`refhooks.plan`.
 
     Raises:
@@ -80,7 +83,7 @@ def draw_lanes(
     references = references_of(what)
     count = STEPS if steps is None and editor is None else steps
     with silenced():
-        drawn = _Planner(references, count, editor, options)
+        drawn = _Planner(references, count, editor, options, tuple(refused))
         return drawn.lanes(registry.methods)
 
 
@@ -92,9 +95,12 @@ class _Planner:
     steps: int | None
     editor: LoadedModel | None
     options: dict[str, Any]
+    given: tuple[str, ...] = ()
 
     def lanes(self, registered: Any) -> Lanes:
         timetable = self._plan(self.references)
+        if any(self.given):
+            return self._with_given(timetable, registered)
         if isinstance(timetable, Timetable):
             strategies = [as_strategy(it.strategy, NATIVE) for it in self.references]
             lanes = lanes_of(timetable.steps, timetable.plugins, strategies)
@@ -107,6 +113,20 @@ class _Planner:
         together = "" if any(refused) else timetable
         if together:
             lanes.append(Lane("All of it", refused=together))
+        return Lanes(lanes_html(lanes, registered), refused, None, together)
+
+    def _with_given(self, timetable: Timetable | str, registered: Any) -> Lanes:
+        """Those that could not be made are said; the others are drawn as they are planned."""
+        found = self._refusals() if isinstance(timetable, str) else ("",) * len(self.references)
+        refused = tuple(one or other for one, other in zip(self.given, found, strict=True))
+        lanes = [
+            self._titled(Lane("", refused=self.given[at]), at)
+            if self.given[at]
+            else self._alone(at, reason)
+            for at, reason in enumerate(refused)
+        ]
+        together = timetable if isinstance(timetable, str) and not any(found) else ""
+        lanes += [Lane("All of it", refused=together)] if together else []
         return Lanes(lanes_html(lanes, registered), refused, None, together)
 
     def _plan(self, references: Sequence[Reference]) -> Timetable | str:

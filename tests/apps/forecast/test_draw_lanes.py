@@ -48,6 +48,17 @@ def test_a_refusal_stands_at_its_lane_in_the_plans_words():
     assert str(error.value) == SHORT_SAYS
 
 
+def test_a_reference_that_could_not_be_made_says_why():
+    """Its lane has no drawing, the others have theirs."""
+    references = [rh.Reference("a.png"), rh.Reference("b.png", TWO), rh.Reference("c.png", SHORT)]
+
+    drawn = rh.draw_lanes(references, 8, refused=["nonsense", "", ""])
+
+    assert drawn.refused == ("nonsense", "", SHORT_SAYS.replace("reference 2", "reference 3"))
+    assert drawn.html.count("<svg") == 1
+    assert drawn.html.index("a.png") < drawn.html.index("nonsense") < drawn.html.index("b.png")
+
+
 def test_two_refusals_stand_at_two_lanes():
     """Each numbered as it stands in the edit."""
     other = rh.Stage("default", "nonsense")

@@ -1,0 +1,59 @@
+"""The tab File: what is on the page as a strategy file and a command line, there and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from refhooks import RefhooksError
+from refhooks_play._parts import QUIET
+from refhooks_play._session import alert
+
+if TYPE_CHECKING:
+    from refhooks import Editor
+    from refhooks_play._parts import Parts
+    from refhooks_play._session import Session
+
+__all__ = ["file_tab"]
+
+
+def file_tab(parts: Parts, _editor: Editor, model: str) -> None:
+    """Lay the tab out, and say what its parts do."""
+    gr.Markdown(
+        "What is on this page is a strategy file. It names its pictures, which belong beside it;"
+        " a picture that was made here carries everything inside."
+    )
+    write = gr.Button("Show the strategy file and the command", variant="primary", elem_id="write")
+    status = gr.HTML("", elem_id="file-status")
+    text = gr.Code(label="Strategy file", language=None, interactive=False, lines=8,
+                   elem_id="toml")  # fmt: skip
+    command = gr.Textbox(label="Command line", interactive=False, lines=2, elem_id="command")
+    download = gr.DownloadButton("Download strategy.toml", visible=False, elem_id="download-toml")
+    opened = gr.File(
+        label="Open: a strategy file with its pictures, or a picture that was made here",
+        file_count="multiple", height=150, elem_id="open",
+    )  # fmt: skip
+
+    def show(session: Session | None, *values: Any) -> list[Any]:
+        nothing: list[Any] = ["", "", gr.update(visible=False)]
+        if session is None:
+            return [alert("load this page again"), *nothing]
+        try:
+            with session.lock:
+                parts.write(session, values)
+            path, toml, line = session.exported()
+        except RefhooksError as error:
+            return [alert(str(error)), *nothing]
+        line = line if model == "toy" else f"{line} --model {model}"
+        return ["", toml, line, gr.update(visible=True, value=str(path))]
+
+    parts.later(
+        lambda: write.click(show, parts.inputs(), [status, text, command, download], **QUIET)
+    )
+
+    def open_files(session: Session, paths: list[str] | None) -> str | None:
+        return session.open([Path(path) for path in paths]) if paths else None
+
+    parts.act(opened.upload, open_files, status, [opened], [opened])

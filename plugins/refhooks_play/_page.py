@@ -1,0 +1,93 @@
+"""The page: its parts, and what happens when they are used."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from refhooks_play._edit_tab import edit_tab
+from refhooks_play._file_tab import file_tab
+from refhooks_play._look_tab import look_tab
+from refhooks_play._paint_tab import paint_tab
+from refhooks_play._parts import QUIET, Parts
+from refhooks_play._session import Session
+from refhooks_play._steer_tab import steer_tab
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from refhooks_play._running import Runner
+
+__all__ = ["CSS", "THEME", "build"]
+
+CSS = """
+.gradio-container { width: 100%; max-width: 1240px !important; margin: 0 auto !important; }
+.gradio-container .main, .gradio-container .wrap { width: 100%; }
+.refused { border-left: 4px solid #d00; padding: .3em .7em; margin: .3em 0; }
+.told { padding: .3em 0; margin: 0; }
+.stage { align-items: end; }
+.pixels img { image-rendering: pixelated; }
+#lanes h4 { font-size: 1rem; }
+*:focus-visible { outline: 3px solid #0072B2 !important; outline-offset: 1px; }
+"""
+
+
+def THEME() -> Any:  # noqa: N802  it is made where gradio is there
+    """Return how the page looks: with the fonts of whoever looks at it."""
+    fonts = ["system-ui", "sans-serif"]
+    theme = gr.themes.Base(
+        primary_hue="blue", neutral_hue="slate", font=fonts, font_mono=["ui-monospace", "monospace"]
+    )
+    return theme.set(
+        button_primary_background_fill="#0b5cad", button_primary_background_fill_hover="#084a8c",
+        button_primary_text_color="white", block_label_text_color="*neutral_800",
+        block_title_text_color="*neutral_800", block_info_text_color="*neutral_700",
+        input_placeholder_color="*neutral_600",
+    )  # fmt: skip
+
+
+def build(runner: Runner, model: str, root: Path) -> Any:
+    """Return the page.
+
+    Args:
+        runner: The model and its queue.
+        model: Its name.
+        root: Folder in which each session has its own.
+    """
+    with gr.Blocks(
+        title="refhooks play", analytics_enabled=False, delete_cache=(600, 7200)
+    ) as page:
+        parts = Parts(gr.State(None, delete_callback=_closed))
+        gr.Markdown(f"## refhooks play: {html.escape(model)}")
+        parts.reference = gr.Radio(
+            [], label="Reference that Steer and Paint are about", elem_id="reference",
+        )  # fmt: skip
+        with gr.Tabs():
+            for name, tab in TABS.items():
+                with gr.Tab(name, id=name.lower()) as parts.tabs[name]:
+                    tab(parts, runner.editor, model)
+        parts.follow_tabs()
+        parts.act(parts.reference.input, _look_at, gr.HTML(""), [parts.reference])
+        parts.wire()
+        page.load(lambda: Session(runner, root), None, parts.session, **QUIET).then(
+            parts.shown, parts.session, parts.outputs(), **QUIET
+        )
+    page.queue(default_concurrency_limit=16, api_open=False)
+    return page
+
+
+TABS = {
+    "Edit": edit_tab, "Steer": steer_tab, "Paint": paint_tab, "Look": look_tab, "File": file_tab,
+}  # fmt: skip
+
+
+def _closed(session: Session | None) -> None:
+    if session is not None:
+        session.close()
+
+
+def _look_at(session: Session, chosen: str | None) -> None:
+    names = session.names()
+    session.place = names.index(chosen) if chosen in names else 0

@@ -1,0 +1,275 @@
+"""What one person has on the page: a folder of pictures, the state, the edit that runs."""
+
+from __future__ import annotations
+
+import html
+import json
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from refhooks import InputError, RefhooksError, Size, draw_lanes, dump_strategy, preset
+from refhooks.pictures import load_picture
+from refhooks_play._cells import Cells
+from refhooks_play._pictures import take_in
+from refhooks_play._recipes import has_recipe, read_recipe
+from refhooks_play._running import Job
+from refhooks_play._state import PAGE, Card, State, read_strategy, write_strategy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from refhooks import Editor, EditResult, Strategy
+    from refhooks_play._running import Runner
+
+__all__ = ["Session", "alert"]
+
+MAX_REFERENCES = 4
+MAX_STAGES = 6
+STRATEGIES = {".toml", ".json"}
+
+
+def alert(text: str) -> str:
+    """Return a sentence as HTML that readers of the screen say at once."""
+    return f"<p role='alert' class='refused'>{html.escape(text)}</p>"
+
+
+class Session:
+    """One person's page.
+
+    Args:
+        runner: The model, which others have as well.
+        root: Folder in which the session's own is made.
+    """
+
+    def __init__(self, runner: Runner, root: Path) -> None:
+        self.runner = runner
+        self.folder = Path(tempfile.mkdtemp(dir=root))
+        self.state = State()
+        self.place = 0
+        self.tab = ""
+        self.painted = ""
+        self.job: Job | None = None
+        self.result: EditResult | None = None
+        self.lock = threading.RLock()
+
+    def close(self) -> None:
+        """End what runs, and remove its pictures."""
+        if self.job is not None:
+            self.runner.cancel(self.job)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def editor(self) -> Editor:
+        """The model."""
+        return self.runner.editor
+
+    @property
+    def card(self) -> Card | None:
+        """The reference that is looked at; ``None``: there is none yet."""
+        cards = self.state.cards
+        return cards[min(self.place, len(cards) - 1)] if cards else None
+
+    def names(self) -> list[str]:
+        """Return how the references are called."""
+        return [f"{at}: {card.image}" for at, card in enumerate(self.state.cards, 1)]
+
+    # What changes the state: each under the lock, and whole or not at all.
+
+    def set_source(self, path: Path, name: str | None = None) -> None:
+        """Take a picture as the source; masks of the one before go with it.
+
+        Raises:
+            InputError: It is no picture that can be used.
+        """
+        called = take_in(path, self.folder, name)
+        with self.lock:
+            first = self.state.cards[0].stages if self.state.cards else self._native()
+            cards = (Card(called, first), *self.state.cards[1:])
+            self.state = attrs.evolve(
+                self.state, cards=cards, edit_mask=None, height=None, width=None
+            )
+            self.result = None
+
+    def add_reference(self, path: Path, name: str | None = None) -> None:
+        """Add a picture as another reference; raises as :meth:`set_source`."""
+        if not self.state.cards:
+            raise InputError("choose the picture that is edited first; others come after it")
+        if len(self.state.cards) >= MAX_REFERENCES:
+            raise InputError(f"the page holds {MAX_REFERENCES} pictures; remove one first")
+        called = take_in(path, self.folder, name)
+        with self.lock:
+            cards = (*self.state.cards, Card(called, self._native()))
+            self.state = attrs.evolve(self.state, cards=cards)
+            self.place = len(cards) - 1
+
+    def remove_reference(self) -> None:
+        """Remove the reference that is looked at.
+
+        Raises:
+            InputError: It is the source.
+        """
+        if self.place == 0:
+            raise InputError("reference 1 is the picture that is edited; choose another on Edit")
+        with self.lock:
+            cards = [it for at, it in enumerate(self.state.cards) if at != self.place]
+            self.state = attrs.evolve(self.state, cards=tuple(cards))
+            self.place -= 1
+
+    def set_stages(self, stages: Sequence[Cells]) -> None:
+        """Put what is written in the table onto the card that is looked at."""
+        with self.lock:
+            if self.card is not None:
+                card = attrs.evolve(self.card, stages=tuple(stages))
+                self.state = self.state.with_card(self.place, card)
+
+    def change_rest(self, **given: Any) -> None:
+        """Change what else a card holds, such as ``vision``; ``None`` takes it away."""
+        with self.lock:
+            if self.card is not None:
+                rest = {**self.card.rest, **given}
+                rest = {key: value for key, value in rest.items() if value is not None}
+                self.state = self.state.with_card(self.place, attrs.evolve(self.card, rest=rest))
+
+    def change(self, **given: Any) -> None:
+        """Change fields of the state."""
+        with self.lock:
+            self.state = attrs.evolve(self.state, **given)
+
+    def fill(self, name: str) -> None:
+        """Put a preset's stages onto the card that is looked at, and its denoise.
+
+        Raises:
+            InputError: There is no card, or no such preset.
+        """
+        chosen = preset(name)
+        if self.card is None:
+            raise InputError("there is no picture yet; choose one on the tab Edit")
+        with self.lock:
+            card = attrs.evolve(self.card, stages=_cells_of(chosen.strategy, self.folder))
+            self.state = self.state.with_card(self.place, card)
+            if chosen.denoise is not None:
+                self.state = attrs.evolve(self.state, denoise=chosen.denoise)
+
+    def open(self, paths: Sequence[Path]) -> str:
+        """Open a strategy file, or a picture with a recipe, and the pictures that go with it.
+
+        Returns:
+            What was opened.
+
+        Raises:
+            InputError: There is neither, or something of it cannot be used; nothing is changed.
+        """
+        files = [it for it in paths if it.suffix.lower() in STRATEGIES]
+        pictures = [it for it in paths if it not in files]
+        made = [it for it in pictures if not files and has_recipe(it)]
+        if len(files) + len(made) != 1:
+            raise InputError(
+                "open one strategy file (.toml, .json), or one picture that refhooks made, and"
+                " with it the pictures that it names"
+            )
+        for picture in pictures:
+            if picture not in made:
+                take_in(picture, self.folder)
+        with self.lock:
+            if files:
+                opened = read_strategy(files[0], self.state, self.folder)
+            else:
+                opened = read_recipe(made[0], self.folder)
+            _check_fits(opened)
+            self.state, self.place, self.result = opened, 0, None
+        return f"opened {(files or made)[0].name}"
+
+    def _native(self) -> tuple[Cells, ...]:
+        return (Cells(self.editor.family.native),)
+
+    # What is shown of it.
+
+    def lanes(self) -> str:
+        """Return the lanes of all references as HTML; what is refused is said at its own."""
+        state = self.state
+        if not state.cards:
+            return "<p>Choose a picture on the tab Edit: its lane appears here.</p>"
+        references, refused = state.lenient(self.folder)
+        try:
+            planned = state.planned(self.folder)
+            drawn = draw_lanes(
+                references, state.steps, editor=self.editor, refused=refused, **planned
+            )
+        except RefhooksError as error:
+            return alert(str(error))
+        return drawn.html
+
+    def size(self) -> Size:
+        """Return the output's size; raises where it, or the source, cannot be used."""
+        picture = load_picture(self.folder / self.state.cards[0].image)
+        asked = self.state.more.get("resolution")
+        if asked == "native":
+            return Size(picture.height, picture.width)
+        state = self.state
+        return self.editor.family.output_size(picture, state.height, state.width, asked)
+
+    # What runs.
+
+    def start(self, work: Callable[[Job], Any], total: int = 0, size: Size | None = None) -> Job:
+        """Queue a piece of work for the model.
+
+        Raises:
+            InputError: One of this session waits or runs already.
+            RefhooksError: The queue is full.
+        """
+        with self.lock:
+            if self.job is not None and self.job.is_open:
+                raise InputError("an edit of this page runs already; cancel it, or wait for it")
+            self.job = self.runner.submit(Job(work, total, size))
+            return self.job
+
+    def start_edit(self, **more: Any) -> Job:
+        """Queue the edit that is on the page; what can be refused is refused before.
+
+        Raises:
+            RefhooksError: It cannot be run; the message says why.
+        """
+        arguments = {**self.state.arguments(self.folder), **more}
+        if not self.state.prompt.strip():
+            raise InputError("the prompt is empty; say what is to be done with the picture")
+        total = self.state.steps or self.editor.family.default_steps
+
+        def work(job: Job) -> EditResult:
+            return self.editor.edit(**arguments, callback=job.watch(self.editor), wait=True)
+
+        return self.start(work, total, self.size())
+
+    def saved(self, result: EditResult) -> Path:
+        """Save a result with all that it was made from inside, and return the file."""
+        return result.save(self.folder / f"edited-{result.seed}.png", embed=True)[0]
+
+    def exported(self) -> tuple[Path, str, str]:
+        """Return the strategy file, its text and the command line; raises as the state does."""
+        with self.lock:
+            path = write_strategy(self.state, self.folder)
+            return path, path.read_text("utf-8"), self.state.command()
+
+    def cancel(self) -> None:
+        """End the edit that waits or runs."""
+        if self.job is not None:
+            self.runner.cancel(self.job)
+
+
+def _check_fits(state: State) -> None:
+    """Refuse what the page has no room for, rather than lose a part of it."""
+    if len(state.cards) > MAX_REFERENCES:
+        raise InputError(f"it has {len(state.cards)} pictures, and the page {MAX_REFERENCES}")
+    most = max((len(card.stages) for card in state.cards), default=0)
+    if most > MAX_STAGES:
+        raise InputError(f"a strategy of it has {most} stages, and the page shows {MAX_STAGES}")
+
+
+def _cells_of(strategy: Strategy, folder: Path) -> tuple[Cells, ...]:
+    """A strategy's stages as cells, by way of what refhooks writes of it."""
+    data = json.loads(dump_strategy(strategy, folder / PAGE).read_text("utf-8"))
+    return tuple(Cells.of(stage) for stage in data["stage"])

@@ -1,0 +1,317 @@
+"""What is on the page, as values: a strategy file, and the arguments of the edit beside it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from refhooks import (
+    InputError,
+    Reference,
+    RefhooksError,
+    StrategyError,
+    dump_strategy,
+    load_plugins,
+    load_references,
+    load_strategy,
+)
+from refhooks_play._cells import Cells
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from refhooks import Mask
+
+__all__ = ["Card", "State", "read_strategy", "write_strategy"]
+
+PAGE = ".page.json"
+"""The file through which tables become values: it lies where the pictures do."""
+EXPORTED = "strategy.toml"
+FILES = ("image", "alpha")  # keys of a mask that name a picture
+
+
+@attrs.frozen
+class Card:
+    """A reference on the page.
+
+    Attributes:
+        image: Name of its picture, in the folder of the session.
+        stages: Its stages, as they are written; empty: the model's own method at 1.
+        rest: What else a ``[[reference]]`` holds: ``vision``, ``mask`` and ``resolution``.
+    """
+
+    image: str
+    stages: tuple[Cells, ...] = ()
+    rest: dict[str, Any] = attrs.field(factory=dict)
+
+    @classmethod
+    def of(cls, table: dict[str, Any]) -> Card:
+        """Return the card of a ``[[reference]]``."""
+        rest = {key: value for key, value in table.items() if key not in {"image", "stage"}}
+        stages = tuple(Cells.of(stage) for stage in table.get("stage", ()))
+        return cls(table["image"], stages, rest)
+
+    def table(self, number: int) -> dict[str, Any]:
+        """Return the ``[[reference]]`` with this number, from 1; raises as :meth:`Cells.table`."""
+        stages = [
+            cells.table(f"reference {number}, stage {place}")
+            for place, cells in enumerate(self.stages, 1)
+        ]
+        return {"image": self.image, **self.rest, **({"stage": stages} if stages else {})}
+
+    def masked(self, kind: str, table: dict[str, Any] | None) -> Card:
+        """Return the same with one mask of a kind, ``region`` or ``content``; ``None``: none."""
+        others = [it for it in self.rest.get("mask", ()) if it.get("kind", "region") != kind]
+        masks = others if table is None else [*others, table]
+        rest = {key: value for key, value in self.rest.items() if key != "mask"}
+        return attrs.evolve(self, rest={**rest, "mask": masks} if masks else rest)
+
+
+@attrs.frozen
+class State:
+    """Everything on the page.
+
+    Attributes:
+        cards: The references, the source first.
+        plugins: Run plugins, as ``[[plugin]]`` of a strategy file.
+        prompt: What to do.
+        negative: What guidance moves away from.
+        steps: ``None``: the model's own; so are the following.
+        seed: ``None``: one is drawn.
+        cfg: As the command line takes it; empty: the model's own.
+        denoise: Above 0, up to 1.
+        height: Pixels.
+        width: Pixels.
+        edit_mask: Where the picture may change, as a ``[[mask]]``.
+        more: Arguments of the edit that the page keeps and does not show.
+    """
+
+    cards: tuple[Card, ...] = ()
+    plugins: tuple[dict[str, Any], ...] = ()
+    prompt: str = ""
+    negative: str = " "
+    steps: int | None = None
+    seed: int | None = None
+    cfg: str = ""
+    denoise: float = 1.0
+    height: int | None = None
+    width: int | None = None
+    edit_mask: dict[str, Any] | None = None
+    more: dict[str, Any] = attrs.field(factory=dict)
+
+    def with_card(self, place: int, card: Card) -> State:
+        """Return the same with a card in place of that at ``place``, from 0."""
+        return attrs.evolve(self, cards=(*self.cards[:place], card, *self.cards[place + 1 :]))
+
+    def references(self, folder: Path) -> tuple[Reference, ...]:
+        """Return the references, whose pictures lie in a folder.
+
+        Raises:
+            InputError: There is no picture yet.
+            StrategyError: What is written on a card cannot be used; the message names it.
+            UnknownNameError: It names what no live plugin registers.
+        """
+        if not self.cards:
+            raise InputError("there is no picture yet; choose one on the tab Edit")
+        return _loaded(folder, [card.table(number) for number, card in enumerate(self.cards, 1)])
+
+    def lenient(self, folder: Path) -> tuple[list[Reference], list[str]]:
+        """Return the references, and of each why it cannot be made; one that cannot is bare."""
+        references, refused = [], []
+        bare: list[dict[str, Any]] = [{"image": card.image} for card in self.cards]
+        for place, card in enumerate(self.cards):
+            try:
+                others = [*bare[:place], card.table(place + 1), *bare[place + 1 :]]
+                references.append(_loaded(folder, others)[place])
+                refused.append("")
+            except RefhooksError as error:
+                references.append(Reference(folder / card.image))
+                refused.append(str(error))
+        return references, refused
+
+    def mask(self, folder: Path) -> Mask | None:
+        """Return the edit mask; raises as :meth:`references`."""
+        if self.edit_mask is None:
+            return None
+        table = {"stage": [{"method": "default"}], "mask": [self.edit_mask]}
+        with _Plain(folder):
+            return load_strategy(_written(folder, table)).masks[0]
+
+    def run_plugins(self, folder: Path) -> tuple[Any, ...]:
+        """Return the run plugins; raises as :meth:`references`."""
+        if not self.plugins:
+            return ()
+        with _Plain(folder):
+            table = {"stage": [{"method": "default"}], "plugin": list(self.plugins)}
+            return load_plugins(_written(folder, table))
+
+    def planned(self, folder: Path) -> dict[str, Any]:
+        """Return the arguments of a plan beside references and steps; raises likewise."""
+        return {
+            "height": self.height, "width": self.width, "denoise": self.denoise,
+            "edit_mask": self.mask(folder), "plugins": self.run_plugins(folder),
+            "compute": self.more.get("compute", "all"), "resolution": self.more.get("resolution"),
+        }  # fmt: skip
+
+    def arguments(self, folder: Path) -> dict[str, Any]:
+        """Return the arguments of ``edit()``; raises as :meth:`references`."""
+        first, *others = self.references(folder)
+        own = {
+            "negative_prompt": self.negative, "steps": self.steps, "seed": self.seed,
+            "cfg": _number(self.cfg),
+        }  # fmt: skip
+        beside = {**self.more, **self.planned(folder), **own}
+        return {"image": first, "prompt": self.prompt, "references": others, **beside}
+
+    def command(self) -> str:
+        """Return the command line of the edit, beside the strategy file that is exported."""
+        image = self.cards[0].image if self.cards else "photo.png"
+        words = ["refhooks", "edit", image, self.prompt, "--strategy", EXPORTED]
+        given = {
+            "--steps": self.steps, "--seed": self.seed, "--cfg": self.cfg or None,
+            "--height": self.height, "--width": self.width,
+            "--denoise": None if self.denoise == 1.0 else f"{self.denoise:g}",
+            "--negative": None if self.negative == " " else self.negative,
+            "--resolution": self.more.get("resolution"),
+            "--vision-resolution": self.more.get("vision_resolution"),
+            "--cache": self.more.get("cache"),
+        }  # fmt: skip
+        for option, value in given.items():
+            words += [] if value is None else [f"{option}={value}"]
+        words += ["--align"] if self.more.get("align") else []
+        return shlex.join([*words, *_mask_words(self.edit_mask or {}), "-o", "edited.png"])
+
+
+def _mask_words(table: dict[str, Any]) -> list[str]:
+    """An edit mask as the command line takes it."""
+    if not table:
+        return []
+    words = [f"--edit-mask={table.get('image', table.get('box', ''))}"]
+    words += [f"--feather={table['feather']:g}"] if table.get("feather") else []
+    return [*words, *(["--invert-masks"] if table.get("invert") else [])]
+
+
+def _number(text: str) -> float | str | None:
+    """A guidance scale as it was written: one that is no number is read by the edit."""
+    try:
+        return float(text) if text.strip() else None
+    except ValueError:
+        return text.strip()
+
+
+class _Plain:
+    """Takes the name of the page's own file out of messages: nobody has seen it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._prefix = f"{folder / PAGE}: "
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, RefhooksError) and str(error).startswith(self._prefix):
+            raise type(error)(str(error).removeprefix(self._prefix)) from error
+
+
+def _written(folder: Path, table: dict[str, Any]) -> Path:
+    place = folder / PAGE
+    place.write_text(json.dumps(table), encoding="utf-8")
+    return place
+
+
+def _loaded(folder: Path, tables: Sequence[dict[str, Any]]) -> tuple[Reference, ...]:
+    with _Plain(folder):
+        return load_references(_written(folder, {"reference": list(tables)}))
+
+
+def write_strategy(state: State, folder: Path) -> Path:
+    """Write the page as a strategy file beside its pictures, as ``strategy.toml``.
+
+    Raises:
+        RefhooksError: As :meth:`State.references` says.
+    """
+    references = state.references(folder)
+    return dump_strategy(references, folder / EXPORTED, plugins=state.run_plugins(folder))
+
+
+def read_strategy(path: Path, state: State, folder: Path) -> State:
+    """Return the page with what a strategy file says; prompt, seed and sizes stay.
+
+    Args:
+        path: Of the file, which may be a stranger's: of its paths only the names count, and these
+            are looked for in the folder. A file for one picture is for the source on the page.
+        state: The page before.
+        folder: Of the session.
+
+    Raises:
+        StrategyError: It is no strategy file, or names what is not there; the message says what.
+        UnknownNameError: It names what no live plugin registers.
+    """
+    copy = folder / f".opened{path.suffix.lower()}"
+    copy.write_bytes(path.read_bytes())
+    try:
+        tables, plugins = _tables(copy, state, folder)
+    except RefhooksError as error:
+        raise type(error)(str(error).replace(str(copy), path.name)) from error
+    finally:
+        copy.unlink(missing_ok=True)
+    cards = tuple(Card.of(table) for table in tables)
+    return attrs.evolve(state, cards=cards, plugins=tuple(plugins))
+
+
+def _tables(
+    copy: Path, state: State, folder: Path
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The tables of a file, as refhooks itself writes what it has read."""
+    plugins = load_plugins(copy)
+    try:
+        what: Any = load_references(copy)
+    except StrategyError as error:
+        if "load_strategy" not in str(error):
+            raise
+        what = load_strategy(copy)
+    data = json.loads(dump_strategy(what, folder / PAGE, plugins=plugins).read_text("utf-8"))
+    if "reference" in data:
+        tables = data["reference"]
+    elif not state.cards:
+        raise StrategyError(f"{copy} steers one picture; choose that first, on the tab Edit")
+    else:
+        others = [card.table(number) for number, card in enumerate(state.cards[1:], 2)]
+        own = {key: data[key] for key in ("stage", "mask", "vision") if key in data}
+        tables = [{"image": state.cards[0].image, **own}, *others]
+    return [kept_inside(it, folder, at) for at, it in enumerate(tables, 1)], data.get("plugin", [])
+
+
+def kept_inside(table: dict[str, Any], folder: Path, number: int) -> dict[str, Any]:
+    """Return a ``[[reference]]`` whose pictures lie in the folder, by their names alone.
+
+    Raises:
+        StrategyError: One is not there.
+    """
+    label = f"reference {number}"
+    masks = [mask_inside(mask, folder, f"a mask of {label}") for mask in table.get("mask", ())]
+    image = name_inside(table["image"], folder, label)
+    return {**table, "image": image, **({"mask": masks} if masks else {})}
+
+
+def mask_inside(mask: dict[str, Any], folder: Path, label: str) -> dict[str, Any]:
+    """Return a ``[[mask]]`` that reads files of the session alone; raises likewise."""
+    for key, value in mask.items():
+        if key not in FILES and isinstance(value, str) and set(value) & set("/\\"):
+            raise StrategyError(f"{label} names the file {value!r:.80} by {key}; give it as image")
+    files = {key: name_inside(mask[key], folder, label) for key in FILES if key in mask}
+    return {**mask, **files}
+
+
+def name_inside(path: str, folder: Path, label: str) -> str:
+    """Return the name of a file of the session; raises as :func:`kept_inside`."""
+    name = path.replace("\\", "/").rpartition("/")[2]
+    if not name or name.startswith(".") or not (folder / name).is_file():
+        raise StrategyError(
+            f"{label} is {name!r:.80}, which is not on the page; open it together with the file"
+        )
+    return name

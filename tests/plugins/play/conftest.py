@@ -1,0 +1,45 @@
+"""A page on the tiny model, without a browser."""
+
+from __future__ import annotations
+
+import pytest
+import tiny
+from PIL import Image
+
+from refhooks_play._running import Runner
+from refhooks_play._session import Session
+
+
+@pytest.fixture(scope="session")
+def runner(editor):
+    """The queue before the tiny model."""
+    return Runner(editor)
+
+
+@pytest.fixture
+def page(runner, tmp_path):
+    """A session without a picture."""
+    session = Session(runner, tmp_path)
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A folder with pictures, as a user has them."""
+    place = tmp_path / "files"
+    place.mkdir()
+    tiny.picture(1, (32, 24)).save(place / "photo.png")
+    tiny.picture(2, (32, 32)).save(place / "coat.png")
+    mask = Image.new("L", (32, 24))
+    mask.paste(255, (8, 8, 24, 16))
+    mask.save(place / "white.png")
+    return place
+
+
+@pytest.fixture
+def ready(page, files):
+    """A session with a picture and a prompt."""
+    page.set_source(files / "photo.png")
+    page.change(prompt="make it blue", steps=3, seed=1)
+    return page
