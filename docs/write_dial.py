@@ -68,8 +68,7 @@ the one whose steepest fifth of the dial is the least steep on this model; for a
 estimate.
 
 ```
-refhooks edit demo/photo.png "make it night" -o even.png --method cross_attn --option gain=even \\
-  --strength 0.5
+refhooks edit demo/photo.png "make it night" -o even.png --method cross_attn --option gain=even --strength 0.5
 ```
 
 ## Holding what is kept: tried, and not shipped
@@ -83,7 +82,7 @@ could keep as much of every picture. It can be built with the hook `refhooks_str
 
 The spread, a standard deviation over the edits, does not come near a half, and done falls where
 the spread gains most. **So it does not ship.** The hook stays, for what you want to measure.
-"""
+"""  # noqa: E501
 
 
 def page(dial: dict[str, Any], hold: dict[str, Any]) -> str:
