@@ -1,6 +1,6 @@
 """What cheaper ways to edit save: 28 steps with guidance, on a wide model with random weights.
 
-    python benchmarks/cheaper_speed.py [--rounds 3] [--json benchmarks/results/cheaper_speed.json]
+    python benchmarks/cheaper_speed.py [--rounds 1] [--json benchmarks/results/cheaper_speed.json]
 
 Processor seconds of whole edits by one thread, so that other work on the machine does not count; in
 every round each way runs once, in an order that rotates. All ways run in the editor, whose plain
@@ -118,7 +118,7 @@ def edit(bench: Bench, way: str) -> tuple[float, float]:
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--heads", type=int, default=8)
     parser.add_argument("--blocks", type=int, default=6)
     parser.add_argument("--side", type=int, default=12, help="rows and columns of tokens")
