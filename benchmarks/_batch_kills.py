@@ -2,7 +2,8 @@
 
 Two processes share one list and one folder; at a random moment one of them, or both, are killed by
 SIGKILL, and started again. After each kill every picture that is there is looked at; at the end the
-folder is that of an undisturbed run, to the byte.
+folder is that of an undisturbed run, to the byte. On Ray it is an actor, the driver, or both
+(``_ray_kills``), and the undisturbed run is one without Ray.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import _ray_kills
 import attrs
 from _kill_checks import Files, differing, files, hidden
 from _kill_points import start
@@ -36,7 +38,8 @@ PICTURES = 8
 BATCH = 4  # jobs of a pass
 JOBS, OUT = "jobs.jsonl", "out"
 COMMAND = ("batch", JOBS, "-o", OUT, "--batch", str(BATCH), "--model", "tiny")
-PATIENCE = 600.0  # seconds without a new picture
+MEMORY = 1000  # edits, undisturbed
+PATIENCE = 300.0  # seconds without a new picture
 
 
 def write_jobs(folder: Path, edits: int) -> None:
@@ -72,11 +75,12 @@ def memory(folder: Path, edits: int) -> dict[str, float]:
     def look(progress: Any) -> None:
         seen.append((progress.done, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
 
-    run(folder / JOBS, out=folder / "memory", model="tiny", most=BATCH, progress=look)
+    run(folder / JOBS, out=folder / OUT, model="tiny", most=BATCH, progress=look)
     early = next(size for done, size in seen if done >= edits // 4)
     grown = (seen[-1][1] - early) / 1024
     hundreds = max(edits - edits // 4, 1) / 100
-    return {"mib_at_a_quarter": round(early / 1024, 1), "mib_grown": round(grown, 2),
+    return {"edits": edits, "mib_at_a_quarter": round(early / 1024, 1),
+            "mib_grown": round(grown, 2),
             "mib_per_100_edits": round(grown / hundreds, 3)}  # fmt: skip
 
 
@@ -98,12 +102,13 @@ class Pair:
                     COMMAND, self.folder, log, points=False, before=noting(self.made)
                 )
 
-    def kill(self, which: str) -> None:
-        """Kill one of them, or both, with no warning."""
+    def kill(self, which: str) -> bool:
+        """Kill one of them, or both, with no warning; ``True``."""
         for name in VICTIMS[:2] if which == "both" else (which,):
             child = self.children.pop(name)
             os.kill(child.process, signal.SIGKILL)
             child.end()
+        return True
 
     def end(self) -> list[str]:
         """Wait for both; return what is wrong."""
@@ -147,7 +152,9 @@ def prepared(folder: Path, edits: int) -> Files:
     return alone(clean, folder / "log-clean")
 
 
-def share_batch(folder: Path, kills: int, edits: int, seed: int) -> dict[str, Any]:
+def share_batch(
+    folder: Path, kills: int, edits: int, seed: int, where: str = "local"
+) -> dict[str, Any]:
     """Kill so many times while so many edits are made; return what came of it.
 
     Args:
@@ -155,24 +162,27 @@ def share_batch(folder: Path, kills: int, edits: int, seed: int) -> dict[str, An
         kills: How often a process, or both, are killed.
         edits: Jobs of the list.
         seed: Of the moments, and of who is killed.
+        where: ``local`` or ``ray``.
     """
     draw = random.Random(seed)  # noqa: S311  no secret
     right = prepared(folder, edits)
     out, state = folder / "work" / OUT, folder / "state.jsonl"
     last = edits - edits // 20 - 1  # some are left for the end
+    victims = VICTIMS if where == "local" else _ray_kills.VICTIMS
     plan = [
-        (moment, draw.choice(VICTIMS), draw.uniform(0.0, 0.3))
+        (moment, draw.choice(victims), draw.uniform(0.0, 0.3))
         for moment in sorted(draw.randint(1, last) for _ in range(kills))
     ]
     done = [json.loads(line) for line in state.read_text().splitlines()] if state.exists() else []
-    pair = Pair(folder / "work", folder / "log", folder / "made")
+    processes = Pair if where == "local" else _ray_kills.Driven
+    pair = processes(folder / "work", folder / "log", folder / "made")
     with state.open("a", encoding="utf-8") as lasting:
         for moment, which, later in plan[len(done) :]:
             pair.keep_up()
             _wait_for(out, moment)
             time.sleep(later)
-            pair.kill(which)
-            done.append({"killed": which, "wrong": list(spoiled(pictures(out), right))})
+            killed = which if pair.kill(which) else "nobody"
+            done.append({"killed": killed, "wrong": list(spoiled(pictures(out), right))})
             lasting.write(json.dumps(done[-1]) + "\n")
             lasting.flush()
     pair.keep_up()
@@ -184,9 +194,9 @@ def share_batch(folder: Path, kills: int, edits: int, seed: int) -> dict[str, An
     wrong += [f"{name} is left" for name in hidden(files(out))]
     times = collections.Counter((folder / "made").read_text().split())
     twice = sorted(name for name, count in times.items() if count > 1 and name.endswith(".png"))
-    victims = collections.Counter(kill["killed"] for kill in done)
+    killed = collections.Counter(kill["killed"] for kill in done)
     return {
-        "kills": kills, "edits": edits, "killed": dict(sorted(victims.items())),
+        "kills": kills, "edits": edits, "killed": dict(sorted(killed.items())),
         "ids": len(right), "made_twice": twice, "wrong": wrong,
     }  # fmt: skip
 
@@ -195,7 +205,7 @@ def kill_batches(where: str, kills: int, edits: int, seed: int, root: Path) -> b
     """Kill batches, and write what came of it; return whether anything is wrong.
 
     Args:
-        where: ``local``.
+        where: ``local`` or ``ray``.
         kills: How often.
         edits: Jobs of the list.
         seed: Of the moments.
@@ -203,8 +213,14 @@ def kill_batches(where: str, kills: int, edits: int, seed: int, root: Path) -> b
     """
     folder = root / "build" / f"kills-batch-{where}"
     folder.mkdir(parents=True, exist_ok=True)
-    result = share_batch(folder, kills, edits, seed)
-    result["memory"] = memory(folder / "clean", edits)
+    result = share_batch(folder, kills, edits, seed, where)
+    place = folder / "memory"
+    if not place.exists():
+        write_jobs(place, MEMORY)
+    if where == "local":
+        result["memory"] = memory(place, MEMORY)
+    else:
+        result["memory"] = _ray_kills.actors_memory(place, folder / "made-memory", MEMORY)
     place = root / "benchmarks" / "results" / "kills-batch.json"
     kept = json.loads(place.read_text()) if place.exists() else {}
     command = f"kills.py --batch {where} --kills {kills} --edits {edits} --seed {seed}"

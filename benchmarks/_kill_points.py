@@ -164,6 +164,7 @@ class Child:
 def start(
     arguments: Sequence[str], folder: Path, log: Path, stop: int | None = None, *,
     points: bool = True, before: Callable[[], object] = _nothing,
+    does: Callable[[Sequence[str]], int] | None = None,
 ) -> Child:  # fmt: skip
     """Run ``refhooks`` with arguments in a folder, in a new process.
 
@@ -174,6 +175,7 @@ def start(
         stop: The number of the point where it stops; ``None``: it names them all.
         points: Whether it has points.
         before: Called in the new process first.
+        does: Called in place of ``refhooks``; returns the status.
     """
     reader, writer = os.pipe()
     process = os.fork()
@@ -192,7 +194,7 @@ def start(
         before()
         if points:
             set_points(Points(writer, stop))
-        status = _run(arguments)
+        status = (does or _run)(arguments)
     os._exit(status)
 
 

@@ -33,6 +33,7 @@ from diffusers.models.transformers.transformer_qwenimage import QwenEmbedRope
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as stock_plus
 
 import refhooks as rh
+from refhooks.batch import Job, edit_batch
 from refhooks.testing._tiny import DYNAMIC, picture, tokenizer
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ class Bench:
         shape: The model's size, as :func:`refhooks.cost` takes it.
         pictures: Four of them.
         seen: Image tokens that the transformer was given at the first step of the last run.
+        timer: What tells the time.
         peak_bytes: Set to 0, it becomes the most that lived at once in the steps of the next run,
             beside what was there before them; ``None``: not measured.
     """
@@ -194,6 +196,7 @@ class Bench:
             target=scale.tokens, reference=scale.tokens,
         )  # fmt: skip
         self.seen = 0
+        self.timer = time.perf_counter
         self.peak_bytes: int | None = None
 
     def at(self, side: int) -> Bench:
@@ -225,6 +228,16 @@ class Bench:
                 self.pictures[0], PROMPT, strategy=strategies[0], references=references,
                 steps=steps, seed=0, height=self.pixels, width=self.pixels,
                 callback=lambda *_: clock.stepped(), **arguments,
+            )  # fmt: skip
+        return clock.seconds
+
+    def together(self, jobs: int, steps: int = STEPS) -> float:
+        """Return the seconds of a step of so many jobs in one pass, one reference each."""
+        held = [Job(self.pictures[it % 4], PROMPT, seed=it) for it in range(jobs)]
+        with _Clock(self, steps) as clock:
+            edit_batch(
+                self.editor, held, steps=steps, height=self.pixels, width=self.pixels,
+                callback=lambda *_: clock.stepped(),
             )  # fmt: skip
         return clock.seconds
 
@@ -317,13 +330,13 @@ class _Clock:
             self._bench.seen = kwargs["hidden_states"].shape[1]
             if self._bench.peak_bytes is not None:
                 self._watch_memory()
-            self._start = time.perf_counter()
+            self._start = self._bench.timer()
 
     def stepped(self) -> None:
         self._stepped += 1
         if self._stepped == self._steps:
             synchronise(self._bench.scale.device)
-            self._stop = time.perf_counter()
+            self._stop = self._bench.timer()
             if self._bench.peak_bytes is not None:
                 self._bench.peak_bytes = self._peak()
 

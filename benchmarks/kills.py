@@ -13,7 +13,8 @@ What is done is kept in ``build/kills.jsonl``; the same command goes on from the
 
     python benchmarks/kills.py --batch local --kills 100 [--edits 1000]
 
-kills batches instead (``_batch_kills``), in ``build/kills-batch-local``, where it goes on as well.
+kills batches instead (``_batch_kills``), in ``build/kills-batch-local``, where it goes on as well;
+``--batch ray`` those that actors of Ray make (``_ray_kills``).
 """
 
 from __future__ import annotations
@@ -323,7 +324,7 @@ def counted(plan: Sequence[Kill], found: Mapping[int, list[str]], name: str) -> 
 @click.option("--loading/--no-loading", default=True, help="Fresh processes too.")
 @click.option("--json", "json_file", default=ROOT / "benchmarks" / "results" / "kills.json",
               type=click.Path(path_type=Path))  # fmt: skip
-@click.option("--batch", type=click.Choice(("local",)), help="Kill batches instead.")
+@click.option("--batch", type=click.Choice(("local", "ray")), help="Kill batches instead.")
 @click.option("--edits", default=1000, type=click.IntRange(min=20), help="Of a batch.")
 def main(
     kills: int, seed: int, only: str, loading: bool, json_file: Path, batch: str | None, edits: int

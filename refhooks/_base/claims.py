@@ -9,6 +9,7 @@ swept by the next one that shares the folder.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import re
@@ -102,7 +103,13 @@ class Claims:
         """
         left = list(range(len(names)))
         while left:
-            later = [number for number in left if not self._settled(number, names, is_done, do)]
+            later = [
+                number
+                for number in left
+                if not self.settled(
+                    names[number], functools.partial(is_done, number), functools.partial(do, number)
+                )
+            ]
             if later and later == left:
                 if waits is not None:
                     waits(len(later))
@@ -110,20 +117,21 @@ class Claims:
                 time.sleep(_PAUSE)
             left = later
 
-    def _settled(
-        self,
-        number: int,
-        names: Sequence[str],
-        is_done: Callable[[int], bool],
-        do: Callable[[int], object],
-    ) -> bool:
-        if is_done(number):
+    def settled(self, name: str, is_done: Callable[[], bool], do: Callable[[], object]) -> bool:
+        """See to it that one piece is done, unless another process is at it: then ``False``.
+
+        Args:
+            name: Of the piece, the same in all processes.
+            is_done: Looks whether it is there by now.
+            do: Does it; what it raises is raised, and gives up the claim.
+        """
+        if is_done():
             return True
-        with self.claim(names[number]) as ours:
+        with self.claim(name) as ours:
             if not ours:
                 return False
-            if not is_done(number):  # by now: it was claimed by another until a moment ago
-                do(number)
+            if not is_done():  # by now: it was claimed by another until a moment ago
+                do()
         return True
 
 

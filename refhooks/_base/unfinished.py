@@ -26,13 +26,17 @@ def beside(path: Path) -> Path:
     return path.with_name(f".{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.part")
 
 
-def sweep(folder: Path) -> None:
+def sweep(folder: Path, *, again: bool = False) -> None:
     """Remove what processes of this machine that are gone left unfinished in a folder.
 
     What another machine began, or a version before that wrote no names, goes after a day.
+
+    Args:
+        folder: Looked at once a minute at most.
+        again: Look now.
     """
     now, key = time.monotonic(), os.path.realpath(folder)  # "." is another one elsewhere
-    if now - _swept.get(key, -_EVERY) < _EVERY:
+    if not again and now - _swept.get(key, -_EVERY) < _EVERY:
         return
     _swept[key] = now
     with contextlib.suppress(OSError, ValueError), os.scandir(folder) as entries:

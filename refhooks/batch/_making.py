@@ -3,31 +3,66 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
 from refhooks._apps.editing.full_memory import telling_full_memory
 from refhooks._attending.named_caches import as_step_cache, with_step_cache
 from refhooks._base.once import keeping
+from refhooks._base.shown import shown
 from refhooks._base.turns import exclusive
 from refhooks._core.planning.planner import make_plan
 from refhooks._core.planning.request import make_request
+from refhooks._editor import Editor
+from refhooks.batch._digest import facts_of
 from refhooks.batch._together import edit_together
-from refhooks.errors import RefhooksError
+from refhooks.errors import InputError, RefhooksError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from refhooks._apps.editing.result import EditResult
     from refhooks._core.models.loaded import LoadedModel
     from refhooks._core.planning.edit_plan import Plan
     from refhooks._core.planning.request import Callback, Request
-    from refhooks.batch._failures import Failures
+    from refhooks.batch._digest import ModelFacts
+    from refhooks.batch._folder import Folder
     from refhooks.batch._groups import Group, Member
-    from refhooks.batch._outputs import Outputs
 
-__all__ = ["Maker"]
+__all__ = ["Hands", "Maker", "open_model"]
+
+
+class Hands(Protocol):
+    """Who makes groups: the model of this process, or those of other processes.
+
+    Attributes:
+        facts: Of the model.
+        loaded: It, or what stands in its place.
+    """
+
+    @property
+    def facts(self) -> ModelFacts: ...
+    @property
+    def loaded(self) -> LoadedModel: ...
+
+    def divide(
+        self,
+        groups: Sequence[Group],
+        stop: Callable[[], bool],
+        settled: Callable[[int], object],
+        waits: Callable[[int], object] | None,
+    ) -> None:
+        """See to it that every group is over, made here or by others; or stop.
+
+        Args:
+            groups: What is missing.
+            stop: Asked before each group; once it says yes, no more is begun.
+            settled: Called with the number of each group that is over.
+            waits: Called once, with their number, when others are making all that is left.
+        """
+        ...
 
 
 @attrs.frozen
@@ -39,25 +74,81 @@ class _Ready:
     plan: Plan
 
 
+def open_model(model: Any) -> Editor:
+    """Return the editor that a caller means.
+
+    Args:
+        model: An editor, what :meth:`refhooks.Editor.from_pretrained` takes, or a function.
+
+    Raises:
+        InputError: It is none of them.
+        ModelError: It cannot be loaded.
+    """
+    if isinstance(model, Editor):
+        return model
+    if isinstance(model, str | Path):
+        return Editor.from_pretrained(model)
+    editor = model() if callable(model) else model
+    if not isinstance(editor, Editor):
+        raise InputError(f"model must be an Editor, a name or a folder, got {shown(editor)}")
+    return editor
+
+
+class _StoppedError(Exception):
+    """No more is begun."""
+
+
 @attrs.frozen
 class Maker:
-    """Makes what a group lacks.
+    """Makes what groups lack, with the model of this process.
 
     Attributes:
-        editor: It runs the edits.
-        outputs: Where they go.
-        failures: Where those go that fail.
+        loaded: It runs the edits.
+        folder: Where they go, and what fails.
+        facts: Of the model.
         callback: Of the edits.
     """
 
-    editor: LoadedModel
-    outputs: Outputs
-    failures: Failures
+    loaded: LoadedModel
+    folder: Folder
+    facts: ModelFacts = attrs.field(
+        default=attrs.Factory(lambda self: facts_of(self.loaded), takes_self=True)
+    )
     callback: Callback | None = None
 
-    def is_settled(self, member: Member) -> bool:
-        """Return whether a job is done, or has failed."""
-        return self.outputs.is_there(member) or self.failures.message(member.entry) is not None
+    def divide(
+        self,
+        groups: Sequence[Group],
+        stop: Callable[[], bool],
+        settled: Callable[[int], object],
+        waits: Callable[[int], object] | None,
+    ) -> None:
+        """Make what nobody else makes, and wait for the rest; see :class:`Hands`."""
+
+        def is_over(number: int) -> bool:
+            if stop():
+                raise _StoppedError
+            over = self.folder.is_over(groups[number])
+            if over:
+                settled(number)
+            return over
+
+        def make(number: int) -> None:
+            self.make(groups[number])
+            settled(number)
+
+        with contextlib.suppress(_StoppedError):
+            self.folder.claims.divide([group.name for group in groups], is_over, make, waits=waits)
+
+    def settle(self, group: Group) -> bool:
+        """Make a group, unless another process is at it: then ``False``.
+
+        Raises:
+            RefhooksError: As :meth:`make`.
+        """
+        return self.folder.claims.settled(
+            group.name, lambda: self.folder.is_over(group), lambda: self.make(group)
+        )
 
     def make(self, group: Group) -> None:
         """Run a group as it was cut, and write what is missing of it.
@@ -69,35 +160,34 @@ class Maker:
             InputError: An output, or ``errors.jsonl``, cannot be written.
             RefhooksError: The pass was interrupted.
         """
-        family = self.editor.family
+        family = self.loaded.family
         with keeping(), exclusive(family.transformer, None), contextlib.ExitStack() as on:
             try:
                 cache = as_step_cache(group.members[0].entry.given["cache"])  # theirs is the same
                 on.enter_context(with_step_cache(family, cache))
             except Exception as error:  # noqa: BLE001  a cache that this model cannot have
-                for member in group.members:
-                    self._failed(member, error)
+                self.folder.failed(group.members, error)
                 return
             self._pass([it for it in map(self._ready, group.members) if it is not None])
 
     def _ready(self, member: Member) -> _Ready | None:
         try:
-            arguments = member.entry.arguments(self.editor)
+            arguments = member.entry.arguments(self.loaded)
             request = make_request(**arguments, callback=self.callback)
-            return _Ready(member, request, make_plan(self.editor, request))
+            return _Ready(member, request, make_plan(self.loaded, request))
         except Exception as error:  # noqa: BLE001  a bad job, or a plugin, must not end the others
-            self._failed(member, error)
+            self.folder.failed([member], error)
             return None
 
     def _pass(self, ready: Sequence[_Ready]) -> None:
-        if all(self.is_settled(it.member) for it in ready):
+        if all(self.folder.is_settled(it.member) for it in ready):
             return
         try:
-            with telling_full_memory(self.editor, ready[0].request):
+            with telling_full_memory(self.loaded, ready[0].request):
                 result = self._edited(ready)
         except Exception as error:  # noqa: BLE001  likewise
             if len(ready) == 1:
-                self._failed(ready[0].member, error)
+                self.folder.failed([ready[0].member], error)
                 return
         else:
             self._keep(ready, result)
@@ -108,7 +198,7 @@ class Maker:
 
     def _edited(self, ready: Sequence[_Ready]) -> EditResult:
         requests = [it.request for it in ready]
-        return edit_together(self.editor, requests, [it.plan for it in ready])
+        return edit_together(self.loaded, requests, [it.plan for it in ready])
 
     def _keep(self, ready: Sequence[_Ready], result: EditResult) -> None:
         if result.interrupted:
@@ -116,10 +206,5 @@ class Maker:
                 "the batch was interrupted (pipe._interrupt); what was made until then is kept"
             )
         for number, it in enumerate(ready):
-            if not self.is_settled(it.member):
-                self.outputs.keep(it.member, result, number)
-
-    def _failed(self, member: Member, error: BaseException) -> None:
-        """A job that was done before stays done, whatever its group meets now."""
-        if not self.is_settled(member):
-            self.failures.add(member.entry, error)
+            if not self.folder.is_settled(it.member):
+                self.folder.outputs.keep(it.member, result, number)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from refhooks._base.claims import Claims
 from refhooks._base.files import try_writing
 from refhooks._base.folders import make_folder, no_empty_folders
 from refhooks._base.numbers import whole
 from refhooks._base.outputs import check_output
-from refhooks._base.shown import shown
 from refhooks._base.unfinished import sweep
 from refhooks._core.plugins.loading import load_registry
 from refhooks._editor import Editor
-from refhooks.batch._digest import facts_of
-from refhooks.batch._failures import Failures
+from refhooks.batch._folder import Folder
 from refhooks.batch._groups import cut
-from refhooks.batch._making import Maker
+from refhooks.batch._making import Maker, open_model
 from refhooks.batch._outputs import Outputs, check_apart
+from refhooks.batch._ray import Ray, actors, as_ray, check_model
 from refhooks.batch._reading import read_jobs
 from refhooks.errors import InputError
 
@@ -28,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from refhooks.batch._entry import Entry
-    from refhooks.batch._groups import Cut, Group, Member
+    from refhooks.batch._groups import Cut
+    from refhooks.batch._making import Hands
 
 __all__ = ["Progress", "Summary", "run"]
 
@@ -79,6 +79,7 @@ def run(
     shared: Mapping[str, Any] | None = None,
     most: int | None = None,
     retry: bool = False,
+    ray: Ray | str | bool | None = None,
     progress: Callable[[Progress], object] | None = None,
     stop: Callable[[], bool] | None = None,
     waits: Callable[[int], object] | None = None,
@@ -106,6 +107,8 @@ def run(
         most: Jobs in one pass, 1–4096; ``None``: by an estimate of what the device has room for, up
             to 16. Jobs in one pass differ from single edits by rounding.
         retry: Also try the jobs again that failed before.
+        ray: Hand the jobs to actors of Ray, one model each: ``True`` on this machine, an address as
+            in :class:`Ray`, or all of it. ``model`` is then no editor, since each loads its own.
         progress: Called when edits are done.
         stop: Asked before each pass; once it says yes, no more is begun.
         waits: Called once, with the number of passes, when others are making all that is left.
@@ -113,16 +116,22 @@ def run(
     Raises:
         InputError: Jobs cannot be used, all of which are told, before the first edit; the folder
             cannot be used, or an output cannot be written.
-        ModelError: The model cannot be loaded.
+        ModelError: The model cannot be loaded, or the extra ``ray`` is not installed.
     """
+    where = as_ray(ray)
+    if where is not None:
+        check_model(model)
     most = None if most is None else whole(most, "most", 1, 4096)
     registry = model.registry if isinstance(model, Editor) else load_registry()
     _, entries = read_jobs(jobs, registry, prompt=prompt, shared=shared or {})
-    with no_empty_folders():
-        outputs = open_outputs(out, entries)
-        editor = _editor(model)
-        work = Work.prepared(editor, entries, outputs, most, retry=retry)
-    work.fill(progress or (lambda _: None), stop or (lambda: False), waits)
+    with no_empty_folders(), contextlib.ExitStack() as on:
+        folder = Folder.of(open_outputs(out, entries))
+        if where is None:
+            hands: Hands = Maker(open_model(model), folder)
+        else:
+            hands = on.enter_context(actors(where, model, registry, folder, len(entries)))
+        work = Work.prepared(hands, entries, folder, most, retry=retry)
+        work.fill(progress or (lambda _: None), stop or (lambda: False), waits)
     return work.summary()
 
 
@@ -143,64 +152,43 @@ def open_outputs(out: str | Path, entries: Sequence[Entry]) -> Outputs:
     return outputs
 
 
-def _editor(model: Any) -> Editor:
-    if isinstance(model, Editor):
-        return model
-    if isinstance(model, str | Path):
-        return Editor.from_pretrained(model)
-    editor = model() if callable(model) else model
-    if not isinstance(editor, Editor):
-        raise InputError(f"model must be an Editor, a name or a folder, got {shown(editor)}")
-    return editor
-
-
-class _StoppedError(Exception):
-    """No more is begun."""
-
-
 @attrs.define
 class Work:
     """A list of jobs on its way.
 
     Attributes:
+        hands: Who makes them.
         entries: All jobs.
         cut: Their groups.
-        maker: Makes one.
-        claims: Who makes which.
+        folder: Where they go.
         there: Ids of the jobs that were done before.
     """
 
+    hands: Hands
     entries: tuple[Entry, ...]
     cut: Cut
-    maker: Maker
-    claims: Claims
+    folder: Folder
     there: frozenset[str]
 
     @classmethod
     def prepared(
         cls,
-        editor: Editor,
+        hands: Hands,
         entries: tuple[Entry, ...],
-        outputs: Outputs,
+        folder: Folder,
         most: int | None,
         *,
         retry: bool,
     ) -> Work:
         """Cut the list, and see what of it is there."""
-        claims = Claims(outputs.folder)
-        failures = Failures(outputs.folder, claims)
-        parts = cut(entries, facts_of(editor), editor, most)
-        there = frozenset(
-            member.entry.id
-            for group in parts.groups
-            for member in group.members
-            if outputs.is_there(member)
-        )
-        _clear(failures, entries, there, retry=retry)
+        parts = cut(entries, hands.facts, hands.loaded, most)
+        work = cls(hands, entries, parts, folder, frozenset())
+        work.there = frozenset(work.made())
+        work.clear(retry=retry)
         for entry, error in parts.bad:
-            if failures.message(entry) is None:
-                failures.add(entry, error)
-        return cls(entries, parts, Maker(editor, outputs, failures), claims, there)
+            if folder.message(entry) is None:
+                folder.failures.add(entry, error)
+        return work
 
     def fill(
         self,
@@ -209,68 +197,49 @@ class Work:
         waits: Callable[[int], object] | None,
     ) -> None:
         """Make what is missing, or wait until another process has."""
-        missing = [group for group in self.cut.groups if not self._is_over(group)]
-        members = [it for group in missing for it in group.members if not self._is_done(it)]
-        total, done = len(members), 0
+        missing = [group for group in self.cut.groups if not self.folder.is_over(group)]
+        lacking = [
+            sum(not self.folder.is_settled(member) for member in group.members) for group in missing
+        ]
+        total, done = sum(lacking), 0
         progress(Progress(0, total))
 
-        def is_over(number: int) -> bool:
+        def settled(number: int) -> None:
             nonlocal done
-            if stop():
-                raise _StoppedError
-            over = self._is_over(missing[number])
-            if over:
-                done += sum(it.entry.id not in self.there for it in missing[number].members)
-                progress(Progress(min(done, total), total))
-            return over
+            done += lacking[number]
+            progress(Progress(done, total))
 
-        def make(number: int) -> None:
-            nonlocal done
-            before = sum(self._is_done(it) for it in missing[number].members)
-            self.maker.make(missing[number])
-            done += len(missing[number].members) - before
-            progress(Progress(min(done, total), total))
-
-        names = [group.name for group in missing]
         try:
-            self.claims.divide(names, is_over, make, waits=waits)
-        except _StoppedError:
-            return
+            self.hands.divide(missing, stop, settled, waits)
         finally:
-            there = {it.entry.id for group in missing for it in group.members if self._made(it)}
-            _clear(self.maker.failures, self.entries, self.there | there, retry=False)
+            self.clear(retry=False)
 
-    def _is_done(self, member: Member) -> bool:
-        return self.maker.is_settled(member)
+    def made(self) -> set[str]:
+        """Return the ids of the jobs that are done."""
+        members = (member for group in self.cut.groups for member in group.members)
+        return {member.entry.id for member in members if self.folder.is_there(member)}
 
-    def _made(self, member: Member) -> bool:
-        return self.maker.outputs.is_there(member)
-
-    def _is_over(self, group: Group) -> bool:
-        return all(self._is_done(member) for member in group.members)
+    def clear(self, *, retry: bool) -> None:
+        """Take rows away of jobs that are done, or are other ones by now, or are tried again."""
+        made = self.made()
+        jobs = {entry.id: entry.fields for entry in self.entries}
+        self.folder.failures.clear(
+            lambda name, job: name in jobs and (retry or name in made or job != jobs[name])
+        )
 
     def summary(self) -> Summary:
         """Return what came of it."""
-        members = [member for group in self.cut.groups for member in group.members]
-        made = {it.entry.id for it in members if self._made(it)}
+        made = self.made()
         failed = {}
         for entry in self.entries:
-            message = None if entry.id in made else self.maker.failures.message(entry)
+            message = None if entry.id in made else self.folder.message(entry)
             if message is not None:
                 failed[entry.id] = message
         return Summary(
-            out=self.maker.outputs.folder,
+            out=self.folder.path,
             jobs=len(self.entries),
             made=len(made - self.there),
             there=len(made & self.there),
             failed=failed,
             left=len(self.entries) - len(made) - len(failed),
         )
-
-
-def _clear(
-    failures: Failures, entries: Sequence[Entry], there: frozenset[str] | set[str], *, retry: bool
-) -> None:
-    """Take rows away of jobs that are done, or are other ones by now, or are tried again."""
-    jobs = {entry.id: entry.fields for entry in entries}
-    failures.clear(lambda name, job: name in jobs and (retry or name in there or job != jobs[name]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 import threading
 import time
@@ -13,18 +14,20 @@ import attrs
 
 from refhooks._core.planning.strategy import Stage
 from refhooks._core.plugins.loading import load_registry
-from refhooks.batch import run
+from refhooks.batch import Ray, run
 from refhooks.batch._failures import FILE
 from refhooks.cli._libraries import quiet
-from refhooks.cli._model import open_editor, plan_model
+from refhooks.cli._model import open_editor, plan_model, say_embedded
 from refhooks.cli._parse import parse_reference, parse_strength
 from refhooks.cli._terminal import say, stderr, tell, work_bar
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
     from refhooks._core.plugins.registry import Registry
+    from refhooks._editor import Editor
     from refhooks.batch import Progress, Summary
     from refhooks.cli._model import ModelOptions
 
@@ -58,6 +61,29 @@ class BatchOptions:
     width: int | None
     most: int | None
     retry: bool
+    ray: str | None
+    num_gpus: float | None
+    num_cpus: float | None
+
+    def actors(self) -> Ray | None:
+        """Return where actors run, if there are to be any.
+
+        Raises:
+            InputError: They are said to need something, and there are none; or a folder stands
+                where the address does.
+        """
+        needs = {"--num-gpus": self.num_gpus, "--num-cpus": self.num_cpus}
+        if self.ray is None:
+            for name, value in needs.items():
+                if value is not None:
+                    raise InputError(f"{name} is of an actor of Ray; add --ray, or leave it out")
+            return None
+        is_file = Path(self.ray).exists() or self.ray.lower().endswith((".jsonl", ".csv"))
+        if is_file and self.ray not in {"local", "auto"}:
+            raise InputError(
+                f"--ray took {self.ray!r} for an address; put it last, or say --ray=local"
+            )
+        return Ray(self.ray, self.num_gpus, self.num_cpus)
 
     def shared(self, registry: Registry) -> dict[str, Any]:
         """Return what all jobs have that do not say it themselves.
@@ -117,23 +143,44 @@ def run_batch(model: ModelOptions, options: BatchOptions) -> int:
         KeyboardInterrupt: It was interrupted, and ended after the edits in hand.
     """
     registry = load_registry()
-    plan = plan_model(model, registry)
+    actors = options.actors()
+    plan = plan_model(model if actors is None else _anywhere(model), registry)
     shared = options.shared(registry)
     began = time.perf_counter()
+    load: Callable[[], Editor] = functools.partial(open_editor, plan)
+    if actors is not None:
+        load = functools.partial(_load, model)
+        say_embedded(plan)
+        say("note", f"starting actors of Ray, {_place(actors)}", "cyan")
     with _until_interrupted() as asked, quiet(bars=False), _progress() as progress:
         summary = run(
             options.jobs,
             out=options.out,
-            model=lambda: open_editor(plan),
+            model=load,
             prompt=options.prompt,
             shared=shared,
             most=options.most,
             retry=options.retry,
+            ray=actors,
             progress=progress,
             stop=asked.is_set,
             waits=_say_waiting,
         )
     return _told(summary, time.perf_counter() - began)
+
+
+def _anywhere(model: ModelOptions) -> ModelOptions:
+    """A model as far as it can be checked on a machine that need not have an accelerator."""
+    return attrs.evolve(model, offload="none", quantize="none")
+
+
+def _load(model: ModelOptions) -> Editor:
+    """Load a model where an actor runs."""
+    return open_editor(plan_model(model, load_registry()))
+
+
+def _place(actors: Ray) -> str:
+    return "on this machine" if actors.address == "local" else f"at {actors.address}"
 
 
 def _told(summary: Summary, seconds: float) -> int:

@@ -17,12 +17,13 @@ from refhooks._base.folders import no_empty_folders
 from refhooks._base.shown import note, shown, told
 from refhooks._core.plugins.loading import load_registry
 from refhooks.cli._completion import offer_completion
-from refhooks.cli._signals import Terminated, ended_by_sigterm
+from refhooks.cli._signals import ended_by_sigterm
 from refhooks.cli._terminal import say, warnings_as_lines
 from refhooks.errors import InputError, PluginError, RefhooksError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from threading import Event
 
     from refhooks._core.contract.entries import CommandEntry
 
@@ -227,8 +228,8 @@ class App(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):  # a character that it lacks must not end a run
                 stream.reconfigure(errors="backslashreplace")
-        with warnings_as_lines(), ended_by_sigterm():
-            status = _status(run, settings)
+        with warnings_as_lines(), ended_by_sigterm() as asked:
+            status = _status(run, settings, asked)
         sys.exit(status)
 
 
@@ -239,13 +240,12 @@ def _can_be_a_name(word: str) -> bool:
         return False
 
 
-def _status(run: Callable[[], object], settings: Settings) -> int:
+def _status(run: Callable[[], object], settings: Settings, terminated: Event) -> int:
     try:
         returned = run()
-    except (click.Abort, KeyboardInterrupt) as error:
+    except (click.Abort, KeyboardInterrupt):
         say("interrupted", "nothing half-written was left behind", "yellow")
-        terminated = isinstance(error.__cause__ or error, Terminated)  # click makes it an Abort
-        return TERMINATED if terminated else INTERRUPTED
+        return TERMINATED if terminated.is_set() else INTERRUPTED
     except click.ClickException as error:
         return _usage(error)
     except BrokenPipeError:

@@ -30,6 +30,7 @@ GRID = (
 BATCH = (
     'refhooks batch photos "make it night" -o night --strength 0.8',
     "refhooks batch jobs.jsonl -o out --retry",
+    "refhooks batch jobs.jsonl -o out --ray",
 )
 
 EXPLAIN = (

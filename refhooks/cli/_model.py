@@ -120,13 +120,7 @@ def open_editor(plan: ModelPlan) -> Editor:
     Raises:
         ModelError: It cannot be loaded, or a LoRA does not fit it.
     """
-    if not plan.chosen:
-        say(
-            "note",
-            f"editing with the embedded model {plan.name!r}, which knows drawn scenes only; for"
-            f" photographs add --model {REAL_MODEL}",
-            "cyan",
-        )
+    say_embedded(plan)
     options: dict[str, Any] = {"dtype": plan.dtype}
     if plan.transformer is not None:
         options["transformer"] = plan.transformer
@@ -150,6 +144,17 @@ def open_editor(plan: ModelPlan) -> Editor:
         _offload(editor.pipe, plan)
     editor.pipe.set_progress_bar_config(disable=True)
     return editor
+
+
+def say_embedded(plan: ModelPlan) -> None:
+    """Say which model it is where the user named none."""
+    if not plan.chosen:
+        say(
+            "note",
+            f"editing with the embedded model {plan.name!r}, which knows drawn scenes only; for"
+            f" photographs add --model {REAL_MODEL}",
+            "cyan",
+        )
 
 
 def check_transformer(file: str, model: str | None, *, embedded: bool, offload: str = "") -> None:

@@ -244,6 +244,14 @@ batch_options = _together(
            help="Edits in one pass; by default as many as the device has room for, up to 16."),
     option("Batch", "--retry", is_flag=True,
            help="Also try the jobs again that failed before."),
+    option("Ray", "--ray", metavar="[ADDRESS]", is_flag=False, flag_value="local",
+           help="Let actors of Ray make the pictures, one model each: on this machine, or on the"
+           " cluster at HOST:PORT, or auto for the one that runs here. All its machines share the"
+           " folders."),
+    option("Ray", "--num-gpus", metavar="N", type=click.FloatRange(0, 64),
+           help="Of an actor; by default 1 where there is any."),
+    option("Ray", "--num-cpus", metavar="N", type=click.FloatRange(0.01, 4096),
+           help="Of an actor; by default 1 beside a GPU, otherwise all of a machine."),
     option("Output", "-o", "--output", "out", metavar="FOLDER", required=True,
            shell_complete=completing.folders,
            help="Where the pictures go, each as the ID of its job with .png; jobs that fail go to"

@@ -16,18 +16,23 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextlib.contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """Raise :class:`Terminated` inside, where nobody else has a say in what the signal does."""
+def ended_by_sigterm() -> Iterator[threading.Event]:
+    """Raise :class:`Terminated` inside, where nobody else has a say in what the signal does.
+
+    What is yielded is set then: a library, as Ray, may raise an interrupt of its own instead.
+    """
+    asked = threading.Event()
     alone = threading.current_thread() is threading.main_thread()
     if not alone or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
+        yield asked
         return
-    signal.signal(signal.SIGTERM, _terminate)
+
+    def terminate(_number: int, _frame: Any) -> NoReturn:
+        asked.set()
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
     try:
-        yield
+        yield asked
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def _terminate(_number: int, _frame: Any) -> NoReturn:
-    raise Terminated
