@@ -29,6 +29,7 @@ CSS = """
 .told { padding: .3em 0; margin: 0; }
 .stage { align-items: end; }
 .pixels img { image-rendering: pixelated; }
+button[role=tab][aria-selected=true] { color: #0b5cad !important; }
 #lanes h4 { font-size: 1rem; }
 *:focus-visible { outline: 3px solid #0072B2 !important; outline-offset: 1px; }
 """
@@ -44,7 +45,7 @@ def THEME() -> Any:  # noqa: N802  it is made where gradio is there
         button_primary_background_fill="#0b5cad", button_primary_background_fill_hover="#084a8c",
         button_primary_text_color="white", block_label_text_color="*neutral_800",
         block_title_text_color="*neutral_800", block_info_text_color="*neutral_700",
-        input_placeholder_color="*neutral_600",
+        input_placeholder_color="*neutral_600", body_text_color_subdued="*neutral_600",
     )  # fmt: skip
 
 
@@ -67,9 +68,7 @@ def build(runner: Runner, model: str, root: Path) -> Any:
         )  # fmt: skip
         with gr.Tabs():
             for name, tab in TABS.items():
-                ready = (
-                    name != PAINT
-                )  # fields that are not there yet would tell of values not shown
+                ready = name != PAINT  # a field that is not there yet holds no value
                 with gr.Tab(name, id=name.lower(), render_children=ready) as parts.tabs[name]:
                     tab(parts, runner.editor, model)
         parts.follow_tabs()

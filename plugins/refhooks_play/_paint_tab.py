@@ -36,7 +36,7 @@ def paint_tab(parts: Parts, _editor: Editor, _model: str) -> None:
             kind = gr.Radio(list(KINDS), value=EDIT, label="What to paint", info=SAYS,
                             elem_id="mask-kind")  # fmt: skip
             editor = gr.ImageEditor(
-                label="Paint over what the mask covers", type="pil", format="png", sources=(),
+                label="Paint here", type="pil", format="png", sources=(),
                 transforms=(), layers=False, canvas_size=(512, 512), elem_id="painting", height=600,
                 brush=gr.Brush(colors=["#e0004d"], color_mode="fixed", default_size=24),
             )  # fmt: skip

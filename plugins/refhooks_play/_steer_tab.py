@@ -66,11 +66,11 @@ def _row(parts: Parts, editor: Editor, number: int, status: Any) -> tuple[Any, .
             elem_id=f"options-{at}",
         )  # fmt: skip
         strength = gr.Textbox(
-            label="Strength", placeholder="1, or 0.4:1.0", min_width=110, scale=2,
+            label="Strength", placeholder="1", min_width=110, scale=2,
             elem_id=f"strength-{at}",
         )  # fmt: skip
         until = gr.Textbox(
-            label="Until", placeholder="0.5; empty: the end", min_width=110, scale=2,
+            label="Until", placeholder="the end", min_width=110, scale=2,
             elem_id=f"until-{at}",
         )  # fmt: skip
         remove = gr.Button("Remove", min_width=80, scale=0, elem_id=f"remove-{at}")

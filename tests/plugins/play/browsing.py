@@ -49,6 +49,13 @@ def served(*arguments):
         process.stdout.close()
 
 
+OVER = """() => {
+  const told = document.querySelector('#running .told')
+  const bad = document.querySelector('#running .refused')
+  return told ? /^(seed|cancelled)/.test(told.textContent) : Boolean(bad)
+}"""
+
+
 class User:
     """Somebody at the page.
 
@@ -104,7 +111,9 @@ class User:
         """Run the edit, wait for it, and return the picture of the file that is downloaded."""
         self.tab("Edit")
         self.page.click("#run")
-        self.page.wait_for_selector(f"#running >> text=seed {seed},")
+        self.page.wait_for_function(OVER)
+        said = self.page.inner_text("#running")
+        assert f"seed {seed}," in said, said
         self.page.wait_for_selector("#slider")
         return Image.open(self.download("download")).convert("RGB")
 

@@ -207,6 +207,7 @@ def test_what_is_hostile_is_refused_or_shown_as_text(visit, photo, tmp_path):
     user.ask(markup, steps=2, seed=1)
     user.run(1)
     user.tab("Steer")
+    page.wait_for_selector("#lanes svg")
     page.fill("#options-1 input, #options-1 textarea", markup)
     page.wait_for_selector("#lanes [role=alert]:has-text('options cannot be read as TOML')")
     assert page.locator("#lanes img, #lanes b").count() == 0
@@ -314,7 +315,7 @@ OVERLAPS = """() => {
     const box = it.getBoundingClientRect(), style = getComputedStyle(it)
     return box.width > 4 && box.height > 4 && style.visibility != 'hidden'
       && style.opacity != '0' && !it.closest('#painting') && it.type != 'file' && it.type != 'range'
-      && it.checkVisibility()
+      && it.checkVisibility() && !it.querySelector('img') && !it.closest('.icon-button-wrapper')
   })
   const bad = []
   shown.forEach((one, at) => shown.slice(at + 1).forEach(other => {
@@ -346,7 +347,8 @@ FAINT = """() => {
   for (const it of document.querySelectorAll('label, span, p, h2, h4, button, input, textarea')) {
     const own = [...it.childNodes].some(node => node.nodeType == 3 && node.textContent.trim())
     if (!(own || it.value) || !it.checkVisibility() || it.disabled) continue
-    if (it.closest('#painting')) continue
+    if (it.closest('#painting') || /radio|checkbox|range/.test(it.type)) continue
+    if (!/[\\p{L}\\d]/u.test(it.value || it.textContent)) continue
     const a = light(parts(getComputedStyle(it).color)), b = light(ground(it))
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)
     if (ratio < 4.5) bad.push([ratio.toFixed(2), (it.textContent || it.value).trim().slice(0, 40)])
