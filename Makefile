@@ -44,10 +44,15 @@ evidence: $(READY)
 	$(BIN)/python docs/write_marks.py
 	$(BIN)/python docs/write_readme_table.py
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/confirm.py
+	$(BIN)/python benchmarks/search.py --publish-only
 	$(BIN)/python benchmarks/peers.py
 	$(BIN)/python benchmarks/claims.py
 	$(BIN)/python benchmarks/claims.py presets
 	$(BIN)/python docs/write_presets_table.py
+	$(BIN)/python benchmarks/dial.py
+	$(BIN)/python benchmarks/hold.py
+	$(BIN)/python docs/write_dial.py
 
 # The documentation as a site, in build/site.
 docs: $(VENV)/.docs

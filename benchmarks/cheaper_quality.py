@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "benchmarks" / "results" / "cheaper_quality.json"
 STORE = ROOT / "build" / "cheaper_quality.jsonl"
-FEWER = 11  # edits at 28 steps
+FEWER = 55  # edits at 28 steps
 INSIDE = "inside:reuse=7"
 # The scale is the checkpoint's own, 2; it is off at 1.
 WAYS: dict[str, dict[str, Any]] = {
@@ -48,6 +48,11 @@ WAYS: dict[str, dict[str, Any]] = {
     "inside": {"compute": "inside"},
     "inside, reuse 7": {"compute": INSIDE},
     "inside, reuse 7, from .5": {"compute": INSIDE, "cfg": "0.5@2"},
+    "auto_mask": {"plugins": [rh.plugin("auto_mask")]},
+    "auto_mask, reuse 7, from .5": {
+        "plugins": [rh.plugin("auto_mask", reuse=7)],
+        "cfg": "0.5@2",
+    },
     "FBCache .2": {"cache": "fbcache:threshold=0.2"},
     "FBCache .05": {"cache": "fbcache:threshold=0.05"},
     "TaylorSeer 5": {"cache": "taylorseer:interval=5,order=1,start=3"},
@@ -58,7 +63,8 @@ ORDER = (
     (28, "whole"), (28, "FBCache .2"), (28, "inside, reuse 7, from .5"), (28, "TaylorSeer 5"),
     (28, "from .5"), (28, "inside, reuse 7"),
     *((8, way) for way in ("from .25", "until .25")),
-    (28, "FBCache .05"), (28, "inside"),
+    *((8, way) for way in ("FBCache .2", "FBCache .05", "TaylorSeer 5")),
+    (28, "FBCache .05"), (28, "inside"), (28, "auto_mask"), (28, "auto_mask, reuse 7, from .5"),
 )  # fmt: skip
 MEASURES = ("done", "kept")
 
@@ -98,14 +104,14 @@ def run(each: int, limit: float) -> None:
 
 
 def edited(editor: rh.Editor, pairs: Sequence[Pair], steps: int, way: str) -> list[dict[str, Any]]:
-    """Edit pairs whose mask is one; a step cache decides for each of them alone."""
+    """Edit pairs whose mask is one; what decides for itself has each of them alone."""
     options = dict(WAYS[way])
     box = box_of(pairs[0].mask)
     assert box is not None  # noqa: S101  as they are drawn
     if "compute" in options:
         options["edit_mask"] = ",".join(map(str, box))
     jobs = [Job(pair.source, pair.prompt, seed=pair.seed) for pair in pairs]
-    groups = [[job] for job in jobs] if "cache" in options else [jobs]
+    groups = [[job] for job in jobs] if {"cache", "plugins"} & set(options) else [jobs]
     images: list[Any] = []
     shares: list[float] = []
     for group in groups:

@@ -2,6 +2,7 @@
 
     python benchmarks/claims.py            runs what the verdicts need, and writes the pages
     python benchmarks/claims.py run        runs it: benchmarks/results/claims.json
+    python benchmarks/claims.py seen       measures what holds by CIEDE2000 and SSIM; `run` does too
     python benchmarks/claims.py page       writes the pages and their plots from the figures
     python benchmarks/claims.py presets    marks the shipped presets whose claim holds as measured
 
@@ -17,15 +18,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 from _claims._evidence import Evidence, as_card
-from _claims._functions import judge
 from _claims._monotone import strength_of
 from _claims._page import CURVES, HOME, Material
 from _claims._page import pages as written
 from _claims._presets import mark_presets
 from _claims._read import read_claims
 from _claims._run import FORMAT, VERSION, Runner, Size
+from _claims._seen import judge
 
 from refhooks._base.files import write_whole
 from refhooks.errors import InputError
@@ -154,6 +156,24 @@ def run(
         size = Size(main=scenes, more=more, few=few, steps=steps)
         held = Runner(size, store, _score(score)).run(*read_claims())
         text = json.dumps(held, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        write_whole(text.encode() + b"\n", figures)
+    click.echo(f"wrote {figures}")
+
+
+@main.command()
+@figures_option
+@score_option
+@click.option(
+    "--store", type=click.Path(file_okay=False, path_type=Path), default=STORE,
+    help="Where what is finished is kept; a run that was interrupted goes on from there.",
+)  # fmt: skip
+def seen(figures: Path, score: Path, store: Path) -> None:
+    """Measure what holds by CIEDE2000 and SSIM too, and add it to the figures."""
+    with _told():
+        held = read_figures(figures)
+        size = Size(**{it.name: held["scenes"][it.name] for it in attrs.fields(Size)})
+        added = Runner(size, store, _score(score)).seen(read_claims()[0], held)
+        text = json.dumps(added, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         write_whole(text.encode() + b"\n", figures)
     click.echo(f"wrote {figures}")
 

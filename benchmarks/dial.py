@@ -40,6 +40,7 @@ HIGH, LEAST = 1.3, 0.95
 FORMS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "default": ("default", {}),
     "cross_attn": ("cross_attn", {}),
+    "cross_attn even": ("cross_attn", {"gain": "even"}),
     "concat": ("concat", {}),
     "inject add": ("inject", {"formula": "add"}),
     "inject gate": ("inject", {"formula": "gate"}),

@@ -86,12 +86,14 @@ FORMS = (
     Form("default", "bias", {"above_one": "bias"}),
     Form("default", "latents", {"above_one": "latents"}),
     Form("cross_attn", "bias", {"gain": "bias"}),
+    Form("cross_attn", "even", {"gain": "even"}),
     Form("cross_attn", "keys", {"gain": "keys"}),
     Form("inject", "add, input", {"formula": "add", "where": "input"}),
     Form("inject", "add, latents", {"formula": "add", "where": "latents"}),
     Form("inject", "blend, input", {"formula": "blend", "where": "input"}),
     Form("inject", "blend, latents", {"formula": "blend", "where": "latents"}),
     Form("inject", "pull", {"formula": "pull"}),
+    Form("inject", "gate", {"formula": "gate"}, competes=False),  # its rule is in worth.py
     Form("concat", "", {}),
 )
 

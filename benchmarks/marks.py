@@ -64,9 +64,15 @@ def main() -> None:
 def _by_all(form: dict[str, Any], name: str) -> dict[str, Any]:
     """The mark of a form that was measured on fresh edits, by every measure."""
     keys = ("mean", "low", "high", "scenes")
-    found = form["steps"][str(STEPS)]["local"]
-    figures = {it: dict(zip(keys, values, strict=True)) for it, values in found.items()}
-    return _marked({**form, "form": name}, figures, STEPS)
+    marks = {}
+    for steps, parts in form["steps"].items():
+        figures = {it: dict(zip(keys, row, strict=True)) for it, row in parts["local"].items()}
+        marks[int(steps)] = _marked({**form, "form": name}, figures, int(steps))
+    told = marks.pop(STEPS)
+    others = sorted(steps for steps, it in marks.items() if it["status"] != told["status"])
+    if others:
+        told["note"] = f"not {told['status']} at {', '.join(map(str, others))}"
+    return told
 
 
 def _latest(marks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

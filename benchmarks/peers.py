@@ -1,17 +1,20 @@
 """How others steer with a reference, on the same work as the four methods: one table.
 
-    python benchmarks/peers.py [--scenes 12] [--rounds 7]
+    python benchmarks/peers.py [--scenes 12] [--rounds 7] [--only TEXT ...]
 
 Every form edits the same held-out scenes of the embedded model's world with the same noise. An
 interrupted run goes on where it was if it is started again with the same arguments; the times are
 taken anew. Formulas that need a plugin are in ``_peer_methods.py``. Time is that of the denoising
-steps of one edit, over that of ``default`` at 1 in the same round; the order rotates.
+steps of one edit, over that of ``default`` at 1 in the same round; the order rotates. With
+``--only`` the rows whose group or name holds one of the texts are measured, and the others stay.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import statistics
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -38,6 +41,7 @@ STORE = ROOT / "build" / "peers.store"
 STEPS = 16
 PLAIN = "default 1"
 PULL_END = 0.8
+GUIDERS = ("cfg", "apg", "apg-mix", "cfg-zero", "mambag", "tcfg")
 COLUMNS = ("done", "kept", "copied", "whole done", "edges")
 
 
@@ -49,11 +53,20 @@ class Form:
         group: Whose, as a heading of the table.
         name: Unique.
         strategy: What an edit takes.
+        plugins: Likewise.
+        again: How the source steers that is given once more, as a second reference; ``None``: it is
+            not given.
     """
 
     group: str
     name: str
     strategy: rh.Strategy
+    plugins: tuple[rh.RunPlugin, ...] = ()
+    again: rh.Stage | None = None
+
+    def is_one_of(self, texts: Sequence[str]) -> bool:
+        """Return whether the group or the name holds one of the texts, or there are none."""
+        return not texts or any(it in f"{self.group} {self.name}" for it in texts)
 
 
 def constant(group: str, method: Any, name: str, strengths: Sequence[float]) -> list[Form]:
@@ -92,6 +105,29 @@ def pulled(group: str, tokens: Any, name: str, after: float) -> list[Form]:
     ]
 
 
+def guided(group: str) -> list[Form]:
+    """Return each guider, at the scale of all other rows, and at twice that."""
+    plain = rh.Strategy(rh.Stage("default", 1.0))
+    return [
+        Form(
+            group,
+            f"{kind} {scale:g}",
+            plain,
+            plugins=(rh.plugin("guider", kind=kind, scale=scale),),
+        )
+        for kind in GUIDERS
+        for scale in (2.0, 4.0)
+    ]
+
+
+def away(group: str) -> list[Form]:
+    """Return ``default`` at 1, and the source once more, which the run moves away from."""
+    plain, method = rh.Strategy(rh.Stage("default", 1.0)), rh.method("guidance", away=True)
+    return [
+        Form(group, f"away {it:g}", plain, again=rh.Stage(method, it)) for it in (0.25, 0.5, 1.0)
+    ]
+
+
 def forms() -> list[Form]:
     """Return every row of the table, ``default`` at 1 first."""
     plus = "ReferenceLatentPlus: latents·s, in a window (`default`; its own default 0.85)"
@@ -116,6 +152,12 @@ def forms() -> list[Form]:
             "Image guidance: v0 + s·(v_ref − v0) (`guidance`)", "guidance", "guidance",
             (0.5, 1.5, 2.0),
         ),
+        *away("Away from the source, given once more: v − s·(v_ref − v) (`guidance`, `away`)"),
+        *constant(
+            "Untwisting RoPE: keys scaled by frequency, rising over the run (docs/example-plugin)",
+            "untwist", "untwist", (0.5, 1.0, 1.3),
+        ),
+        *guided("Guiders of diffusers in place of the pipeline's guidance (`guider`)"),
         *pulled("x0 += (ref − x0)·s, beside `default` at 1", "keep", "x0 pull", 1.0),
         *pulled("x0 += (ref − x0)·s, without the reference's tokens", "drop", "x0 pull alone", 0.0),
     ]  # fmt: skip
@@ -132,13 +174,32 @@ def measured(
     progress: Any = None,
 ) -> list[dict[str, Any]]:
     """Return a row for each form: group, name, and the intervals."""
-    cells = [Cell(form.name, form.strategy) for form in given]
-    card = run_cells(
-        editor, pairs, cells, Settings(steps=steps), store=store, context=context, progress=progress
-    )
-    rows = [{"group": form.group, "form": form.name} | intervals(card, form.name) for form in given]
-    best = front(rows)
-    return [row | {"front": row["form"] in best} for row in rows]
+    found = {}
+    for again in (False, True):
+        cells = [
+            Cell(form.name, form.strategy, plugins=form.plugins, others=form.again)
+            for form in given
+            if again == (form.again is not None)
+        ]
+        if not cells:
+            continue
+        edited = [attrs.evolve(it, references=(it.source,)) for it in pairs] if again else pairs
+        card = run_cells(
+            editor, edited, cells, Settings(steps=steps), store=store, context=context,
+            progress=progress,
+        )  # fmt: skip
+        found |= {cell.name: intervals(card, cell.name) for cell in cells}
+    return [{"group": form.group, "form": form.name} | found[form.name] for form in given]
+
+
+def merged(
+    rows: Sequence[dict[str, Any]], before: Sequence[dict[str, Any]], order: Sequence[Form]
+) -> list[dict[str, Any]]:
+    """Return the rows in the order of the table, with those that were not measured anew."""
+    known = {row["form"]: row for row in (*before, *rows)}
+    held = [known[form.name] for form in order if form.name in known]
+    best = front(held)
+    return [row | {"front": row["form"] in best} for row in held]
 
 
 def intervals(card: Scorecard, name: str) -> dict[str, list[float] | None]:
@@ -215,9 +276,10 @@ def timed(
             clock = Clock()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", rh.RefhooksWarning)  # strengths out of the usual
+                again = [rh.Reference(pair.source, form.again)] if form.again else []
                 editor.edit(
-                    pair.source, pair.prompt, strategy=form.strategy, steps=steps, seed=0,
-                    plugins=[clock], callback=clock.tick,
+                    pair.source, pair.prompt, strategy=form.strategy, references=again,
+                    steps=steps, seed=0, plugins=[*form.plugins, clock], callback=clock.tick,
                 )  # fmt: skip
             seconds[form.name] = clock.seconds
         if turn:  # the first round warms up
@@ -252,7 +314,8 @@ them those of edits of the whole picture. *Front*: no other row has both *edit d
 high, and one of them higher. *Time* is of the denoising steps of one edit, over that of `default`
 at 1: the median of {figures["rounds"]} rounds, with the lowest and the highest. Windows are in
 progress of the run; outside of them the reference gives no tokens. The pulls of x0 end at
-{PULL_END:g} of it.
+{PULL_END:g} of it. The guiders' numbers are their scales, and `cfg` of theirs is the pipeline's own
+guidance without its norm.
 
 {rows}"""
 
@@ -280,26 +343,38 @@ def told_progress(it: Progress) -> None:
     "--store", type=click.Path(path_type=Path), default=STORE, show_default=True,
     help="Where finished edits are kept.",
 )  # fmt: skip
-def main(scenes: int, steps: int, rounds: int, place: Path, store: Path) -> None:
+@click.option("--only", multiple=True, metavar="TEXT", help="Rows to measure; others stay.")
+def main(
+    scenes: int, steps: int, rounds: int, place: Path, store: Path, only: tuple[str, ...]
+) -> None:
     """Measure the four methods and what others do on the same edits."""
-    editor = rh.Editor.from_pretrained("toy", plugins=[_peer_methods])
+    sys.path.insert(0, str(ROOT / "docs" / "example-plugin" / "src"))
+    untwist = importlib.import_module("refhooks_untwist")
+    editor = rh.Editor.from_pretrained("toy", plugins=[_peer_methods, untwist])
     editor.pipe.set_progress_bar_config(disable=True)
     model = rh.load_registry().models["toy"]
     if model.pairs is None:
         raise click.ClickException("the model brings no scenes")
     pairs = [pair for pair in model.pairs(scenes) if not pair.references]
-    given = forms()
+    order = forms()
+    given = [
+        form for form in order if not only or any(it in f"{form.group} {form.name}" for it in only)
+    ]
+    before = json.loads(place.read_text(encoding="utf-8")) if only else {"rows": []}
+    if only and (before["scenes"], before["steps"]) != (scenes, steps):
+        raise click.ClickException(f"{place} is of other scenes or steps: measure all of it")
     rows = measured(
         editor, pairs, given, steps, store=store, context=model.faster, progress=told_progress
     )
-    times = timed(editor, pairs[0], given, steps, rounds)
+    plain = [] if order[0] in given else [order[0]]
+    times = timed(editor, pairs[0], [*plain, *given], steps, rounds)
     figures = {
         "command": f"python benchmarks/peers.py --scenes {scenes} --rounds {rounds}",
         "scenes": scenes,
         "steps": steps,
         "cfg": editor.checkpoint.cfg,
         "rounds": rounds,
-        "rows": [row | {"time": times[row["form"]]} for row in rows],
+        "rows": merged([row | {"time": times[row["form"]]} for row in rows], before["rows"], order),
     }
     write_whole((json.dumps(figures, indent=1, ensure_ascii=False) + "\n").encode(), place)
     click.echo(table(figures))

@@ -4,9 +4,10 @@
 
 ``edit``: processor seconds of the command over those of a script of diffusers alone that makes the
 same picture, both from start to end, in turns. The script takes the toy's folder and, as the
-command does where torchvision is missing, refhooks' processor of still pictures. ``grid``: the same
-for 16 cells of ``Editor.grid`` over 16 calls of ``Editor.edit`` in one process, by an editor that
-keeps no encodings, and by one that does. Ratios of processor time bear a busy machine; figures are
+command does where torchvision is missing, refhooks' processor of still pictures. ``commands``:
+``refhooks grid`` of 16 cells over 16 times ``refhooks edit``, as processes. ``grid``: 16 cells of
+``Editor.grid``, by an editor that keeps encodings, over 16 calls of ``Editor.edit`` by one that
+keeps none, in one process. Ratios of processor time bear a busy machine; figures are
 medians with the least and the most.
 """
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 PROMPT, STEPS = "make it night", 16
 STRENGTHS = (0.25, 0.5, 0.75, 1.0)
+CELLS = 16
 STOCK = """
 import sys
 import torch
@@ -103,6 +105,23 @@ def whole_edit(folder: Path, source: Path, rounds: int) -> dict[str, Any]:
     return {**found, "same picture": same(folder / "ours.png", folder / "theirs.png")}
 
 
+def commands(folder: Path, source: Path, rounds: int, steps: int) -> dict[str, Any]:
+    """Return the processor time of `refhooks grid` with 16 cells over 16 times `refhooks edit`."""
+    base = [sys.executable, "-m", "refhooks"]
+    options = ["--seed", "0", "--steps", str(steps), "-o", str(folder / "one.png")]
+    edit = [*base, "edit", str(source), PROMPT, "--method", "cross_attn", *options]
+    strengths = ",".join(map(str, STRENGTHS))
+
+    def cells() -> float:
+        place = tempfile.mkdtemp(dir=folder)
+        return processor_seconds(
+            [*base, "grid", str(source), PROMPT, "--methods", "cross_attn", "--strengths",
+             strengths, "--seeds", "0,1,2,3", "--steps", str(steps), "-o", f"{place}/grid.png"]
+        )  # fmt: skip
+
+    return ratios(cells, lambda: CELLS * processor_seconds(edit), rounds)
+
+
 def same(one: Path, other: Path) -> bool:
     """Return whether two files hold the same pixels."""
     from PIL import Image  # noqa: PLC0415
@@ -140,7 +159,7 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--only", choices=("edit", "grid"))
+    parser.add_argument("--only", choices=("edit", "commands", "grid"))
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", rh.RefhooksWarning)
@@ -148,9 +167,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         source = Path(place) / "photo.png"
         picture(0, (64, 64)).save(source)
-        if arguments.only != "grid":
+        if arguments.only in {None, "edit"}:
             found["edit"] = whole_edit(Path(place), source, arguments.rounds)
-        if arguments.only != "edit":
+        if arguments.only in {None, "commands"}:
+            found["commands"] = commands(Path(place), source, arguments.rounds, 8)
+        if arguments.only in {None, "grid"}:
             found["grid"] = {
                 f"{steps} steps": grid(source, max(1, arguments.rounds // 2), steps)
                 for steps in (4, 8)

@@ -1,6 +1,7 @@
 """What each form of a method is worth at strength 1, on edits that nothing was chosen on.
 
     python benchmarks/worth.py            measures; goes on where it was stopped
+    python benchmarks/worth.py --gate     measures the gate alone, --others all but the gate
     python benchmarks/worth.py --table    prints what is there
 
 Every form edits the same fresh scenes as the model's own way at 1, from the same noise, and is
@@ -41,9 +42,12 @@ RULE = (
     " contradicts it: no interval lies wholly on the wrong side of these bounds, over the edits of"
     " the whole picture, at 4, 8 and 16 steps, neither."
 )
+BASE, GATE = "default", "inject gate"
 FORMS: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "inject gate": ("inject", {"formula": "gate"}),
+    GATE: ("inject", {"formula": "gate"}),
     "concat": ("concat", {}),
+    "guidance": ("guidance", {}),
+    "cross_attn even": ("cross_attn", {"gain": "even"}),
     "inject add, input": ("inject", {"formula": "add", "where": "input"}),
     "inject add, latents": ("inject", {"formula": "add", "where": "latents"}),
     "inject blend, input": ("inject", {"formula": "blend", "where": "input"}),
@@ -51,14 +55,15 @@ FORMS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "inject pull": ("inject", {"formula": "pull"}),
     "inject add, input, keep": ("inject", {"formula": "add", "where": "input", "tokens": "keep"}),
 }
-BASE = "default"
 
 
-def cells() -> list[Cell]:
-    """Return all cells, those of the gate first."""
-    wanted = [(name, steps) for steps in STEPS for name in (BASE, "inject gate")]
-    wanted += [(name, steps) for steps in OTHERS_STEPS for name in list(FORMS)[1:]]
-    return [_cell(name, steps) for name, steps in wanted]
+def cells(*, gate: bool = True, others: bool = True) -> list[Cell]:
+    """Return the cells of the gate, those of the other forms, or all."""
+    wanted = [(name, steps) for steps in STEPS for name in (BASE, GATE)] if gate else []
+    if others:
+        names = [name for name in (BASE, *FORMS) if name != GATE]
+        wanted += [(name, steps) for steps in OTHERS_STEPS for name in names]
+    return [_cell(name, steps) for name, steps in dict.fromkeys(wanted)]
 
 
 def _cell(name: str, steps: int) -> Cell:
@@ -68,15 +73,21 @@ def _cell(name: str, steps: int) -> Cell:
     return Cell(f"{name}, {steps} steps", stage, steps=steps, kinds=kinds)
 
 
-def figures_of(card: Scorecard) -> dict[str, Any]:
-    """Return the differences of each form to the base, by steps, region and measure."""
+def figures_of(card: Scorecard, before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the differences of each form to the base, by steps, region and measure.
+
+    Args:
+        card: What was measured.
+        before: What this function returned, if something is left out now.
+    """
     forms: dict[str, Any] = {}
     there = {cell.name for cell in card.cells}
     for name, (method, options) in FORMS.items():
         if f"{name}, {OTHERS_STEPS[0]} steps" not in there:
+            forms |= {name: before["forms"][name]} if name in before.get("forms", {}) else {}
             continue
         by_steps = {}
-        for steps in sorted(STEPS if name == "inject gate" else OTHERS_STEPS):
+        for steps in sorted(STEPS if name == GATE else OTHERS_STEPS):
             pair = (f"{name}, {steps} steps", f"{BASE}, {steps} steps")
             found = {
                 "local": {it: difference(card, *pair, it, LOCAL) for it in (*DONE, *KEPT)},
@@ -90,14 +101,15 @@ def figures_of(card: Scorecard) -> dict[str, Any]:
             for it in (*DONE, *KEPT)
         }
         for steps in sorted(STEPS)
+        if f"{BASE}, {steps} steps" in there
     }
     return {
         "command": "python benchmarks/worth.py",
         "rule": RULE,
         "scenes": {"from": FROM, "local": EACH_LOCAL, "whole": EACH_WHOLE},
-        "base": base,
+        "base": before.get("base", {}) | base,
         "forms": forms,
-        "becomes_default": becomes_default(forms["inject gate"]["steps"]),
+        "becomes_default": becomes_default(forms[GATE]["steps"]),
     }
 
 
@@ -120,13 +132,17 @@ def _uncontradicted(found: Mapping[str, Any]) -> bool:
 @click.command()
 @click.option("--table", "only", is_flag=True, help="Measure nothing.")
 @click.option("--gate", is_flag=True, help="Measure the gate alone.")
-def main(*, only: bool, gate: bool) -> None:
+@click.option("--others", is_flag=True, help="Measure all but the gate.")
+def main(*, only: bool, gate: bool, others: bool) -> None:
     """Measure, and write the figures."""
     torch.set_num_threads(1)
     if not only:
-        wanted = cells()[: 2 * len(STEPS)] if gate else cells()
+        part = gate != others
+        wanted = cells(gate=gate or not part, others=others or not part)
         card = run(pairs_of(FROM, EACH_LOCAL, EACH_WHOLE), wanted, STORE)
-        FIGURES.write_text(json.dumps(figures_of(card), indent=1) + "\n", encoding="utf-8")
+        before = json.loads(FIGURES.read_text(encoding="utf-8")) if part else {}
+        text = json.dumps(figures_of(card, before), indent=1)
+        FIGURES.write_text(text + "\n", encoding="utf-8")
     figures = json.loads(FIGURES.read_text(encoding="utf-8"))
     for name, form in figures["forms"].items():
         for steps, found in form["steps"].items():

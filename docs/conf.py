@@ -20,10 +20,12 @@ ROOT = DOCS.parent
 HOME = "README"
 SHORT = 18  # letters of a word of code that a line never breaks, as the hyphens of an option
 NAVIGATION = {
-    "Getting started": ["coming-from", "import-workflow", "cookbook", "gallery"],
+    "Getting started": [
+        "coming-from", "coming-from-invokeai", "import-workflow", "cookbook", "gallery",
+    ],
     "Guide": [
-        "methods", "strategies", "reuse", "schedules", "masks", "keep-pixels", "chains", "presets",
-        "command-line", "recipes", "grid-and-advice", "batches",
+        "methods", "strategies", "reuse", "schedules", "masks", "keep-pixels", "auto-mask",
+        "chains", "presets", "command-line", "recipes", "grid-and-advice", "batches",
         "sizes", "colours", "serving", "models", "files", "works-with", "refused", "reliability",
         "speed", "cheaper", "speed-tables", "local-tables",
     ],
@@ -34,7 +36,7 @@ NAVIGATION = {
     ],
     "For contributors": ["layout"],
     "Evidence": [
-        "evidence", "evidence-methods", "evidence-strengths", "evidence-monotone",
+        "evidence", "evidence-methods", "evidence-strengths", "evidence-monotone", "dial",
         "evidence-advice", "evidence-tips", "evidence-presets", "evidence-peers", "score", "forms",
         "denoise", "leaks",
     ],

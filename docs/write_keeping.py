@@ -83,6 +83,8 @@ is looked at by itself.
 - **An edit mask** has the last word outside of it. Inside, `keep_pixels` acts as ever; that nearly
   all of a picture outside of the mask is near its source counts too, so a style inside of a mask is
   taken for a local edit.
+- **[`auto_mask`](auto-mask.md)** has the last word outside of the mask that
+  it finds, as an edit mask has; inside, and on pictures that it leaves alone, `keep_pixels` acts.
 - **`align`** moves the picture back first. Without it, a model that moves the picture by a few
   pixels leaves little that is near, and little is put back.
 - **Another size**: what is put back is the source, resized to the output. Where the output is
@@ -107,11 +109,6 @@ The recogniser: {recognised}
 
 It is a small world, of flat colours: trust the direction more than the numbers. No photograph was
 measured.
-
-## What was not built
-
-A mask that finds itself while the picture is made, so that the rest follows the source from there
-on, is not here: what it keeps, and what it saves, was not measured.
 """
 
 

@@ -37,7 +37,7 @@ def table() -> str:
     return "\n".join([
         "These hold on the embedded model:\n",
         _rows([entry for entry in presets if entry.measured]),
-        "## Not shown to hold there: published advice, and what was not confirmed\n",
+        "## Published advice, not shown to hold there\n",
         _rows([entry for entry in presets if not entry.measured]),
     ])  # fmt: skip
 

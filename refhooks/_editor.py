@@ -218,6 +218,7 @@ class Editor(Handled, LoadedModel):
         vision_resolution: int | None = None,
         handover: Literal["latents", "pixels"] = "latents",
         align: bool = False,
+        cache: str | StepCache | None = None,
         plugins: Sequence[object] = (),
         callback: Callback | None = None,
         on_result: Callable[[int, EditResult], object] | None = None,
@@ -244,6 +245,7 @@ class Editor(Handled, LoadedModel):
                 picture is decoded and encoded again, which loses a little each time. A picture that
                 a plugin, or ``align``, changed after it was decoded is always handed on as pixels.
             align: As in :meth:`edit`: each edit back onto what the one before made.
+            cache: As in :meth:`edit`: on for each edit, and emptied before the next.
             plugins: As in :meth:`edit`, for every edit.
             callback: As in :meth:`edit`, for every edit.
             on_result: Called as ``on_result(index, result)`` when an edit is done.
@@ -271,6 +273,7 @@ class Editor(Handled, LoadedModel):
             "resolution": resolution,
             "vision_resolution": vision_resolution,
             "align": align,
+            "cache": cache,
             "plugins": plugins,
             "check": check,
         }

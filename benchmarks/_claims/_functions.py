@@ -11,7 +11,6 @@ from _claims._cells import grid
 from _claims._rules import (
     FEWEST,
     Finding,
-    Verdict,
     chosen,
     compare,
     decide,
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from _claims._evidence import Evidence
-    from _claims._read import Claim, ClaimTest
+    from _claims._read import ClaimTest
     from _claims._rules import Outcome, Sample
 
     Array = npt.NDArray[np.float64]
@@ -183,13 +182,13 @@ def rival(evidence: Evidence, test: ClaimTest) -> str:
 
 def _needs_of_best(test: ClaimTest) -> list[Need]:
     named = parts("balance", test.kinds)
-    own = Need(test.cell[0], named, test.kinds, "more")
+    own = Need(test.cell[0], parts(test.measure or "balance", test.kinds), test.kinds, "more")
     return [own, *[Need(it, named, test.kinds, "main") for it in grid()]]
 
 
 def _beside_the_best(evidence: Evidence, test: ClaimTest) -> Finding:
     """A cell less the best of the main scenes, over the scenes that did not choose it."""
-    test = attrs.evolve(test, measure="balance", expect="not-below")
+    test = attrs.evolve(test, measure=test.measure or "balance", expect="not-below")
     best = rival(evidence, test)
     found = samples(evidence, [test.cell, [best]], test, evidence.keys(test.kinds, "fresh"))
     count = found[0].rows.shape[1]
@@ -264,20 +263,13 @@ FUNCTIONS: Final = {
 }
 
 
-def judge(evidence: Evidence, claim: Claim) -> Verdict:
-    """Return the verdict on a claim.
+def find(evidence: Evidence, test: ClaimTest) -> Finding:
+    """Return the finding of any test.
 
     Raises:
-        InputError: What a test needs was not run, or its function is not there.
+        InputError: What it needs was not run, or its function is not there.
     """
-    findings = []
-    for test in claim.tests:
-        try:
-            findings.append((_function(test).judge if test.function else compare)(evidence, test))
-        except InputError as error:
-            error.add_note(f"raised by claim {claim.id}, {test.say!r}")
-            raise
-    return Verdict(claim, tuple(findings))
+    return (_function(test).judge if test.function else compare)(evidence, test)
 
 
 def _function(test: ClaimTest) -> Function:

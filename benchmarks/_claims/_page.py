@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from _claims._functions import needs
 from _claims._monotone import section as monotone_section
 from _claims._monotone import table
 from _claims._rules import RULE
@@ -240,11 +241,17 @@ def _detail(verdict: Verdict) -> str:
         for it in verdict.findings
     ]
     heads = ["finding", "measured", "for it, if", "scenes", "speaks", "more"]
+    if any(it.seen for it in verdict.findings):
+        heads.append("by other measures")
+        for row, it in zip(rows, verdict.findings, strict=True):
+            row.append("; ".join(f"{name} {_figure(one)}" for name, one in it.seen) or "–")
+    tried = len({need.cell for test in claim.tests for need in needs(test)})
     return f"""\
 ### {claim.id}
 
 The statement: {claim.claim}.
 
-{_word(verdict).replace("**", f"**{claim.section}: ", 1)}. {claim.how}
+{_word(verdict).replace("**", f"**{claim.section}: ", 1)}. {claim.how} Ways to edit that were tried
+for it: {tried}.
 
 {table(heads, rows)}"""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Outcome = Literal["yes", "no", "unclear", "too few"]
 
 RESAMPLINGS: Final = 2000
+BALANCE: Final = "balance"
 FEWEST: Final = 5  # scenes, below which nothing is said
 
 RULE = """\
@@ -45,7 +46,13 @@ first finding decides whether they hold, the second makes it in part.
 
 The *balance* is the harmonic mean of *edit done* and *kept* (each the mean over the scenes, cut
 to 0–1), or of *edit done* and *edges* where the whole picture changes; those two are never
-averaged."""
+averaged.
+
+What speaks for a claim that **holds** is measured again by CIEDE2000 and by SSIM, as far as the
+measure is one of pixels. Another measure contradicts a finding if its interval lies wholly on the
+wrong side of 0 (for *not below*, *not above* and *the same*: of what they allow; for a range,
+outside of it); then the finding speaks neither for nor against. *Kept* by SSIM is on a scale of its
+own, so no range is asked of it."""
 
 
 @attrs.frozen
@@ -59,6 +66,7 @@ class Finding:
         outcome: ``yes`` speaks for the claim, ``no`` against it.
         expected: What would speak for it, in words.
         note: What else is to be said.
+        seen: The same by other measures, each with its name.
     """
 
     say: str
@@ -69,6 +77,7 @@ class Finding:
     outcome: Outcome
     expected: str = ""
     note: str = ""
+    seen: tuple[tuple[str, Finding], ...] = ()
 
 
 @attrs.frozen
@@ -127,7 +136,7 @@ class Sample:
     """Values of one way to edit, a row a measure, aligned with those of the others.
 
     Attributes:
-        measure: What is asked for; ``balance`` is of two measures.
+        measure: What is asked for; a ``balance`` is of two measures.
         rows: ``[1 or 2,N]``.
     """
 
@@ -137,17 +146,23 @@ class Sample:
     def of(self, places: Places) -> Array:
         """Return the figure of each choice of scenes, ``[M]`` of ``[M,N]``."""
         means = self.rows[:, places].mean(axis=-1)  # [1 or 2,M]
-        if self.measure != "balance":
+        if not is_balance(self.measure):
             return means[0]
         done, kept = np.clip(means, 0, 1)
         balance: Array = 2 * done * kept / np.maximum(done + kept, 1e-9)
         return balance
 
 
+def is_balance(measure: str) -> bool:
+    """Return whether a measure is the balance of two: by RMSE, or by another one."""
+    return measure.startswith(BALANCE)
+
+
 def parts(measure: str, kinds: Sequence[str]) -> tuple[str, ...]:
     """Return the measures that one is made of."""
-    if measure == "balance":
-        return ("done", "edges" if set(kinds) <= WHOLE_PICTURE else "kept")
+    if is_balance(measure):
+        by = measure.removeprefix(BALANCE)
+        return (f"done{by}", "edges" if set(kinds) <= WHOLE_PICTURE else f"kept{by}")
     return tuple(measure.split(" - "))
 
 
@@ -162,7 +177,7 @@ def samples(
         test: For its measure and kinds.
         keys: The scenes.
     """
-    names = parts(test.measure, test.kinds) if test.measure == "balance" else (test.measure,)
+    names = parts(test.measure, test.kinds) if is_balance(test.measure) else (test.measure,)
     rows = np.stack(
         [
             [

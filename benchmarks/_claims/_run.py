@@ -18,6 +18,7 @@ from _claims._functions import Need, curve_cells, needs, rival
 from _claims._own import CHAINS, measure_chains, watch_attention
 from _claims._read import ALL, GROUPS, OWN
 from _claims._rules import parts
+from _claims._seen import needs_of_seen
 from _claims._shots import measures
 from refhooks.score import Scorecard, Settings, run_cells
 
@@ -138,7 +139,7 @@ class Runner:
         score = [] if self.score is None else [as_card(self.score, "score")]
         before = Evidence.of(score)
         groups = grouped(given, before, attrs.asdict(self.size))
-        self._announce(groups)
+        self._announce(groups, own=True)
         cards = [self._card("main", groups["main"])]
         known = Evidence.of([*score, *cards])
         rivals = [
@@ -148,6 +149,7 @@ class Runner:
         groups = grouped([*given, *rivals], before, attrs.asdict(self.size))
         cards += [self._card(group, groups[group]) for group in ("more", "few")]
         cards += self._own()
+        cards += self._seen(claims, Evidence.of([*score, *cards]))
         Evidence.of([*score, *cards])  # that nothing contradicts anything
         return {
             "format": FORMAT,
@@ -157,6 +159,18 @@ class Runner:
             "scenes": {**attrs.asdict(self.size), "chains": self.size.chains},
             "cards": cards,
         }
+
+    def seen(self, claims: Sequence[Claim], held: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what claims.json held, with other measures of the claims that hold."""
+        score = [] if self.score is None else [as_card(self.score, "score")]
+        known = Evidence.of([*score, *held["cards"]])
+        return {**held, "cards": [*held["cards"], *self._seen(claims, known)]}
+
+    def _seen(self, claims: Sequence[Claim], known: Evidence) -> list[dict[str, Any]]:
+        groups = grouped(needs_of_seen(known, claims), known, attrs.asdict(self.size))
+        click.echo("by CIEDE2000 and SSIM, what holds:")
+        self._announce(groups)
+        return [self._card(group, cells) for group, cells in groups.items() if cells]
 
     @property
     def _settings(self) -> Settings:
@@ -193,11 +207,14 @@ class Runner:
             ]
         return [json.loads(json.dumps({"group": "own", **it})) for it in own]
 
-    def _announce(self, groups: Mapping[str, Mapping[str, tuple[str, ...]]]) -> None:
+    def _announce(
+        self, groups: Mapping[str, Mapping[str, tuple[str, ...]]], *, own: bool = False
+    ) -> None:
         steps = edits(groups, self.size)
-        steps["own"] = self.size.steps * (
-            self.size.chains * (1 + 3 * len(CHAINS)) + self.size.watched * len(ALL)
-        )
+        if own:
+            steps["own"] = self.size.steps * (
+                self.size.chains * (1 + 3 * len(CHAINS)) + self.size.watched * len(ALL)
+            )
         for group, count in steps.items():
             cells = f"{len(groups[group])} cells, " if group in groups else ""
             click.echo(f"  {group:5} {cells}{count / self.size.steps:,.0f} edits' worth of steps")

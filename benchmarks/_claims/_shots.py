@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from refhooks.score import edges_kept, rmse
+from refhooks.score._perceived import colour_difference, structure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -90,6 +91,31 @@ def own_edges(shot: Shot) -> float:
     return float(edges_kept(shot.out[None], shot.source[None])[0])
 
 
+def copied_ciede2000(shot: Shot) -> float | None:
+    """Return ``max(0, 1 − ΔE(out, source) / ΔE(right, source))`` in the region to change.
+
+    As *copied* of a scorecard, with CIEDE2000 in place of RMSE.
+    """
+    return _copied(shot, colour_difference)
+
+
+def copied_ssim(shot: Shot) -> float | None:
+    """Return ``max(0, 1 − (1 − SSIM(out, source)) / (1 − SSIM(right, source)))``, likewise."""
+    return _copied(shot, lambda one, other: 1 - structure(one, other))
+
+
+def _copied(shot: Shot, error: Callable[[Any, Any], Array]) -> float | None:
+    if shot.right is None or shot.region is None or not shot.region.any():
+        return None
+    far, whole = (
+        error(it[None], shot.source[None])[0][shot.region].mean() for it in (shot.out, shot.right)
+    )
+    return float(max(0.0, 1 - far / whole)) if whole > 0 else None
+
+
+COPIED = (copied_ciede2000.__name__, copied_ssim.__name__)
+
+
 def measures(pairs: Sequence[Pair]) -> Mapping[str, Callable[[Shot], float | None]]:
     """Return the measures by name.
 
@@ -110,6 +136,7 @@ def measures(pairs: Sequence[Pair]) -> Mapping[str, Callable[[Shot], float | Non
         "right half": right_half,
         "own edges": own_edges,
         "other edges": other_edges,
+        **{it.__name__: it for it in (copied_ciede2000, copied_ssim)},
     }
 
 

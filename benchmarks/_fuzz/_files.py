@@ -110,7 +110,7 @@ class Strategies:
             {"name": "b", "stage": [stage], "kinds": ["edit"], "attention": True},
         ]
         pair = {"source": "photo.png", "prompt": "blue", "right": "other.png", "mask": "mask.png"}
-        named = ("color-change", "style-transfer", "background-swap-tuned")
+        named = ("color-change", "style-transfer", "object-swap-tuned")
         return [
             *[("preset", read_table(presets[name])) for name in named],
             ("cells", {"cell": cells}),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CrossAttn"]
 
+EVEN = 2.5  # by what power of strength the weight rises with gain="even"
+
 
 def _layers(value: Any) -> str | tuple[float, ...] | None:
     if value is None or (isinstance(value, str) and re.fullmatch(r"\d+-\d+", value)):
@@ -62,7 +64,10 @@ class CrossAttn:
     approximation for all others.
 
     Attributes:
-        gain: ``bias``: logit + log s. ``keys``: the keys are multiplied by s, after QK norm.
+        gain: ``bias``: logit + log s. ``even``: the same with ``s ** 2.5`` for s below 1, by which
+            the distance to the source falls more evenly over 0 to 1; the exponent was measured on
+            the embedded model (docs/dial.md) and is an estimate for any other. ``keys``: the keys
+            are multiplied by s, after QK norm.
         softmax: ``joint``: as trained. ``separate``: the reference has a softmax of its own, and s
             times what it attends to is added (IP-Adapter, arXiv 2308.06721, equation 5); no
             strength equals the stock pipeline then.
@@ -88,8 +93,8 @@ class CrossAttn:
     marks: ClassVar[Path] = Path(__file__).with_name("marks.json")
     dial_end: ClassVar[float] = 1.0
 
-    gain: Literal["bias", "keys"] = attrs.field(
-        default="bias", validator=validators.in_(("bias", "keys"))
+    gain: Literal["bias", "even", "keys"] = attrs.field(
+        default="bias", validator=validators.in_(("bias", "even", "keys"))
     )
     softmax: Literal["joint", "separate"] = attrs.field(
         default="joint", validator=validators.in_(("joint", "separate"))
@@ -227,8 +232,9 @@ class _Weighing:
 
     def _edit(self, strength: float, *, separate: bool) -> AttentionEdit:
         prefix = self._method.edits_prefix
-        if self._method.gain == "bias":
-            weight = self._factors * strength
+        if self._method.gain != "keys":
+            even = self._method.gain == "even" and strength < 1.0
+            weight = self._factors * (strength**EVEN if even else strength)
             return AttentionEdit(self._slot, weight=weight, separate=separate, prefix=prefix)
         keys = self._one * strength
         return AttentionEdit(

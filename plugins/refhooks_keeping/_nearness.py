@@ -11,7 +11,15 @@ if TYPE_CHECKING:
 
     from refhooks import RunInfo
 
-__all__ = ["distance", "measured_threshold", "share_near", "whole_picture"]
+__all__ = [
+    "closed",
+    "distance",
+    "measured_threshold",
+    "share_near",
+    "softened",
+    "whole_picture",
+    "widened",
+]
 
 WINDOW = 5  # pixels
 PERCENTILE = 0.99
@@ -58,3 +66,32 @@ def whole_picture(away: Tensor, limit: Tensor) -> Tensor:
         limit: What is near is below it, ``[1 or B,1,1]``.
     """
     return share_near(away, limit) < PART
+
+
+def widened(cover: Tensor, reach: int) -> Tensor:
+    """Return covers ``[B,H,W]`` with the largest value within so many places of each."""
+    return functional.max_pool2d(cover[:, None], 2 * reach + 1, stride=1, padding=reach)[:, 0]
+
+
+def closed(cover: Tensor) -> Tensor:
+    """Return covers ``[B,H,W]`` of 0 and 1 without gaps and holes of one or two places."""
+    wide = widened(cover, 1)
+    return 1.0 - widened(1.0 - wide, 1)
+
+
+def softened(changed: Tensor, halo: int, side: int) -> Tensor:
+    """Return covers of pixels ``[B,H,W]`` of tokens that are changed, falling over their halo.
+
+    1 on what is changed, and 0 from the end of the halo on.
+
+    Args:
+        changed: 0 or 1, ``[B,rows,columns]``.
+        halo: Tokens.
+        side: Pixels of a token, in rows and in columns.
+    """
+    cover = changed.repeat_interleave(side, dim=1).repeat_interleave(side, dim=2)
+    reach = halo * side // 2
+    if reach == 0:
+        return cover
+    wide = functional.pad(widened(cover, reach), (reach,) * 4, mode="replicate")
+    return functional.avg_pool2d(wide[:, None], 2 * reach + 1, stride=1)[:, 0].clamp(0.0, 1.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import attrs
 
@@ -16,7 +17,7 @@ from refhooks.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["StepCache", "as_step_cache", "with_step_cache"]
+__all__ = ["StepCache", "as_step_cache", "lasting_cache_of", "with_step_cache"]
 
 # The options of each cache, with what reads them and what diffusers' documentation sets.
 _OPTIONS: Mapping[str, Mapping[str, tuple[Callable[[Any, str], float], float]]] = {
@@ -27,6 +28,7 @@ _OPTIONS: Mapping[str, Mapping[str, tuple[Callable[[Any, str], float], float]]] 
         "start": (lambda value, label: whole(value, label, 1, 1000), 3),
     },
 }
+_FOR_ONE: WeakSet[Any] = WeakSet()  # transformers with a cache by name
 FORMS = "fbcache, fbcache:threshold=0.2, taylorseer, taylorseer:interval=5,order=1,start=3"
 
 
@@ -128,6 +130,7 @@ def with_step_cache(family: Any, cache: StepCache | None) -> Iterator[None]:
             " out"
         )
     config = cache.config()
+    _FOR_ONE.add(transformer)
     try:
         try:
             transformer.enable_cache(config)
@@ -140,3 +143,12 @@ def with_step_cache(family: Any, cache: StepCache | None) -> Iterator[None]:
         yield
     finally:
         transformer.disable_cache()
+        _FOR_ONE.discard(transformer)
+
+
+def lasting_cache_of(transformer: Any) -> str | None:
+    """Return what ``step_cache_of`` does, but for a cache that is on for one edit alone.
+
+    Another edit, which is planned while that one runs, will not find it.
+    """
+    return None if transformer in _FOR_ONE else step_cache_of(transformer)

@@ -101,6 +101,8 @@ def _state(part: Any) -> Any:
 
 def _computing(pipe: Any) -> list[Any]:
     """What changes the last bits: device, threads, precision, autocast."""
+    held: Any = torch.backends
+    places = (held, held.cuda.matmul, held.cudnn.conv, held.mkldnn.matmul, held.mkldnn.conv)
     cast = {
         device: torch.is_autocast_enabled(device) and str(torch.get_autocast_dtype(device))
         for device in ("cpu", "cuda")
@@ -109,7 +111,7 @@ def _computing(pipe: Any) -> list[Any]:
         str(pipe.device),
         cast,
         torch.get_num_threads(),
-        torch.get_float32_matmul_precision(),
+        [place.fp32_precision for place in places],
         torch.are_deterministic_algorithms_enabled(),
     ]
 

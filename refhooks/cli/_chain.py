@@ -58,6 +58,7 @@ class ChainOptions:
     resolution: int | Literal["native"] | None
     vision_resolution: int | None
     align: bool
+    cache: str | None
     height: int | None
     width: int | None
 
@@ -69,7 +70,8 @@ class ChainOptions:
             UnknownNameError: A run plugin that no live plugin registers.
         """
         names = (
-            "steps", "cfg", "resolution", "height", "width", "vision_resolution", "align", "check",
+            "steps", "cfg", "resolution", "height", "width", "vision_resolution", "align", "cache",
+            "check",
         )  # fmt: skip
         plugins = tuple(parse_plugin(text, registry) for text in self.plugins)
         return {**{name: getattr(self, name) for name in names}, "plugins": plugins}

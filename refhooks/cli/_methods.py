@@ -59,5 +59,6 @@ def say_marks(what: Any, registry: Registry) -> None:
 def cells_of(mark: Mark) -> tuple[str, ...]:
     """Return a line of the table."""
     where = f"{', '.join(mark.families)}, {mark.steps} steps" if mark.families else "by nobody"
+    where = f"{where}; {mark.note}" if mark.note else where
     figures = (mark.figure("done"), mark.figure("kept"))
     return (mark.method, mark.form, mark.status, *figures, mark.work, where)

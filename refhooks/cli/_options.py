@@ -301,6 +301,7 @@ chain_options = _together(
            help="Of the first edit; each one after it has the next number. By default a new one,"
            " which is printed."),
     _cfg,
+    _cache,
     _size,
 )  # fmt: skip
 

@@ -81,6 +81,9 @@ def working(message: str) -> Iterator[None]:
 @contextlib.contextmanager
 def steps_bar(total: int) -> Iterator[Callable[[], None]]:
     """Show the steps of a run on a terminal; yields what is called after each of them."""
+    if not stderr().is_terminal:
+        yield lambda: None
+        return
     with _bar() as bar:
         task = bar.add_task("", total=total)
         yield lambda: bar.advance(task)
@@ -89,6 +92,9 @@ def steps_bar(total: int) -> Iterator[Callable[[], None]]:
 @contextlib.contextmanager
 def work_bar() -> Iterator[Callable[[int, int], None]]:
     """Show how far a long run is; yields what is called with what is done, of how much."""
+    if not stderr().is_terminal:
+        yield lambda _done, _total: None
+        return
     with _bar() as bar:
         task = bar.add_task("", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
@@ -97,13 +103,11 @@ def work_bar() -> Iterator[Callable[[int, int], None]]:
 def _bar() -> Progress:
     from rich import progress  # noqa: PLC0415  see above
 
-    console = stderr()
     columns = (
         progress.TextColumn("editing"),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
         progress.TimeRemainingColumn(),
     )
-    return progress.Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    )
+    # On no terminal there is none: rich 13 would print an empty line for one that is disabled.
+    return progress.Progress(*columns, console=stderr(), transient=True)

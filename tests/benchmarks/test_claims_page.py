@@ -9,11 +9,11 @@ import attrs
 import claims as script
 import pytest
 from _claims._evidence import Evidence
-from _claims._functions import judge
 from _claims._page import CURVES, HOME, Material, pages
 from _claims._presets import FOLDER, mark_presets, marked
 from _claims._read import Claim, ClaimTest, read_claims
 from _claims._rules import Finding, Verdict
+from _claims._seen import judge
 from click.testing import CliRunner
 from made_up import SIZES, everything
 

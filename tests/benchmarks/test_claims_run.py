@@ -9,9 +9,10 @@ import claims as script
 import pytest
 from _claims import _functions
 from _claims._evidence import Evidence, as_card
-from _claims._functions import Need, judge
+from _claims._functions import Need
 from _claims._read import Claim, ClaimTest, Monotone
 from _claims._run import Runner, Size, edits, grouped
+from _claims._seen import judge
 from click.testing import CliRunner
 
 from refhooks.score import Scene, Score, Scorecard, Settings

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from _claims._cells import grid
 from _claims._evidence import Evidence
-from _claims._functions import judge, ranks
+from _claims._functions import ranks
 from _claims._read import Claim, ClaimTest
+from _claims._seen import judge
 from made_up import SIZES, card
 
 from refhooks.errors import InputError

@@ -171,6 +171,28 @@ def test_the_front_is_what_nothing_beats():
     assert peers.front(rows) == {"a", "b", "d"}
 
 
+def test_rows_that_were_not_measured_anew_stay():
+    """In the order of the table; the front is of all of them."""
+    rows = [{"form": name, "done": [done, 0, 1], "kept": [0.5, 0, 1]} for name, done in
+            (("default 1", 0.5), ("inject 1", 0.4), ("away 1", 0.6))]  # fmt: skip
+    better = [{"form": "inject 1", "done": [0.7, 0, 1], "kept": [0.5, 0, 1]}]
+
+    held = peers.merged(better, rows, peers.forms())
+
+    assert [row["form"] for row in held] == ["default 1", "inject 1", "away 1"]
+    assert [row["front"] for row in held] == [False, True, False]
+
+
+def test_rows_are_chosen_by_what_their_names_hold():
+    """Of the group as well; without a text all are."""
+    given = peers.forms()
+
+    assert {it.name for it in given if it.is_one_of(("away",))} == {
+        "away 0.25", "away 0.5", "away 1",
+    }  # fmt: skip
+    assert all(it.is_one_of(()) for it in given)
+
+
 @pytest.fixture
 def scenes():
     """Two scenes of one kind of a part of the picture, and of one of the whole."""
@@ -194,7 +216,8 @@ def test_a_table_of_a_tiny_run(tmp_path, pipe, scenes, never_called):
         checkpoint=rh.Checkpoint(output=64**2, reference=64**2, vision=64**2, cfg=2.0),
         plugins=[_peer_methods],
     )
-    given = [form for form in peers.forms() if form.name in {peers.PLAIN, "K and V·s 1.15"}]
+    wanted = {peers.PLAIN, "K and V·s 1.15", "away 0.5", "apg 2"}
+    given = [form for form in peers.forms() if form.name in wanted]
     rows = peers.measured(editor, scenes, given, 2, store=tmp_path / "store")
     times = peers.timed(editor, scenes[0], given, 2, 1)
 
@@ -203,9 +226,8 @@ def test_a_table_of_a_tiny_run(tmp_path, pipe, scenes, never_called):
     assert [row["form"] for row in rows] == [form.name for form in given]
     assert times[peers.PLAIN] == [1.0, 1.0, 1.0]
     figures = {"scenes": 2, "steps": 2, "cfg": 2.0, "rounds": 1}
-    page = peers.table(
-        figures | {"rows": [row | {"time": times[row["form"]]} for row in rows]}
-    ).splitlines()
+    rows = [row | {"time": times[row["form"]]} for row in rows]
+    page = peers.table(figures | {"rows": peers.merged(rows, [], given)}).splitlines()
     (own,) = (line.split(" | ") for line in page if line.startswith("| K and V·s 1.15"))
     assert len(own) == 8
     assert "–" not in {cell.strip() for cell in own[1:6]}  # every measure is there

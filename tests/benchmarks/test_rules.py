@@ -6,9 +6,9 @@ import attrs
 import numpy as np
 import pytest
 from _claims._evidence import Evidence
-from _claims._functions import judge
 from _claims._read import Claim, ClaimTest, Where
 from _claims._rules import Finding, Verdict, decide, within
+from _claims._seen import judge
 from made_up import card, compared
 
 from refhooks.errors import InputError
@@ -167,3 +167,70 @@ def test_cards_that_contradict_each_other_are_refused():
     other["cells"][0]["denoise"] = 0.5
     with pytest.raises(InputError, match="different things"):
         Evidence.of([one, other])
+
+
+def by_eye(kept, ciede, ssim, test=KEPT):
+    """The verdict on the claim, with the differences that each measure finds."""
+    rows = {"kept": kept, "kept_ciede2000": ciede, "kept_ssim": ssim}
+    cells = {
+        name: {
+            measure: dict.fromkeys(KEPT.kinds, SPREAD + (mean if name == "inject 1" else 0.0) + 0.5)
+            for measure, mean in rows.items()
+            if mean is not None
+        }
+        for name in ("inject 1", "default 1")
+    }
+    claim = attrs.evolve(CLAIM, tests=(test,))
+    return judge(Evidence.of([card(cells, scenes=len(SPREAD))]), claim)
+
+
+def test_a_claim_holds_only_if_no_other_measure_contradicts_it():
+    """A gain that is small by another measure is none the less a gain; a loss is not."""
+    assert by_eye(0.2, 0.01, 0.001).word == "holds"
+    against = by_eye(0.2, 0.1, -0.001)
+
+    assert against.word == "in part"
+    assert against.findings[0].outcome == "unclear"
+    assert against.findings[0].note.endswith("contradicted by SSIM")
+    assert [name for name, _ in against.findings[0].seen] == ["CIEDE2000", "SSIM"]
+
+
+def test_other_measures_do_not_save_a_claim():
+    """What speaks against it by RMSE stays against it."""
+    assert by_eye(-0.2, 0.2, 0.2).word == "does not hold"
+
+
+def test_what_was_not_taken_contradicts_nothing():
+    """The finding then has none beside it."""
+    verdict = by_eye(0.2, None, None)
+
+    assert verdict.word == "holds"
+    assert verdict.findings[0].seen == ()
+
+
+@pytest.mark.parametrize(
+    ("expect", "by", "holds"),
+    [
+        ("not-below", -0.04, True),
+        ("not-below", -0.2, False),
+        ("not-above", 0.2, False),
+        ("below", 0.01, False),
+        ("same", 0.2, False),
+    ],
+)
+def test_each_expectation_has_its_opposite(expect, by, holds):
+    """By CIEDE2000; by RMSE it is met."""
+    rmse = {"below": -0.2}.get(expect, 0.0)
+    test = attrs.evolve(KEPT, expect=expect)
+
+    assert (by_eye(rmse, by, None, test).word == "holds") is holds
+
+
+def test_a_range_is_asked_of_shares_only():
+    """*Kept* by SSIM has another scale than by RMSE and CIEDE2000."""
+    test = attrs.evolve(KEPT, other=(), expect="", within=(0.0, 0.8))
+    found = by_eye(0.2, 0.2, 0.49, test)
+
+    assert found.word == "holds"
+    assert [name for name, _ in found.findings[0].seen] == ["CIEDE2000"]
+    assert by_eye(0.2, 0.9, None, test).word == "in part"

@@ -123,3 +123,15 @@ def test_chains_and_attention_are_measured(toy):
     for third in ("first third", "middle third", "last third"):
         assert all(0 < share < 1 for share in cell["values"][third]["attention"])
         assert len(cell["values"][third]["attention"]) == 3
+
+
+@pytest.mark.parametrize("measure", [shots.copied_ciede2000, shots.copied_ssim])
+def test_closeness_to_the_source_by_other_measures(measure):
+    """The source is copied whole, the right answer not at all; nothing to change, no value."""
+    right, region = flat(200, 100, 0), np.ones((SIDE, SIDE), bool)
+
+    assert measure(shot(flat(0, 0, 0), right=right, region=region)) == 1
+    assert measure(shot(right, right=right, region=region)) == 0
+    assert 0 < measure(shot(flat(100, 50, 0), right=right, region=region)) < 1
+    assert measure(shot(right, right=right, region=~region)) is None
+    assert measure(shot(right)) is None

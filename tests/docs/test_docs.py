@@ -178,6 +178,14 @@ def test_the_page_of_keep_pixels_is_generated():
     assert made["page"]() == (DOCS / "keep-pixels.md").read_text()
 
 
+def test_the_page_of_dials_is_generated():
+    """Run benchmarks/dial.py and hold.py after measuring, and docs/write_dial.py."""
+    made = runpy.run_path(str(DOCS / "write_dial.py"))
+
+    text = made["page"](made["read"]("dial"), made["read"]("hold"))
+    assert text == (DOCS / "dial.md").read_text()
+
+
 def test_the_plugin_table_is_generated():
     """Run docs/write_readme_table.py after adding a plugin."""
     made = runpy.run_path(str(DOCS / "write_readme_table.py"))

@@ -49,6 +49,7 @@ class Mark:
         cost: Operations of a step over those of the model's own way; ``None``: not known.
         families: Where it was measured.
         steps: Of those edits.
+        note: What else is to be said, such as where the status does not hold.
     """
 
     method: str
@@ -59,6 +60,7 @@ class Mark:
     cost: float | None = None
     families: tuple[str, ...] = ()
     steps: int | None = None
+    note: str = ""
 
     def figure(self, name: str) -> str:
         """Return a figure with its interval, such as ``-0.06 [-0.11, -0.01]``; a dash without."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from refhooks._core.contract.drift import Drift
     from refhooks._core.contract.family import Sight
+    from refhooks._core.contract.inside import Inside
     from refhooks._core.contract.source import Source
     from refhooks._core.contract.values import Branch, Context
 
@@ -129,6 +130,9 @@ class RunInfo:
             ``[B,T,C]``, such as the predicted ``x0 = x_t − sigma·v``. One pass of the VAE's decoder
             and the memory of it, as at the end of a run; it changes nothing of the run.
         strengths: Of the run plugin that is bound, 0–2 at each step, where it is ``scheduled``.
+        leave_out: ``leave_out(cover, inside)``: what ``compute="inside"`` binds, for a cover of the
+            target's tokens ``[rows,columns]``, 0–1: an object whose hooks of conditioning, and with
+            ``reuse`` of attention, a plugin calls in its own, with the same arguments.
     """
 
     family: str
@@ -147,6 +151,7 @@ class RunInfo:
     grids: tuple[tuple[int, int] | None, ...] = ()
     decode: Callable[[Tensor], Tensor] = attrs.field(default=None, repr=False)
     strengths: tuple[float, ...] = ()
+    leave_out: Callable[[Tensor, Inside], Any] = attrs.field(default=None, repr=False)
 
 
 def check_method(method: Method, model: ModelInfo | None) -> None:
@@ -274,7 +279,9 @@ class RunPlugin(Protocol):
     encoded, with the size of the picture being edited, or ``None`` where there is none; and
     ``check_model(model)`` likewise, with the :class:`ModelInfo` of the run. One may say
     ``needs_whole_target = True``, as a :class:`Method` may, and ``edits_attention``, true or false:
-    a model whose attention cannot be edited refuses by it, and else by what ``bind_run`` names.
+    a model whose attention cannot be edited refuses by it, and else by what ``bind_run`` names. One
+    that sets ``Inputs.keep`` says how as ``inside``, an :class:`refhooks.Inside` or ``None``: what
+    refuses ``compute="inside"`` then refuses it, by its own name.
 
     One may say ``scheduled = True``: its fields ``strength`` (1.0 where it has none; whatever a
     stage takes) and ``start`` and ``end`` (progress of the run, 0 and 1 where it has none) are

@@ -107,6 +107,11 @@ class Plan:
     inside: PlannedInside | None = None
 
     @property
+    def leaves_out(self) -> bool:
+        """Whether some passes are of a part of the target alone."""
+        return any(getattr(plugin, "inside", None) is not None for plugin, _ in self.plugins)
+
+    @property
     def token_sizes(self) -> tuple[Size | None, ...]:
         """Size of each reference that gives the model tokens; ``None`` for one that does not."""
         return tuple(it.size if it.gives_tokens else None for it in self.references)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 import torch
 
-from refhooks._attending.layer_hooks import is_compiled
-from refhooks._attending.step_caches import step_cache_of
+from refhooks._attending.partial import check_parts, remark_on_parts
 from refhooks._base.coverage import resized, touched
 from refhooks._base.neighbours import around
 from refhooks._core.planning.edit_plan import PlannedInside
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from refhooks._core.planning.edit_plan import Plan
     from refhooks._core.planning.request import Request
 
-GIB = 2**30
+COMPUTE = "compute='inside'"
 
 
 def reuses(inside: Inside | None) -> bool:
@@ -42,6 +41,11 @@ def with_inside(loaded: LoadedModel, request: Request, plan: Plan) -> Plan:
     Raises:
         InputError: As :func:`plan_inside` does.
     """
+    for plugin, label in plan.plugins:
+        own = None if isinstance(plugin, PlannedInside) else getattr(plugin, "inside", None)
+        if own is not None:
+            check_parts(loaded.family, own, label, label)
+            _check_edit(plan, own, label, label)
     inside = plan_inside(loaded, request, plan)
     others = tuple(entry for entry in plan.plugins if not isinstance(entry[0], PlannedInside))
     if inside is None:
@@ -53,7 +57,13 @@ def with_inside(loaded: LoadedModel, request: Request, plan: Plan) -> Plan:
     passes = 2 if plan.guidance.scale > 1 and loaded.family.guidance_kind == "true" else 1
     each = loaded.family.token_bytes
     size = None if each is None else each * passes * len(request.batch_seeds) * sum(tokens)
-    remark = remark_on_inside(inside, len(steps), size)
+    remark = remark_on_parts(
+        inside.inside,
+        (inside.computed, inside.tokens),
+        sum(map(len, inside.near)),
+        len(steps),
+        size,
+    )
     timetable = attrs.evolve(plan.timetable, remarks=(*plan.timetable.remarks, remark))
     plugins = (*others, (inside, inside.name))
     return attrs.evolve(plan, inside=inside, timetable=timetable, plugins=plugins)
@@ -68,8 +78,8 @@ def plan_inside(loaded: LoadedModel, request: Request, plan: Plan) -> PlannedIns
     inside, source = request.compute, plan.source
     if inside is None or source is None:
         return None
-    _check_model(loaded, inside)
-    _check_edit(plan, inside)
+    check_parts(loaded.family, inside, COMPUTE, "compute")
+    _check_edit(plan, inside, COMPUTE, "compute")
     mask = as_mask(loaded.registry, request.edit_mask, "edit_mask")
     cover = mask.cover(source.size)
     target = _on_grid(loaded.family, cover, source.canvas, plan.size)
@@ -99,68 +109,16 @@ def _on_grid(family: Family, cover: Tensor, canvas: Canvas | Cut | None, size: S
     return touched(resized(spread, size.height, size.width), *family.grid(size))
 
 
-def _check_model(loaded: LoadedModel, inside: Inside) -> None:
-    family, transformer = loaded.family, loaded.family.transformer
-    what = "compute='inside'"
-    if not family.takes_keep:
-        raise InputError(
-            f"{what}: {family.name} computes the whole target at every step; leave compute out"
-        )
-    cache = step_cache_of(transformer)
-    if cache is not None:
-        raise InputError(
-            f"{what}: the transformer has a step cache ({cache}), which takes every step to be of"
-            " the whole picture; take it off (transformer.disable_cache()), or leave compute out"
-        )
-    if getattr(transformer, "_parallel_config", None) is not None:
-        raise InputError(
-            f"{what}: the transformer runs in parallel over several devices, which share a whole"
-            " picture alone; load it on one device, or leave compute out"
-        )
-    if is_compiled(transformer):
-        raise InputError(
-            f"{what}: the transformer is compiled as a whole, which hides from it where the tokens"
-            " stand; compile its blocks instead (transformer.compile_repeated_blocks())"
-        )
-    if inside.reuse > 1 and family.reuse_exact:
-        raise InputError(
-            f"{what}: {family.name} keeps the keys and values of references itself, and exactly, so"
-            f" reuse={inside.reuse} would do nothing; leave reuse and near out"
-        )
-
-
-def _check_edit(plan: Plan, inside: Inside) -> None:
+def _check_edit(plan: Plan, inside: Inside, what: str, name: str) -> None:
     methods = [method for reference in plan.references for method in reference.methods]
     named = [(method.name, method) for method in methods]
-    for name, what in [*named, *((label, plugin) for plugin, label in plan.plugins)]:
-        if getattr(what, "needs_whole_target", False):
-            raise InputError(f"compute='inside': {name} needs the whole target; leave compute out")
+    for other, it in [*named, *((label, plugin) for plugin, label in plan.plugins)]:
+        if other != what and getattr(it, "needs_whole_target", False):
+            raise InputError(f"{what}: {other} needs the whole target; leave {name} out")
     rows = [row for planned in plan.timetable.steps for row in planned.rows]
     if inside.reuse > 1 and any(row.reused for row in rows):
-        name = next(row.method for row in rows if row.reused)
+        other = next(row.method for row in rows if row.reused)
         raise InputError(
-            f"compute='inside': {name} keeps keys and values of earlier steps itself; leave out"
+            f"{what}: {other} keeps keys and values of earlier steps itself; leave out"
             f" either its reuse, or reuse={inside.reuse}"
         )
-
-
-def remark_on_inside(planned: PlannedInside, steps: int, size: int | None) -> str:
-    """Return what a plan says of it.
-
-    Args:
-        planned: What is computed.
-        steps: ``N``.
-        size: Bytes that the references' keys and values take; ``None``: not known.
-    """
-    said = f"compute inside: {planned.computed} of {planned.tokens} tokens of the output"
-    every = planned.inside.reuse
-    if every == 1:
-        return f"{said}, at every step"
-    anew = ", ".join(str(step + 1) for step in range(0, steps, every))
-    when = f"steps {anew}" if steps > every else f"step {anew}"
-    said += f"; keys and values of the references anew at {when}"
-    if any(len(near) for near in planned.near):
-        said += f", those of {sum(map(len, planned.near))} tokens near the mask at every step"
-    if size is not None and steps > 1:
-        said += f"; they take {size / GIB:.2f} GiB"
-    return said

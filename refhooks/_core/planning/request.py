@@ -148,14 +148,16 @@ def make_request(
         eager=check == "eager",
         record_attention=bool(record_attention),
         compute=_inside(compute, edit_mask),
-        cache=_cache(cache, compute, record=bool(record_attention)),
+        cache=_cache(cache, compute, read_plugins(plugins), record=bool(record_attention)),
     )
 
 
-def _cache(value: Any, compute: Any, *, record: bool) -> StepCache | None:
+def _cache(value: Any, compute: Any, plugins: Sequence[Any], *, record: bool) -> StepCache | None:
     cache = as_step_cache(value)
-    if cache is not None and (record or as_inside(compute) is not None):
-        other = "record_attention" if record else "compute='inside'"
+    partial = ["compute='inside'"] if as_inside(compute) is not None else []
+    partial += [it.name for it in plugins if getattr(it, "inside", None) is not None]
+    if cache is not None and (record or partial):
+        other = "record_attention" if record else partial[0]
         why = "leaves out what is recorded" if record else "takes every step to be of all tokens"
         raise InputError(f"cache={cache.name!r} {why}; leave out either it or {other}")
     return cache

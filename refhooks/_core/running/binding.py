@@ -11,12 +11,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from refhooks._attending.partial import sees_parts
 from refhooks._base.memory import explained, out_of_memory
 from refhooks._base.pictures import FITS
 from refhooks._core.contract.methods import BoundReference, RunInfo, edits_prefix
 from refhooks._core.contract.source import Source
 from refhooks._core.masks.layout import Grids, compositor_of, warn_of_no_reach
 from refhooks._core.models.family_calls import named_family
+from refhooks._core.planning.inside import planned_of
 from refhooks._core.plugins.attribution import naming
 from refhooks._core.plugins.labels import heading, is_description
 from refhooks._core.running.checks import Contract
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from refhooks._base.size import Size
     from refhooks._core.contract.drift import Drift
     from refhooks._core.contract.family import Family, FamilyRun
+    from refhooks._core.contract.inside import Inside
     from refhooks._core.contract.values import Context
     from refhooks._core.masks.compositing import MaskCompositor
     from refhooks._core.models.loaded import LoadedModel
@@ -97,6 +100,7 @@ def bind_hooks(
         grids=opened.grids,
         decode=functools.partial(_decode, family, plan.size),
     )
+    info = attrs.evolve(info, leave_out=functools.partial(_leave_out, info))
     plugged = {it.name: it.strengths for it in plan.timetable.plugins}
     bound: list[BoundPlugin] = []
     try:
@@ -112,6 +116,12 @@ def bind_hooks(
     except BaseException as error:
         close_all(bound, error)
         raise
+
+
+def _leave_out(info: RunInfo, cover: Tensor, inside: Inside) -> Any:
+    """What leaves tokens out where a plugin finds while a run goes on that they need not be."""
+    none = torch.zeros(0, dtype=torch.int64)
+    return planned_of(inside, cover, [none] * len(info.grids)).bind_run(info)
 
 
 def _decode(family: Family, size: Size, latents: Tensor) -> Tensor:
@@ -137,7 +147,7 @@ def _contract(family: Family, opened: FamilyRun, info: RunInfo) -> Contract:
         layer=info.model.layer,
         takes_added=family.input_projection is not None,
         takes_adapters=family.takes_adapters,
-        takes_keep=family.takes_keep and info.source is not None,
+        takes_keep=family.takes_keep and info.source is not None and sees_parts(family.transformer),
         takes_fresh=family.takes_keep and not family.reuse_exact,
     )
 

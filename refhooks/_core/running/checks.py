@@ -173,7 +173,11 @@ def inputs(new: Any, old: Inputs, contract: Contract, label: str, *, eager: bool
 
 def _taken(takes: bool, name: str, label: str) -> None:
     if not takes:
-        raise HookReturnError(f"{label}: the model's family cannot use {name}; leave it as it is")
+        cannot = "a step cache, or a forward that is compiled as a whole" if name == "keep" else ""
+        raise HookReturnError(
+            f"{label}: the model's family cannot use {name}"
+            f"{cannot and f', or not with {cannot}'}; leave it as it is"
+        )
 
 
 def _known(value: Any, name: str, contract: Contract, label: str) -> None:

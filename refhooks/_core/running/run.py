@@ -107,7 +107,7 @@ class _Bound:
     def __enter__(self) -> Run:
         loaded, _, plan = self._arguments
         try:
-            if plan.inside is not None and loaded.model.compiled:
+            if plan.leaves_out and loaded.model.compiled:
                 self._closing.enter(of_any_length())
             return _bind(*self._arguments, self._closing)
         except BaseException as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import torch
 from diffusers.hooks import FirstBlockCacheConfig, TaylorSeerCacheConfig
@@ -163,3 +165,77 @@ def test_the_short_form_reads_what_it_writes():
     for text in ("fbcache", "taylorseer:order=2", "fbcache:threshold=0.05"):
         cache = as_step_cache(text)
         assert as_step_cache(cache.text) == cache
+
+
+def test_chains_and_grids_take_it(editor):
+    """On for each edit, each of which begins with an empty one; an edit that cannot is refused."""
+    image, size = testing.picture(0, (32, 32)), {"height": 32, "width": 32, "cfg": 2.0}
+    call = {"steps": STEPS, **size, "cache": "taylorseer:interval=3"}
+    chain = editor.chain(image, [rh.Edit("make it blue"), rh.Edit("and red")], seed=1, **call)
+    grid = editor.grid(image, "make it blue", strengths=[1.0], seeds=[1], **call)
+
+    alone = editor.edit(image, "make it blue", seed=1, **call)
+    assert torch.equal(chain.results[0].latents, alone.latents)
+    assert {it.recipe.cache for it in chain.results} == {"taylorseer:interval=3,order=1,start=3"}
+    assert grid.images[0][0].tobytes() == alone.image.tobytes()
+
+    editor.family.encode_texts = None
+    local = rh.Edit("x", edit_mask="0,0,16,16", compute="inside")
+    with pytest.raises(rh.InputError, match="leave out either it or compute='inside'"):
+        editor.chain(image, [rh.Edit("y"), local], seed=1, **call)
+    with pytest.raises(rh.InputError, match="leave out either it or auto_mask"):
+        editor.grid(image, "x", strengths=[1.0], plugins=[rh.plugin("auto_mask")], **call)
+    assert step_cache_of(editor.pipe.transformer) is None
+
+
+@pytest.mark.filterwarnings("ignore:auto_mask")
+def test_it_goes_with_guidance_over_the_steps_in_a_recipe(editor, tmp_path):
+    """Both come back, to the bit; `auto_mask` and guidance over the steps do as well."""
+    testing.picture(0, (48, 32)).save(tmp_path / "photo.png")
+    auto = {"plugins": [rh.plugin("auto_mask", sigma=0.9, threshold=1.4)]}
+    for options in ({"cache": "taylorseer:interval=2"}, {"cache": "fbcache"}, auto):
+        result = edit(editor, tmp_path / "photo.png", cfg="0.5@2", **options)
+        result.save(tmp_path / "made.png")
+        again = editor.replay(tmp_path / "made.png")
+        assert torch.equal(again.latents, result.latents)
+        assert again.image.tobytes() == result.image.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("compute", {"compute": "inside", "edit_mask": "0,0,16,16"}),
+        ("auto_mask", {"plugins": [rh.plugin("auto_mask")]}),
+    ],
+)
+def test_a_forward_that_is_compiled_whole_refuses_parts(editor, name, options):
+    """By name, before anything is encoded."""
+    transformer = editor.pipe.transformer
+    editor.family.encode_texts = None
+    transformer._compiled_call_impl = transformer.forward
+    try:
+        with pytest.raises(rh.InputError, match=f"{name}.*compiled as a whole"):
+            edit(editor, **options)
+    finally:
+        del transformer._compiled_call_impl
+
+
+def test_an_edit_that_waits_for_one_with_a_cache_may_compute_a_part(editor):
+    """It is planned while the cache is on, and will run without it."""
+    call = {"seed": 1, "height": 32, "width": 32, "steps": 2, "cfg": 2.0}
+    local = {"edit_mask": "0,0,16,16", "compute": "inside", "wait": True}
+    image, made = testing.picture(0, (32, 32)), []
+
+    def wait():
+        made.append(editor.edit(image, "x", **call, **local))
+
+    waiting = threading.Thread(target=wait)
+
+    def started(step, _latents, _x0):
+        if step == 0:
+            waiting.start()
+            waiting.join(0.5)
+
+    editor.edit(image, "x", cache="fbcache", callback=started, **call)
+    waiting.join()
+    assert len(made) == 1

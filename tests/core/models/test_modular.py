@@ -375,3 +375,15 @@ def test_every_modular_class_is_one_of_diffusers():
         for name in family.modular:
             blocks = getattr(diffusers, getattr(diffusers, name).default_blocks_name)()
             assert all(isinstance(spec, ComponentSpec) for spec in blocks.expected_components)
+
+
+def test_a_repository_of_which_nothing_is_cached_says_how_to_fetch_it(monkeypatch):
+    """Offline, neither index is there: that is said, and nothing of an index without a class."""
+
+    def offline(*_, **__):
+        raise LocalEntryNotFoundError("offline")
+
+    monkeypatch.setattr(checkpoint_files, "hf_hub_download", offline)
+
+    with pytest.raises(rh.ModelError, match=r"not on this machine.*hf download owner/turbo"):
+        rh.Editor.from_pretrained("owner/turbo")

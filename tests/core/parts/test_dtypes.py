@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit, pipeline_qwen
 from small import FAMILIES, SIDE, SOURCE, edit
 
 import refhooks as rh
+from refhooks._parts.autoencoder import _in_dtype_of
 
 HALF, FULL = torch.bfloat16, torch.float32
 PARTS = ("transformer", "text_encoder", "vae")
@@ -166,3 +168,22 @@ def test_the_dtype_of_a_run_is_the_one_that_the_transformer_computes_in():
 
     editor.pipe.transformer = torch.nn.Linear(1, 1)
     assert editor.family.dtype is None
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        (torch.float32, torch.float32),
+        (torch.bfloat16, torch.bfloat16),
+        (torch.float16, torch.float16),
+        (torch.float8_e4m3fn, torch.bfloat16),  # of stored weights: nothing is computed in it
+        (torch.int8, torch.bfloat16),
+        ("float32", torch.bfloat16),  # no dtype
+        (None, torch.bfloat16),
+    ],
+)
+def test_latents_are_decoded_in_the_dtype_of_the_vae(held, expected):
+    """Where it computes in that."""
+    latents = torch.zeros(1, 4, 8, dtype=torch.bfloat16)
+
+    assert _in_dtype_of(SimpleNamespace(dtype=held), latents).dtype == expected

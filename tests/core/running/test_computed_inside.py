@@ -371,3 +371,14 @@ def test_a_plugin_may_leave_out_tokens_itself(local):
         result.latents[:, left_out], other.latents[:, left_out], atol=1e-5, rtol=0
     )
     assert not torch.allclose(result.latents[:, keep], other.latents[:, keep], atol=1e-3)
+
+
+def test_a_step_cache_beside_a_plugin_that_leaves_out_tokens_is_told(local):
+    """A plugin that has not said so before (``inside``): at its call, by its name."""
+    transformer = local.editor.pipe.transformer
+    transformer.enable_cache(FirstBlockCacheConfig(threshold=0.1))
+    try:
+        with pytest.raises(rh.HookReturnError, match=r"Keeping.* cannot use keep, or not with a"):
+            local(None, plugins=[Keeping(torch.arange(0, 64, 3))], cfg=1.0)
+    finally:
+        transformer.disable_cache()

@@ -106,7 +106,7 @@ def test_a_fault_outside_plugins_leaves_the_model_clean(edit, pipe, monkeypatch,
     }[place]
     with monkeypatch.context() as patch:
         if target is not None:
-            patch.setattr(target, name, fail)
+            patch.setitem(vars(target), name, fail)  # which leaves nothing behind
         with pytest.raises(RuntimeError, match="on purpose"):
             edit(
                 callback=fail if target is None else None,

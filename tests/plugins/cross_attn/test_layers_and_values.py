@@ -22,6 +22,18 @@ def test_layers_act_alike_with_either_gain(editor):
     assert not torch.equal(latents(gain="keys"), chosen)
 
 
+def test_an_even_gain_is_a_smaller_weight_below_one(editor):
+    """``s ** 2.5`` below 1, and the strength itself from there on, to the bit."""
+
+    def latents(strength, **options):
+        stage = rh.Stage(rh.method("cross_attn", **options), strength)
+        return editor.edit(tiny.picture(), "blue", strategy=stage, steps=3, seed=1, cfg=2).latents
+
+    for even, weight in ((0.0, 0.0), (0.25, 0.25**2.5), (1.0, 1.0), (1.5, 1.5)):
+        assert torch.equal(latents(even, gain="even"), latents(weight))
+    assert not torch.equal(latents(0.25, gain="even"), latents(0.25))
+
+
 def test_values_are_stored_as_made_and_scaled_when_read_back():
     """What another step reads is scaled once, by that step."""
     keys, values = torch.randn(1, 3, 2, 4), torch.randn(1, 3, 2, 4)

@@ -129,6 +129,20 @@ def test_a_prompt_longer_than_the_pipeline_reads(small):
         small.edit(rgb(1), "make it blue " * 50)
 
 
+def test_the_systems_message_counts(monkeypatch):
+    """Of the pipeline, which somebody may have changed: it stands before the prompt."""
+    own = KINDS["dev"]()
+    family = own.editor.family
+
+    def length():
+        return family.text_positions("make it blue", (SIDE, SIDE), (), ())[0]
+
+    before = length()
+    monkeypatch.setattr(own.pipe, "system_message", own.pipe.system_message + " and briefly")
+
+    assert length() > before
+
+
 def test_a_negative_prompt_that_nobody_reads():
     """Where guidance is an input or distilled away."""
     for kind in ("distilled", "kv", "dev"):
