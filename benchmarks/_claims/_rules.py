@@ -49,10 +49,10 @@ to 0–1), or of *edit done* and *edges* where the whole picture changes; those 
 averaged.
 
 Where CIEDE2000 and SSIM were taken as well (`python benchmarks/claims.py seen`, for claims that
-hold), they stand beside a finding; where nothing stands, they were not. Another measure contradicts a finding if its interval lies wholly on the
-wrong side of 0 (for *not below*, *not above* and *the same*: of what they allow; for a range,
-outside of it); then the finding speaks neither for nor against. *Kept* by SSIM is on a scale of its
-own, so no range is asked of it."""
+hold), they stand beside a finding; where nothing stands, they were not. Another measure contradicts
+a finding if its interval lies wholly on the wrong side of 0 (for *not below*, *not above* and *the
+same*: of what they allow; for a range, outside of it); then the finding speaks neither for nor
+against. *Kept* by SSIM is on a scale of its own, so no range is asked of it."""
 
 
 @attrs.frozen
