@@ -251,7 +251,6 @@ def _detail(verdict: Verdict) -> str:
 
 The statement: {claim.claim}.
 
-{_word(verdict).replace("**", f"**{claim.section}: ", 1)}. {claim.how} Ways to edit that were tried
-for it: {tried}.
+{_word(verdict).replace("**", f"**{claim.section}: ", 1)}. {claim.how} Ways tried: {tried}.
 
 {table(heads, rows)}"""

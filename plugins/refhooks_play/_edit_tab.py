@@ -70,7 +70,7 @@ def _pictures(parts: Parts, editor: Editor, model: str) -> None:
         (Session.add_reference, more, more_sample),
     ):
         parts.act(file.upload, _uploaded(taking), status, [file], [file])
-        parts.act(chosen.input, _chosen(taking, samples), status, [chosen])
+        parts.act(chosen.select, _chosen(taking, samples), status, [chosen])
 
 
 def _sample(samples: Mapping[str, Path], name: str) -> Any:

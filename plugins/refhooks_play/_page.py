@@ -11,7 +11,7 @@ from refhooks_play._edit_tab import edit_tab
 from refhooks_play._file_tab import file_tab
 from refhooks_play._look_tab import look_tab
 from refhooks_play._paint_tab import paint_tab
-from refhooks_play._parts import QUIET, Parts
+from refhooks_play._parts import PAINT, QUIET, Parts, told
 from refhooks_play._session import Session
 from refhooks_play._steer_tab import steer_tab
 
@@ -29,6 +29,7 @@ CSS = """
 .told { padding: .3em 0; margin: 0; }
 .stage { align-items: end; }
 .pixels img { image-rendering: pixelated; }
+button[role=tab][aria-selected=true] { color: #0b5cad !important; }
 #lanes h4 { font-size: 1rem; }
 *:focus-visible { outline: 3px solid #0072B2 !important; outline-offset: 1px; }
 """
@@ -44,7 +45,7 @@ def THEME() -> Any:  # noqa: N802  it is made where gradio is there
         button_primary_background_fill="#0b5cad", button_primary_background_fill_hover="#084a8c",
         button_primary_text_color="white", block_label_text_color="*neutral_800",
         block_title_text_color="*neutral_800", block_info_text_color="*neutral_700",
-        input_placeholder_color="*neutral_600",
+        input_placeholder_color="*neutral_600", body_text_color_subdued="*neutral_600",
     )  # fmt: skip
 
 
@@ -61,15 +62,17 @@ def build(runner: Runner, model: str, root: Path) -> Any:
     ) as page:
         parts = Parts(gr.State(None, delete_callback=_closed))
         gr.Markdown(f"## refhooks play: {html.escape(model)}")
+        parts.show(gr.HTML("", elem_id="hint"), _hint)
         parts.reference = gr.Radio(
             [], label="Reference that Steer and Paint are about", elem_id="reference",
         )  # fmt: skip
         with gr.Tabs():
             for name, tab in TABS.items():
-                with gr.Tab(name, id=name.lower()) as parts.tabs[name]:
+                ready = name != PAINT  # a field that is not there yet holds no value
+                with gr.Tab(name, id=name.lower(), render_children=ready) as parts.tabs[name]:
                     tab(parts, runner.editor, model)
         parts.follow_tabs()
-        parts.act(parts.reference.input, _look_at, gr.HTML(""), [parts.reference])
+        parts.act(parts.reference.select, _look_at, gr.HTML(""), [parts.reference], quick=True)
         parts.wire()
         page.load(lambda: Session(runner, root), None, parts.session, **QUIET).then(
             parts.shown, parts.session, parts.outputs(), **QUIET
@@ -81,6 +84,10 @@ def build(runner: Runner, model: str, root: Path) -> Any:
 TABS = {
     "Edit": edit_tab, "Steer": steer_tab, "Paint": paint_tab, "Look": look_tab, "File": file_tab,
 }  # fmt: skip
+
+
+def _hint(session: Session) -> str:
+    return "" if session.state.cards else told("Upload a picture, or choose a sample, to begin.")
 
 
 def _closed(session: Session | None) -> None:

@@ -36,7 +36,7 @@ def paint_tab(parts: Parts, _editor: Editor, _model: str) -> None:
             kind = gr.Radio(list(KINDS), value=EDIT, label="What to paint", info=SAYS,
                             elem_id="mask-kind")  # fmt: skip
             editor = gr.ImageEditor(
-                label="Paint over what the mask covers", type="pil", format="png", sources=(),
+                label="Paint here", type="pil", format="png", sources=(),
                 transforms=(), layers=False, canvas_size=(512, 512), elem_id="painting", height=600,
                 brush=gr.Brush(colors=["#e0004d"], color_mode="fixed", default_size=24),
             )  # fmt: skip
@@ -54,11 +54,11 @@ def paint_tab(parts: Parts, _editor: Editor, _model: str) -> None:
                                elem_id="mask-shown", buttons=BUTTONS)  # fmt: skip
             save = gr.DownloadButton("Save the mask", interactive=False, elem_id="save-mask")
     ground = parts.show(gr.HTML("", visible=False), _ground_key)
-    for event in (kind.input, ground.change):
+    for event in (kind.select, ground.change):
         event(_ground, [parts.session, kind], editor, **QUIET)
     parts.later(lambda: parts.tabs[PAINT].select(_opened, [parts.session, kind], editor, **QUIET))
     look = (_looked_at, [parts.session, kind], [preview, save])
-    kind.input(*look, **QUIET)
+    kind.select(*look, **QUIET)
     masks = parts.show(gr.HTML("", visible=False), _masks_key)
     masks.change(*look, **QUIET)
     parts.act(use.click, _use, status, [kind, editor, feather, invert])

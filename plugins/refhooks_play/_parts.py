@@ -21,7 +21,7 @@ BUTTONS = ["fullscreen", "download"]
 """What a picture on the page offers; to share it elsewhere is nothing of it."""
 PAINT = "Paint"
 """The tab whose picture is laid out when it is seen: before, it has no size."""
-LOST = "this page is older than the program that serves it; load it again"
+LOST = "this page is still loading, or older than the program that serves it; load it again"
 
 
 def told(text: str) -> str:
@@ -78,20 +78,15 @@ class Parts:
         self.fields.append(
             Field([component], lambda it: [read(it)], lambda it, values: write(it, values[0]))
         )
-        self.redraw_on(component.input)
         return component
 
-    def redraw_on(self, event: Any) -> None:
-        """Draw the lanes again when something is typed or chosen."""
-
-        def redraw(session: Session | None, *values: Any) -> str:
-            if session is None:
-                return alert(LOST)
-            with session.lock:
-                self.write(session, values)
-                return session.lanes()
-
-        self._later.append(lambda: event(redraw, self.inputs(), self.lanes, **QUIET))
+    def redraw(self, session: Session | None, *values: Any) -> str:
+        """Return the lanes as they are with what is typed and chosen now."""
+        if session is None:
+            return alert(LOST)
+        with session.lock:
+            self.write(session, values)
+            return session.lanes()
 
     def act(
         self,
@@ -100,6 +95,8 @@ class Parts:
         status: Any,
         more: Sequence[Any] = (),
         clears: Sequence[Any] = (),
+        *,
+        quick: bool = False,
     ) -> None:
         """Do something to the session when something is used.
 
@@ -109,6 +106,8 @@ class Parts:
             status: Where that, and what is refused, is said.
             more: Components whose values it gets.
             clears: Components that are emptied afterwards.
+            quick: Whether it follows the choice of a reference, which then stays as it is: another
+                may have been chosen since.
         """
         count = len(more)
 
@@ -122,12 +121,14 @@ class Parts:
                     said = told(work(session, *values[:count]) or "")
             except RefhooksError as error:
                 said = alert(str(error))
-            return [said, *emptied, *self.shown(session)]
+            shown = self.shown(session)
+            return [said, *emptied, *([gr.skip(), *shown[1:]] if quick else shown)]
 
         def wired() -> None:
             session, *fields = self.inputs()
             outputs = [status, *clears, *self.outputs()]
-            event(acted, [session, *more, *fields], outputs, **QUIET)
+            mode = "always_last" if quick else "once"
+            event(acted, [session, *more, *fields], outputs, trigger_mode=mode, **QUIET)
 
         self._later.append(wired)
 
@@ -153,6 +154,8 @@ class Parts:
         """Wire everything: all parts are there."""
         for wire in self._later:
             wire()
+        changes = [it.change for field in self.fields for it in field.components]
+        gr.on(changes, self.redraw, self.inputs(), self.lanes, trigger_mode="always_last", **QUIET)
 
     def inputs(self) -> list[Any]:
         """Return the session and the components of all fields."""
@@ -178,7 +181,7 @@ class Parts:
         names = session.names()
         chosen = names[min(session.place, len(names) - 1)] if names else None
         return [
-            gr.update(choices=names, value=chosen),
+            gr.update(choices=names, value=chosen, visible=bool(names)),
             session.lanes(),
             *[value for field in self.fields for value in field.read(session)],
             *[read(session) for _, read in self._shows],

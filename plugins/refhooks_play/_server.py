@@ -86,7 +86,7 @@ def _quieten(root: Path) -> None:
 def _run(app: Any, at: socket.socket) -> None:
     import uvicorn  # noqa: PLC0415  comes with gradio
 
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
+    config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=2)
     uvicorn.Server(config).run(sockets=[at])
 
 

@@ -32,8 +32,6 @@ def steer_tab(parts: Parts, editor: Editor, _model: str) -> None:
     rows = [_row(parts, editor, number, status) for number in range(MAX_STAGES)]
     cells = [cell for row in rows for cell in row[1:5]]
     parts.fields.append(Field(cells, _read, _write))
-    for cell in cells:
-        parts.redraw_on(cell.input)
     with gr.Row():
         add = gr.Button("Add a stage", elem_id="add-stage")
         remove = gr.Button("Remove this reference", elem_id="remove-reference")
@@ -51,7 +49,7 @@ def steer_tab(parts: Parts, editor: Editor, _model: str) -> None:
     parts.act(add.click, _add, status)
     parts.act(remove.click, lambda it: it.remove_reference(), status)
     parts.act(
-        preset.input, lambda it, name: None if name == NONE else it.fill(name), status, [preset]
+        preset.select, lambda it, name: None if name == NONE else it.fill(name), status, [preset]
     )
 
 
@@ -68,11 +66,11 @@ def _row(parts: Parts, editor: Editor, number: int, status: Any) -> tuple[Any, .
             elem_id=f"options-{at}",
         )  # fmt: skip
         strength = gr.Textbox(
-            label="Strength", placeholder="1, or 0.4:1.0", min_width=110, scale=2,
+            label="Strength", placeholder="1", min_width=110, scale=2,
             elem_id=f"strength-{at}",
         )  # fmt: skip
         until = gr.Textbox(
-            label="Until", placeholder="0.5; empty: the end", min_width=110, scale=2,
+            label="Until", placeholder="the end", min_width=110, scale=2,
             elem_id=f"until-{at}",
         )  # fmt: skip
         remove = gr.Button("Remove", min_width=80, scale=0, elem_id=f"remove-{at}")

@@ -21,6 +21,7 @@ __all__ = ["Block", "Lane", "lanes_html", "options_text"]
 
 HIGHEST = 2.0  # strength
 WIDTH, HEIGHT = 760.0, 132.0  # units of a lane's drawing, about a pixel each
+LEAST = 560.0  # pixels: on a phone a lane is moved sideways rather than too small to read
 LEFT, RIGHT, TOP, BOTTOM = 34.0, 6.0, 22.0, 18.0  # what stands around the plot
 LETTER = 6.3  # width of a letter of a block's name
 FEW = 60  # up to so many steps, the curve has a dot at each
@@ -95,10 +96,11 @@ def _drawn(lane: Lane, colours: Mapping[str, str]) -> str:
         plot.dashes(lane.areas) if min(lane.areas, default=1.0) < 1.0 else "",
     ]
     said = f"{lane.title}: {'; '.join(_said(block, lane.strengths) for block in lane.blocks)}"
+    box = f"viewBox='0 0 {WIDTH:g} {HEIGHT:g}' width='100%'"
+    size = f"min-width:{LEAST:g}px;max-width:{WIDTH * 1.4:g}px;display:block;{FONT}"
     return (
-        f"<svg viewBox='0 0 {WIDTH:g} {HEIGHT:g}' width='100%' role='img' fill='currentColor'"
-        f" style='max-width:{WIDTH * 1.4:g}px;display:block;{FONT}' aria-label='{html_text(said)}'>"
-        f"{''.join(marks)}</svg>"
+        f"<div style='overflow-x:auto'><svg {box} style='{size}' fill='currentColor' role='img'"
+        f" aria-label='{html_text(said)}'>{''.join(marks)}</svg></div>"
     )
 
 
