@@ -37,7 +37,8 @@ NAVIGATION = {
     "For contributors": ["layout"],
     "Evidence": [
         "evidence", "evidence-methods", "evidence-strengths", "evidence-monotone", "dial",
-        "evidence-advice", "evidence-tips", "evidence-presets", "evidence-peers", "score", "forms",
+        "evidence-advice", "evidence-tips", "evidence-presets", "evidence-search",
+        "evidence-peers", "score", "forms",
         "denoise", "leaks",
     ],
 }  # fmt: skip

@@ -51,7 +51,7 @@ PARTS = {
 }
 STRENGTHS = "evidence-strengths.md"
 MONOTONE = "evidence-monotone.md"
-PEERS = "evidence-peers.md"
+SEARCH, PEERS = "evidence-search.md", "evidence-peers.md"
 _BACK = f"[The summary, and how it was measured]({HOME})"
 
 
@@ -90,8 +90,12 @@ def pages(made: Material) -> dict[str, str]:
             parts.append(f"## Each statement, and how it was measured\n\n{details}")
         texts[name] = _joined(parts)
     texts[MONOTONE] = _joined(_monotone(made))
-    if made.search or made.peers:
-        texts[PEERS] = _joined(_peers(made))
+    if made.search:
+        about = "what beats the plain model"
+        texts[SEARCH] = _behind(about, about.capitalize(), made.search)
+    if made.peers:
+        about = "peers on the same work"
+        texts[PEERS] = _behind(about, about.capitalize(), made.peers)
     return texts
 
 
@@ -107,8 +111,10 @@ def _page_of(verdict: Verdict) -> str:
 def _home(made: Material) -> str:
     linked = [f"- [{about}]({name})" for name, (about, _) in PARTS.items()]
     linked.append(f"- [how smooth a dial each method is]({MONOTONE})")
-    if made.search or made.peers:
-        linked.append(f"- [what beats the plain model, and peers on the same work]({PEERS})")
+    if made.search:
+        linked.append(f"- [what beats the plain model]({SEARCH})")
+    if made.peers:
+        linked.append(f"- [peers on the same work]({PEERS})")
     return _joined([
         f"{MADE}\n# Evidence: what was claimed, and what was measured",
         PROVES,
@@ -131,16 +137,8 @@ def _monotone(made: Material) -> list[str]:
     return [*parts, f"## Monotone strength\n\n{section}"]
 
 
-def _peers(made: Material) -> list[str]:
-    parts = [
-        f"{MADE}\n# Evidence: what beats the plain model, and peers",
-        _BACK,
-    ]
-    if made.search:
-        parts.append(f"## What beats the plain model\n\n{made.search}")
-    if made.peers:
-        parts.append(f"## Peers on the same work\n\n{made.peers}")
-    return parts
+def _behind(title: str, heading: str, text: str) -> str:
+    return _joined([f"{MADE}\n# Evidence: {title}", _BACK, f"## {heading}\n\n{text}"])
 
 
 def _how(figures: Mapping[str, Any]) -> str:
@@ -251,7 +249,6 @@ def _detail(verdict: Verdict) -> str:
 
 The statement: {claim.claim}.
 
-{_word(verdict).replace("**", f"**{claim.section}: ", 1)}. {claim.how} Ways to edit that were tried
-for it: {tried}.
+{_word(verdict).replace("**", f"**{claim.section}: ", 1)}. {claim.how} Ways tried: {tried}.
 
 {table(heads, rows)}"""

@@ -48,11 +48,11 @@ The *balance* is the harmonic mean of *edit done* and *kept* (each the mean over
 to 0–1), or of *edit done* and *edges* where the whole picture changes; those two are never
 averaged.
 
-What speaks for a claim that **holds** is measured again by CIEDE2000 and by SSIM, as far as the
-measure is one of pixels. Another measure contradicts a finding if its interval lies wholly on the
-wrong side of 0 (for *not below*, *not above* and *the same*: of what they allow; for a range,
-outside of it); then the finding speaks neither for nor against. *Kept* by SSIM is on a scale of its
-own, so no range is asked of it."""
+Where CIEDE2000 and SSIM were taken as well (`python benchmarks/claims.py seen`, for claims that
+hold), they stand beside a finding; where nothing stands, they were not. Another measure contradicts
+a finding if its interval lies wholly on the wrong side of 0 (for *not below*, *not above* and *the
+same*: of what they allow; for a range, outside of it); then the finding speaks neither for nor
+against. *Kept* by SSIM is on a scale of its own, so no range is asked of it."""
 
 
 @attrs.frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 import time
@@ -14,6 +15,7 @@ import refhooks as rh
 from refhooks._base.weight_files.filling import check_gguf, fill
 from refhooks._base.weight_files.fitting import fit
 from refhooks._base.weight_files.opening import open_weights
+from refhooks._base.weight_files.safetensors_header import read_safetensors_header
 from refhooks._base.weight_files.sources import Source
 
 FP8 = torch.float8_e4m3fn
@@ -360,3 +362,26 @@ def test_a_file_that_changed_since_has_no_hash(tmp_path, change):
         path.unlink()
 
     assert (source.sha256() == "") == (change != "none")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"),
+    [
+        ("F64", 8), ("F32", 4), ("F16", 2), ("BF16", 2), ("F8_E4M3", 1), ("F8_E5M2", 1),
+        ("F8_E8M0", 1), ("I64", 8), ("I32", 4), ("I16", 2), ("I8", 1), ("U64", 8), ("U32", 4),
+        ("U16", 2), ("U8", 1), ("BOOL", 1),
+    ],
+)  # fmt: skip
+def test_a_tensor_has_as_many_bytes_as_its_dtype_takes(dtype, size):
+    """Of every dtype that the format knows; one byte more or less is damage."""
+
+    def read(length):
+        data = safetensors(tensor(dtype, (3,), (0, length)), b"\0" * length)
+        return read_safetensors_header(io.BytesIO(data), len(data), "x.safetensors")
+
+    entries, _ = read(3 * size)
+
+    assert list(entries) == ["x"]
+    for wrong in (3 * size - 1, 3 * size + 1):
+        with pytest.raises(rh.ModelError, match=r"x\.safetensors: .*x"):
+            read(wrong)

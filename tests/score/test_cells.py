@@ -223,3 +223,33 @@ def test_a_plugin_of_a_cell_is_refused_by_its_place(write, written, message):
     text = PLUGGED.partition("plugin = ")[0] + written
     with pytest.raises(RefhooksError, match=message):
         read_cells(write(text))
+
+
+def test_a_cell_with_keep_pixels_is_read(tmp_path):
+    """With its options; what it cannot be is told with the cell's name."""
+    text = '[[cell]]\nname = "kept"\nmethod = "default"\n[[cell.plugin]]\nplugin = "keep_pixels"\n'
+    place = tmp_path / "cells.toml"
+    place.write_text(f"{text}threshold = 0.05\n")
+
+    (cell,) = read_cells(place)
+
+    assert cell.plugins == (rh.plugin("keep_pixels", threshold=0.05),)
+    place.write_text(f"{text}threshold = 1.5\n")
+    with pytest.raises(rh.InputError, match=r"threshold must be.*1\.5"):
+        read_cells(place)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ('method = "inject", formula = "gates"', "formula.*gates"),
+        ('method = "cross_attn", gain = "odd"', "gain.*odd"),
+    ],
+)
+def test_a_form_that_is_not_there_is_told(tmp_path, options, message):
+    """By what there is, before anything runs."""
+    place = tmp_path / "cells.toml"
+    place.write_text(f'[[cell]]\nname = "x"\n[[cell.stage]]\nmethod = {{ {options} }}\n')
+
+    with pytest.raises(rh.InputError, match=message):
+        read_cells(place)

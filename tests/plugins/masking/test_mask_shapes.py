@@ -327,3 +327,12 @@ def test_covers_of_a_strangers_shape():
     with pytest.raises(ZeroDivisionError) as caught:
         rh.mask(Odd(ZeroDivisionError())).cover(SIZE)
     assert "mask shape 'odd' for a picture of 30x20" in caught.value.__notes__[0]
+
+
+def test_masks_of_one_file_are_equal_however_its_path_is_written(tmp_path, monkeypatch):
+    """From where they were made; of another file they are others."""
+    monkeypatch.chdir(tmp_path)
+    one = rh.mask("face.png").shape
+
+    assert one == rh.mask("./face.png").shape == rh.mask(tmp_path / "x" / ".." / "face.png").shape
+    assert one != rh.mask("other.png").shape
