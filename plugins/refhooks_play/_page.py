@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,14 @@ from refhooks_play._session import Session
 from refhooks_play._steer_tab import steer_tab
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from refhooks_play._running import Runner
 
 __all__ = ["CSS", "THEME", "build"]
 
+HOLD = 20.0  # seconds
 CSS = """
 .gradio-container { width: 100%; max-width: 1240px !important; margin: 0 auto !important; }
 .gradio-container .main, .gradio-container .wrap { width: 100%; }
@@ -77,6 +80,8 @@ def build(runner: Runner, model: str, root: Path) -> Any:
         page.load(lambda: Session(runner, root), None, parts.session, **QUIET).then(
             parts.shown, parts.session, parts.outputs(), **QUIET
         )
+        held = gr.HTML("", visible=False)
+        page.load(_hold, None, held, concurrency_limit=None, **QUIET)
     page.queue(default_concurrency_limit=16, api_open=False)
     return page
 
@@ -84,6 +89,16 @@ def build(runner: Runner, model: str, root: Path) -> Any:
 TABS = {
     "Edit": edit_tab, "Steer": steer_tab, "Paint": paint_tab, "Look": look_tab, "File": file_tab,
 }  # fmt: skip
+
+
+async def _hold() -> AsyncIterator[Any]:
+    """Never end, so that the browser keeps its one stream of answers open.
+
+    It closes the stream when it waits for nothing, and loses the answer to what begins just then.
+    """
+    while True:
+        yield gr.skip()
+        await asyncio.sleep(HOLD)
 
 
 def _hint(session: Session) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import shutil
 import tempfile
 import threading
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from refhooks import InputError, RefhooksError, Size, draw_lanes, dump_strategy, preset
+from refhooks import InputError, RefhooksError, Size, draw_lanes, preset
 from refhooks.pictures import load_picture
 from refhooks_play._cells import Cells
 from refhooks_play._pictures import take_in
 from refhooks_play._recipes import has_recipe, read_recipe
 from refhooks_play._running import Job
-from refhooks_play._state import PAGE, Card, State, read_strategy, write_strategy
+from refhooks_play._state import Card, State, read_strategy, tables_of, write_strategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -271,5 +270,4 @@ def _check_fits(state: State) -> None:
 
 def _cells_of(strategy: Strategy, folder: Path) -> tuple[Cells, ...]:
     """A strategy's stages as cells, by way of what refhooks writes of it."""
-    data = json.loads(dump_strategy(strategy, folder / PAGE).read_text("utf-8"))
-    return tuple(Cells.of(stage) for stage in data["stage"])
+    return tuple(Cells.of(stage) for stage in tables_of(strategy, folder)["stage"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import secrets
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +23,13 @@ from refhooks import (
 from refhooks_play._cells import Cells
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from refhooks import Mask
 
-__all__ = ["Card", "State", "read_strategy", "write_strategy"]
+__all__ = ["Card", "State", "read_strategy", "tables_of", "write_strategy"]
 
-PAGE = ".page.json"
-"""The file through which tables become values: it lies where the pictures do."""
 EXPORTED = "strategy.toml"
 FILES = ("image", "alpha")  # keys of a mask that name a picture
 
@@ -138,16 +138,16 @@ class State:
         if self.edit_mask is None:
             return None
         table = {"stage": [{"method": "default"}], "mask": [self.edit_mask]}
-        with _Plain(folder):
-            return load_strategy(_written(folder, table)).masks[0]
+        with _page_file(folder, table) as place:
+            return load_strategy(place).masks[0]
 
     def run_plugins(self, folder: Path) -> tuple[Any, ...]:
         """Return the run plugins; raises as :meth:`references`."""
         if not self.plugins:
             return ()
-        with _Plain(folder):
-            table = {"stage": [{"method": "default"}], "plugin": list(self.plugins)}
-            return load_plugins(_written(folder, table))
+        table = {"stage": [{"method": "default"}], "plugin": list(self.plugins)}
+        with _page_file(folder, table) as place:
+            return load_plugins(place)
 
     def planned(self, folder: Path) -> dict[str, Any]:
         """Return the arguments of a plan beside references and steps; raises likewise."""
@@ -203,29 +203,37 @@ def _number(text: str) -> float | str | None:
         return text.strip()
 
 
-class _Plain:
-    """Takes the name of the page's own file out of messages: nobody has seen it."""
+@contextlib.contextmanager
+def _page_file(folder: Path, table: dict[str, Any] | None = None) -> Iterator[Path]:
+    """A file of its own for each use, where the pictures lie: several threads show one page.
 
-    def __init__(self, folder: Path) -> None:
-        self._prefix = f"{folder / PAGE}: "
+    Its name is taken out of messages: nobody has seen it.
+    """
+    place = folder / f".page-{secrets.token_hex(8)}.json"
+    if table is not None:
+        place.write_text(json.dumps(table), encoding="utf-8")
+    try:
+        yield place
+    except RefhooksError as error:
+        if not str(error).startswith(f"{place}: "):
+            raise
+        raise type(error)(str(error).removeprefix(f"{place}: ")) from error
+    finally:
+        place.unlink(missing_ok=True)
 
-    def __enter__(self) -> None:
-        return
 
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, RefhooksError) and str(error).startswith(self._prefix):
-            raise type(error)(str(error).removeprefix(self._prefix)) from error
-
-
-def _written(folder: Path, table: dict[str, Any]) -> Path:
-    place = folder / PAGE
-    place.write_text(json.dumps(table), encoding="utf-8")
-    return place
+def tables_of(what: Any, folder: Path, plugins: Sequence[Any] = ()) -> dict[str, Any]:
+    """Return a strategy, or references, as the tables that refhooks itself writes of them."""
+    with _page_file(folder) as place:
+        tables: dict[str, Any] = json.loads(
+            dump_strategy(what, place, plugins=plugins).read_text("utf-8")
+        )
+    return tables
 
 
 def _loaded(folder: Path, tables: Sequence[dict[str, Any]]) -> tuple[Reference, ...]:
-    with _Plain(folder):
-        return load_references(_written(folder, {"reference": list(tables)}))
+    with _page_file(folder, {"reference": list(tables)}) as place:
+        return load_references(place)
 
 
 def write_strategy(state: State, folder: Path) -> Path:
@@ -251,7 +259,7 @@ def read_strategy(path: Path, state: State, folder: Path) -> State:
         StrategyError: It is no strategy file, or names what is not there; the message says what.
         UnknownNameError: It names what no live plugin registers.
     """
-    copy = folder / f".opened{path.suffix.lower()}"
+    copy = folder / f".opened-{secrets.token_hex(8)}{path.suffix.lower()}"
     copy.write_bytes(path.read_bytes())
     try:
         tables, plugins = _tables(copy, state, folder)
@@ -274,7 +282,7 @@ def _tables(
         if "load_strategy" not in str(error):
             raise
         what = load_strategy(copy)
-    data = json.loads(dump_strategy(what, folder / PAGE, plugins=plugins).read_text("utf-8"))
+    data = tables_of(what, folder, plugins)
     if "reference" in data:
         tables = data["reference"]
     elif not state.cards:

@@ -50,10 +50,14 @@ def served(*arguments):
 
 
 OVER = """() => {
-  const told = document.querySelector('#running .told')
-  const bad = document.querySelector('#running .refused')
+  const told = document.querySelector('#running .told:not([data-old])')
+  const bad = document.querySelector('#running .refused:not([data-old])')
   return told ? /^(seed|cancelled)/.test(told.textContent) : Boolean(bad)
 }"""
+
+
+OLD = """() => document.querySelectorAll('#running .told, #running .refused')
+  .forEach(it => { it.dataset.old = 'yes' })"""
 
 
 class User:
@@ -98,7 +102,7 @@ class User:
     def choose(self, where, option):
         """Choose from a dropdown."""
         self.page.click(f"#{where} input")
-        self.page.get_by_role("option", name=option, exact=True).click()
+        self.page.get_by_role("option", name=option, exact=True).last.click()  # one may be closing
 
     def ask(self, prompt, **numbers):
         """Fill the tab Edit."""
@@ -110,6 +114,7 @@ class User:
     def run(self, seed):
         """Run the edit, wait for it, and return the picture of the file that is downloaded."""
         self.tab("Edit")
+        self.page.evaluate(OLD)  # what is said of the edit before
         self.page.click("#run")
         self.page.wait_for_function(OVER)
         said = self.page.inner_text("#running")

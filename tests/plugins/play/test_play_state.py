@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import attrs
@@ -128,7 +129,7 @@ def test_paths_of_a_stranger_are_names_in_the_session(folder, tmp_path):
     )
     with pytest.raises(rh.StrategyError, match=r"a mask of reference 1 is 'secret\.png', which"):
         read_strategy(hostile, FULL, folder)
-    assert not (folder / ".page.json.toml").exists()
+    assert [it.name for it in folder.iterdir() if it.name.startswith(".")] == []
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "[[stage]]\n", '[[edit]]\nprompt = "a"\n'])
@@ -142,7 +143,7 @@ def test_what_is_no_strategy_file_is_refused_by_its_name(folder, text):
 
     assert "bad.toml" in str(error.value)
     assert ".opened" not in str(error.value)
-    assert ".page.json" not in str(error.value)
+    assert ".page" not in str(error.value)
 
 
 def test_a_card_that_cannot_be_used_says_so_with_its_own_number(folder):
@@ -158,6 +159,21 @@ def test_a_card_that_cannot_be_used_says_so_with_its_own_number(folder):
     assert references[1].strategy is None
     with pytest.raises(rh.StrategyError, match="reference 2, stage 1"):
         state.references(folder)
+
+
+def test_several_threads_show_one_page(folder):
+    """None reads what another writes, and nothing is left beside the pictures."""
+    other = FULL.with_card(0, Card("photo.png", (Cells("cross_attn", "", "0.25"),)))
+    before = sorted(folder.iterdir())
+
+    def look(state):
+        return [state.references(folder)[0].strategy.stages[0].strength for _ in range(40)]
+
+    with ThreadPoolExecutor(4) as threads:
+        seen = list(threads.map(look, [FULL, other, FULL, other]))
+
+    assert [set(it) for it in seen] == [{"0.4:1.0"}, {0.25}, {"0.4:1.0"}, {0.25}]
+    assert sorted(folder.iterdir()) == before
 
 
 def test_an_empty_page_has_nothing_to_run(folder):
