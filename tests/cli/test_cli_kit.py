@@ -95,7 +95,7 @@ def test_hooks_lists_every_hook_with_its_implementers():
     )
     assert entries["refhooks_velocity"]["implementers"] == [
         "plugin guider (tryfirst)", "method guidance", "method inject",
-        "plugin edit-mask (trylast)",
+        "plugin auto_mask (trylast)", "plugin edit-mask (trylast)",
     ]  # fmt: skip
     unused = {name for name, entry in entries.items() if not entry["implementers"]}
     assert unused == {"refhooks_strengths"}  # an experiment's, which does not ship
