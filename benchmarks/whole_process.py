@@ -7,8 +7,8 @@ same picture, both from start to end, in turns. The script takes the toy's folde
 command does where torchvision is missing, refhooks' processor of still pictures. ``commands``:
 ``refhooks grid`` of 16 cells over 16 times ``refhooks edit``, as processes. ``grid``: 16 cells of
 ``Editor.grid``, by an editor that keeps encodings, over 16 calls of ``Editor.edit`` by one that
-keeps none, in one process. Ratios of processor time bear a busy machine; figures are
-medians with the least and the most.
+keeps none, in one process; ``seeds together``: with ``batch=4``. Ratios of processor time bear a
+busy machine; figures are medians with the least and the most.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def same(one: Path, other: Path) -> bool:
     return Image.open(one).convert("RGB").tobytes() == Image.open(other).convert("RGB").tobytes()
 
 
-def grid(source: Path, rounds: int, steps: int) -> dict[str, Any]:
+def grid(source: Path, rounds: int, steps: int, batch: int) -> dict[str, Any]:
     """Return the processor time of 16 cells over that of 16 edits that keep nothing."""
     alone = rh.Editor.from_pretrained("toy", encodings_mib=0)
     shared = rh.Editor(alone.pipe, checkpoint=alone.checkpoint)
@@ -140,8 +140,9 @@ def grid(source: Path, rounds: int, steps: int) -> dict[str, Any]:
         shared.family.encodings.clear()
         start = time.process_time()
         shared.grid(
-            source, PROMPT, methods=["cross_attn"], strengths=STRENGTHS, seeds=seeds, steps=steps
-        )
+            source, PROMPT, methods=["cross_attn"], strengths=STRENGTHS, seeds=seeds, steps=steps,
+            batch=batch,
+        )  # fmt: skip
         return time.process_time() - start
 
     def singles() -> float:
@@ -173,8 +174,9 @@ def main() -> None:
             found["commands"] = commands(Path(place), source, arguments.rounds, 8)
         if arguments.only in {None, "grid"}:
             found["grid"] = {
-                f"{steps} steps": grid(source, max(1, arguments.rounds // 2), steps)
+                f"{steps} steps{told}": grid(source, max(1, arguments.rounds // 2), steps, batch)
                 for steps in (4, 8)
+                for told, batch in (("", 1), (", seeds together", 4))
             }
     for name, figures in found.items():
         print(name, figures)

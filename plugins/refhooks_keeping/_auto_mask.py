@@ -21,6 +21,7 @@ __all__ = ["AutoMask"]
 LOG = logging.getLogger("refhooks")
 WHOLE = 2 / 3  # of the threshold: nearer than that is nothing of a picture edited as a whole
 MOST = 32  # tokens around what is changed, and as many around those
+COMPUTED = 0.59  # of the output's tokens, as measured
 EXACT = 1e-3  # of a noise level, which schedulers round
 
 
@@ -112,6 +113,23 @@ class AutoMask:
             return None
         return Inside(halo=self.halo + self.context, reuse=self.reuse)
 
+    def computes(self, sigmas: Sequence[float]) -> list[float]:
+        """Return the share of the output's tokens that is computed at each step, an estimate.
+
+        Once the mask is there it is the mean over 140 local edits of the embedded model
+        (``docs/auto-mask.md``), with the margins that are the defaults here.
+
+        Args:
+            sigmas: Noise level of each step.
+        """
+        found = next((it for it, sigma in enumerate(sigmas) if self.finds(sigma)), len(sigmas))
+        share = 1.0 if self.inside is None else COMPUTED
+        return [1.0 if step <= found else share for step in range(len(sigmas))]
+
+    def finds(self, sigma: float) -> bool:
+        """Return whether the mask is found at a step of that noise level, if not before."""
+        return sigma <= self.sigma + EXACT
+
     @property
     def edits_attention(self) -> bool:
         """Whether keys and values of earlier steps are read."""
@@ -138,7 +156,7 @@ class AutoMask:
 
     def bind_run(self, run: RunInfo) -> Any:
         """Return the object that finds the mask, and keeps to it."""
-        if not any(sigma <= self.sigma + EXACT for sigma in run.sigmas):
+        if not any(map(self.finds, run.sigmas)):
             warn_user(
                 f"auto_mask does nothing: the noise level of the last step is {run.sigmas[-1]:.2f},"
                 f" above sigma={self.sigma:g}; give more steps, or a larger sigma"
@@ -173,7 +191,7 @@ class _Following:
     @hookimpl(trylast=True)
     def refhooks_velocity(self, ctx: Context, latents: Tensor, velocity: Tensor) -> Tensor | None:
         sigma = ctx.step.sigma
-        if not self._found and sigma <= self._plugin.sigma + EXACT:
+        if not self._found and self._plugin.finds(sigma):
             self._found = True
             self._find(ctx, latents - sigma * velocity)
         if self._mask is None or ctx.step.index + 1 < ctx.step.total:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from refhooks._core.contract.values import Adapter, Inputs, LowRank
 
-__all__ = ["LayerHooks", "is_compiled"]
+__all__ = ["LayerHooks", "in_one_graph", "is_compiled"]
 
 
 _NOBODY = 0  # no thread's number
@@ -139,3 +139,14 @@ class LayerHooks:
 def is_compiled(module: Any) -> bool:
     """Return whether a module is compiled as a whole."""
     return hasattr(module, "_orig_mod") or module._compiled_call_impl is not None
+
+
+def in_one_graph(module: Any) -> bool:
+    """Return whether a module is compiled with ``fullgraph=True``, as far as torch tells."""
+    context = getattr(module, "dynamo_ctx", None)  # of torch.compile(module)
+    compiled = getattr(module, "_compiled_call_impl", None)  # of module.compile()
+    if compiled is not None:
+        names = getattr(getattr(compiled, "__code__", None), "co_freevars", ())
+        cells = dict(zip(names, getattr(compiled, "__closure__", None) or (), strict=False))
+        context = cells["self"].cell_contents if "self" in cells else None
+    return getattr(context, "fullgraph", False) is True

@@ -8,6 +8,7 @@ from weakref import WeakSet
 
 import attrs
 
+from refhooks._attending.layer_hooks import in_one_graph
 from refhooks._attending.step_caches import step_cache_of
 from refhooks._base.names import did_you_mean, listed
 from refhooks._base.numbers import number, whole
@@ -128,6 +129,12 @@ def with_step_cache(family: Any, cache: StepCache | None) -> Iterator[None]:
         raise InputError(
             f"{name}: diffusers has no step caches for {type(transformer).__name__}; leave cache"
             " out"
+        )
+    if any(map(in_one_graph, transformer.modules())):
+        raise InputError(
+            f"{name}: blocks of the transformer are compiled with fullgraph=True, and diffusers'"
+            " step caches cannot be traced in one graph; compile them without it"
+            " (transformer.compile_repeated_blocks()), or leave cache out"
         )
     config = cache.config()
     _FOR_ONE.add(transformer)

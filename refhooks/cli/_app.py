@@ -224,6 +224,7 @@ def score(**options: Any) -> None:
     " way, and memory. Without --model it is that of a full-size model.",
 )  # fmt: skip
 @option("Plan", "--cfg", type=Scales(), metavar="SCALE", help="As for edit, with --cost.")
+@option("Plan", "--cache", metavar="NAME", help="Likewise.")
 @option(
     "Plan", "--edit-mask", metavar="FILE|BOX", shell_complete=completing.files,
     help="As for edit; with --cost, and with --model where FILE names pictures.",

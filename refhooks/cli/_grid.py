@@ -15,7 +15,7 @@ from refhooks._apps.editing.result import save_picture
 from refhooks._apps.forecast.planned import NATIVE, plan
 from refhooks._apps.grids.fields import Axis, Field, make_axis, read_axis, read_field
 from refhooks._apps.grids.fingerprint import fingerprint
-from refhooks._apps.grids.grid import Grid, fill, kept_picture, make_cells
+from refhooks._apps.grids.grid import Grid, fill, kept_picture, make_cells, passes
 from refhooks._apps.grids.making import STRENGTHS
 from refhooks._apps.grids.sheet import draw_grid, named
 from refhooks._base.advice import silenced
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from refhooks._apps.advice.advice import Measured
-    from refhooks._apps.grids.grid import Cell
+    from refhooks._apps.grids.grid import Cell, Pass
     from refhooks._core.plugins.registry import Registry
     from refhooks._editor import Editor
     from refhooks.cli._edit import EditJob, EditOptions
@@ -62,6 +62,7 @@ class GridOptions:
     tile: int | None
     cells: str | None
     plot: str | None
+    batch: int
 
     @classmethod
     def take(cls, options: dict[str, Any]) -> GridOptions:
@@ -97,7 +98,7 @@ class GridOptions:
                 "method and strength are given, so nothing is varied; name a field with --rows or"
                 " --columns"
             )
-        grid = Grid(rows, columns, _seeds(self.seeds))
+        grid = Grid(rows, columns, _seeds(self.seeds), self.batch)
         grid.check()
         if self.plot is not None and (columns is None or columns.numbers() is None):
             raise InputError("--plot draws over the columns, which must then be numbers")
@@ -269,14 +270,22 @@ def _filled(editor: Editor, sheet: _Sheet, cells: Sequence[Cell]) -> tuple[list[
     """The pictures, and how many of them were there before."""
     model = fingerprint(editor, sheet.job.model.name)
     default = editor.family.default_steps
-    missing = [cell for cell in cells if kept_picture(sheet.folder / cell.name(model)) is None]
-    there = len(cells) - len(missing)
-    total = sum(cell.arguments["steps"] or default for cell in missing)
+    groups = passes(cells, sheet.grid.batch)
+    missing = [group for group in groups if not _is_kept(group, model, sheet.folder)]
+    there = len(cells) - sum(len(group.cells) for group in missing)
+    total = sum(group.arguments["steps"] or default for group in missing)
     if there:
         say("note", f"{there} of {len(cells)} pictures are in {sheet.folder} already", "cyan")
     with quiet(bars=False), steps_bar(total) as advance:
-        pictures = fill(editor.edit, cells, model, sheet.folder, lambda *_: advance(), _say_waiting)
+        pictures = fill(
+            editor.edit, groups, model, sheet.folder, lambda *_: advance(), _say_waiting
+        )
     return pictures, there
+
+
+def _is_kept(group: Pass, model: str, folder: Path) -> bool:
+    names = group.names(model).values()
+    return all(kept_picture(folder / name) is not None for name in names)
 
 
 def _say_waiting(count: int) -> None:

@@ -68,6 +68,7 @@ class PlanOptions:
     edit_mask: str | None = None
     compute: str | None = None
     cfg: float | str | None = None
+    cache: str | None = None
 
     @property
     def local(self) -> dict[str, Any]:
@@ -103,7 +104,7 @@ def plan_command(options: PlanOptions) -> None:
         what, options.steps, editor=editor, denoise=denoise, plugins=contents.plugins, **size,
         **options.local,
     )  # fmt: skip
-    costs = _cost(what, options, editor, denoise) if options.with_cost else None
+    costs = _cost(contents, options, editor, denoise) if options.with_cost else None
     if options.as_json:
         told = {} if costs is None else {"cost": costs.as_dict()}
         document = {"model": options.model, **timetable.as_dict(), **told}
@@ -132,19 +133,21 @@ def _read(file: str) -> StrategyFile:
 
 
 def _cost(
-    what: Strategy | tuple[Reference, ...],
+    contents: StrategyFile,
     options: PlanOptions,
     editor: Editor | None,
     denoise: float,
 ) -> Cost:
     costs = cost(
-        what,
+        contents.what,
         options.steps,
         editor=editor,
         height=options.height,
         width=options.width,
         denoise=denoise,
         cfg=options.cfg,
+        plugins=contents.plugins,
+        cache=options.cache,
         **options.local,
     )
     name = costs.shape.name if options.model is None else options.model
@@ -180,11 +183,12 @@ def _run_chain_plan(options: PlanOptions) -> None:
 
 
 def _check_size(options: PlanOptions) -> None:
-    if options.cfg is not None and not options.with_cost:
-        raise InputError(
-            "--cfg changes what --cost shows, and nothing else; add --cost (each edit of a chain"
-            " has a cfg of its own)"
-        )
+    for name, value in (("cfg", options.cfg), ("cache", options.cache)):
+        if value is not None and not options.with_cost:
+            raise InputError(
+                f"--{name} changes what --cost shows, and nothing else; add --cost (each edit of a"
+                f" chain has a {name} of its own)"
+            )
     sized = options.height is not None or options.width is not None
     if sized and options.model is None and not options.with_cost:
         raise InputError("--height and --width change what --model or --cost show; add one of them")

@@ -10,11 +10,13 @@ import attrs
 
 from refhooks._apps.forecast.inside import inside_of, target_grid
 from refhooks._apps.forecast.planned import plan, references_of
-from refhooks._apps.forecast.token_use import grid_of, token_use_of, with_reuse
+from refhooks._apps.forecast.savings import savings_of
+from refhooks._apps.forecast.token_use import grid_of, reading, token_use_of, with_reuse
 from refhooks._base.once import keeping
 from refhooks._base.scales import read_scales, scales_over
 from refhooks._base.weight_files.sources import floating_weight, source_of
 from refhooks._core.planning.bounds import MAX_CFG
+from refhooks._core.planning.request import read_cache
 from refhooks._core.plugins.loading import load_registry
 from refhooks.errors import InputError
 
@@ -49,6 +51,7 @@ class Cost:
         unkept: Of a step of the stock pipeline that keeps nothing, for a model that could; ``None``
             for any other.
         target: The output's tokens that are computed; ``None``: all.
+        remarks: What of it is estimated, and what is not counted.
     """
 
     shape: ModelShape
@@ -60,6 +63,7 @@ class Cost:
     kept_bytes: float
     unkept: float | None = None
     target: int | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def flops(self) -> float:
@@ -97,6 +101,7 @@ class Cost:
             "weight_bytes": self.shape.weight_bytes,
             "kept_bytes": self.kept_bytes,
             "computed_target": self.shape.target if self.target is None else self.target,
+            "remarks": list(self.remarks),
         }
 
     def __str__(self) -> str:
@@ -118,7 +123,7 @@ class Cost:
             f"memory: {shape.weight_bytes / GIB:.2f} GiB of weights in {shape.dtype}; keys and"
             f" values kept from step to step: {kept}"
         )
-        return "\n".join([head, run, *self._kept(), *self._spans(), memory])
+        return "\n".join([head, run, *self._kept(), *self._spans(), memory, *self.remarks])
 
     def _kept(self) -> list[str]:
         over = self.over_unkept
@@ -151,6 +156,8 @@ def cost(
     denoise: float = 1.0,
     edit_mask: Any = None,
     compute: Any = "all",
+    plugins: Sequence[object] = (),
+    cache: Any = None,
 ) -> Cost:
     """Return what a strategy costs, from the number of floating-point operations.
 
@@ -173,17 +180,24 @@ def cost(
         edit_mask: Likewise; it lies on the first reference's picture, or where there is none on one
             of the output's size.
         compute: Likewise.
+        plugins: Likewise. Of one that leaves out tokens in the run, what its ``computes`` says is
+            counted, an estimate; of one that has none, the cost says that it is not.
+        cache: Likewise. What TaylorSeer leaves out is counted; what First Block Cache does is not,
+            since it depends on the picture, and the cost says so.
 
     Raises:
-        InputError: As for :func:`refhooks.plan`, or nothing states a model's size.
-        PluginError: A method says nonsense of its work.
+        InputError: As for :func:`refhooks.plan`, or nothing states a model's size, or a step cache
+            stands beside what cannot be with it.
+        PluginError: A method or a plugin says nonsense of its work.
         UnknownNameError: A name that no live plugin registers.
     """
     registry = load_registry() if editor is None else editor.registry
     references = references_of(what)
     size: dict[str, Any] = {"height": height, "width": width}
     local = {"edit_mask": edit_mask, "compute": compute}
-    timetable = plan(what, steps, editor=editor, denoise=denoise, **size, **local)
+    chosen = read_cache(cache, compute, plugins)
+    given = {**size, **local, "plugins": plugins}
+    timetable = plan(what, steps, editor=editor, denoise=denoise, **given)
     shape = shape or (default_shape(registry) if editor is None else shape_of(editor, **size))
     if editor is None and height is not None and width is not None:
         shape = attrs.evolve(shape, target=_tokens(height, width, shape))
@@ -193,13 +207,16 @@ def cost(
         token_use_of(registry, place, reference, timetable, grids[place])
         for place, reference in enumerate(references)
     ]
+    savings = savings_of(shape, timetable, passes, plugins, chosen, registry)
     work = _kept_work if shape.keeps_prefix else _work
     whole = [float(math.prod(grid)) for grid in grids]
     target = target_grid(shape, height, width)
     inside = inside_of(registry, references, shape, target, grids, **local)
     computed = None if inside is None or inside.keep is None else inside.computed
-    uses = with_reuse(uses, inside)
-    return work(shape, uses, whole, passes, batch, computed)
+    uses = reading(with_reuse(uses, inside), savings.reused, [0] * len(uses))
+    shares = savings.target if computed is None else (computed / shape.target,) * len(passes)
+    run = _Run(shape, uses, whole, passes, savings.passes, shares, batch)
+    return attrs.evolve(work(run), target=computed, remarks=savings.remarks)
 
 
 def passes_of(shape: ModelShape, cfg: Any, steps: int) -> tuple[int, ...]:
@@ -214,56 +231,67 @@ def passes_of(shape: ModelShape, cfg: Any, steps: int) -> tuple[int, ...]:
     return tuple([shape.passes if scale > 1.0 else 1 for scale in scales])
 
 
-def _work(
-    shape: ModelShape,
-    uses: Sequence[Sequence[TokenUse]],
-    whole: Sequence[float],
-    each: Sequence[int],
-    batch: int,
-    computed: int | None,
-) -> Cost:
-    """Where every token is computed at every step, unless a method leaves it out."""
+@attrs.frozen
+class _Run:
+    """What is counted.
+
+    Attributes:
+        shape: The model's size.
+        uses: What each reference gives at each step.
+        whole: The tokens of each.
+        passes: The model's own forward passes of each step.
+        computed: Those of them that run through the blocks.
+        shares: Of the output's tokens, at each step.
+        batch: Pictures at once.
+    """
+
+    shape: ModelShape
+    uses: Sequence[Sequence[TokenUse]]
+    whole: Sequence[float]
+    passes: Sequence[int]
+    computed: Sequence[int]
+    shares: Sequence[float]
+    batch: int
+
+    @property
+    def own(self) -> list[float]:
+        """Tokens of output and text at each step."""
+        return [self.shape.target * share + self.shape.text for share in self.shares]
+
+
+def _work(run: _Run) -> Cost:
+    """Where every token is computed at every step, unless something leaves it out."""
+    shape, uses, passes = run.shape, run.uses, max(run.passes)
     all_own = shape.target + shape.text
-    own = all_own if computed is None else computed + shape.text
-    tokens = all_own + sum(whole)
+    tokens = all_own + sum(run.whole)
     most = max(sum(entry.cached for entry in step) for step in zip(*uses, strict=True))
-    passes = max(each)
     return Cost(
         shape=shape,
         passes=passes,
-        batch=batch,
+        batch=run.batch,
         steps=tuple(
-            batch * _step([entry[index] for entry in uses], own, own_passes, shape)
-            for index, own_passes in enumerate(each)
+            run.batch * _step([entry[index] for entry in uses], own, computed, shape)
+            for index, (own, computed) in enumerate(zip(run.own, run.computed, strict=True))
         ),
-        native=batch * passes * shape.flops(tokens, tokens),
-        bare=batch * passes * shape.flops(all_own, all_own),
-        kept_bytes=batch * passes * shape.kept_bytes(most),
-        target=computed,
+        native=run.batch * passes * shape.flops(tokens, tokens),
+        bare=run.batch * passes * shape.flops(all_own, all_own),
+        kept_bytes=run.batch * passes * shape.kept_bytes(most),
     )
 
 
-def _kept_work(
-    shape: ModelShape,
-    uses: Sequence[Sequence[TokenUse]],
-    whole: Sequence[float],
-    each: Sequence[int],
-    batch: int,
-    computed: int | None,
-) -> Cost:
+def _kept_work(run: _Run) -> Cost:
     """Where text and references are computed once, and anew where their tokens change."""
-    steps, passes = len(each), max(each)
-    all_own, times = shape.target + shape.text, batch * passes
+    shape, whole, steps, passes = run.shape, run.whole, len(run.passes), max(run.passes)
+    all_own, times = shape.target + shape.text, run.batch * passes
     all_asking = shape.target if shape.keeps_text else all_own
     target = shape.flops(all_asking, all_own + sum(whole))
-    left_out = 0 if computed is None else shape.target - computed
-    own, asking = all_own - left_out, all_asking - left_out
     first, bare = _prefix(shape, whole), _prefix(shape, [])
     work: list[float] = []
     kept: float = 0.0
     before: list[float] | None = None
     begun = already = 0
-    for own_passes, step in zip(each, zip(*uses, strict=True), strict=True):
+    for own_passes, own, step in zip(run.passes, run.own, zip(*run.uses, strict=True), strict=True):
+        asking = all_asking - (all_own - own)
         tokens = [entry.attended for entry in step]
         anew = tokens != before or any(entry.anew for entry in step)
         flops = shape.flops(asking, own + sum(tokens))
@@ -276,18 +304,17 @@ def _kept_work(
             for share in entry.extra_passes
         ]
         prefix = prefixes * _prefix(shape, tokens)
-        work.append(batch * (own_passes * flops + prefix + math.fsum(extra)))
+        work.append(run.batch * (own_passes * flops + prefix + math.fsum(extra)))
         kept, before = max(kept, shape.keeps_text * shape.text + sum(tokens)), tokens
     return Cost(
         shape=shape,
         passes=passes,
-        batch=batch,
+        batch=run.batch,
         steps=tuple(work),
         native=times * (target + first / steps),
         bare=times * (shape.flops(all_asking, all_own) + bare / steps),
         kept_bytes=times * shape.kept_bytes(kept),
         unkept=times * (target + first),
-        target=computed,
     )
 
 
@@ -341,7 +368,7 @@ def shape_of(editor: LoadedModel, *, height: int | None, width: int | None) -> M
     )
 
 
-def _step(uses: Sequence[TokenUse], own: int, passes: int, shape: ModelShape) -> float:
+def _step(uses: Sequence[TokenUse], own: float, passes: int, shape: ModelShape) -> float:
     tokens = own + sum(entry.computed for entry in uses)
     keys = own + sum(entry.attended for entry in uses)
     added = [
@@ -349,7 +376,7 @@ def _step(uses: Sequence[TokenUse], own: int, passes: int, shape: ModelShape) ->
         for entry in uses
         for share in entry.extra_passes
     ]
-    return passes * shape.flops(tokens, keys) + math.fsum(added)
+    return passes * shape.flops(tokens, keys) + (math.fsum(added) if passes else 0.0)
 
 
 def _tokens(height: int, width: int, shape: ModelShape) -> int:

@@ -87,7 +87,7 @@ def plan(
         local = {"edit_mask": edit_mask, "compute": compute, "plugins": plugins}
         return _of_edit(editor, references, steps, denoise, {**size, **local})
     registry = load_registry() if editor is None else editor.registry
-    named = named_plugins(read_plugins(plugins), registry, None)
+    named = named_plugins(read_plugins(plugins), registry, None, pictures=False)
     if editor is not None:
         timetable = _of_model(editor, references, steps, denoise, size)
         return with_plugins(timetable, named, registry)

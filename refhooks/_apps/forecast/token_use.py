@@ -99,17 +99,33 @@ def with_reuse(
     """Return what each reference gives at each step, where it is read from an earlier one."""
     if planned is None or planned.inside.reuse == 1:
         return [[*each] for each in uses]
-    every = planned.inside.reuse
+    steps = range(len(uses[0]))
+    reused = frozenset(step for step in steps if step % planned.inside.reuse)
+    return reading(uses, reused, [len(near) for near in planned.near])
+
+
+def reading(
+    uses: Sequence[Sequence[TokenUse]], reused: frozenset[int], near: Sequence[int]
+) -> list[list[TokenUse]]:
+    """Return what each reference gives at each step, where some read it from an earlier one.
+
+    Args:
+        uses: What it gives where none does.
+        reused: The steps that do.
+        near: Tokens of each reference that are computed all the same.
+    """
+    if not reused:
+        return [[*each] for each in uses]
     return [
         [
             attrs.evolve(
                 use,
-                computed=use.computed if step % every == 0 else min(len(near), use.computed),
+                computed=min(own, use.computed) if step in reused else use.computed,
                 cached=max(use.cached, use.attended),
             )
             for step, use in enumerate(each)
         ]
-        for each, near in zip(uses, planned.near, strict=True)
+        for each, own in zip(uses, near, strict=True)
     ]
 
 

@@ -36,11 +36,13 @@ class Grid:
         rows: ``None``: one row.
         columns: ``None``: one column.
         seeds: Each makes a row of every row.
+        batch: How many of the seeds run in one pass.
     """
 
     rows: Axis | None
     columns: Axis | None
     seeds: tuple[int, ...]
+    batch: int = 1
 
     @property
     def lines(self) -> tuple[tuple[str | None, int], ...]:
@@ -57,7 +59,8 @@ class Grid:
         """Refuse what is no grid.
 
         Raises:
-            InputError: Both axes are one field, a seed is varied twice, or there are too many.
+            InputError: Both axes are one field, a seed is varied twice, there are too many, or one
+                seed alone shall run in a batch.
         """
         axes = [axis for axis in (self.rows, self.columns) if axis is not None]
         fields = [attrs.evolve(axis.field, text="") for axis in axes]
@@ -69,6 +72,11 @@ class Grid:
         count = len(self.lines) * len(self.heads)
         if count > MAX_CELLS:
             raise InputError(f"the grid would have {count} cells; at most {MAX_CELLS}")
+        if self.batch > 1 and len(self.seeds) < 2:
+            raise InputError(
+                f"batch {self.batch} runs a cell's seeds in one pass, and seeds names only"
+                f" {self.seeds[0]}; name several, or leave batch out"
+            )
 
 
 @attrs.frozen
@@ -86,11 +94,58 @@ class Cell:
     seed: int
     arguments: dict[str, Any]
 
-    def name(self, model: str) -> str:
-        """Return the name of its file: to be read by people, and the key that makes it its own."""
+    def name(self, model: str, batch: Sequence[int] = ()) -> str:
+        """Return the name of its file: to be read by people, and the key that makes it its own.
+
+        Args:
+            model: What :func:`fingerprint` says of the editor.
+            batch: Seeds of the pass that it is made in; empty: it runs alone.
+        """
         told = "_".join(text for text in (self.row, self.column, f"seed{self.seed}") if text)
         short = re.sub(r"[^\w.+-]+", "-", told)[:60]
-        return f"{short}_{key(model, self.arguments)}.png"
+        beside = {"batch": tuple(batch)} if batch else {}  # it rounds otherwise than alone
+        return f"{short}_{key(model, {**self.arguments, **beside})}.png"
+
+
+@attrs.frozen
+class Pass:
+    """Cells that run in one pass through the steps: they differ in the seed alone.
+
+    Attributes:
+        cells: By their numbers in the grid.
+    """
+
+    cells: dict[int, Cell]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What ``Editor.edit`` takes."""
+        first = next(iter(self.cells.values()))
+        return {**first.arguments, "seed": self.seeds} if self.seeds else first.arguments
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of a batch; empty where a cell runs alone."""
+        return [cell.seed for cell in self.cells.values()] if len(self.cells) > 1 else []
+
+    def names(self, model: str) -> dict[int, str]:
+        """Return the name of each cell's file, by its number; see :meth:`Cell.name`."""
+        return {number: cell.name(model, self.seeds) for number, cell in self.cells.items()}
+
+
+def passes(cells: Sequence[Cell], batch: int) -> list[Pass]:
+    """Return in which passes cells are made, in the order of their first ones.
+
+    Args:
+        cells: Of a grid, in its order.
+        batch: How many of one row and column are in a pass, at most.
+    """
+    alike: dict[Any, list[int]] = {}
+    for number, cell in enumerate(cells):
+        place = number if batch == 1 else (cell.row, cell.column)
+        alike.setdefault(place, []).append(number)
+    groups = [them[at : at + batch] for them in alike.values() for at in range(0, len(them), batch)]
+    return [Pass({number: cells[number] for number in them}) for them in sorted(groups)]
 
 
 def make_cells(
@@ -124,45 +179,85 @@ def make_cells(
 
 def fill(
     edit: Callable[..., EditResult],
-    cells: Sequence[Cell],
+    groups: Sequence[Pass],
     model: str,
-    folder: Path,
+    folder: Path | None,
     callback: Callback | None,
     waits: Callable[[int], object] | None = None,
 ) -> list[Image.Image]:
     """Return the picture of each cell; those that are in the folder are not made again.
 
-    Several processes may fill a folder at once: each cell is made by one of them.
+    Several processes may fill a folder at once: each pass is made by one of them. A pass of which
+    a cell is missing runs as a whole, since it rounds otherwise with fewer.
 
     Args:
         edit: ``Editor.edit``, which makes the others.
-        cells: In the order in which they are made.
+        groups: In the order in which they are made.
         model: What :func:`fingerprint` says of the editor.
-        folder: Where each picture is kept as soon as it is made.
+        folder: Where each picture is kept as soon as it is made; ``None``: in memory alone.
         callback: Of the edits.
         waits: Called once, with their number, when other processes are making all that is left.
 
     Raises:
         RefhooksError: As for ``Editor.edit``; what is made until then is kept.
     """
-    names = [cell.name(model) for cell in cells]
-    pictures: dict[int, Image.Image] = {}
+    names = [{} if folder is None else group.names(model) for group in groups]
+    filling = _Filling(groups, names, folder)
 
-    def is_there(number: int) -> bool:
-        picture = kept_picture(folder / names[number])
-        if picture is not None:
-            pictures[number] = picture
-        return picture is not None
+    def waiting(_passes: int) -> None:
+        if waits is not None:
+            waits(sum(len(group.cells) for group in groups) - len(filling.pictures))
 
-    def make(number: int) -> None:
-        result = edit(**cells[number].arguments, callback=callback)
+    def make(place: int) -> None:
+        filling.keep(place, edit(**groups[place].arguments, callback=callback))
+
+    claimed = [" ".join(it.values()) for it in names]
+    Claims(folder).divide(claimed, filling.is_there, make, waits=waiting)
+    return [filling.pictures[number] for number in sorted(filling.pictures)]
+
+
+@attrs.define
+class _Filling:
+    """The pictures of a grid that are there by now, by the numbers of their cells."""
+
+    groups: Sequence[Pass]
+    names: Sequence[dict[int, str]]
+    folder: Path | None
+    pictures: dict[int, Image.Image] = attrs.field(factory=dict)
+
+    def is_there(self, place: int) -> bool:
+        """Look for the cells of a pass; return whether none is missing."""
+        if self.folder is not None:
+            found = {it: kept_picture(self.folder / name) for it, name in self.names[place].items()}
+            self.pictures.update({it: there for it, there in found.items() if there is not None})
+        return self.groups[place].cells.keys() <= self.pictures.keys()
+
+    def keep(self, place: int, result: EditResult) -> None:
+        """Take what is missing of a pass from its result.
+
+        Raises:
+            RefhooksError: It was interrupted, or a cell cannot be written.
+        """
         if result.interrupted:
-            raise RefhooksError("the grid was interrupted; the cells made until then are kept")
-        result.save(folder / names[number])
-        pictures[number] = load_whole(result.image)
+            kept = "; the cells made until then are kept"
+            lost = ", and no folder was given to keep its cells"
+            raise RefhooksError(f"the grid was interrupted{lost if self.folder is None else kept}")
+        for at, number in enumerate(self.groups[place].cells):
+            if number in self.pictures:
+                continue
+            if self.folder is not None:
+                _alone(result, at).save(self.folder / self.names[place][number])
+            self.pictures[number] = load_whole(result.images[at])
 
-    Claims(folder).divide(names, is_there, make, waits=waits)
-    return [pictures[number] for number in range(len(cells))]
+
+def _alone(result: EditResult, number: int) -> EditResult:
+    """One picture of an edit, with its recipe."""
+    return attrs.evolve(
+        result,
+        images=result.images[number : number + 1],
+        seeds=result.seeds[number : number + 1],
+        recipes=result.recipes[number : number + 1],
+    )
 
 
 def kept_picture(place: Path) -> Image.Image | None:

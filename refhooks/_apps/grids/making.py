@@ -12,7 +12,7 @@ from refhooks._apps.editing.habits import refuse_unknown
 from refhooks._apps.editing.steering import read_steering, with_file
 from refhooks._apps.grids.fields import Axis, listed_axis, read_field
 from refhooks._apps.grids.fingerprint import fingerprint
-from refhooks._apps.grids.grid import Cell, Grid, fill, make_cells
+from refhooks._apps.grids.grid import MAX_CELLS, Cell, Grid, Pass, fill, make_cells, passes
 from refhooks._apps.grids.sheet import draw_grid
 from refhooks._base.advice import silenced
 from refhooks._base.numbers import whole
@@ -21,7 +21,7 @@ from refhooks._base.pictures import load_picture
 from refhooks._core.planning.planner import make_plan
 from refhooks._core.planning.request import make_request
 from refhooks._core.planning.strategy import Reference
-from refhooks.errors import InputError, RefhooksError
+from refhooks.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -50,6 +50,7 @@ class Varied:
     seeds: Any
     cells: Any
     tile: Any
+    batch: Any
 
 
 def make_grid(
@@ -83,7 +84,7 @@ def make_grid(
     cells = [cell for line in lines for cell in line]
     _check(loaded, cells)
     folder = None if varied.cells is None else _folder(varied.cells)
-    pictures = _pictures(loaded, edit, cells, folder, others)
+    pictures = _pictures(loaded, edit, passes(cells, grid.batch), folder, others)
     width = len(lines[0])
     return draw_grid(
         grid,
@@ -145,7 +146,7 @@ def _grid(
         if arguments["strategy"] is None:
             rows = _methods(loaded, arguments)
         columns = _named(loaded, "strength", STRENGTHS, "strengths")
-    return Grid(rows, columns, numbers)
+    return Grid(rows, columns, numbers, whole(varied.batch, "batch", 1, MAX_CELLS))
 
 
 def _number(text: str) -> Any:
@@ -203,30 +204,22 @@ def _folder(given: Any) -> Path:
 def _pictures(
     loaded: LoadedModel,
     edit: Callable[..., EditResult],
-    cells: Sequence[Cell],
+    groups: Sequence[Pass],
     folder: Path | None,
     others: Mapping[str, Any],
 ) -> list[Image.Image]:
     """The picture of each cell; without a folder they are kept in memory alone."""
     waits = {"wait": others["wait"]} if "wait" in others else {}
-    if folder is not None:
-        model = fingerprint(loaded, type(loaded.pipe).__name__)
+    model = "" if folder is None else fingerprint(loaded, type(loaded.pipe).__name__)
 
-        def kept(**arguments: Any) -> EditResult:
-            return edit(**arguments, **waits)
+    def made(**arguments: Any) -> EditResult:
+        return edit(**arguments, **waits)
 
-        plain = [attrs.evolve(cell, arguments=_without(cell, "callback")) for cell in cells]
-        return fill(kept, plain, model, folder, others.get("callback"))
-    pictures = []
-    for cell in cells:
-        result = edit(**cell.arguments, **waits)
-        if result.interrupted:
-            raise RefhooksError(
-                "the grid was interrupted, and no folder was given to keep its cells"
-            )
-        pictures.append(result.image)
-    return pictures
+    plain = [Pass({it: _plain(cell) for it, cell in group.cells.items()}) for group in groups]
+    return fill(made, plain, model, folder, others.get("callback"))
 
 
-def _without(cell: Cell, name: str) -> dict[str, Any]:
-    return {key: value for key, value in cell.arguments.items() if key != name}
+def _plain(cell: Cell) -> Cell:
+    """The same without what makes no other picture."""
+    given = {key: value for key, value in cell.arguments.items() if key != "callback"}
+    return attrs.evolve(cell, arguments=given)

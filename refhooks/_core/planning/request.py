@@ -148,11 +148,18 @@ def make_request(
         eager=check == "eager",
         record_attention=bool(record_attention),
         compute=_inside(compute, edit_mask),
-        cache=_cache(cache, compute, read_plugins(plugins), record=bool(record_attention)),
+        cache=read_cache(cache, compute, read_plugins(plugins), record=bool(record_attention)),
     )
 
 
-def _cache(value: Any, compute: Any, plugins: Sequence[Any], *, record: bool) -> StepCache | None:
+def read_cache(
+    value: Any, compute: Any, plugins: Sequence[Any], *, record: bool = False
+) -> StepCache | None:
+    """Return the step cache of a call.
+
+    Raises:
+        InputError: There is none of that name, or something beside it takes all tokens or blocks.
+    """
     cache = as_step_cache(value)
     partial = ["compute='inside'"] if as_inside(compute) is not None else []
     partial += [it.name for it in plugins if getattr(it, "inside", None) is not None]

@@ -36,14 +36,17 @@ def named_plugins(
     registry: Registry,
     frame: Size | None,
     model: ModelInfo | None = None,
+    *,
+    pictures: bool = True,
 ) -> Named:
     """Return plugins with how messages name them; descriptions are bound when a run starts.
 
     Args:
         plugins: Descriptions, or objects with run hooks.
         registry: What is registered.
-        frame: Size of the picture being edited, ``None`` where there is none or it is not known.
+        frame: Size of the picture being edited, ``None`` where there is none.
         model: That of the run, ``None`` where it is not known.
+        pictures: Whether it is known which there are: else ``check`` is not asked.
 
     Raises:
         PluginError: One is neither.
@@ -54,7 +57,7 @@ def named_plugins(
         if not is_description(plugin):
             check_implementations(plugin, label, RunHooks, Registration)
             continue
-        if hasattr(plugin, "check"):
+        if pictures and hasattr(plugin, "check"):
             with naming(f"{label}, check, before the first step"):
                 plugin.check(frame)
         if model is not None and hasattr(plugin, "check_model"):

@@ -67,3 +67,25 @@ def test_the_cell_of_a_killed_process_is_taken_over(grid, edits, monkeypatch):
     assert result.exit_code == 0, result.output
     assert result.stderr.count("waiting for the last picture: another process is making it") == 1
     assert len(edits) == len(list(Path("grid.cells").iterdir())) == 4
+
+
+def test_several_processes_share_the_passes_of_a_batch(grid, monkeypatch):
+    """A pass is made by one of them, and its cells are there once."""
+    original = rh.Editor.edit
+
+    @functools.wraps(original)
+    def edit(self, *arguments, **options):
+        forked.note("edits", "-".join(map(str, options["seed"])))
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(rh.Editor, "edit", edit)
+
+    def run(number):
+        result = grid(*TWO, "--seeds", "0,1,2,3", "--batch", 2, "--cells", "shared",
+                      output=f"{number}.png")  # fmt: skip
+        assert result.exit_code == 0, result.output
+
+    assert forked.together(*[lambda it=it: run(it) for it in range(3)]) == [0] * 3
+    assert sorted(Path("edits").read_text().split()) == ["0-1"] * 4 + ["2-3"] * 4
+    assert len(list(Path("shared").iterdir())) == 16
+    assert len({Path(f"{it}.png").read_bytes() for it in range(3)}) == 1

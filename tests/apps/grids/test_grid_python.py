@@ -84,6 +84,35 @@ def test_cells_are_kept_in_a_folder(grid, folder, monkeypatch):
         assert sheet.size == made.sheet.size
 
 
+def test_seeds_of_a_cell_run_in_one_pass(grid, edits):
+    """Each picture is that of its seed alone, but for rounding; the last pass may be smaller."""
+    together = grid(strengths=[0.5, 1], methods=["inject"], seeds=[3, 1, 8], batch=2)
+    alone = grid(strengths=[0.5, 1], methods=["inject"], seeds=[3, 1, 8])
+
+    passes = [options["seed"] for options in edits]
+    assert passes == [[3, 1], [3, 1], 8, 8, 3, 3, 1, 1, 8, 8]
+    assert together.rows == alone.rows
+    for made, expected in zip(together.images, alone.images, strict=True):
+        for one, other in zip(made, expected, strict=True):
+            extrema = ImageChops.difference(one, other).getextrema()
+            assert max(high for _, high in extrema) <= 1
+
+
+def test_a_batch_keeps_each_cell_as_its_own(grid, folder, editor):
+    """With its recipe, which replays; a missing one runs with those that it was made with."""
+    made = grid(strengths=[1], seeds=[3, 1, 8], batch=3, cells="cells")
+    kept = {path: path.read_bytes() for path in (folder / "cells").glob("*.png")}
+    assert sorted(rh.load_recipe(path).seed for path in kept) == [1, 3, 8]
+    lost = next(path for path in kept if rh.load_recipe(path).seed == 1)
+    assert same(editor.replay(lost).image, made.images[1][0])
+
+    lost.unlink()
+    grid(strengths=[1], seeds=[3, 1, 8], batch=3, cells="cells")
+    assert {path: path.read_bytes() for path in (folder / "cells").glob("*.png")} == kept
+    grid(strengths=[1], seeds=[3, 1, 8], cells="cells")
+    assert len(list((folder / "cells").glob("*.png"))) == 6  # alone they round otherwise
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -99,6 +128,9 @@ def test_cells_are_kept_in_a_folder(grid, folder, monkeypatch):
         ({"rows": ["steps"]}, "rows must be one field and its values"),
         ({"rows": {"size": [2]}}, "there is no field 'size'"),
         ({"seeds": [-1]}, "a seed must be a whole number"),
+        ({"batch": 0}, "batch must be a whole number from 1 to 2000"),
+        ({"batch": 2}, "batch 2 runs a cell's seeds in one pass, and seeds names only 0"),
+        ({"batch": 2, "rows": {"seed": [1, 2]}}, "and seeds names only 0; name several"),
         ({"tile": 0}, "tile must be a whole number from 16 to 4096"),
         ({"num_inference_steps": 4}, "its name here is steps"),
         ({"cells": "photo.png"}, "photo.png cannot be made"),

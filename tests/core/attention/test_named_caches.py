@@ -106,6 +106,26 @@ def test_what_does_not_go_with_it_is_refused(editor, options, message):
         edit(editor, cache="fbcache", **options)
 
 
+@pytest.mark.parametrize("compiled", ["module", "blocks"])
+def test_blocks_in_one_graph_are_refused(editor, compiled):
+    """Diffusers' caches break a graph; blocks that are compiled without that take them."""
+    transformer, blocks = editor.pipe.transformer, editor.pipe.transformer.transformer_blocks
+    if compiled == "module":
+        blocks[0] = torch.compile(blocks[0], fullgraph=True, backend="eager")
+    else:
+        transformer.compile_repeated_blocks(fullgraph=True, backend="eager")
+    encodes, editor.family.encode_texts = editor.family.encode_texts, None
+    with pytest.raises(rh.InputError, match=r"cache='fbcache': blocks .* with fullgraph=True"):
+        edit(editor, cache="fbcache")
+    assert step_cache_of(transformer) is None
+    if compiled == "module":
+        return
+
+    editor.family.encode_texts = encodes
+    transformer.compile_repeated_blocks(backend="eager")
+    assert edit(editor, cache="fbcache:threshold=1e9").images
+
+
 def test_a_transformer_that_has_one_is_refused(editor):
     """Two would not fit; the user's own stays."""
     editor.pipe.transformer.enable_cache(FirstBlockCacheConfig())
