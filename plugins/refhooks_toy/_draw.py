@@ -91,7 +91,12 @@ def _lit(canvas: Floats, light: str) -> Floats:
 def _styled(canvas: Floats, style: str) -> Floats:
     if style == "photo":
         return canvas
-    grey = canvas @ np.array((0.30, 0.59, 0.11), np.float32)  # [H, W]
+    red, green, blue = np.moveaxis(
+        canvas, 2, 0
+    )  # added in this order: a product of matrices rounds
+    grey = (
+        red * np.float32(0.30) + green * np.float32(0.59) + blue * np.float32(0.11)
+    )  # by processor
     if style == "sepia":
         sepia: Floats = grey[..., None] * np.array((0.98, 0.80, 0.56), np.float32) + 0.05
         return np.minimum(sepia, 1)
