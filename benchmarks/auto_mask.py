@@ -13,22 +13,20 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
-import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 import numpy as np
+from _paired import acted_on, by_cell, command, compared, editing, kind_of
 from keeping import Shown, figures_of
 from PIL import Image
 
 import refhooks as rh
-from refhooks import score as measures
 from refhooks.batch import Job, edit_batch
 from refhooks.pictures import load_picture
 from refhooks_toy import EDIT_KINDS, HELD_OUT, WHOLE_PICTURE, make_pairs
+from refhooks_toy._held_out import as_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -101,98 +99,55 @@ def edited(editor: rh.Editor, pair: Pair, way: str) -> list[dict[str, Any]]:
 
 def run(each: int, limit: float) -> None:
     """Edit what has not been edited yet, for at most ``limit`` seconds."""
-    from refhooks_toy._held_out import as_pairs, faster  # noqa: PLC0415
-
-    STORE.parent.mkdir(exist_ok=True)
-    lines = STORE.read_text(encoding="utf-8").splitlines() if STORE.exists() else []
-    done = {tuple(json.loads(line)["cell"]) for line in lines}
-    editor, started = rh.Editor.from_pretrained("toy"), time.perf_counter()
-    editor.pipe.set_progress_bar_config(disable=True)
     kinds = [
         as_pairs(make_pairs(kind, range(HELD_OUT + FROM, HELD_OUT + FROM + each)))
         for kind in EDIT_KINDS
     ]
-    with faster(editor.pipe, half=False), STORE.open("a", encoding="utf-8") as store:
+    with editing(STORE, limit) as (editor, kept):
         for way, pairs in itertools.product((PLAIN, *WAYS), kinds):
             if way not in (PLAIN, "auto_mask") and pairs[0].kind in WHOLE_PICTURE:
                 continue
             for pair in pairs:
-                if time.perf_counter() - started > limit:
+                if kept.is_over:
                     return
-                if (pair.name, STEPS, way) not in done:
-                    for row in edited(editor, pair, way):
-                        store.write(json.dumps(row) + "\n")
-                    store.flush()
+                if (pair.name, STEPS, way) not in kept.done:
+                    kept.add(edited(editor, pair, way))
 
 
 def table() -> dict[str, Any]:
     """Return the figures of what was measured, by steps and way, local edits and whole ones."""
-    rows = [json.loads(line) for line in STORE.read_text(encoding="utf-8").splitlines()]
-    by_cell = {tuple(row["cell"]): row for row in rows}
+    rows = by_cell(STORE)
     found: dict[str, Any] = {}
     for way in ("keep_pixels", *WAYS):
         for group in ("local", "whole"):
-            pairs = [
-                (row, by_cell[name, STEPS, PLAIN])
-                for (name, _, own), row in by_cell.items()
-                if own == way and (_kind(name) in WHOLE_PICTURE) == (group == "whole")
+            both = [
+                (row, rows[name, STEPS, PLAIN])
+                for (name, steps, own), row in rows.items()
+                if own == way and (kind_of([name]) in WHOLE_PICTURE) == (group == "whole")
             ]
-            if pairs:
-                found[f"{way}, {group}"] = _compared(pairs)
+            if both:
+                found[f"{way}, {group}"] = _figures(both)
     return {"command": "python benchmarks/auto_mask.py", "from": FROM, "cells": found}
 
 
-def _kind(name: str) -> str:
-    return name.rpartition(" ")[0]
-
-
-def _compared(pairs: Sequence[Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"edits": len(pairs), "acted_on": 0, "by_kind": {}}
-    for name in MEASURES:
-        values = np.array([(own[name], plain[name]) for own, plain in pairs if name in own])
-        if len(values):
-            lead = measures.interval(values[:, 0] - values[:, 1])
-            found[name] = {
-                "mean": float(values[:, 0].mean()),
-                "plain": float(values[:, 1].mean()),
-                "difference": [lead.mean, lead.low, lead.high],
-            }
-    for own, plain in pairs:
-        acted = any(own[name] != plain[name] for name in MEASURES if name in own)
-        kind = found["by_kind"].setdefault(_kind(own["cell"][0]), [0, 0])
-        kind[0] += acted
-        kind[1] += 1
-        found["acted_on"] += acted
-    found["tokens"] = float(np.mean([own["tokens"] / plain["tokens"] for own, plain in pairs]))
+def _figures(both: Sequence[Any]) -> dict[str, Any]:
     # Of the target alone, once the mask was found; references are whole at every step.
-    shares = [1.0 - (plain["least"] - own["least"]) / TOKENS for own, plain in pairs]
-    found["area"] = float(np.mean(shares))
-    return found
+    shares = [1.0 - (plain["least"] - own["least"]) / TOKENS for own, plain in both]
+    return {
+        "edits": len(both),
+        **acted_on(both, MEASURES),
+        **compared(both, MEASURES, "plain"),
+        "tokens": float(np.mean([own["tokens"] / plain["tokens"] for own, plain in both])),
+        "area": float(np.mean(shares)),
+    }
 
 
-@click.command()
-@click.option("--scenes", "each", type=click.IntRange(1), default=20, show_default=True,
-              help="Of each kind.")  # fmt: skip
-@click.option("--limit", type=float, default=7200.0, show_default=True, help="Seconds.")
-@click.option("--table", "only", is_flag=True, help="Measure nothing.")
-def main(each: int, limit: float, *, only: bool) -> None:
-    """Measure, and write the figures."""
-    if not only:
-        run(each, limit)
-    found = table()
-    FIGURES.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    for name, cell in found["cells"].items():
-        told = "  ".join(
-            f"{each} {cell[each]['plain']:.3f} {cell[each]['difference'][0]:+.4f}"
-            f" [{cell[each]['difference'][1]:+.4f}, {cell[each]['difference'][2]:+.4f}]"
-            for each in MEASURES
-            if each in cell
-        )
-        click.echo(
-            f"{name} {cell['edits']}, acted on {cell['acted_on']}, area {cell['area']:.2f},"
-            f" tokens {cell['tokens']:.2f}: {told}"
-        )
+def _beside(cell: dict[str, Any]) -> str:
+    told = f"acted on {cell['acted_on']}, area {cell['area']:.2f}, tokens {cell['tokens']:.2f}"
+    return f"{told}: "
 
+
+main = command(run, table, FIGURES, MEASURES, scenes=20, beside=_beside)
 
 if __name__ == "__main__":
     main()

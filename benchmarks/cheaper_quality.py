@@ -12,17 +12,15 @@ bootstrap intervals.
 from __future__ import annotations
 
 import contextlib
-import json
-import time
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 import numpy as np
+from _paired import by_cell, command, compared, editing
 from local_quality import batches, box_of, figures_of
 
 import refhooks as rh
-from refhooks import score as measures
 from refhooks.batch import Job, edit_batch
 
 if TYPE_CHECKING:
@@ -83,24 +81,15 @@ def counted(pipe: Any) -> Iterator[list[int]]:
 
 def run(each: int, limit: float) -> None:
     """Edit what has not been edited yet, for at most ``limit`` seconds."""
-    from refhooks_toy._held_out import faster  # noqa: PLC0415
-
-    STORE.parent.mkdir(exist_ok=True)
-    lines = STORE.read_text(encoding="utf-8").splitlines() if STORE.exists() else []
-    done = {tuple(json.loads(line)["cell"]) for line in lines}
-    editor, started = rh.Editor.from_pretrained("toy"), time.perf_counter()
-    editor.pipe.set_progress_bar_config(disable=True)
     drawn = batches(each)
-    with faster(editor.pipe, half=False), STORE.open("a", encoding="utf-8") as store:
+    with editing(STORE, limit) as (editor, kept):
         for steps, way in ORDER:
             left = 10**6 if steps == 8 else FEWER
             for _, pairs in drawn:
                 chosen, left = pairs[:left], max(0, left - len(pairs))
-                own = [pair for pair in chosen if (pair.name, steps, way) not in done]
-                if own and time.perf_counter() - started < limit:
-                    for row in edited(editor, own, steps, way):
-                        store.write(json.dumps(row) + "\n")
-                    store.flush()
+                own = [pair for pair in chosen if (pair.name, steps, way) not in kept.done]
+                if own and not kept.is_over:
+                    kept.add(edited(editor, own, steps, way))
 
 
 def edited(editor: rh.Editor, pairs: Sequence[Pair], steps: int, way: str) -> list[dict[str, Any]]:
@@ -126,54 +115,23 @@ def edited(editor: rh.Editor, pairs: Sequence[Pair], steps: int, way: str) -> li
 
 def table() -> dict[str, Any]:
     """Return the figures of what was measured, by steps and way."""
-    rows = [json.loads(line) for line in STORE.read_text(encoding="utf-8").splitlines()]
-    by_cell = {tuple(row["cell"]): row for row in rows}
+    rows = by_cell(STORE)
     found: dict[str, Any] = {}
-    for steps in (8, 28):
-        for way in WAYS:
-            cells = [cell for cell in by_cell if cell[1:] == (steps, way)]
-            paired = [
-                (by_cell[cell], by_cell[cell[0], steps, "whole"])
-                for cell in cells
-                if (cell[0], steps, "whole") in by_cell
-            ]
-            if paired:
-                compared = {name: _compared(paired, name) for name in MEASURES}
-                share = [own["computed"] for own, _ in paired if "computed" in own]
-                computed = {"computed": float(np.mean(share))} if share else {}
-                found[f"{steps} steps, {way}"] = {"edits": len(paired), **compared, **computed}
+    for steps, way in itertools.product((8, 28), WAYS):
+        both = [
+            (row, rows[cell[0], steps, "whole"])
+            for cell, row in rows.items()
+            if cell[1:] == (steps, way) and (cell[0], steps, "whole") in rows
+        ]
+        if both:
+            share = [own["computed"] for own, _ in both if "computed" in own]
+            computed = {"computed": float(np.mean(share))} if share else {}
+            named = compared(both, MEASURES, "whole")
+            found[f"{steps} steps, {way}"] = {"edits": len(both), **named, **computed}
     return {"command": "python benchmarks/cheaper_quality.py", "scale": 2.0, "cells": found}
 
 
-def _compared(paired: Sequence[Any], name: str) -> dict[str, Any]:
-    values = np.array([(own[name], whole[name]) for own, whole in paired])
-    lead = measures.interval(values[:, 0] - values[:, 1])
-    return {
-        "mean": float(values[:, 0].mean()),
-        "whole": float(values[:, 1].mean()),
-        "difference": [lead.mean, lead.low, lead.high],
-    }
-
-
-@click.command()
-@click.option("--scenes", "each", type=click.IntRange(1), default=12, show_default=True,
-              help="Of a kind, at most.")  # fmt: skip
-@click.option("--limit", type=float, default=7200.0, show_default=True, help="Seconds.")
-@click.option("--table", "only", is_flag=True, help="Measure nothing.")
-def main(each: int, limit: float, *, only: bool) -> None:
-    """Measure, and write the figures."""
-    if not only:
-        run(each, limit)
-    found = table()
-    FIGURES.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    for name, cell in found["cells"].items():
-        told = "  ".join(
-            f"{each} {cell[each]['mean']:.4f} ({cell[each]['difference'][0]:+.4f}"
-            f" [{cell[each]['difference'][1]:+.4f}, {cell[each]['difference'][2]:+.4f}])"
-            for each in MEASURES
-        )
-        click.echo(f"{name:34} {cell['edits']:4}  {told}")
-
+main = command(run, table, FIGURES, MEASURES, scenes=12)
 
 if __name__ == "__main__":
     main()

@@ -11,14 +11,13 @@ scene, with 95 % bootstrap intervals; *kept* is that outside of what should chan
 
 from __future__ import annotations
 
-import json
-import time
+import itertools
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 import numpy as np
+from _paired import acted_on, by_cell, command, compared, editing, kind_of
 
 import refhooks as rh
 from refhooks import score as measures
@@ -26,6 +25,7 @@ from refhooks.batch import Job, edit_batch
 from refhooks.pictures import load_picture, to_pictures
 from refhooks.score import _perceived as seen
 from refhooks_toy import EDIT_KINDS, HELD_OUT, WHOLE_PICTURE, make_pairs
+from refhooks_toy._held_out import as_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,103 +107,48 @@ def edited(
 
 def run(each: int, limit: float) -> None:
     """Edit what has not been edited yet, for at most ``limit`` seconds."""
-    from refhooks_toy._held_out import as_pairs, faster  # noqa: PLC0415
-
-    STORE.parent.mkdir(exist_ok=True)
-    lines = STORE.read_text(encoding="utf-8").splitlines() if STORE.exists() else []
-    done = {tuple(json.loads(line)["cell"]) for line in lines}
-    editor, started = rh.Editor.from_pretrained("toy"), time.perf_counter()
-    editor.pipe.set_progress_bar_config(disable=True)
     kinds = {
         kind: as_pairs(make_pairs(kind, range(HELD_OUT + FROM, HELD_OUT + FROM + each)))
         for kind in EDIT_KINDS
     }
-    wanted = [
-        (name, steps, kind, first)
-        for name in RUNS
-        for steps in STEPS
-        for first in range(0, each, TOGETHER)
-        for kind in EDIT_KINDS
-    ]
-    with faster(editor.pipe, half=False), STORE.open("a", encoding="utf-8") as store:
-        for name, steps, kind, first in wanted:
+    firsts = range(0, each, TOGETHER)
+    with editing(STORE, limit) as (editor, kept):
+        for name, steps, first, kind in itertools.product(RUNS, STEPS, firsts, EDIT_KINDS):
             pairs = kinds[kind][first : first + TOGETHER]
-            if time.perf_counter() - started > limit:
+            if kept.is_over:
                 return
-            if all((pair.name, steps, name) in done for pair in pairs):
+            if all((pair.name, steps, name) in kept.done for pair in pairs):
                 continue
             for way, images in RUNS[name](editor, pairs, steps).items():
-                for pair, image in zip(pairs, images, strict=True):
-                    row = {"cell": (pair.name, steps, way), **figures_of(image, pair)}
-                    store.write(json.dumps(row) + "\n")
-            store.flush()
+                kept.add(
+                    {"cell": (pair.name, steps, way), **figures_of(image, pair)}
+                    for pair, image in zip(pairs, images, strict=True)
+                )
 
 
 def table() -> dict[str, Any]:
     """Return the figures of what was measured, by steps and way, local edits and whole ones."""
-    rows = [json.loads(line) for line in STORE.read_text(encoding="utf-8").splitlines()]
-    by_cell = {tuple(row["cell"]): row for row in rows}
-    ways = sorted({cell[2] for cell in by_cell} - {PLAIN})
+    rows = by_cell(STORE)
+    ways = sorted({cell[2] for cell in rows} - {PLAIN})
     found: dict[str, Any] = {}
-    for steps in STEPS:
-        for way in ways:
-            for group in ("local", "whole"):
-                cells = [
-                    cell
-                    for cell in by_cell
-                    if cell[1:] == (steps, way)
-                    and (_kind(cell) in WHOLE_PICTURE) == (group == "whole")
-                ]
-                pairs = [(by_cell[cell], by_cell[(*cell[:2], PLAIN)]) for cell in cells]
-                if pairs:
-                    found[f"{steps} steps, {way}, {group}"] = _compared(pairs)
+    for steps, way, group in itertools.product(STEPS, ways, ("local", "whole")):
+        both = [
+            (row, rows[(*cell[:2], PLAIN)])
+            for cell, row in rows.items()
+            if cell[1:] == (steps, way) and (kind_of(cell) in WHOLE_PICTURE) == (group == "whole")
+        ]
+        if both:
+            found[f"{steps} steps, {way}, {group}"] = {
+                "edits": len(both),
+                **acted_on(both, MEASURES),
+                **compared(both, MEASURES, "plain"),
+            }
     return {"from": FROM, "cells": found}
 
 
-def _kind(cell: tuple[Any, ...]) -> str:
-    return str(cell[0]).rpartition(" ")[0]
-
-
-def _compared(pairs: Sequence[Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"edits": len(pairs), "acted_on": 0, "by_kind": {}}
-    for name in MEASURES:
-        values = np.array([(own[name], plain[name]) for own, plain in pairs if name in own])
-        if len(values):
-            lead = measures.interval(values[:, 0] - values[:, 1])
-            found[name] = {
-                "mean": float(values[:, 0].mean()),
-                "plain": float(values[:, 1].mean()),
-                "difference": [lead.mean, lead.low, lead.high],
-            }
-    for own, plain in pairs:
-        acted = any(own[name] != plain[name] for name in MEASURES if name in own)
-        kind = found["by_kind"].setdefault(_kind(own["cell"]), [0, 0])
-        kind[0] += acted
-        kind[1] += 1
-        found["acted_on"] += acted
-    return found
-
-
-@click.command()
-@click.option("--scenes", "each", type=click.IntRange(1), default=24, show_default=True,
-              help="Of each kind.")  # fmt: skip
-@click.option("--limit", type=float, default=7200.0, show_default=True, help="Seconds.")
-@click.option("--table", "only", is_flag=True, help="Measure nothing.")
-def main(each: int, limit: float, *, only: bool) -> None:
-    """Measure, and write the figures."""
-    if not only:
-        run(each, limit)
-    found = table()
-    FIGURES.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    for name, cell in found["cells"].items():
-        told = "  ".join(
-            f"{each} {cell[each]['plain']:.3f}{cell[each]['difference'][0]:+.4f}"
-            f" [{cell[each]['difference'][1]:+.4f}, {cell[each]['difference'][2]:+.4f}]"
-            for each in MEASURES
-            if each in cell
-        )
-        click.echo(f"{name:30} {cell['acted_on']}/{cell['edits']}  {told}")
-
+main = command(
+    run, table, FIGURES, MEASURES, scenes=24, beside=lambda it: f"acted on {it['acted_on']}: "
+)
 
 if __name__ == "__main__":
     main()

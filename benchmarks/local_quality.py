@@ -10,13 +10,12 @@ with 95 % bootstrap intervals.
 
 from __future__ import annotations
 
-import json
-import time
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 import numpy as np
+from _paired import by_cell, command, compared, editing
 
 import refhooks as rh
 from refhooks import score as measures
@@ -135,61 +134,40 @@ def ratio(way: str, share: float, steps: int) -> float:
 
 def run(each: int, limit: float) -> None:
     """Edit what has not been edited yet, for at most ``limit`` seconds."""
-    from refhooks_toy._held_out import faster  # noqa: PLC0415
-
-    STORE.parent.mkdir(exist_ok=True)
-    lines = STORE.read_text(encoding="utf-8").splitlines() if STORE.exists() else []
-    done = {tuple(json.loads(line)["cell"]) for line in lines}
-    editor, started = rh.Editor.from_pretrained("toy"), time.perf_counter()
-    editor.pipe.set_progress_bar_config(disable=True)
     drawn = batches(each)
-    with faster(editor.pipe, half=False), STORE.open("a", encoding="utf-8") as store:
+    with editing(STORE, limit) as (editor, kept):
         for steps, way in ORDER:
             for box, pairs in drawn:
-                own = [pair for pair in pairs if (pair.name, steps, way) not in done]
-                if not own or time.perf_counter() - started > limit:
+                own = [pair for pair in pairs if (pair.name, steps, way) not in kept.done]
+                if not own or kept.is_over:
                     continue
                 jobs = [Job(pair.source, pair.prompt, seed=pair.seed) for pair in own]
                 mask = ",".join(map(str, box))
                 result = edit_batch(editor, jobs, steps=steps, edit_mask=mask, compute=WAYS[way])
-                for pair, image in zip(own, result.images, strict=True):
-                    row = {
-                        "cell": (pair.name, steps, way),
-                        "area": box[2] * box[3] / SIZE**2,
-                        **figures_of(image, pair, box),
-                    }
-                    store.write(json.dumps(row) + "\n")
-                store.flush()
+                area = {"area": box[2] * box[3] / SIZE**2}
+                kept.add(
+                    {"cell": (pair.name, steps, way), **area, **figures_of(image, pair, box)}
+                    for pair, image in zip(own, result.images, strict=True)
+                )
 
 
 def table() -> dict[str, Any]:
     """Return the figures of what was measured, by steps and way."""
-    rows = [json.loads(line) for line in STORE.read_text(encoding="utf-8").splitlines()]
-    by_cell = {tuple(row["cell"]): row for row in rows}
+    rows = by_cell(STORE)
     found: dict[str, Any] = {}
-    for steps in (4, 8, 16, 28):
-        for way in WAYS:
-            cells = [cell for cell in by_cell if cell[1:] == (steps, way)]
-            both = [(by_cell[cell], by_cell.get((*cell[:2], "all"))) for cell in cells]
-            paired = [(own, whole) for own, whole in both if whole is not None]
-            if paired:
-                found[f"{steps} steps, {way}"] = {
-                    "edits": len(paired),
-                    **{name: _compared(paired, name) for name in MEASURES},
-                    "worst": _worst(paired),
-                }
-    area = [row["area"] for row in rows if row["cell"][1:] == [8, "all"]]
-    return {"area": float(np.mean(area)), "cells": found, "by_kind": _by_kind(by_cell)}
-
-
-def _compared(paired: Sequence[Any], name: str) -> dict[str, Any]:
-    values = np.array([(own[name], whole[name]) for own, whole in paired])
-    lead = measures.interval(values[:, 0] - values[:, 1])
-    return {
-        "mean": float(values[:, 0].mean()),
-        "all": float(values[:, 1].mean()),
-        "difference": [lead.mean, lead.low, lead.high],
-    }
+    for steps, way in itertools.product((4, 8, 16, 28), WAYS):
+        both = [
+            (row, rows[(*cell[:2], "all")])
+            for cell, row in rows.items()
+            if cell[1:] == (steps, way) and (*cell[:2], "all") in rows
+        ]
+        if both:
+            named = compared(both, MEASURES, "all")
+            found[f"{steps} steps, {way}"] = {
+                "edits": len(both), **named, "worst": _worst(both)
+            }  # fmt: skip
+    area = [row["area"] for cell, row in rows.items() if cell[1:] == (8, "all")]
+    return {"area": float(np.mean(area)), "cells": found, "by_kind": _by_kind(rows)}
 
 
 def _worst(paired: Sequence[Any]) -> list[Any]:
@@ -198,44 +176,20 @@ def _worst(paired: Sequence[Any]) -> list[Any]:
     return [[own["cell"][0], own["done"], whole["done"]] for own, whole in lost]
 
 
-def _by_kind(by_cell: dict[Any, Any]) -> dict[str, float]:
+def _by_kind(rows: dict[Any, Any]) -> dict[str, float]:
     found = {}
     for kind in KINDS:
-        own = [cell for cell in by_cell if cell[0].startswith(kind) and cell[2] == "inside"]
+        own = [cell for cell in rows if cell[0].startswith(kind) and cell[2] == "inside"]
         leads = [
-            by_cell[cell]["done"] - by_cell[(*cell[:2], "all")]["done"]
+            rows[cell]["done"] - rows[(*cell[:2], "all")]["done"]
             for cell in own
-            if (*cell[:2], "all") in by_cell
+            if (*cell[:2], "all") in rows
         ]
         found[kind] = float(np.mean(leads)) if leads else float("nan")
     return found
 
 
-@click.command()
-@click.option(
-    "--scenes",
-    "each",
-    type=click.IntRange(1),
-    default=44,
-    show_default=True,
-    help="A kind, at most.",
-)
-@click.option("--limit", type=float, default=7200.0, show_default=True, help="Seconds.")
-@click.option("--table", "only", is_flag=True, help="Measure nothing.")
-def main(each: int, limit: float, *, only: bool) -> None:
-    """Measure, and write the figures."""
-    if not only:
-        run(each, limit)
-    found = table()
-    FIGURES.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    for name, cell in found["cells"].items():
-        told = "  ".join(
-            f"{each} {cell[each]['mean']:.4f} ({cell[each]['difference'][0]:+.4f}"
-            f" [{cell[each]['difference'][1]:+.4f}, {cell[each]['difference'][2]:+.4f}])"
-            for each in MEASURES
-        )
-        click.echo(f"{name:28} {cell['edits']:4}  {told}")
-
+main = command(run, table, FIGURES, MEASURES, scenes=44)
 
 if __name__ == "__main__":
     main()
