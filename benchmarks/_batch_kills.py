@@ -39,7 +39,7 @@ BATCH = 4  # jobs of a pass
 JOBS, OUT = "jobs.jsonl", "out"
 COMMAND = ("batch", JOBS, "-o", OUT, "--batch", str(BATCH), "--model", "tiny")
 MEMORY = 1000  # edits, undisturbed
-PATIENCE = 300.0  # seconds without a new picture
+PATIENCE = 1200.0  # seconds without a new picture; Ray takes its time on a busy machine
 
 
 def write_jobs(folder: Path, edits: int) -> None:

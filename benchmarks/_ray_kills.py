@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import refhooks as rh
 
 VICTIMS = ("actor", "driver", "both")
-PATIENCE = 300.0  # seconds until an actor is there
+PATIENCE = 1200.0  # seconds until an actor is there
 JOBS, OUT, BATCH = "jobs.jsonl", "out", 4
 
 
