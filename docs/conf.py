@@ -36,8 +36,9 @@ NAVIGATION = {
     ],
     "For contributors": ["layout"],
     "Evidence": [
-        "evidence", "evidence-methods", "evidence-strengths", "evidence-monotone", "dial",
-        "evidence-advice", "evidence-tips", "evidence-presets", "evidence-search",
+        "evidence", "evidence-methods", "evidence-strengths", "evidence-above-one",
+        "evidence-monotone", "dial", "evidence-advice", "evidence-tips", "evidence-presets",
+        "evidence-search",
         "evidence-peers", "score", "forms",
         "denoise", "leaks",
     ],

@@ -56,6 +56,7 @@ class Evidence:
     counts: dict[str, int] = attrs.field(factory=dict)
     _cells: dict[str, dict[str, Any]] = attrs.field(factory=dict)
     _values: dict[str, dict[str, dict[str, float]]] = attrs.field(factory=dict)
+    _ran: dict[str, dict[str, set[str]]] = attrs.field(factory=dict)
 
     @classmethod
     def of(cls, cards: Sequence[Mapping[str, Any]]) -> Self:
@@ -88,7 +89,9 @@ class Evidence:
         told = {key: cell[key] for key in SAME_CELL}
         if self._cells.setdefault(name, told) != told:
             raise InputError(f"two scorecards mean different things by the cell {name!r}")
+        ran = {key for rows in cell["values"].values() for kind in rows for key in kinds[kind]}
         for measure, rows in cell["values"].items():
+            self._ran.setdefault(name, {}).setdefault(measure, set()).update(ran)
             held = self._values.setdefault(name, {}).setdefault(measure, {})
             fresh = {
                 key: value
@@ -111,10 +114,8 @@ class Evidence:
         return tuple(self._values)
 
     def has(self, cell: str, measure: str, keys: Sequence[str]) -> bool:
-        """Return whether a cell was run on these scenes with a measure."""
-        held = self._values.get(cell, {})
-        ran = {key for row in held.values() for key in row}
-        return measure in held and set(keys) <= ran
+        """Return whether a cell was run on these scenes with a measure, defined there or not."""
+        return set(keys) <= self._ran.get(cell, {}).get(measure, set()) and bool(keys)
 
     def keys(self, kinds: Sequence[str], scenes: str) -> list[str]:
         """Return the scenes of some kinds: ``main``, ``few``, ``more``, or ``fresh``: more − main.

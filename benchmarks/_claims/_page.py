@@ -44,7 +44,8 @@ PARTS = {
         "what the methods do",
         ("default", "inject", "concat", "cross_attn", "internals"),
     ),
-    "evidence-strengths.md": ("what strength does", ()),  # every other section
+    "evidence-strengths.md": ("what strength does up to 1", ()),  # every other section
+    "evidence-above-one.md": ("what strength does above 1", ("1.1–1.5", "1.6–2.0")),
     "evidence-advice.md": ("advice for edits", ("combinations", "issues")),
     "evidence-tips.md": ("stages, schedules, switches, chains and masks", ("tips",)),
     "evidence-presets.md": ("presets", ("table",)),

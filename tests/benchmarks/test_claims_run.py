@@ -53,6 +53,18 @@ def test_what_a_scorecard_has_is_not_run_again():
     assert found["more"] == {"default 1": (KIND,)}
 
 
+def test_a_measure_that_was_taken_on_one_kind_is_not_there_on_others():
+    """Another card ran the cell there, by other measures; where it is not defined, it was taken."""
+    first = as_card(scored("inject 1"), "main")
+    second = as_card(scored("inject 1"), "main")
+    second["cells"][0]["values"] = {"done_ssim": {KIND: [0.5, None]}}
+    held = Evidence.of([first, second])
+
+    assert held.has("inject 1", "done_ssim", held.keys([KIND], "main"))
+    assert not held.has("inject 1", "done_ssim", held.keys(["object-swap"], "main"))
+    assert held.has("inject 1", "done", held.keys([KIND, "object-swap"], "main"))
+
+
 def test_a_card_holds_what_the_scorecard_does():
     """To five digits, and nothing that is absent."""
     held = scored("default 1")

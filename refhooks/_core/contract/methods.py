@@ -281,9 +281,9 @@ class RunPlugin(Protocol):
     ``needs_whole_target = True``, as a :class:`Method` may, and ``edits_attention``, true or false:
     a model whose attention cannot be edited refuses by it, and else by what ``bind_run`` names. One
     that sets ``Inputs.keep`` says how as ``inside``, an :class:`refhooks.Inside` or ``None``: what
-    refuses ``compute="inside"`` then refuses it, by its own name; and ``computes(sigmas)`` may return
-    which share of the target's tokens, 0-1, it expects to be computed at each step, an estimate for
-    what a plan costs.
+    refuses ``compute="inside"`` then refuses it, by its own name; and ``computes(sigmas)`` may
+    return the share of the target's tokens, 0-1, that it expects to be computed at each step, an
+    estimate for what a plan costs.
 
     One may say ``scheduled = True``: its fields ``strength`` (1.0 where it has none; whatever a
     stage takes) and ``start`` and ``end`` (progress of the run, 0 and 1 where it has none) are
