@@ -246,8 +246,7 @@ measured:
   source;
 - *kept*: 1 is the source, outside that region; 0 is what the model makes without a reference.
 
-It is a tiny model, and these are few scenes: trust the order and the shape of the curves more than
-the numbers.
+A tiny model, and few scenes: trust order and shape of the curves more than the numbers.
 
 ## What "best" means
 
@@ -270,7 +269,8 @@ At strength 0, the same for every form, *edit done* is {_mean(found[0], "done", 
 
 {_table(found, verdicts)}
 A form with `keep` gives the model its own tokens besides. Most of what is seen there is `default`
-at 1, so it does not compete.
+at 1, so it does not compete. Neither does `inject` gate, [measured apart](marks.md) on more edits.
+`cross_attn` even keeps less below 1 on purpose ([the dial](dial.md)).
 
 ## Verdicts
 

@@ -46,7 +46,7 @@ BASE, GATE = "default", "inject gate"
 FORMS: Mapping[str, tuple[str, dict[str, Any]]] = {
     GATE: ("inject", {"formula": "gate"}),
     "concat": ("concat", {}),
-    "guidance": ("guidance", {}),
+    "guidance towards": ("guidance", {}),
     "cross_attn even": ("cross_attn", {"gain": "even"}),
     "inject add, input": ("inject", {"formula": "add", "where": "input"}),
     "inject add, latents": ("inject", {"formula": "add", "where": "latents"}),

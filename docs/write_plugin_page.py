@@ -201,9 +201,15 @@ def message(mistake: Callable[[], Any]) -> str:
     raise SystemExit("a mistake went unnoticed")
 
 
+def module() -> str:
+    """Return the shipped module, but for the lines that name what was measured of it."""
+    lines = MODULE.read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(line for line in lines if not re.search(r"\bmarks\b|import Path$", line))
+
+
 def with_module(text: str) -> str:
     """Return the page with the shipped module as it is today."""
-    code = f"```python\n{MODULE.read_text(encoding='utf-8')}```"
+    code = f"```python\n{module()}```"
     return _between(text, "<!-- module -->\n", code, "\n<!-- end of module -->")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import attrs
@@ -41,6 +42,7 @@ class Guidance:
     """
 
     name: ClassVar[str] = "guidance"
+    marks: ClassVar[Path] = Path(__file__).with_name("marks.json")
 
     away: bool = attrs.field(default=False, validator=validators.instance_of(bool))
 

@@ -80,7 +80,7 @@ def test_plan_says_what_was_not_shown_useful(tmp_path, fit, said):
 def test_the_marks_are_those_of_the_figures(tmp_path, monkeypatch):
     """`benchmarks/marks.py` gives the files that ship, as often as it is run."""
     made = runpy.run_path(str(ROOT / "benchmarks" / "marks.py"))
-    methods = ("default", "cross_attn", "concat", "inject")
+    methods = ("default", "cross_attn", "concat", "guidance", "inject")
     for name in methods:
         (tmp_path / f"refhooks_{name}").mkdir()
     monkeypatch.setitem(made["main"].__globals__, "PLUGINS", tmp_path)
