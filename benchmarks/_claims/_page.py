@@ -10,6 +10,7 @@ from _claims._functions import needs
 from _claims._monotone import section as monotone_section
 from _claims._monotone import table
 from _claims._rules import RULE
+from _claims._seen import CONTRADICTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -122,6 +123,7 @@ def _home(made: Material) -> str:
         f"## Summary\n\n{_summary(made.verdicts)}",
         "Each with its numbers:\n\n" + "\n".join(linked),
         _how(made.figures),
+        _seen(made.verdicts),
     ])  # fmt: skip
 
 
@@ -140,6 +142,13 @@ def _monotone(made: Material) -> list[str]:
 
 def _behind(title: str, heading: str, text: str) -> str:
     return _joined([f"{MADE}\n# Evidence: {title}", _BACK, f"## {heading}\n\n{text}"])
+
+
+def _seen(verdicts: Sequence[Verdict]) -> str:
+    """How many findings other measures stand beside, and contradict."""
+    beside = [it for verdict in verdicts for it in verdict.findings if it.seen]
+    against = sum(CONTRADICTED in it.note for it in beside)
+    return f"They stand beside {len(beside)} findings, and contradict {against or 'none'} of them."
 
 
 def _how(figures: Mapping[str, Any]) -> str:

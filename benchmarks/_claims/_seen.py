@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from _claims._rules import Finding
 
 BY: Final = {"_ciede2000": "CIEDE2000", "_ssim": "SSIM"}
+CONTRADICTED: Final = "contradicted by"
 SCALE_OF_ITS_OWN: Final = "kept_ssim"
 
 
@@ -84,7 +85,7 @@ def _found(evidence: Evidence, test: ClaimTest) -> Finding:
         seen.append((name, find(evidence, other)))
         against += [name] if contradicts(other, seen[-1][1]) else []
     if found.outcome == "yes" and against:
-        said = f"contradicted by {' and '.join(against)}"
+        said = f"{CONTRADICTED} {' and '.join(against)}"
         found = attrs.evolve(found, outcome="unclear", note=_joined(found.note, said))
     return attrs.evolve(found, seen=tuple(seen))
 
