@@ -127,7 +127,7 @@ def _read(file: str) -> StrategyFile:
     contents = load_file(file)
     others = [it.name for it in contents.plugins if not getattr(it, "scheduled", False)]
     if others:
-        say("note", f"run plugins without a strength are not in a plan: {', '.join(others)}",
+        say("note", f"run plugins without a strength are not in the table: {', '.join(others)}",
             "cyan")  # fmt: skip
     return contents
 
@@ -183,11 +183,11 @@ def _run_chain_plan(options: PlanOptions) -> None:
 
 
 def _check_size(options: PlanOptions) -> None:
-    for name, value in (("cfg", options.cfg), ("cache", options.cache)):
-        if value is not None and not options.with_cost:
+    chain = {"cfg": " (each edit of a chain has a cfg of its own)", "cache": ""}
+    for name, more in chain.items():
+        if getattr(options, name) is not None and not options.with_cost:
             raise InputError(
-                f"--{name} changes what --cost shows, and nothing else; add --cost (each edit of a"
-                f" chain has a {name} of its own)"
+                f"--{name} changes what --cost shows, and nothing else; add --cost{more}"
             )
     sized = options.height is not None or options.width is not None
     if sized and options.model is None and not options.with_cost:

@@ -144,7 +144,7 @@ def test_run_plugins_of_a_strategy_file_take_part(edit, folder, cli):
     assert result.exit_code == 0, result.output
     assert Image.open("out.png").convert("RGB").getextrema() == ((255, 255),) * 3
     assert rh.load_recipe("out.png").plugins == ({"plugin": "bright", "amount": 1.0},)
-    assert "note: run plugins without a strength are not in a plan: bright" in (
+    assert "note: run plugins without a strength are not in the table: bright" in (
         cli("plan", "s.toml", "--steps", 4).stderr
     )
     grid = ["--strategy", "s.toml", "--columns", "denoise=1", "--seeds", "0", "--steps", 2]

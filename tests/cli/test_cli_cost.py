@@ -115,3 +115,26 @@ def test_a_chain_is_refused(plan):
 
     assert result.exit_code == 2
     assert "--cost is for a strategy or references, and this file is a chain" in result.stderr
+
+
+def test_a_step_cache_is_counted(plan):
+    """TaylorSeer's passes; what a cache is for, and one that there is not, are told."""
+    result = plan("--steps", "8", "--cost", "--cache", "taylorseer")
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.endswith("taylorseer: 12 of 16 passes go through the blocks\n")
+    alone = plan("--steps", "8", "--cache", "taylorseer")
+    assert alone.exit_code == 2
+    assert "--cache changes what --cost shows, and nothing else; add --cost" in alone.stderr
+    assert "there is no step cache 'tea'" in plan("--steps", "8", "--cost", "--cache", "tea").stderr
+
+
+def test_a_plugin_of_the_file_is_counted(plan):
+    """Which needs a source picture, and the file names none."""
+    Path("auto.toml").write_text(STRATEGY + '[[plugin]]\nplugin = "auto_mask"\n')
+    result = plan("--steps", "8", "--cost", file="auto.toml")
+
+    assert result.exit_code == 0, result.output
+    assert "estimated: auto_mask computes 59% of the output's tokens from step 4 on" in (
+        result.stdout
+    )
