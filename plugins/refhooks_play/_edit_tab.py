@@ -141,6 +141,19 @@ def _request(parts: Parts, editor: Editor, model: str) -> None:
         with gr.Row():
             _number(parts, "Height", "height", "empty: as the source")
             _number(parts, "Width", "width", "empty: as the source")
+    _brought(parts)
+
+
+def _brought(parts: Parts) -> None:
+    """What an opened file brought that no field shows, and a way to leave it out."""
+    parts.show(gr.HTML("", elem_id="brought"), lambda it: _also(it.hidden()))
+    forget = gr.Button("Leave that out", visible=False, size="sm", elem_id="forget")
+    parts.show(forget, lambda it: gr.update(visible=bool(it.hidden())))
+    parts.act(forget.click, Session.forget, gr.HTML("", elem_id="forget-status"))
+
+
+def _also(hidden: str) -> str:
+    return told(f"This edit also has, from the file that was opened: {hidden}") if hidden else ""
 
 
 def _number(parts: Parts, label: str, name: str, info: str) -> None:

@@ -16,7 +16,7 @@ from refhooks import Editor, InputError
 from refhooks_play._running import Runner
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
 __all__ = ["application", "listen", "serve"]
 
@@ -67,7 +67,9 @@ def serve(
         editor = Editor.from_pretrained(model, device=device, dtype=dtype)
         if hasattr(editor.pipe, "set_progress_bar_config"):
             editor.pipe.set_progress_bar_config(disable=True)
-        app = application(editor, model, root, password)
+        loading = {"model": None if model == "toy" else model, "device": device, "dtype": dtype}
+        words = [f"--{name}={value}" for name, value in loading.items() if value]
+        app = application(editor, model, root, password, words)
         host, port = at.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         click.echo(f"the page is at http://{shown}:{port}/ until Ctrl-C")
@@ -90,14 +92,21 @@ def _run(app: Any, at: socket.socket) -> None:
     uvicorn.Server(config).run(sockets=[at])
 
 
-def application(editor: Editor, model: str, root: Path, password: str | None = None) -> Any:
+def application(
+    editor: Editor,
+    model: str,
+    root: Path,
+    password: str | None = None,
+    loading: Sequence[str] = (),
+) -> Any:
     """Return the page as an ASGI application.
 
     Args:
         editor: The model.
-        model: Its name, for the page and its command lines.
+        model: Its name, for the page.
         root: An empty folder; what people upload and make is kept in it.
         password: What is asked for, with any name; ``None``: nothing is.
+        loading: The words that name the model on the command line of ``refhooks edit``.
     """
     _quieten(root)
     import gradio  # noqa: PLC0415  takes seconds
@@ -110,7 +119,7 @@ def application(editor: Editor, model: str, root: Path, password: str | None = N
 
     sessions = root / "sessions"
     sessions.mkdir(parents=True)
-    runner = Runner(editor)
+    runner = Runner(editor, loading)
     runner.show_warnings()
     page = build(runner, model, sessions)
     app = gradio.mount_gradio_app(

@@ -6,6 +6,7 @@ import pytest
 import tiny
 from PIL import Image
 
+import refhooks as rh
 from refhooks_play._running import Runner
 from refhooks_play._session import Session
 
@@ -22,6 +23,26 @@ def page(runner, tmp_path):
     session = Session(runner, tmp_path)
     yield session
     session.close()
+
+
+@pytest.fixture(scope="session")
+def embedded():
+    """The queue before the embedded model, which a command line without ``--model`` has."""
+    return Runner(rh.Editor.from_pretrained("toy"))
+
+
+@pytest.fixture
+def toy_page(embedded, tmp_path):
+    """Open a session on the embedded model."""
+    made = []
+
+    def opened():
+        made.append(Session(embedded, tmp_path))
+        return made[-1]
+
+    yield opened
+    for session in made:
+        session.close()
 
 
 @pytest.fixture

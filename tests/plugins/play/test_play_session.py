@@ -60,7 +60,10 @@ def test_an_exported_strategy_opens_with_its_pictures(ready, runner, tmp_path, f
     other.open([path, files / "photo.png", files / "coat.png"])
 
     assert "cross_attn" in text
-    assert command.startswith("refhooks edit photo.png 'make it blue' --strategy strategy.toml")
+    assert command.text.startswith(
+        "refhooks edit photo.png 'make it blue' --strategy=strategy.toml"
+    )
+    assert command.files == ("strategy.toml", "photo.png", "coat.png")
     assert other.state.cards == ready.state.cards
     assert other.state.prompt == ""
 
@@ -288,6 +291,26 @@ def test_pictures_are_shown_large_enough_and_painted_on_at_a_size_that_goes():
 def test_words_of_a_user_are_no_markup():
     """In what the page says."""
     assert alert("<b>") == "<p role='alert' class='refused'>&lt;b&gt;</p>"
+
+
+def test_what_a_file_brings_and_no_field_shows_is_told_and_can_be_left_out(ready):
+    """Run plugins, and arguments that only a recipe holds; how much is computed needs a mask."""
+    ready.change(plugins=({"plugin": "origin", "center": "floor"},), more={"align": True})
+    assert ready.hidden() == 'run plugin { plugin = "origin", center = "floor" }; align = true'
+    ready.forget()
+    assert ready.hidden() == ""
+    ready.change(edit_mask={"image": "white.png"}, more={"compute": {"halo": 1, "near": None}})
+    assert ready.hidden() == "compute = { halo = 1 }"
+    ready.change(edit_mask=None)
+    assert ready.hidden() == ""
+
+
+def test_a_preset_is_chosen_by_its_name_alone(ready, files):
+    """A path of the machine is none, whatever a browser sends."""
+    (files / "own.toml").write_text('[[stage]]\nmethod = "inject"\n')
+
+    with pytest.raises(rh.InputError, match="there is no preset"):
+        ready.fill(str(files / "own.toml"))
 
 
 def test_a_state_without_a_card_stays(page):
