@@ -11,6 +11,7 @@ from PIL import Image, ImageChops, ImageDraw
 
 import refhooks as rh
 from refhooks_play._cells import Cells
+from refhooks_play._grid import start_grid
 from refhooks_play._pictures import mask_of_layers, paintable, safe_name, shown, take_in
 from refhooks_play._running import Job, Runner
 from refhooks_play._session import Session, alert
@@ -109,6 +110,30 @@ def test_lanes_show_what_is_written_and_what_is_refused(ready, files):
     assert "inject, steps 1 to 2" in lanes
     ready.change(height=33)
     assert "height must be a multiple of" in ready.lanes()
+
+
+def test_a_grid_varies_the_stages_within_the_masks_of_the_source(ready):
+    """Its cells are what the edit makes of each method and strength, with the region as painted."""
+    mask = Image.new("L", (32, 24))
+    mask.paste(255, (0, 0, 16, 24))
+    mask.save(ready.folder / "mask-region-1.png")
+    ready.set_stages([Cells("inject", "", "0.4", "0.5"), Cells("default")])
+    region = {"image": "mask-region-1.png"}
+    ready.state = ready.state.with_card(0, ready.card.masked("region", region))
+
+    job = finished(start_grid(ready, ["default"], "0.5"))
+
+    assert job.state == "done", job.error
+    ready.set_stages([Cells("default", "", "0.5")])
+    alone = finished(ready.start_edit()).result
+    ((cell,),) = job.result.images
+    assert ImageChops.difference(cell, alone.image).getbbox() is None
+    for methods, strengths, says in (
+        ([], "1", "at least one"), (["default"], " , ", "at least one"),
+        (["default"], ",".join(["1"] * 37), "37 pictures are too many"),
+    ):  # fmt: skip
+        with pytest.raises(rh.InputError, match=says):
+            start_grid(ready, methods, strengths)
 
 
 def test_a_preset_fills_the_stages(ready):
