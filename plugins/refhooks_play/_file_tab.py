@@ -29,12 +29,16 @@ def file_tab(parts: Parts, _editor: Editor, _model: str) -> None:
     write = gr.Button("Show the strategy file and the command", variant="primary", elem_id="write")
     status = gr.HTML("", elem_id="file-status")
     text = gr.Code(label="Strategy file", language=None, interactive=False, lines=8,
-                   elem_id="toml")  # fmt: skip
+                   wrap_lines=True, elem_id="toml")  # fmt: skip
     command = gr.Textbox(label="Command line", interactive=False, lines=2, elem_id="command")
     words = gr.HTML("", elem_id="beside")
     download = gr.DownloadButton("Download strategy.toml", visible=False, elem_id="download-toml")
+    gr.Markdown(
+        "To open: a strategy file together with the pictures and .safetensors files that it names,"
+        " or a picture that was made here."
+    )
     opened = gr.File(
-        label="Open: a strategy file with its pictures, or a picture that was made here",
+        label="Open files",
         file_count="multiple", height=150, elem_id="open",
     )  # fmt: skip
 

@@ -90,8 +90,9 @@ def _watched(
         cancel = gr.Button("Cancel", elem_id=f"cancel-{name}")
     status = gr.HTML("", elem_id=f"{name}-status")
     picture = gr.Image(
-        label=name.capitalize(), interactive=False, format="png", elem_id=name, buttons=BUTTONS
-    )
+        label=name.capitalize(), interactive=False, format="png", elem_id=name,
+        elem_classes="picture wide", buttons=BUTTONS,
+    )  # fmt: skip
 
     async def run(session: Session | None, *values: Any) -> AsyncIterator[list[Any]]:
         try:
@@ -136,8 +137,9 @@ def _plot(parts: Parts, label: str, name: str, draw: Callable[[Session, EditResu
     button = gr.Button(label, variant="primary", elem_id=f"make-{name}")
     status = gr.HTML("", elem_id=f"{name}-status")
     picture = gr.Image(
-        label=name.capitalize(), interactive=False, format="png", elem_id=name, buttons=BUTTONS
-    )
+        label=name.capitalize(), interactive=False, format="png", elem_id=name,
+        elem_classes="picture wide", buttons=BUTTONS,
+    )  # fmt: skip
 
     def plotted(session: Session | None) -> list[Any]:
         try:
@@ -162,7 +164,7 @@ def _advice(parts: Parts) -> None:
     status = gr.HTML("", elem_id="advice-status")
     said = gr.HTML("", elem_id="advice")
     sheet = gr.Image(label="Source, result, difference", interactive=False, format="png",
-                     elem_id="compared", buttons=BUTTONS)  # fmt: skip
+                     elem_id="compared", elem_classes="picture wide", buttons=BUTTONS)  # fmt: skip
 
     def explain(session: Session | None) -> list[Any]:
         try:

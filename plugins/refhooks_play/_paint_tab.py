@@ -51,7 +51,8 @@ def paint_tab(parts: Parts, _editor: Editor, _model: str) -> None:
             load = gr.File(label="Load a mask: white covers", file_types=["image"], height=140,
                            elem_id="load-mask")  # fmt: skip
             preview = gr.Image(label="Mask", interactive=False, format="png", height=220,
-                               elem_id="mask-shown", buttons=BUTTONS)  # fmt: skip
+                               elem_id="mask-shown", elem_classes="picture",
+                               buttons=BUTTONS)  # fmt: skip
             save = gr.DownloadButton("Save the mask", interactive=False, elem_id="save-mask")
     ground = parts.show(gr.HTML("", visible=False), _ground_key)
     for event in (kind.select, ground.change):

@@ -178,6 +178,10 @@ class Parts:
         """Return what they show, in this order."""
         if session is None:
             return [gr.skip()] * len(self.outputs())
+        with session.lock:
+            return self._shown(session)
+
+    def _shown(self, session: Session) -> list[Any]:
         names = session.names()
         chosen = names[min(session.place, len(names) - 1)] if names else None
         return [

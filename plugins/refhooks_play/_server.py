@@ -112,7 +112,8 @@ def application(
     import gradio  # noqa: PLC0415  takes seconds
     from fastapi import FastAPI  # noqa: PLC0415
 
-    from refhooks_play._page import CSS, THEME, build  # noqa: PLC0415
+    from refhooks_play._page import build  # noqa: PLC0415
+    from refhooks_play._style import CSS, THEME  # noqa: PLC0415
 
     def is_let_in(_name: str, given: str) -> bool:
         return hmac.compare_digest(given.encode(), str(password).encode())

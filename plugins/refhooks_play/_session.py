@@ -15,7 +15,7 @@ from refhooks import InputError, RefhooksError, Size, draw_lanes, preset, preset
 from refhooks.pictures import load_picture
 from refhooks_play._cells import Cells, inline
 from refhooks_play._command_line import CommandLine, command_line
-from refhooks_play._pictures import take_in, take_weights
+from refhooks_play._pictures import shown, take_in, take_weights
 from refhooks_play._recipes import has_recipe, made_by, read_recipe
 from refhooks_play._running import Job
 from refhooks_play._state import Card, State, read_strategy, tables_of, write_strategy
@@ -30,6 +30,7 @@ __all__ = ["Session", "alert"]
 
 MAX_REFERENCES = 4
 MAX_STAGES = 6
+LOOKED_AT = 1600  # pixels of the longer side of the source as it is shown
 STRATEGIES = {".toml", ".json"}
 WEIGHTS = ".safetensors"
 """The one kind of file, beside pictures, that options may name: reading it runs nothing."""
@@ -222,6 +223,22 @@ class Session:
         except RefhooksError as error:
             return alert(str(error))
         return drawn.html
+
+    def look(self) -> str | None:
+        """Return the file of the source as it is shown; ``None``: there is none yet.
+
+        It is made once: every answer of the page names it, and a picture is large.
+        """
+        if not self.state.cards:
+            return None
+        name = self.state.cards[0].image
+        place = self.folder / "looks" / f"{name}.png"
+        if not place.exists():
+            place.parent.mkdir(exist_ok=True)
+            picture = shown(load_picture(self.folder / name))
+            picture.thumbnail((LOOKED_AT, LOOKED_AT))
+            picture.save(place)
+        return str(place)
 
     def size(self) -> Size:
         """Return the output's size; raises where it, or the source, cannot be used."""

@@ -106,9 +106,11 @@ def draw_drift(drift: Sequence[Drift]) -> Any:
         places, colour = [step + 1 for step in steps], colours[name]
         panel.plot(places, mean, "o-", color=colour, label=f"{name}, mean of the blocks")
         panel.plot(places, worst, "x--", color=colour, label=f"{name}, worst block")
-    panel.set_ylim(0.0, None)
+    last = max(it.step for it in drift) + 1
+    panel.set_ylim(0.0, 1.1 * max(it.worst_block[1] for it in drift) or 1.0)
+    panel.set_xlim(0.5, last + 0.5)
     panel.set_xlabel("step")
-    panel.set_xticks(ticks(max(it.step for it in drift) + 1))
+    panel.set_xticks(ticks(last))
     panel.set_ylabel("moved by (relative L2)")
     _legend(figure, panel)
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import attrs
 import pytest
@@ -328,6 +329,19 @@ def test_what_a_file_brings_and_no_field_shows_is_told_and_can_be_left_out(ready
     assert ready.hidden() == "compute = { halo = 1 }"
     ready.change(edit_mask=None)
     assert ready.hidden() == ""
+
+
+def test_the_source_is_shown_from_a_file_that_is_made_once(ready, files):
+    """Scaled up where it is small; another source has another."""
+    with Image.open(ready.look()) as picture:
+        assert picture.size == (512, 384)
+    first = ready.look()
+    made = Path(first).stat().st_mtime_ns
+    assert ready.look() == first
+    assert Path(first).stat().st_mtime_ns == made
+    ready.set_source(files / "coat.png")
+    assert ready.look() != first
+    assert Session(ready.runner, files).look() is None
 
 
 def test_a_preset_is_chosen_by_its_name_alone(ready, files):
