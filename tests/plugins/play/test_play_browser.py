@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 
 import pytest
 from browsing import OPTIONS, User, browser_path, missing, served
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageStat
+
+import refhooks as rh
+import refhooks_toy
 
 pytestmark = [
     pytest.mark.long,
@@ -47,8 +51,6 @@ def visit(browser, address):
 @pytest.fixture
 def photo(tmp_path):
     """A sample of the embedded model, as a user's own file."""
-    import refhooks_toy
-
     return shutil.copy(refhooks_toy.SAMPLES / "meadow.png", tmp_path / "photo.png")
 
 
@@ -131,6 +133,76 @@ def _move_the_slider(page):
     page.mouse.move(box["x"] + box["width"] * 0.2, at[1], steps=6)
     page.mouse.up()
     assert handle.bounding_box()["x"] < before - box["width"] * 0.15
+
+
+def test_region_and_content_masks_are_painted_on_their_own_pictures(visit, photo, tmp_path):
+    """With a feather: the stroke is the mask, and the edit is the one that refhooks makes of it."""
+    user = visit()
+    page = user.page
+    user.source(photo)
+    page.click("#references button")
+    user.choose("more-sample", "star.png")
+    page.wait_for_selector("#reference >> text=2: star.png")
+    star = refhooks_toy.SAMPLES / "star.png"
+    editor = rh.Editor.from_pretrained("toy")
+
+    def alone(*strategy):
+        references = [rh.Reference(star, *strategy)]
+        prompt = "add the shape of Picture 2"
+        return editor.edit(photo, prompt, references=references, steps=6, seed=1).image
+
+    without = alone(rh.Strategy([rh.Stage("default", 0.0)], vision="always"))
+    user.ask("add the shape of Picture 2", steps=6, seed=1)
+    for kind, ground in (("region", photo), ("content", star)):
+        user.tab("Paint")
+        page.wait_for_selector("#painting canvas")
+        page.check(f"#mask-kind input[value='{kind.capitalize()} mask']")
+        page.wait_for_timeout(2500)
+        assert painted_on(page, photo, star) == ground
+        page.fill("#feather input[type=number]", "3")
+        page.keyboard.press("Tab")
+        user.paint([[(0.15, y), (0.85, y)] for y in (0.15, 0.2, 0.25, 0.3)])
+        page.click("#use-mask")
+        page.wait_for_selector(f"#paint-status >> text={kind} mask is set")
+        mask = Image.open(user.download("save-mask")).convert("L")
+        mask.save(tmp_path / f"{kind}.png")
+        assert mask.getpixel((32, 14)) == 255
+        assert mask.getpixel((32, 50)) == mask.getpixel((1, 60)) == 0
+
+        made = user.run(1)
+
+        shape = editor.registry.shape_from(str(tmp_path / f"{kind}.png"))
+        limit = rh.Mask(shape, kind=kind, feather=3.0)
+        expected = alone(rh.Strategy([rh.Stage("default")], masks=[limit]))
+        assert same(made, expected.convert("RGB"))
+        inside, outside = changed(made, without, mask.point(lambda it: 255 if it else 0))
+        assert inside > 3 * outside, kind
+        user.tab("Paint")
+        page.click("#remove-mask")
+        page.wait_for_selector(f"#paint-status >> text={kind} mask removed")
+
+
+def painted_on(page, *paths):
+    """Which picture lies under the brush: the one whose middle is most like what is seen there."""
+    seen = Image.open(io.BytesIO(page.locator("#painting canvas").first.screenshot()))
+    side = min(seen.size) // 2
+    left, top = (seen.width - side) // 2, (seen.height - side) // 2
+    seen = seen.convert("RGB").crop((left, top, left + side, top + side)).resize((8, 8))
+
+    def unlike(path):
+        picture = Image.open(path).convert("RGB")
+        width, height = picture.size
+        middle = picture.crop((width // 4, height // 4, 3 * width // 4, 3 * height // 4))
+        return sum(ImageStat.Stat(ImageChops.difference(seen, middle.resize((8, 8)))).mean)
+
+    return min(paths, key=unlike)
+
+
+def changed(one, other, mask):
+    """By how much two pictures differ within a mask, and outside of it."""
+    difference = ImageChops.difference(one.convert("RGB"), other.convert("RGB")).convert("L")
+    parts = (mask, ImageChops.invert(mask))
+    return [ImageStat.Stat(difference, part).mean[0] for part in parts]
 
 
 def test_a_picture_that_was_made_carries_its_page(visit, photo, tmp_path):
@@ -286,29 +358,175 @@ def test_the_page_fits_and_is_reached_by_keyboard_and_read(visit, size):
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0], name
         assert page.evaluate(OVERLAPS) == [], name
         assert page.evaluate(FAINT) == [], name
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)], ids=["desk", "phone"])
+def test_the_keyboard_reaches_everything(visit, size):
+    """On each tab and each look, with a result there; what has the focus is outlined."""
+    user = visit(size)
+    page = user.page
+    user.choose("sample", "meadow.png")
+    page.wait_for_selector("#reference >> text=1: meadow.png")
+    user.ask("make it night", steps=2, seed=1)
     user.tab("Steer")
-    page.get_by_role("tab", name="Steer", exact=True).focus()
-    assert {"method-1", "options-1", "strength-1", "until-1", "remove-1", "add-stage"} <= reached(
-        page
-    )
-    user.tab("Edit")
-    page.get_by_role("tab", name="Edit", exact=True).focus()
-    assert {"source", "prompt", "steps", "seed", "run", "cancel"} <= reached(page)
+    page.click("#add-stage")
+    page.wait_for_selector("#method-2 input")
+    user.run(1)
+    user.tab("File")
+    page.click("#write")
+    page.wait_for_selector("#download-toml")
+    seen = set()
+    for name in ("Edit", "Steer", "Paint", "File", "Grid", "Attention", "Drift", "Advice"):
+        if name == "Grid":
+            user.tab("Look")
+        user.tab(name)
+        page.wait_for_timeout(1000)
+        for part in page.query_selector_all("button.label-wrap:not(.open)"):
+            if part.is_visible():
+                part.click()
+                page.wait_for_timeout(500)
+        wanted = page.evaluate(INTERACTIVE)
+        assert len(wanted) > 8, name
+        reached, unseen = tabbed(page, len(wanted))
+        assert [wanted[it] for it in sorted(set(wanted) - reached, key=int)] == [], name
+        assert unseen == [], name
+        seen |= {wanted[it].split(" ")[0] for it in reached if it in wanted}
+    parts = {"source", "prompt", "seed", "run", "cancel", "border", "download", "method-1"}
+    parts |= {"options-2", "strength-1", "until-1", "remove-2", "add-stage", "preset", "vision"}
+    parts |= {"mask-kind", "painting", "feather", "invert", "use-mask", "load-mask", "save-mask"}
+    parts |= {"write", "open", "toml", "grid-methods", "make-grid", "make-drift", "make-advice"}
+    assert parts - {"save-mask"} <= seen
 
 
-def reached(page):
-    """What the key Tab comes to, by the names of the nearest parts that have one."""
-    found = set()
-    for _ in range(60):
+def test_before_and_after_are_told_apart_by_keyboard(visit, photo):
+    """The arrow keys move where they meet, as the mouse does."""
+    user = visit()
+    page = user.page
+    user.source(photo)
+    user.ask("make it night", steps=2, seed=1)
+    user.run(1)
+    before = page.locator("#slider .outer").bounding_box()["x"]
+    page.locator("#border input[type=range]").focus()
+    for _ in range(20):
+        page.keyboard.press("ArrowLeft")
+    handle = "document.querySelector('#slider .outer').getBoundingClientRect().x"
+    page.wait_for_function(f"before => {handle} < before - 40", arg=before)
+    assert page.locator("#slider img").count() == 2
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)], ids=["desk", "phone"])
+def test_looks_and_files_fit_and_no_label_lies_on_a_picture(visit, size):
+    """With what they make: a grid, plots, advice, a strategy file of long lines."""
+    user = visit(size)
+    page = user.page
+    user.choose("sample", "meadow.png")
+    page.wait_for_selector("#reference >> text=1: meadow.png")
+    user.ask("make it night", steps=6, seed=1)
+    user.tab("Steer")
+    user.choose("method-1", "cross_attn")
+    page.fill("#options-1 input, #options-1 textarea", 'reuse = "every 2", softmax = "separate"')
+    page.fill("#strength-1 input, #strength-1 textarea", "1.9")
+    page.wait_for_selector("#lanes svg[aria-label*='strength 1.9']")
+    fits(page, size, "Steer")
+    user.run(1)
+    fits(page, size, "Edit")
+    user.tab("Look")
+    for name, part in (
+        ("Grid", "grid"), ("Attention", "attention"), ("Drift", "drift"), ("Advice", "advice"),
+    ):  # fmt: skip
+        user.tab(name)
+        page.click(f"#make-{part}")
+        page.wait_for_selector(f"#{'compared' if part == 'advice' else part} img")
+        fits(page, size, name)
+    user.tab("File")
+    page.click("#write")
+    page.wait_for_selector("#download-toml")
+    fits(page, size, "File")
+
+
+def fits(page, size, name):
+    """Nothing is wider than the window, lies on something else, is cut off or faint."""
+    page.wait_for_timeout(500)
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0], name
+    for what in (OVERLAPS, LABELS, CUT, FAINT):
+        assert page.evaluate(what) == [], name
+
+
+def tabbed(page, count):
+    """What the key Tab comes to, by number, and what of it shows no focus."""
+    reached, unseen = set(), []
+    page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
+    for _ in range(2 * count + 20):
         page.keyboard.press("Tab")
-        found |= set(page.evaluate(FOCUSED))
-    return found
+        number, text, shown = page.evaluate(FOCUSED)
+        if number is None:
+            continue
+        reached |= set(number)
+        if not shown and text not in unseen:
+            unseen.append(text)
+    return reached, unseen
 
 
+INTERACTIVE = """() => {
+  const kinds = 'a[href], button, input, textarea, select, [tabindex]:not([tabindex="-1"]),'
+    + '[role=tab], [role=button], [role=slider], [role=combobox]'
+  const found = {}
+  let number = 0
+  document.querySelectorAll('[data-number]').forEach(it => { delete it.dataset.number })
+  for (const it of document.querySelectorAll(kinds)) {
+    const box = it.getBoundingClientRect()
+    if (!it.checkVisibility({visibilityProperty: true}) || box.width < 2 || box.height < 2) continue
+    if (it.disabled || it.type == 'file' || it.closest('[aria-hidden=true], [inert]')) continue
+    if (it.querySelector('button, input') && it.tabIndex < 0) continue
+    it.dataset.number = number
+    let part = it
+    while (part && !(part.id && /^[a-z]+(-[a-z0-9]+)*$/.test(part.id))) part = part.parentElement
+    found[number++] = `${part ? part.id : ''} ${it.tagName} ${it.type || ''} `
+      + (it.getAttribute('aria-label') || it.textContent || it.value || '').trim().slice(0, 30)
+  }
+  return found
+}"""
 FOCUSED = """() => {
-  const names = []; let it = document.activeElement;
-  while (it) { if (it.id) names.push(it.id); it = it.parentElement }
-  return names
+  const it = document.activeElement
+  if (!it || it == document.body) return [null, '', true]
+  const style = getComputedStyle(it), box = it.getBoundingClientRect()
+  const outline = style.outlineStyle != 'none' && parseFloat(style.outlineWidth) >= 2
+  let group = [it]
+  if (it.type == 'radio') {  // the arrow keys go through the others
+    group = [...it.closest('fieldset, .block').querySelectorAll('input[type=radio]')]
+  }
+  const around = group.concat([...it.querySelectorAll('[data-number]')].filter(
+    inner => it.tagName == 'A' && inner.tagName == 'BUTTON'))
+  if (it.parentElement.tagName == 'A') around.push(it.parentElement)
+  const numbers = around.map(one => one.dataset.number).filter(one => one !== undefined)
+  return [numbers, it.outerHTML.slice(0, 120), outline && box.width > 2 && box.height > 2]
+}"""
+LABELS = """() => [...document.querySelectorAll('.block > label.float, .icon-button-wrapper')]
+  .filter(it => it.checkVisibility() && !it.closest('#painting'))
+  .flatMap(it => [...it.closest('.block').querySelectorAll('img, svg[role=img], .wrap .icon-wrap')]
+    .filter(other => other.checkVisibility() && !it.contains(other))
+    .map(other => [it, other]))
+  .filter(([it, other]) => {
+    const a = it.getBoundingClientRect(), b = other.getBoundingClientRect()
+    return Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+      && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1
+  })
+  .map(([it, other]) => [it.textContent.trim(), other.outerHTML.slice(0, 80)])"""
+CUT = """() => {
+  const bad = []
+  for (const it of document.querySelectorAll('button, label, span, p, h4, td, th, .cm-line')) {
+    if (!it.checkVisibility() || !it.textContent.trim() || it.closest('#painting, [role=img]')) {
+      continue
+    }
+    const box = it.getBoundingClientRect()
+    if (box.width < 2 || it.closest('.wide, [style*="overflow-x"]')) continue
+    if (box.right > innerWidth + 1 || box.left < -1) bad.push(it.textContent.trim().slice(0, 40))
+    const turned = it.classList.contains('label-wrap')  // its triangle, which is turned, counts
+    if (it.tagName == 'BUTTON' && !turned && it.scrollWidth > it.clientWidth + 1) {
+      bad.push(it.textContent.trim().slice(0, 40))
+    }
+  }
+  return bad
 }"""
 OVERLAPS = """() => {
   const shown = [...document.querySelectorAll('button, input, textarea')].filter(it => {
