@@ -33,14 +33,7 @@ def file_tab(parts: Parts, _editor: Editor, _model: str) -> None:
     command = gr.Textbox(label="Command line", interactive=False, lines=2, elem_id="command")
     words = gr.HTML("", elem_id="beside")
     download = gr.DownloadButton("Download strategy.toml", visible=False, elem_id="download-toml")
-    gr.Markdown(
-        "To open: a strategy file together with the pictures and .safetensors files that it names,"
-        " or a picture that was made here."
-    )
-    opened = gr.File(
-        label="Open files",
-        file_count="multiple", height=150, elem_id="open",
-    )  # fmt: skip
+    _opening(parts, status)
 
     def show(session: Session | None, *values: Any) -> list[Any]:
         nothing: list[Any] = ["", "", "", gr.update(visible=False)]
@@ -59,6 +52,18 @@ def file_tab(parts: Parts, _editor: Editor, _model: str) -> None:
     parts.later(
         lambda: write.click(show, parts.inputs(), [status, text, command, words, download], **QUIET)
     )
+
+
+def _opening(parts: Parts, status: Any) -> None:
+    """A field that takes files, which become what is on the page."""
+    gr.Markdown(
+        "To open: a strategy file together with the pictures and .safetensors files that it names,"
+        " or a picture that was made here."
+    )
+    opened = gr.File(
+        label="Open files",
+        file_count="multiple", height=150, elem_id="open",
+    )  # fmt: skip
 
     def open_files(session: Session, paths: list[str] | None) -> str | None:
         return session.open([Path(path) for path in paths]) if paths else None

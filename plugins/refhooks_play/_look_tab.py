@@ -65,14 +65,14 @@ def _grid(parts: Parts, editor: Editor) -> None:
 
 
 def _sheet(session: Session, result: GridResult) -> str:
-    place = session.folder / "grid.png"
+    place = session.made("grid.png")
     result.sheet.save(place)
     return str(place)
 
 
 def _attention(session: Session, result: EditResult) -> str:
     session.result = result
-    return str(result.plot_attention(session.folder / "attention.png"))
+    return str(result.plot_attention(session.made("attention.png")))
 
 
 def _watched(
@@ -155,7 +155,7 @@ def _plot(parts: Parts, label: str, name: str, draw: Callable[[Session, EditResu
 def _drift(session: Session, result: EditResult) -> str:
     if not result.drift:
         raise InputError(NO_DRIFT)
-    return str(result.plot_drift(session.folder / "drift.png"))
+    return str(result.plot_drift(session.made("drift.png")))
 
 
 def _advice(parts: Parts) -> None:

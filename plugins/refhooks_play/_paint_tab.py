@@ -151,8 +151,10 @@ def _set(session: Session, kind: str, mask: Image.Image, feather: float, *, inve
 
 
 def _name(session: Session, kind: str) -> str:
+    """The name of a mask's file, which is no picture's and no other mask's."""
     number = "" if kind == EDIT else f"-{session.place + 1}"
-    return f"mask-{KINDS[kind]}{number}.png"
+    own = (_table(session, kind) or {}).get("image", "")
+    return session.free_name(f"mask-{KINDS[kind]}{number}", own)
 
 
 def _table(session: Session, kind: str) -> dict[str, Any] | None:

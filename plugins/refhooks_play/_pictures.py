@@ -20,6 +20,7 @@ MAX_PIXELS = 40 * 10**6
 """Of a picture on the page; the command line takes larger ones."""
 SHOWN = 512  # pixels of the longer side up to which a small picture is scaled
 PAINTED = 1024  # pixels of the longer side on which masks are painted
+NAME = 120  # bytes of a file's name; systems take 255, and numbers and endings are added
 ENDINGS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp"}
 
 
@@ -74,7 +75,8 @@ def safe_name(name: str) -> str:
     """Return a name without a folder, dots or dashes in front, or what some system refuses."""
     last = name.replace("\\", "/").rpartition("/")[2]
     letters = [it if it.isalnum() or it in "-_. " else "-" for it in last]
-    return "".join(letters)[-100:].strip(". ").lstrip("-. ") or "picture"
+    plain = "".join(letters).encode("utf-8", "replace")[-NAME:].decode("utf-8", "ignore")
+    return plain.strip(". ").lstrip("-. ") or "picture"
 
 
 def _checked(path: Path, called: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from refhooks import Editor, InputError
+from refhooks_play._command import is_loopback
 from refhooks_play._running import Runner
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ _POLICIES = [
 ]  # fmt: skip
 POLICY = "; ".join(_POLICIES)
 """What a browser may fetch for the page: nothing of another host."""
+PLAIN = [(b"content-type", b"text/plain; charset=utf-8")]
+ELSEWHERE = (
+    "This page has no password, so it answers at 127.0.0.1 and localhost alone: else any page that"
+    " a browser shows could use it under a name of its own. Start it with --password."
+)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -130,15 +136,21 @@ def application(
         max_file_size=MAX_UPLOAD, footer_links=[], show_error=False, pwa=False, ssr_mode=False,
         enable_monitoring=False, mcp_server=False, theme=THEME(), css=CSS,
     )  # fmt: skip
-    app.add_middleware(_Guarded)
+    app.add_middleware(_Guarded, own=not password)
     return app
 
 
 class _Guarded:
-    """Says with each answer that a browser shall fetch nothing from elsewhere."""
+    """Says with each answer that a browser shall fetch nothing from elsewhere.
 
-    def __init__(self, app: Any) -> None:
+    Args:
+        app: What answers.
+        own: Whether it answers only who asks for an address of this machine.
+    """
+
+    def __init__(self, app: Any, *, own: bool) -> None:
         self.app = app
+        self.own = own
 
     async def __call__(
         self, scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]
@@ -153,4 +165,18 @@ class _Guarded:
                 ]
             await send(message)
 
-        await self.app(scope, receive, guarded if scope["type"] == "http" else send)
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif self.own and not _is_asked_here(scope):
+            await guarded({"type": "http.response.start", "status": 403, "headers": PLAIN})
+            await guarded({"type": "http.response.body", "body": ELSEWHERE.encode()})
+        else:
+            await self.app(scope, receive, guarded)
+
+
+def _is_asked_here(scope: Any) -> bool:
+    """Whether a browser was told an address of this machine, and not a name that leads to it."""
+    host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode(
+        "latin-1"
+    )
+    return is_loopback(host if host.endswith("]") else host.rpartition(":")[0] or host)

@@ -15,6 +15,7 @@ from refhooks import InputError, RefhooksError, Size, draw_lanes, preset, preset
 from refhooks.pictures import load_picture
 from refhooks_play._cells import Cells, inline
 from refhooks_play._command_line import CommandLine, command_line
+from refhooks_play._files import mask_files
 from refhooks_play._pictures import shown, take_in, take_weights
 from refhooks_play._recipes import has_recipe, made_by, read_recipe
 from refhooks_play._running import Job
@@ -232,9 +233,8 @@ class Session:
         if not self.state.cards:
             return None
         name = self.state.cards[0].image
-        place = self.folder / "looks" / f"{name}.png"
+        place = self.made(f"source-{name}.png")
         if not place.exists():
-            place.parent.mkdir(exist_ok=True)
             picture = shown(load_picture(self.folder / name))
             picture.thumbnail((LOOKED_AT, LOOKED_AT))
             picture.save(place)
@@ -248,6 +248,28 @@ class Session:
             return Size(picture.height, picture.width)
         state = self.state
         return self.editor.family.output_size(picture, state.height, state.width, asked)
+
+    def free_name(self, stem: str, own: str = "") -> str:
+        """Return the name of a PNG that no picture and no mask of the page has.
+
+        Args:
+            stem: How it begins.
+            own: What it replaces, whose name it may have, if nothing else has that.
+        """
+        cards = self.state.cards
+        masks = [
+            self.state.edit_mask or {},
+            *[it for one in cards for it in one.rest.get("mask", ())],
+        ]
+        names = [card.image for card in cards]
+        names += [table[key] for table in masks for key in mask_files() if key in table]
+        if own in names:
+            names.remove(own)
+        name, number = f"{stem}.png", 1
+        while name in names:
+            number += 1
+            name = f"{stem}-{number}.png"
+        return name
 
     # What runs.
 
@@ -282,7 +304,12 @@ class Session:
 
     def saved(self, result: EditResult) -> Path:
         """Save a result with all that it was made from inside, and return the file."""
-        return result.save(self.folder / f"edited-{result.seed}.png", embed=True)[0]
+        return result.save(self.made(f"edited-{result.seed}.png"), embed=True)[0]
+
+    def made(self, name: str) -> Path:
+        """Return where a picture that the page makes is put: beside none that it was given."""
+        (self.folder / "looks").mkdir(exist_ok=True)
+        return self.folder / "looks" / name
 
     def exported(self) -> tuple[Path, str, CommandLine]:
         """Return the strategy file, its text and the command line; raises as the state does."""

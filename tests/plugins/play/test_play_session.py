@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -284,6 +285,42 @@ def test_names_are_safe_and_no_file_replaces_another(tmp_path, files):
     assert take_in(files / "photo.png", tmp_path) == "photo.png"
     assert take_in(files / "coat.png", tmp_path, "photo.png") == "photo-2.png"
     assert take_in(files / "coat.png", tmp_path, "x.gif") == "x.png"
+
+
+def test_a_mask_takes_the_name_of_no_picture_and_of_no_other_mask(ready, files):
+    """Whatever pictures are called, and in whatever order references came and went."""
+    shutil.copy(files / "coat.png", files / "mask-region-1.png")
+    ready.add_reference(files / "mask-region-1.png")
+    assert ready.free_name("mask-region-1") == "mask-region-1-2.png"
+    card = ready.card.masked("region", {"kind": "region", "image": "mask-region-3.png"})
+    ready.state = ready.state.with_card(1, card)
+    assert ready.free_name("mask-region-3") == "mask-region-3-2.png"
+    assert ready.free_name("mask-region-3", "mask-region-3.png") == "mask-region-3.png"
+    ready.change(edit_mask={"image": "mask-region-3.png"})
+    assert ready.free_name("mask-region-3", "mask-region-3.png") == "mask-region-3-2.png"
+
+
+def test_what_the_page_makes_replaces_nothing_that_it_was_given(ready, files):
+    """A picture may be called as a result is."""
+    shutil.copy(files / "coat.png", files / "edited-1.png")
+    ready.set_source(files / "edited-1.png")
+    before = (ready.folder / "edited-1.png").read_bytes()
+
+    ready.saved(finished(ready.start_edit()).result)
+
+    assert (ready.folder / "edited-1.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "name", ["ä" * 300, "犬" * 300, "🐈" * 300, "a\ud800b", "-rf", "..", "CON"]
+)
+def test_any_name_is_one_that_a_file_can_have(files, tmp_path, name):
+    """Long in whatever letters, or none at all."""
+    called = take_in(files / "photo.png", tmp_path, f"{name}.png")
+
+    assert (tmp_path / called).is_file()
+    assert len(called.encode()) < 200
+    assert not called.startswith(("-", "."))
 
 
 def test_what_was_painted_is_the_mask():
