@@ -13,29 +13,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from refhooks import Editor, InputError
-from refhooks_play._command import is_loopback
+from refhooks_play._guard import Guarded
 from refhooks_play._running import Runner
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
 __all__ = ["application", "listen", "serve"]
 
 MAX_UPLOAD = "64mb"
-_POLICIES = [
-        "default-src 'self'", "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
-        "style-src 'self' 'unsafe-inline'", "img-src 'self' data: blob:", "font-src 'self' data:",
-        "connect-src 'self' data: blob:", "media-src 'self' blob:", "worker-src 'self' blob:",
-        "frame-src 'none'", "object-src 'none'", "base-uri 'self'", "form-action 'self'",
-        "frame-ancestors 'none'",
-]  # fmt: skip
-POLICY = "; ".join(_POLICIES)
-"""What a browser may fetch for the page: nothing of another host."""
-PLAIN = [(b"content-type", b"text/plain; charset=utf-8")]
-ELSEWHERE = (
-    "This page has no password, so it answers at 127.0.0.1 and localhost alone: else any page that"
-    " a browser shows could use it under a name of its own. Start it with --password."
-)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -129,6 +115,7 @@ def application(
     runner = Runner(editor, loading)
     runner.show_warnings()
     page = build(runner, model, sessions)
+    page.has_launched = True  # else gradio takes any file of the machine for one that was uploaded
     app = gradio.mount_gradio_app(
         FastAPI(docs_url=None, redoc_url=None, openapi_url=None), page, path="/",
         auth=is_let_in if password else None,
@@ -136,47 +123,5 @@ def application(
         max_file_size=MAX_UPLOAD, footer_links=[], show_error=False, pwa=False, ssr_mode=False,
         enable_monitoring=False, mcp_server=False, theme=THEME(), css=CSS,
     )  # fmt: skip
-    app.add_middleware(_Guarded, own=not password)
+    app.add_middleware(Guarded, own=not password, uploads=root / "cache")
     return app
-
-
-class _Guarded:
-    """Says with each answer that a browser shall fetch nothing from elsewhere.
-
-    Args:
-        app: What answers.
-        own: Whether it answers only who asks for an address of this machine.
-    """
-
-    def __init__(self, app: Any, *, own: bool) -> None:
-        self.app = app
-        self.own = own
-
-    async def __call__(
-        self, scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]
-    ) -> None:
-        async def guarded(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message.get("headers", []),
-                    (b"content-security-policy", POLICY.encode()),
-                    (b"referrer-policy", b"no-referrer"),
-                    (b"x-content-type-options", b"nosniff"),
-                ]
-            await send(message)
-
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-        elif self.own and not _is_asked_here(scope):
-            await guarded({"type": "http.response.start", "status": 403, "headers": PLAIN})
-            await guarded({"type": "http.response.body", "body": ELSEWHERE.encode()})
-        else:
-            await self.app(scope, receive, guarded)
-
-
-def _is_asked_here(scope: Any) -> bool:
-    """Whether a browser was told an address of this machine, and not a name that leads to it."""
-    host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode(
-        "latin-1"
-    )
-    return is_loopback(host if host.endswith("]") else host.rpartition(":")[0] or host)

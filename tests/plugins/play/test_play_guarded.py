@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 
 import pytest
 from browsing import served
@@ -55,15 +57,55 @@ def test_no_file_of_the_machine_is_handed_out(asked, path):
     assert "[project]" not in answer.text
 
 
-def test_what_a_browser_would_never_send_ends_nothing(asked):
-    """Every action, with values of every kind: the page answers as before."""
-    count = len(asked.get("config").json()["dependencies"])
-    assert count > 20
-    bad = [None, "x" * 10_000, -1, 1e308, [], {}, {"path": "/etc/passwd"}, [[{}]], True]
-    for number in range(count):
-        for value in bad:
-            data = {"data": [value] * 40, "fn_index": number, "session_hash": f"s{number}"}
-            assert asked.post("gradio_api/queue/join", json=data).status_code < 500 or True
-    answer = asked.get("config")
-    assert answer.status_code == 200
-    assert len(answer.json()["dependencies"]) == count
+@pytest.mark.parametrize(
+    "path",
+    ["/etc/passwd", "pyproject.toml", "http://127.0.0.1:1/", "https://example.org/a.png", "\0"],
+)
+def test_no_file_of_the_machine_is_taken_for_an_upload(asked, path):
+    """Whatever part of the page is said to have it, and however deep: nothing of it is copied."""
+    file = {"path": path, "url": path, "meta": {"_type": "gradio.FileData"}}
+    for value in (file, [file], {"background": file}, [[{"value": file}]]):
+        for number in range(len(asked.get("config").json()["dependencies"])):
+            data = {"data": [value] * 40, "fn_index": number, "session_hash": "s"}
+            answer = asked.post("gradio_api/queue/join", json=data)
+            assert answer.status_code == 403
+            assert "was not uploaded" in answer.text
+
+
+BARE = """
+import sys, refhooks as rh
+from pathlib import Path
+from refhooks_play._server import application
+app = application(rh.Editor.from_pretrained("toy"), "toy", Path(sys.argv[1]))
+print([it.app.blocks.has_launched for it in app.routes if hasattr(it.app, "blocks")])
+"""
+
+
+def test_gradio_itself_refuses_them_as_well(tmp_path):
+    """It looks at paths only where a page was launched, and this one is mounted."""
+    command = [sys.executable, "-c", BARE, str(tmp_path)]
+
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+    assert "True" in run.stdout, run.stdout + run.stderr
+    assert "False" not in run.stdout
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["gradio_api/run/predict", "gradio_api/call/x", "gradio_api/vibe-edit", "", "gradio_api/api/x"],
+)
+def test_nothing_is_taken_where_the_page_sends_nothing(asked, place):
+    """Fewer doors."""
+    answer = asked.post(place, json={"data": []})
+
+    assert answer.status_code == 403
+    assert "takes nothing there" in answer.text
+
+
+def test_a_request_that_is_no_json_or_endless_is_refused(asked):
+    """Before gradio reads it."""
+    place = "gradio_api/queue/join"
+    assert "cannot read" in asked.post(place, content=b"{").text
+    assert "cannot read" in asked.post(place, content=b"[" * 100_000).text
+    assert "at most" in asked.post(place, content=b" " * (17 * 2**20)).text
