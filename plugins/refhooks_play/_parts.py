@@ -154,8 +154,10 @@ class Parts:
         """Wire everything: all parts are there."""
         for wire in self._later:
             wire()
-        changes = [it.change for field in self.fields for it in field.components]
-        gr.on(changes, self.redraw, self.inputs(), self.lanes, trigger_mode="always_last", **QUIET)
+        # What a person types: what the page itself puts into fields comes with its own lanes, and
+        # while it does so, some fields are new and others are not yet.
+        typed = [it.input for field in self.fields for it in field.components]
+        gr.on(typed, self.redraw, self.inputs(), self.lanes, trigger_mode="always_last", **QUIET)
 
     def inputs(self) -> list[Any]:
         """Return the session and the components of all fields."""
