@@ -85,7 +85,7 @@ class Parts:
         if session is None:
             return alert(LOST)
         with session.lock:
-            self.write(session, values)
+            self.write(session, session.settled(values))
             return session.lanes()
 
     def act(
@@ -119,6 +119,7 @@ class Parts:
                 with session.lock:
                     self.write(session, values[count:])
                     said = told(work(session, *values[:count]) or "")
+                    session.settle(values[count:], self.values(session))
             except RefhooksError as error:
                 said = alert(str(error))
             shown = self.shown(session)
@@ -154,10 +155,8 @@ class Parts:
         """Wire everything: all parts are there."""
         for wire in self._later:
             wire()
-        # What a person types: what the page itself puts into fields comes with its own lanes, and
-        # while it does so, some fields are new and others are not yet.
-        typed = [it.input for field in self.fields for it in field.components]
-        gr.on(typed, self.redraw, self.inputs(), self.lanes, trigger_mode="always_last", **QUIET)
+        changes = [it.change for field in self.fields for it in field.components]
+        gr.on(changes, self.redraw, self.inputs(), self.lanes, trigger_mode="always_last", **QUIET)
 
     def inputs(self) -> list[Any]:
         """Return the session and the components of all fields."""
@@ -170,6 +169,10 @@ class Parts:
             count = len(field.components)
             field.write(session, values[place : place + count])
             place += count
+
+    def values(self, session: Session) -> list[Any]:
+        """Return what all fields show of a session."""
+        return [value for field in self.fields for value in field.read(session)]
 
     def outputs(self) -> list[Any]:
         """Return all components that show a session."""
@@ -189,6 +192,6 @@ class Parts:
         return [
             gr.update(choices=names, value=chosen, visible=bool(names)),
             session.lanes(),
-            *[value for field in self.fields for value in field.read(session)],
+            *self.values(session),
             *[read(session) for _, read in self._shows],
         ]

@@ -6,6 +6,7 @@ import html
 import shutil
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ __all__ = ["Session", "alert"]
 
 MAX_REFERENCES = 4
 MAX_STAGES = 6
+SETTLED = 3.0  # seconds until a browser shows what it was told
 LOOKED_AT = 1600  # pixels of the longer side of the source as it is shown
 STRATEGIES = {".toml", ".json"}
 WEIGHTS = ".safetensors"
@@ -60,6 +62,7 @@ class Session:
         self.job: Job | None = None
         self.result: EditResult | None = None
         self.lock = threading.RLock()
+        self._fields: tuple[float, list[Any], list[Any]] = (0.0, [], [])
 
     def close(self) -> None:
         """End what runs, and remove its pictures."""
@@ -81,6 +84,22 @@ class Session:
     def names(self) -> list[str]:
         """Return how the references are called."""
         return [f"{at}: {card.image}" for at, card in enumerate(self.state.cards, 1)]
+
+    # A browser puts new values into fields one after the other, and tells of each.
+
+    def settle(self, before: Sequence[Any], after: Sequence[Any]) -> None:
+        """Note what fields showed before an action, and what they are about to show."""
+        self._fields = (time.monotonic() + SETTLED, list(before), list(after))
+
+    def settled(self, values: Sequence[Any]) -> list[Any]:
+        """Return what a browser says of all fields, with what is on its way in place of the old."""
+        until, before, after = self._fields
+        if time.monotonic() > until or len(before) != len(values):
+            return list(values)
+        return [
+            new if value == old else value
+            for value, old, new in zip(values, before, after, strict=True)
+        ]
 
     # What changes the state: each under the lock, and whole or not at all.
 

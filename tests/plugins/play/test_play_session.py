@@ -381,6 +381,17 @@ def test_the_source_is_shown_from_a_file_that_is_made_once(ready, files):
     assert Session(ready.runner, files).look() is None
 
 
+def test_fields_that_a_browser_has_not_filled_yet_do_not_undo_an_action(ready, monkeypatch):
+    """While it fills them, it says some old ones; later, what it says is meant."""
+    ready.settle(["default", "", "1", None], ["inject", "0.5", "1", None])
+
+    assert ready.settled(["inject", "", "1", None]) == ["inject", "0.5", "1", None]
+    assert ready.settled(["default", "0.7", "1.5", 3]) == ["inject", "0.7", "1.5", 3]
+    later = time.monotonic() + 60
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert ready.settled(["default", "", "1", None]) == ["default", "", "1", None]
+
+
 def test_a_preset_is_chosen_by_its_name_alone(ready, files):
     """A path of the machine is none, whatever a browser sends."""
     (files / "own.toml").write_text('[[stage]]\nmethod = "inject"\n')
