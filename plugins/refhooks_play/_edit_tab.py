@@ -57,8 +57,8 @@ def _pictures(parts: Parts, editor: Editor, model: str) -> None:
     status = gr.HTML("", elem_id="edit-status")
     parts.show(
         gr.Image(label="Source", interactive=False, format="png", height=300, elem_id="shown",
-                 buttons=BUTTONS),
-        _source,
+                 elem_classes="picture", buttons=BUTTONS),
+        Session.look,
     )  # fmt: skip
     with gr.Accordion("More references", open=False, elem_id="references"):
         more = gr.File(
@@ -104,12 +104,6 @@ def _samples(editor: Editor, model: str) -> Mapping[str, Path]:
     return {**own, **embedded.companions()}
 
 
-def _source(session: Session) -> Any:
-    if not session.state.cards:
-        return None
-    return shown(load_picture(session.folder / session.state.cards[0].image))
-
-
 def _request(parts: Parts, editor: Editor, model: str) -> None:
     """What is asked for."""
     embedded = editor.registry.models.get(model)
@@ -141,6 +135,19 @@ def _request(parts: Parts, editor: Editor, model: str) -> None:
         with gr.Row():
             _number(parts, "Height", "height", "empty: as the source")
             _number(parts, "Width", "width", "empty: as the source")
+    _brought(parts)
+
+
+def _brought(parts: Parts) -> None:
+    """What an opened file brought that no field shows, and a way to leave it out."""
+    parts.show(gr.HTML("", elem_id="brought"), lambda it: _also(it.hidden()))
+    forget = gr.Button("Leave that out", visible=False, size="sm", elem_id="forget")
+    parts.show(forget, lambda it: gr.update(visible=bool(it.hidden())))
+    parts.act(forget.click, Session.forget, gr.HTML("", elem_id="forget-status"))
+
+
+def _also(hidden: str) -> str:
+    return told(f"This edit also has, from the file that was opened: {hidden}") if hidden else ""
 
 
 def _number(parts: Parts, label: str, name: str, info: str) -> None:
@@ -157,11 +164,19 @@ def _results(parts: Parts) -> list[Any]:
     preview = gr.Image(
         label="Predicted picture", interactive=False, format="png", visible=False, height=420,
         buttons=[],
-        elem_id="preview", elem_classes="pixels",
+        elem_id="preview", elem_classes="pixels picture",
     )  # fmt: skip
     slider = gr.ImageSlider(
         label="Before and after", interactive=False, format="png", visible=False,
-        max_height=520, elem_id="slider", elem_classes="pixels", buttons=["fullscreen"],
+        max_height=520, elem_id="slider", elem_classes="pixels picture", buttons=["fullscreen"],
+    )  # fmt: skip
+    border = gr.Slider(
+        0, 100, value=50, step=1, label="Before and after meet at", visible=False,
+        elem_id="border", info="percent of the width: the same as the handle, for the keyboard",
+    )  # fmt: skip
+    border.change(
+        lambda it: gr.update(slider_position=50 if it is None else it), border, slider,
+        trigger_mode="always_last", **QUIET,
     )  # fmt: skip
     download = gr.DownloadButton(
         "Download, with its recipe inside", visible=False, elem_id="download"
@@ -173,7 +188,7 @@ def _results(parts: Parts) -> list[Any]:
             session.change(seed=session.result.seed)
 
     parts.act(use.click, again, gr.HTML("", elem_id="seed-status"))
-    return [preview, slider, download, use]
+    return [preview, slider, border, download, use]
 
 
 def _cancel(session: Session | None) -> None:
@@ -185,7 +200,7 @@ def _runner(parts: Parts) -> Any:
     """The edit, as updates of the page: where it stands, what it would become, what it is."""
 
     async def run(session: Session | None, *values: Any) -> AsyncIterator[list[Any]]:
-        nothing = [gr.skip()] * 4
+        nothing = [gr.skip()] * 5
         try:
             if session is None:
                 raise InputError("load this page again")
@@ -196,14 +211,14 @@ def _runner(parts: Parts) -> Any:
             yield [alert(str(error)), *nothing]
             return
         hidden = gr.update(visible=False)
-        yield [told("starting"), gr.update(visible=False, value=None), *[hidden] * 3]
+        yield [told("starting"), gr.update(visible=False, value=None), *[hidden] * 4]
         last: Any = None
         while job.is_open:
             looked = job.preview
             fresh = looked is not None and looked is not last
             last = looked
             seen = gr.update(visible=True, value=shown(looked)) if looked and fresh else gr.skip()
-            yield [told(progress(session, job)), seen, *[gr.skip()] * 3]
+            yield [told(progress(session, job)), seen, *[gr.skip()] * 4]
             await asyncio.sleep(LOOK)
         yield await asyncio.to_thread(_finished, session, job)
 
@@ -221,7 +236,7 @@ def progress(session: Session, job: Job) -> str:
 
 def _finished(session: Session, job: Job) -> list[Any]:
     """What the page shows of an edit that is over."""
-    hidden = [gr.update(visible=False, value=None), *[gr.update(visible=False)] * 3]
+    hidden = [gr.update(visible=False, value=None), *[gr.update(visible=False)] * 4]
     if job.state != "done":
         said = told("cancelled; the model is as before") if job.state == "cancelled" else ""
         return [said or alert(job.error), *hidden]
@@ -235,7 +250,8 @@ def _finished(session: Session, job: Job) -> list[Any]:
     return [
         told(facts) + notes,
         hidden[0],
-        gr.update(visible=True, value=pair),
+        gr.update(visible=True, value=pair, slider_position=50),
+        gr.update(visible=True, value=50),
         gr.update(visible=True, value=str(session.saved(result))),
         gr.update(visible=True),
     ]

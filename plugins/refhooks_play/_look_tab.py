@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from refhooks import InputError, RefhooksError
-from refhooks_play._drift import draw_drift
 from refhooks_play._edit_tab import LOOK, progress
+from refhooks_play._grid import start_grid
 from refhooks_play._parts import BUTTONS, QUIET, told
 from refhooks_play._session import alert
 
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["look_tab"]
 
-MAX_CELLS = 36
+NO_DRIFT = (
+    "nothing was reused in the last edit, or never stored anew, so nothing could drift; a stage"
+    ' with cross_attn and the option reuse = "every 4" reuses keys and values'
+)
 EMPTY = "there is no result yet; run the edit first, on the tab Edit"
 
 
@@ -45,6 +48,9 @@ def look_tab(parts: Parts, editor: Editor, _model: str) -> None:
 
 def _grid(parts: Parts, editor: Editor) -> None:
     """Methods down, strengths across: ``refhooks grid``."""
+    gr.Markdown(
+        "The source's stages are varied; its masks, and other references, stay as they are."
+    )
     methods = gr.CheckboxGroup(
         sorted(editor.registry.methods), value=[editor.family.native], label="Methods",
         elem_id="grid-methods",
@@ -53,51 +59,20 @@ def _grid(parts: Parts, editor: Editor) -> None:
                            info="numbers or short forms such as 0.4:1.0, with commas")  # fmt: skip
 
     def start(session: Session, values: tuple[Any, ...]) -> Job:
-        return _start_grid(session, *values)
+        return start_grid(session, *values)
 
     _watched(parts, "Make the grid", "grid", start, _sheet, [methods, strengths])
 
 
-def _start_grid(session: Session, methods: list[str], strengths: str) -> Job:
-    """Queue a grid; its cells are checked before the first is made."""
-    columns = [it.strip() for it in strengths.split(",") if it.strip()]
-    if not methods or not columns:
-        raise InputError("a grid needs at least one method and one strength")
-    cells = len(methods) * len(columns)
-    if cells > MAX_CELLS:
-        raise InputError(f"{cells} pictures are too many; the page makes {MAX_CELLS} of one grid")
-    arguments = session.state.arguments(session.folder)
-    source, prompt = arguments.pop("image").image, arguments.pop("prompt")
-    seed = arguments.pop("seed")
-    editor = session.editor
-    total = (session.state.steps or editor.family.default_steps) * cells
-
-    def work(job: Job) -> GridResult:
-        return editor.grid(
-            source, prompt, methods=methods, strengths=[_number(it) for it in columns],
-            seeds=[0 if seed is None else seed], callback=job.watch(editor), wait=True,
-            **arguments,
-        )  # fmt: skip
-
-    return session.start(work, total)
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
 def _sheet(session: Session, result: GridResult) -> str:
-    place = session.folder / "grid.png"
+    place = session.made("grid.png")
     result.sheet.save(place)
     return str(place)
 
 
 def _attention(session: Session, result: EditResult) -> str:
     session.result = result
-    return str(result.plot_attention(session.folder / "attention.png"))
+    return str(result.plot_attention(session.made("attention.png")))
 
 
 def _watched(
@@ -115,8 +90,9 @@ def _watched(
         cancel = gr.Button("Cancel", elem_id=f"cancel-{name}")
     status = gr.HTML("", elem_id=f"{name}-status")
     picture = gr.Image(
-        label=name.capitalize(), interactive=False, format="png", elem_id=name, buttons=BUTTONS
-    )
+        label=name.capitalize(), interactive=False, format="png", elem_id=name,
+        elem_classes="picture wide", buttons=BUTTONS,
+    )  # fmt: skip
 
     async def run(session: Session | None, *values: Any) -> AsyncIterator[list[Any]]:
         try:
@@ -161,8 +137,9 @@ def _plot(parts: Parts, label: str, name: str, draw: Callable[[Session, EditResu
     button = gr.Button(label, variant="primary", elem_id=f"make-{name}")
     status = gr.HTML("", elem_id=f"{name}-status")
     picture = gr.Image(
-        label=name.capitalize(), interactive=False, format="png", elem_id=name, buttons=BUTTONS
-    )
+        label=name.capitalize(), interactive=False, format="png", elem_id=name,
+        elem_classes="picture wide", buttons=BUTTONS,
+    )  # fmt: skip
 
     def plotted(session: Session | None) -> list[Any]:
         try:
@@ -176,7 +153,9 @@ def _plot(parts: Parts, label: str, name: str, draw: Callable[[Session, EditResu
 
 
 def _drift(session: Session, result: EditResult) -> str:
-    return str(draw_drift(result.drift, session.folder / "drift.png"))
+    if not result.drift:
+        raise InputError(NO_DRIFT)
+    return str(result.plot_drift(session.made("drift.png")))
 
 
 def _advice(parts: Parts) -> None:
@@ -185,7 +164,7 @@ def _advice(parts: Parts) -> None:
     status = gr.HTML("", elem_id="advice-status")
     said = gr.HTML("", elem_id="advice")
     sheet = gr.Image(label="Source, result, difference", interactive=False, format="png",
-                     elem_id="compared", buttons=BUTTONS)  # fmt: skip
+                     elem_id="compared", elem_classes="picture wide", buttons=BUTTONS)  # fmt: skip
 
     def explain(session: Session | None) -> list[Any]:
         try:

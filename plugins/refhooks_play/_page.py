@@ -22,34 +22,9 @@ if TYPE_CHECKING:
 
     from refhooks_play._running import Runner
 
-__all__ = ["CSS", "THEME", "build"]
+__all__ = ["build"]
 
 HOLD = 20.0  # seconds
-CSS = """
-.gradio-container { width: 100%; max-width: 1240px !important; margin: 0 auto !important; }
-.gradio-container .main, .gradio-container .wrap { width: 100%; }
-.refused { border-left: 4px solid #d00; padding: .3em .7em; margin: .3em 0; }
-.told { padding: .3em 0; margin: 0; }
-.stage { align-items: end; }
-.pixels img { image-rendering: pixelated; }
-button[role=tab][aria-selected=true] { color: #0b5cad !important; }
-#lanes h4 { font-size: 1rem; }
-*:focus-visible { outline: 3px solid #0072B2 !important; outline-offset: 1px; }
-"""
-
-
-def THEME() -> Any:  # noqa: N802  it is made where gradio is there
-    """Return how the page looks: with the fonts of whoever looks at it."""
-    fonts = ["system-ui", "sans-serif"]
-    theme = gr.themes.Base(
-        primary_hue="blue", neutral_hue="slate", font=fonts, font_mono=["ui-monospace", "monospace"]
-    )
-    return theme.set(
-        button_primary_background_fill="#0b5cad", button_primary_background_fill_hover="#084a8c",
-        button_primary_text_color="white", block_label_text_color="*neutral_800",
-        block_title_text_color="*neutral_800", block_info_text_color="*neutral_700",
-        input_placeholder_color="*neutral_600", body_text_color_subdued="*neutral_600",
-    )  # fmt: skip
 
 
 def build(runner: Runner, model: str, root: Path) -> Any:

@@ -51,7 +51,8 @@ def paint_tab(parts: Parts, _editor: Editor, _model: str) -> None:
             load = gr.File(label="Load a mask: white covers", file_types=["image"], height=140,
                            elem_id="load-mask")  # fmt: skip
             preview = gr.Image(label="Mask", interactive=False, format="png", height=220,
-                               elem_id="mask-shown", buttons=BUTTONS)  # fmt: skip
+                               elem_id="mask-shown", elem_classes="picture",
+                               buttons=BUTTONS)  # fmt: skip
             save = gr.DownloadButton("Save the mask", interactive=False, elem_id="save-mask")
     ground = parts.show(gr.HTML("", visible=False), _ground_key)
     for event in (kind.select, ground.change):
@@ -150,8 +151,10 @@ def _set(session: Session, kind: str, mask: Image.Image, feather: float, *, inve
 
 
 def _name(session: Session, kind: str) -> str:
+    """The name of a mask's file, which is no picture's and no other mask's."""
     number = "" if kind == EDIT else f"-{session.place + 1}"
-    return f"mask-{KINDS[kind]}{number}.png"
+    own = (_table(session, kind) or {}).get("image", "")
+    return session.free_name(f"mask-{KINDS[kind]}{number}", own)
 
 
 def _table(session: Session, kind: str) -> dict[str, Any] | None:

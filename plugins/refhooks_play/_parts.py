@@ -85,7 +85,7 @@ class Parts:
         if session is None:
             return alert(LOST)
         with session.lock:
-            self.write(session, values)
+            self.write(session, session.settled(values))
             return session.lanes()
 
     def act(
@@ -119,6 +119,7 @@ class Parts:
                 with session.lock:
                     self.write(session, values[count:])
                     said = told(work(session, *values[:count]) or "")
+                    session.settle(values[count:], self.values(session))
             except RefhooksError as error:
                 said = alert(str(error))
             shown = self.shown(session)
@@ -169,6 +170,10 @@ class Parts:
             field.write(session, values[place : place + count])
             place += count
 
+    def values(self, session: Session) -> list[Any]:
+        """Return what all fields show of a session."""
+        return [value for field in self.fields for value in field.read(session)]
+
     def outputs(self) -> list[Any]:
         """Return all components that show a session."""
         fields = [it for field in self.fields for it in field.components]
@@ -178,11 +183,15 @@ class Parts:
         """Return what they show, in this order."""
         if session is None:
             return [gr.skip()] * len(self.outputs())
+        with session.lock:
+            return self._shown(session)
+
+    def _shown(self, session: Session) -> list[Any]:
         names = session.names()
         chosen = names[min(session.place, len(names) - 1)] if names else None
         return [
             gr.update(choices=names, value=chosen, visible=bool(names)),
             session.lanes(),
-            *[value for field in self.fields for value in field.read(session)],
+            *self.values(session),
             *[read(session) for _, read in self._shows],
         ]

@@ -14,12 +14,13 @@ from refhooks.pictures import load_picture
 if TYPE_CHECKING:
     from collections.abc import Container
 
-__all__ = ["mask_of_layers", "paintable", "shown", "take_in"]
+__all__ = ["mask_of_layers", "paintable", "shown", "take_in", "take_weights"]
 
 MAX_PIXELS = 40 * 10**6
 """Of a picture on the page; the command line takes larger ones."""
 SHOWN = 512  # pixels of the longer side up to which a small picture is scaled
 PAINTED = 1024  # pixels of the longer side on which masks are painted
+NAME = 120  # bytes of a file's name; systems take 255, and numbers and endings are added
 ENDINGS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp"}
 
 
@@ -48,15 +49,34 @@ def take_in(path: Path, folder: Path, name: str | None = None, taken: Container[
     return called
 
 
+def take_weights(path: Path, folder: Path, taken: str) -> str:
+    """Copy a file of weights that an option names into the folder of a session; return its name.
+
+    Args:
+        path: Of the file.
+        folder: Of the session.
+        taken: The ending that it has to have.
+
+    Raises:
+        InputError: Another file has that name.
+    """
+    called = Path(safe_name(path.name)).stem + taken
+    if _is_other(folder / called, path.read_bytes()):
+        raise InputError(f"there is another {called} on the page; give this one another name")
+    shutil.copyfile(path, folder / called)
+    return called
+
+
 def _is_other(place: Path, data: bytes) -> bool:
     return place.exists() and place.read_bytes() != data
 
 
 def safe_name(name: str) -> str:
-    """Return a name without a folder, dots in front, or letters that some system refuses."""
+    """Return a name without a folder, dots or dashes in front, or what some system refuses."""
     last = name.replace("\\", "/").rpartition("/")[2]
     letters = [it if it.isalnum() or it in "-_. " else "-" for it in last]
-    return "".join(letters).strip(". ")[-100:] or "picture"
+    plain = "".join(letters).encode("utf-8", "replace")[-NAME:].decode("utf-8", "ignore")
+    return plain.strip(". ").lstrip("-. ") or "picture"
 
 
 def _checked(path: Path, called: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from refhooks import RefhooksError, RefhooksWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from PIL.Image import Image
     from torch import Tensor
@@ -116,10 +116,12 @@ class Runner:
 
     Args:
         editor: The model.
+        loading: The words that name it on the command line of ``refhooks edit``.
     """
 
-    def __init__(self, editor: Editor) -> None:
+    def __init__(self, editor: Editor, loading: Sequence[str] = ()) -> None:
         self.editor = editor
+        self.loading = tuple(loading)
         self._jobs: collections.deque[Job] = collections.deque()
         self._changed = threading.Condition()
         self._running: Job | None = None

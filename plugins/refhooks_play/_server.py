@@ -13,23 +13,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from refhooks import Editor, InputError
+from refhooks_play._guard import Guarded
 from refhooks_play._running import Runner
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Sequence
 
 __all__ = ["application", "listen", "serve"]
 
 MAX_UPLOAD = "64mb"
-_POLICIES = [
-        "default-src 'self'", "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
-        "style-src 'self' 'unsafe-inline'", "img-src 'self' data: blob:", "font-src 'self' data:",
-        "connect-src 'self' data: blob:", "media-src 'self' blob:", "worker-src 'self' blob:",
-        "frame-src 'none'", "object-src 'none'", "base-uri 'self'", "form-action 'self'",
-        "frame-ancestors 'none'",
-]  # fmt: skip
-POLICY = "; ".join(_POLICIES)
-"""What a browser may fetch for the page: nothing of another host."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -67,7 +59,9 @@ def serve(
         editor = Editor.from_pretrained(model, device=device, dtype=dtype)
         if hasattr(editor.pipe, "set_progress_bar_config"):
             editor.pipe.set_progress_bar_config(disable=True)
-        app = application(editor, model, root, password)
+        loading = {"model": None if model == "toy" else model, "device": device, "dtype": dtype}
+        words = [f"--{name}={value}" for name, value in loading.items() if value]
+        app = application(editor, model, root, password, words)
         host, port = at.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         click.echo(f"the page is at http://{shown}:{port}/ until Ctrl-C")
@@ -90,29 +84,38 @@ def _run(app: Any, at: socket.socket) -> None:
     uvicorn.Server(config).run(sockets=[at])
 
 
-def application(editor: Editor, model: str, root: Path, password: str | None = None) -> Any:
+def application(
+    editor: Editor,
+    model: str,
+    root: Path,
+    password: str | None = None,
+    loading: Sequence[str] = (),
+) -> Any:
     """Return the page as an ASGI application.
 
     Args:
         editor: The model.
-        model: Its name, for the page and its command lines.
+        model: Its name, for the page.
         root: An empty folder; what people upload and make is kept in it.
         password: What is asked for, with any name; ``None``: nothing is.
+        loading: The words that name the model on the command line of ``refhooks edit``.
     """
     _quieten(root)
     import gradio  # noqa: PLC0415  takes seconds
     from fastapi import FastAPI  # noqa: PLC0415
 
-    from refhooks_play._page import CSS, THEME, build  # noqa: PLC0415
+    from refhooks_play._page import build  # noqa: PLC0415
+    from refhooks_play._style import CSS, THEME  # noqa: PLC0415
 
     def is_let_in(_name: str, given: str) -> bool:
         return hmac.compare_digest(given.encode(), str(password).encode())
 
     sessions = root / "sessions"
     sessions.mkdir(parents=True)
-    runner = Runner(editor)
+    runner = Runner(editor, loading)
     runner.show_warnings()
     page = build(runner, model, sessions)
+    page.has_launched = True  # else gradio takes any file of the machine for one that was uploaded
     app = gradio.mount_gradio_app(
         FastAPI(docs_url=None, redoc_url=None, openapi_url=None), page, path="/",
         auth=is_let_in if password else None,
@@ -120,27 +123,5 @@ def application(editor: Editor, model: str, root: Path, password: str | None = N
         max_file_size=MAX_UPLOAD, footer_links=[], show_error=False, pwa=False, ssr_mode=False,
         enable_monitoring=False, mcp_server=False, theme=THEME(), css=CSS,
     )  # fmt: skip
-    app.add_middleware(_Guarded)
+    app.add_middleware(Guarded, own=not password, uploads=root / "cache")
     return app
-
-
-class _Guarded:
-    """Says with each answer that a browser shall fetch nothing from elsewhere."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(
-        self, scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]
-    ) -> None:
-        async def guarded(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message.get("headers", []),
-                    (b"content-security-policy", POLICY.encode()),
-                    (b"referrer-policy", b"no-referrer"),
-                    (b"x-content-type-options", b"nosniff"),
-                ]
-            await send(message)
-
-        await self.app(scope, receive, guarded if scope["type"] == "http" else send)

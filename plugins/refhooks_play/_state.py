@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-import shlex
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -21,6 +20,7 @@ from refhooks import (
     load_strategy,
 )
 from refhooks_play._cells import Cells
+from refhooks_play._files import name_inside, named, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from refhooks import Mask
 
-__all__ = ["Card", "State", "read_strategy", "tables_of", "write_strategy"]
+__all__ = ["EXPORTED", "MORE", "Card", "State", "read_strategy", "tables_of", "write_strategy"]
 
 EXPORTED = "strategy.toml"
-FILES = ("image", "alpha")  # keys of a mask that name a picture
+MORE = ("resolution", "vision_resolution", "align", "compute", "cache")
 
 
 @attrs.frozen
@@ -87,7 +87,7 @@ class State:
         height: Pixels.
         width: Pixels.
         edit_mask: Where the picture may change, as a ``[[mask]]``.
-        more: Arguments of the edit that the page keeps and does not show.
+        more: Other arguments of the edit, of :data:`MORE`, that a recipe brought.
     """
 
     cards: tuple[Card, ...] = ()
@@ -107,8 +107,13 @@ class State:
         """Return the same with a card in place of that at ``place``, from 0."""
         return attrs.evolve(self, cards=(*self.cards[:place], card, *self.cards[place + 1 :]))
 
-    def references(self, folder: Path) -> tuple[Reference, ...]:
+    def references(self, folder: Path, *, names: bool = False) -> tuple[Reference, ...]:
         """Return the references, whose pictures lie in a folder.
+
+        Args:
+            folder: Of the session.
+            names: Whether options that name a file keep its name, as a file that is exported has
+                it, in place of its path.
 
         Raises:
             InputError: There is no picture yet.
@@ -117,7 +122,8 @@ class State:
         """
         if not self.cards:
             raise InputError("there is no picture yet; choose one on the tab Edit")
-        return _loaded(folder, [card.table(number) for number, card in enumerate(self.cards, 1)])
+        tables = [card.table(number) for number, card in enumerate(self.cards, 1)]
+        return _loaded(folder, tables, names=names)
 
     def lenient(self, folder: Path) -> tuple[list[Reference], list[str]]:
         """Return the references, and of each why it cannot be made; one that cannot is bare."""
@@ -141,12 +147,12 @@ class State:
         with _page_file(folder, table) as place:
             return load_strategy(place).masks[0]
 
-    def run_plugins(self, folder: Path) -> tuple[Any, ...]:
+    def run_plugins(self, folder: Path, *, names: bool = False) -> tuple[Any, ...]:
         """Return the run plugins; raises as :meth:`references`."""
         if not self.plugins:
             return ()
         table = {"stage": [{"method": "default"}], "plugin": list(self.plugins)}
-        with _page_file(folder, table) as place:
+        with _page_file(folder, table, names=names) as place:
             return load_plugins(place)
 
     def planned(self, folder: Path) -> dict[str, Any]:
@@ -167,33 +173,6 @@ class State:
         beside = {**self.more, **self.planned(folder), **own}
         return {"image": first, "prompt": self.prompt, "references": others, **beside}
 
-    def command(self) -> str:
-        """Return the command line of the edit, beside the strategy file that is exported."""
-        image = self.cards[0].image if self.cards else "photo.png"
-        words = ["refhooks", "edit", image, self.prompt, "--strategy", EXPORTED]
-        given = {
-            "--steps": self.steps, "--seed": self.seed, "--cfg": self.cfg or None,
-            "--height": self.height, "--width": self.width,
-            "--denoise": None if self.denoise == 1.0 else f"{self.denoise:g}",
-            "--negative": None if self.negative == " " else self.negative,
-            "--resolution": self.more.get("resolution"),
-            "--vision-resolution": self.more.get("vision_resolution"),
-            "--cache": self.more.get("cache"),
-        }  # fmt: skip
-        for option, value in given.items():
-            words += [] if value is None else [f"{option}={value}"]
-        words += ["--align"] if self.more.get("align") else []
-        return shlex.join([*words, *_mask_words(self.edit_mask or {}), "-o", "edited.png"])
-
-
-def _mask_words(table: dict[str, Any]) -> list[str]:
-    """An edit mask as the command line takes it."""
-    if not table:
-        return []
-    words = [f"--edit-mask={table.get('image', table.get('box', ''))}"]
-    words += [f"--feather={table['feather']:g}"] if table.get("feather") else []
-    return [*words, *(["--invert-masks"] if table.get("invert") else [])]
-
 
 def _number(text: str) -> float | str | None:
     """A guidance scale as it was written: one that is no number is read by the edit."""
@@ -204,14 +183,18 @@ def _number(text: str) -> float | str | None:
 
 
 @contextlib.contextmanager
-def _page_file(folder: Path, table: dict[str, Any] | None = None) -> Iterator[Path]:
+def _page_file(
+    folder: Path, table: dict[str, Any] | None = None, *, names: bool = False
+) -> Iterator[Path]:
     """A file of its own for each use, where the pictures lie: several threads show one page.
 
-    Its name is taken out of messages: nobody has seen it.
+    Its name is taken out of messages: nobody has seen it. With ``names``, files that options name
+    are checked, and stay the names that a user has.
     """
     place = folder / f".page-{secrets.token_hex(8)}.json"
     if table is not None:
-        place.write_text(json.dumps(table), encoding="utf-8")
+        there = within(table, folder)
+        place.write_text(json.dumps(table if names else there), encoding="utf-8")
     try:
         yield place
     except RefhooksError as error:
@@ -231,8 +214,10 @@ def tables_of(what: Any, folder: Path, plugins: Sequence[Any] = ()) -> dict[str,
     return tables
 
 
-def _loaded(folder: Path, tables: Sequence[dict[str, Any]]) -> tuple[Reference, ...]:
-    with _page_file(folder, {"reference": list(tables)}) as place:
+def _loaded(
+    folder: Path, tables: Sequence[dict[str, Any]], *, names: bool = False
+) -> tuple[Reference, ...]:
+    with _page_file(folder, {"reference": list(tables)}, names=names) as place:
         return load_references(place)
 
 
@@ -242,8 +227,9 @@ def write_strategy(state: State, folder: Path) -> Path:
     Raises:
         RefhooksError: As :meth:`State.references` says.
     """
-    references = state.references(folder)
-    return dump_strategy(references, folder / EXPORTED, plugins=state.run_plugins(folder))
+    references = state.references(folder, names=True)
+    plugins = state.run_plugins(folder, names=True)
+    return dump_strategy(references, folder / EXPORTED, plugins=plugins)
 
 
 def read_strategy(path: Path, state: State, folder: Path) -> State:
@@ -291,35 +277,7 @@ def _tables(
         others = [card.table(number) for number, card in enumerate(state.cards[1:], 2)]
         own = {key: data[key] for key in ("stage", "mask", "vision") if key in data}
         tables = [{"image": state.cards[0].image, **own}, *others]
-    return [kept_inside(it, folder, at) for at, it in enumerate(tables, 1)], data.get("plugin", [])
-
-
-def kept_inside(table: dict[str, Any], folder: Path, number: int) -> dict[str, Any]:
-    """Return a ``[[reference]]`` whose pictures lie in the folder, by their names alone.
-
-    Raises:
-        StrategyError: One is not there.
-    """
-    label = f"reference {number}"
-    masks = [mask_inside(mask, folder, f"a mask of {label}") for mask in table.get("mask", ())]
-    image = name_inside(table["image"], folder, label)
-    return {**table, "image": image, **({"mask": masks} if masks else {})}
-
-
-def mask_inside(mask: dict[str, Any], folder: Path, label: str) -> dict[str, Any]:
-    """Return a ``[[mask]]`` that reads files of the session alone; raises likewise."""
-    for key, value in mask.items():
-        if key not in FILES and isinstance(value, str) and set(value) & set("/\\"):
-            raise StrategyError(f"{label} names the file {value!r:.80} by {key}; give it as image")
-    files = {key: name_inside(mask[key], folder, label) for key in FILES if key in mask}
-    return {**mask, **files}
-
-
-def name_inside(path: str, folder: Path, label: str) -> str:
-    """Return the name of a file of the session; raises as :func:`kept_inside`."""
-    name = path.replace("\\", "/").rpartition("/")[2]
-    if not name or name.startswith(".") or not (folder / name).is_file():
-        raise StrategyError(
-            f"{label} is {name!r:.80}, which is not on the page; open it together with the file"
-        )
-    return name
+    for number, table in enumerate(tables, 1):
+        table["image"] = name_inside(table["image"], folder, f"reference {number}")
+    kept = named({"reference": tables, "plugin": data.get("plugin", [])}, folder)
+    return kept["reference"], kept["plugin"]

@@ -73,7 +73,7 @@ def _row(parts: Parts, editor: Editor, number: int, status: Any) -> tuple[Any, .
             label="Until", placeholder="the end", min_width=110, scale=2,
             elem_id=f"until-{at}",
         )  # fmt: skip
-        remove = gr.Button("Remove", min_width=80, scale=0, elem_id=f"remove-{at}")
+        remove = gr.Button("Remove", min_width=100, scale=0, elem_id=f"remove-{at}")
     parts.show(row, lambda it: gr.update(visible=number < max(1, len(_stages(it)))))
     parts.act(remove.click, lambda it: _remove(it, number), status)
     return row, method, options, strength, until, remove

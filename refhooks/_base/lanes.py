@@ -25,6 +25,7 @@ LEAST = 560.0  # pixels: on a phone a lane is moved sideways rather than too sma
 LEFT, RIGHT, TOP, BOTTOM = 34.0, 6.0, 22.0, 18.0  # what stands around the plot
 LETTER = 6.3  # width of a letter of a block's name
 FEW = 60  # up to so many steps, the curve has a dot at each
+LIKELY, HATCH = "#E8450A", 9.0  # a colour that no method has, and pixels from line to line
 REFUSED = "margin:.2em 0;border-left:4px solid #D00;padding:.2em .6em"
 FONT = "font-family:system-ui,sans-serif;font-size:11px"
 
@@ -92,6 +93,7 @@ def _drawn(lane: Lane, colours: Mapping[str, str]) -> str:
     marks = [
         plot.frame(),
         *[plot.block(block, colours[block.name]) for block in lane.blocks],
+        plot.likely(),
         plot.curve(lane.strengths, [colours[it.name] for it in lane.blocks], lane.blocks),
         plot.dashes(lane.areas) if min(lane.areas, default=1.0) < 1.0 else "",
     ]
@@ -127,14 +129,9 @@ class _Plot:
         return TOP + (1.0 - strength / HIGHEST) * (HEIGHT - TOP - BOTTOM)
 
     def frame(self) -> str:
-        """The band where artifacts are likely, lines at 0, 1 and 2, and the numbers."""
-        left, right, high = self.x(0), self.x(self.steps), self.y(ARTIFACTS_ABOVE)
-        likely = (
-            f"<rect x='{left:.1f}' y='{TOP:g}' width='{right - left:.1f}'"
-            f" height='{high - TOP:.1f}' fill='#D00' opacity='.1'>"
-            "<title>artifacts are likely above 1.5</title></rect>"
-        )
-        marks = [likely]
+        """Lines at 0, 1 and 2, and the numbers."""
+        left, right = self.x(0), self.x(self.steps)
+        marks = []
         for strength in (0.0, 1.0, 2.0):
             y = self.y(strength)
             marks.append(
@@ -148,6 +145,20 @@ class _Plot:
             for step in ticks(self.steps)
         ]
         return "".join(marks)
+
+    def likely(self) -> str:
+        """The band where artifacts are likely: hatched, so that it shows on every colour."""
+        left, right, low = self.x(0), self.x(self.steps), self.y(ARTIFACTS_ABOVE)
+        high = low - TOP
+        lines = [
+            f"M{at:.1f} {low:.1f}l{min(high, right - at):.1f} {-min(high, right - at):.1f}"
+            for at in (left + HATCH * it for it in range(int((right - left) / HATCH)))
+        ]
+        return (
+            f"<g stroke='{LIKELY}' fill='none'><title>artifacts are likely above"
+            f" {ARTIFACTS_ABOVE:g}</title><path d='{''.join(lines)}' stroke-width='1'/>"
+            f"<path d='M{left:.1f} {low:.1f}H{right:.1f}' stroke-width='1.5'/></g>"
+        )
 
     def block(self, block: Block, colour: str) -> str:
         """A stage: its ground, its name above it, and a line where it begins."""

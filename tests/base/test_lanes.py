@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 import attrs
 import pytest
 
+from refhooks._base.figures import COLOURS
 from refhooks._base.lanes import Block, Lane, lanes_html, options_text
 
 MARKUP = "<script>alert('x')</script>"
@@ -107,3 +108,54 @@ def test_options_that_are_not_defaults_are_told():
     assert options_text(Thing()) == ""
     assert options_text(Thing(2, "b")) == "size=2 way=b"
     assert options_text("inject") == ""
+
+
+def light(colour):
+    """Relative luminance, as WCAG has it."""
+    parts = [it / 255 for it in colour]
+    parts = [it / 12.92 if it <= 0.03928 else ((it + 0.055) / 1.055) ** 2.4 for it in parts]
+    return sum(weight * it for weight, it in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
+
+
+def rgb(text):
+    """A colour's numbers."""
+    return [int(text[at : at + 2], 16) for at in (1, 3, 5)]
+
+
+@pytest.mark.parametrize("paper", ["#FFFFFF", "#111111"], ids=["light", "dark"])
+@pytest.mark.parametrize("colour", COLOURS)
+def test_where_artifacts_are_likely_is_seen_on_every_colour(colour, paper):
+    """3 to 1 against the ground of a block, as WCAG asks of what is drawn."""
+    html = lanes_html([Lane("Reference 1", (1.0,) * 4, (Block("m", 0, 4),))], ["m"])
+    (opacity,) = {
+        float(it.get("opacity")) for it in svgs(html)[0].iter("rect") if it.get("opacity")
+    }
+    (line,) = {it.get("stroke") for it in svgs(html)[0].iter("g") if it.get("stroke")}
+    ground = [
+        opacity * one + (1 - opacity) * other
+        for one, other in zip(rgb(colour), rgb(paper), strict=True)
+    ]
+
+    high, low = sorted((light(rgb(line)), light(ground)), reverse=True)
+
+    assert (high + 0.05) / (low + 0.05) >= 3.0
+
+
+def test_the_hatching_lies_on_the_blocks_and_above_one_and_a_half_alone():
+    """Over their grounds, below the curve, within the plot."""
+    lane = Lane("Reference 1", (2.0,) * 4, (Block("m", 0, 4),))
+    html = lanes_html([lane], ["m"])
+
+    assert html.index("<rect") < html.index("artifacts are likely above 1.5") < html.index("<polyl")
+    (hatching,) = [it for it in svgs(html)[0].iter("g") if it.get("stroke")]
+    lines, edge = [it.get("d") for it in hatching.iter("path")]
+    ends = [
+        (float(x) + float(right), float(y) + float(up))
+        for x, y, right, up in re.findall(r"M([\d.]+) ([\d.]+)l([\d.]+) (-[\d.]+)", lines)
+    ]
+    assert len(ends) > 50
+    assert max(x for x, _ in ends) <= 754.1
+    top = curve(svgs(html)[0])[0][0][1]
+    assert min(y for _, y in ends) >= top - 0.1
+    middle = curve(svgs(lanes_html([attrs.evolve(lane, strengths=(1.5,) * 4)], ["m"]))[0])[0][0][1]
+    assert edge.startswith(f"M34.0 {middle:.1f}H")

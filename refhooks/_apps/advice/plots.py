@@ -1,4 +1,4 @@
-"""Plots of what was measured: attention shares over the steps, and curves over strength."""
+"""Plots of what was measured: attention shares and drift over the steps, curves over strength."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from refhooks._apps.advice.advice import Measured
+    from refhooks._core.contract.drift import Drift
 
 WIDTH = 8.0  # inches
 MEASURES = {
@@ -73,6 +74,46 @@ def _draw_blocks(figure: Any, panel: Any, values: Tensor, number: int, top: floa
     panel.set_yticks(range(1, blocks + 1, every))
     panel.set_title(f"reference {number}, each block", loc="left", fontsize="medium")
     figure.colorbar(image, ax=panel, fraction=0.03, pad=0.01)
+
+
+def draw_drift(drift: Sequence[Drift]) -> Any:
+    """Draw how far each reference's keys and values had moved, each time they were stored anew.
+
+    Args:
+        drift: Of a result; relative L2, the mean of the blocks and the worst of them. Where a step
+            stored those of several passes, such as ``cond`` and ``uncond``, the larger counts.
+
+    Returns:
+        The figure.
+
+    Raises:
+        InputError: Nothing was stored anew, or matplotlib is not installed.
+    """
+    if not drift:
+        raise InputError(
+            "no keys and values of a reference were reused and then stored anew in this edit, so"
+            " nothing could drift; a method's option reuse says how often they are"
+        )
+    figure = new_figure(WIDTH, 3.2)
+    panel = figure.subplots()
+    names = {number: f"reference {number + 1}" for number in sorted({it.reference for it in drift})}
+    colours = colours_of(names.values(), ())
+    for number, name in names.items():
+        own = [it for it in drift if it.reference == number]
+        steps = sorted({it.step for it in own})
+        mean = [max(it.mean for it in own if it.step == step) for step in steps]
+        worst = [max(it.worst_block[1] for it in own if it.step == step) for step in steps]
+        places, colour = [step + 1 for step in steps], colours[name]
+        panel.plot(places, mean, "o-", color=colour, label=f"{name}, mean of the blocks")
+        panel.plot(places, worst, "x--", color=colour, label=f"{name}, worst block")
+    last = max(it.step for it in drift) + 1
+    panel.set_ylim(0.0, 1.1 * max(it.worst_block[1] for it in drift) or 1.0)
+    panel.set_xlim(0.5, last + 0.5)
+    panel.set_xlabel("step")
+    panel.set_xticks(ticks(last))
+    panel.set_ylabel("moved by (relative L2)")
+    _legend(figure, panel)
+    return figure
 
 
 def draw_curves(curves: Mapping[str, Sequence[tuple[float, Measured]]], label: str) -> Any:

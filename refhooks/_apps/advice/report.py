@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from refhooks._apps.advice.advice import percent
-from refhooks._apps.advice.plots import draw_attention
+from refhooks._apps.advice.plots import draw_attention, draw_drift
 from refhooks._base.contact_sheets import make_sheet
 from refhooks._base.figures import as_png
 from refhooks._base.files import as_path, is_folder, write_whole
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from refhooks._apps.advice.advice import Advice, Issue
+    from refhooks._core.contract.drift import Drift
     from refhooks._core.planning.timetable import Timetable
 
 SHOWN = 768  # pixels: the longer side of a picture in the report
@@ -71,6 +72,8 @@ class Report:
         advice: On it.
         timetable: ``None`` where only the pictures are known.
         attention_share: ``None`` unless it was recorded.
+        drift: Of reused keys and values; empty where none were stored anew, or only the pictures
+            are known.
     """
 
     title: str
@@ -80,6 +83,7 @@ class Report:
     advice: Advice
     timetable: Timetable | None = None
     attention_share: Tensor | None = None
+    drift: Sequence[Drift] = ()
 
     def html(self) -> str:
         """Return one file that needs no other: pictures and plots are in it."""
@@ -117,6 +121,8 @@ class Report:
             parts += _plot("Strength over the steps", timetable.figure)
         if share is not None and share.shape[2] > 1:
             parts += _plot("Attention share", lambda: draw_attention(share))
+        if self.drift:
+            parts += _plot("Drift of what was reused", lambda: draw_drift(self.drift))
         return parts
 
 

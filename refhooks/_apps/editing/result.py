@@ -166,6 +166,24 @@ class EditResult:
             raise InputError("no attention share was recorded; edit with record_attention=True")
         return write_plot(lambda: draw_attention(share), path)
 
+    def plot_drift(self, path: str | Path) -> Path:
+        """Draw how far reused keys and values had moved, each time they were stored anew.
+
+        Args:
+            path: Ends in .png.
+
+        Returns:
+            The path written.
+
+        Raises:
+            InputError: Nothing was reused and stored anew, matplotlib is not installed, or the file
+                cannot be written.
+        """
+        from refhooks._apps.advice.plots import draw_drift  # noqa: PLC0415
+        from refhooks._base.figures import write_plot  # noqa: PLC0415  matplotlib is an extra
+
+        return write_plot(lambda: draw_drift(self.drift), path)
+
     def save_report(self, path: str | Path, number: int = 0) -> Path:
         """Write one HTML file with a picture, its source, the advice and the plots in it.
 
@@ -194,6 +212,7 @@ class EditResult:
             advice=self.advise(number),
             timetable=self.timetable,
             attention_share=self._attention_share(number),
+            drift=self.drift,
         )
         return write_report(report, path)
 

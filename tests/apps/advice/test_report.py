@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import refhooks as rh
+from refhooks._apps.advice.plots import draw_drift
 from refhooks._apps.advice.report import difference_picture
 from refhooks.cli import main
 
@@ -61,6 +62,33 @@ def test_the_attention_plot_is_written(result, editor):
     plain = editor.edit("photo.png", "blue", steps=2, seed=1)
     with pytest.raises(rh.InputError, match="record_attention=True"):
         plain.plot_attention("b.png")
+
+
+def test_the_drift_plot_shows_each_time_that_keys_were_stored_anew(editor, tmp_path, monkeypatch):
+    """The mean and the worst block of every reference, in the report as well."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    tiny.picture(1).save("photo.png")
+    stage = rh.Stage(rh.method("cross_attn", reuse="every 2"))
+    result = editor.edit("photo.png", "blue", strategy=stage, steps=6, seed=1, cfg=2.0)
+
+    mean, worst = draw_drift(result.drift).axes[0].get_lines()
+
+    at = sorted({it.step for it in result.drift})
+    assert list(mean.get_xdata()) == [step + 1 for step in at] == list(worst.get_xdata())
+    own = [[it for it in result.drift if it.step == step] for step in at]
+    assert list(mean.get_ydata()) == [max(it.mean for it in step) for step in own]
+    assert list(worst.get_ydata()) == [max(it.worst_block[1] for it in step) for step in own]
+    assert result.plot_drift("d.png") == Path("d.png")
+    assert "Drift of what was reused" in result.save_report("r.html").read_text("utf-8")
+
+
+def test_without_reuse_there_is_no_drift_to_plot(result):
+    """Said, with the option that would; a report leaves it out."""
+    with pytest.raises(rh.InputError, match="nothing could drift; a method's option reuse"):
+        result.plot_drift("d.png")
+    assert "Drift" not in result.save_report("r.html").read_text("utf-8")
+    assert not Path("d.png").exists()
 
 
 def test_the_report_is_one_file(result):

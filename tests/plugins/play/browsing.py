@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 OPTIONS = [
@@ -47,6 +47,11 @@ def served(*arguments):
         process.terminate()
         process.wait(60)
         process.stdout.close()
+
+
+def same(one, other):
+    """Whether two pictures are the same to the bit."""
+    return one.size == other.size and ImageChops.difference(one, other).getbbox() is None
 
 
 OVER = """() => {

@@ -1,11 +1,16 @@
-"""A page on the tiny model, without a browser."""
+"""A page on the tiny model without a browser, and on the embedded model in one."""
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import tiny
+from browsing import OPTIONS, User, browser_path, served
 from PIL import Image
 
+import refhooks as rh
+import refhooks_toy
 from refhooks_play._running import Runner
 from refhooks_play._session import Session
 
@@ -22,6 +27,26 @@ def page(runner, tmp_path):
     session = Session(runner, tmp_path)
     yield session
     session.close()
+
+
+@pytest.fixture(scope="session")
+def embedded():
+    """The queue before the embedded model, which a command line without ``--model`` has."""
+    return Runner(rh.Editor.from_pretrained("toy"))
+
+
+@pytest.fixture
+def toy_page(embedded, tmp_path):
+    """Open a session on the embedded model."""
+    made = []
+
+    def opened():
+        made.append(Session(embedded, tmp_path))
+        return made[-1]
+
+    yield opened
+    for session in made:
+        session.close()
 
 
 @pytest.fixture
@@ -43,3 +68,39 @@ def ready(page, files):
     page.set_source(files / "photo.png")
     page.change(prompt="make it blue", steps=3, seed=1)
     return page
+
+
+@pytest.fixture(scope="module")
+def address():
+    """The page, served by the command."""
+    with served() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser without a window."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as player:
+        yield player.chromium.launch(executable_path=browser_path(), args=OPTIONS)
+
+
+@pytest.fixture
+def visit(browser, address):
+    """Open the page as another user; all leave at the end."""
+    users = []
+
+    def visit(size=(1280, 800)):
+        users.append(User(browser, address, size))
+        return users[-1]
+
+    yield visit
+    for user in users:
+        user.close()
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """A sample of the embedded model, as a user's own file."""
+    return shutil.copy(refhooks_toy.SAMPLES / "meadow.png", tmp_path / "photo.png")

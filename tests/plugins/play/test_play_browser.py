@@ -2,59 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
-from browsing import OPTIONS, User, browser_path, missing, served
+from browsing import missing, same, served
 from PIL import Image, ImageChops
 
 pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(bool(missing()), reason=f"no page in a browser: {missing()}"),
 ]
-
-
-@pytest.fixture(scope="module")
-def address():
-    """The page, served by the command."""
-    with served() as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A browser without a window."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as player:
-        yield player.chromium.launch(executable_path=browser_path(), args=OPTIONS)
-
-
-@pytest.fixture
-def visit(browser, address):
-    """Open the page as another user; all leave at the end."""
-    users = []
-
-    def visit(size=(1280, 800)):
-        users.append(User(browser, address, size))
-        return users[-1]
-
-    yield visit
-    for user in users:
-        user.close()
-
-
-@pytest.fixture
-def photo(tmp_path):
-    """A sample of the embedded model, as a user's own file."""
-    import refhooks_toy
-
-    return shutil.copy(refhooks_toy.SAMPLES / "meadow.png", tmp_path / "photo.png")
-
-
-def same(one, other):
-    """Whether two pictures are the same to the bit."""
-    return one.size == other.size and ImageChops.difference(one, other).getbbox() is None
 
 
 def test_an_edit_is_painted_steered_run_and_exported_and_made_again_elsewhere(visit, photo):
@@ -248,113 +203,6 @@ def test_choices_are_followed_each_time(visit, photo):
             "document.querySelector('#strength-1 input, #strength-1 textarea').value"
         )
     assert sum("inject" in lane for lane in user.lanes()) >= 1
-
-
-def test_looks_are_made_on_the_page(visit):
-    """A grid, the attention, and advice; drift says what it needs."""
-    user = visit()
-    page = user.page
-    user.choose("sample", "meadow.png")
-    page.wait_for_selector("#reference >> text=1: meadow.png")
-    user.ask("make it night", steps=2, seed=1)
-    user.tab("Look")
-    page.fill("#grid-strengths input, #grid-strengths textarea", "0, 1")
-    page.click("#make-grid")
-    page.wait_for_selector("#grid img")
-    page.get_by_role("tab", name="Attention", exact=True).click()
-    page.click("#make-attention")
-    page.wait_for_selector("#attention img")
-    page.get_by_role("tab", name="Drift", exact=True).click()
-    page.click("#make-drift")
-    page.wait_for_selector("#drift-status [role=alert]:has-text('nothing was reused')")
-    page.get_by_role("tab", name="Advice", exact=True).click()
-    page.click("#make-advice")
-    page.wait_for_selector("#advice table")
-    page.wait_for_selector("#compared img")
-
-
-@pytest.mark.parametrize("size", [(1280, 800), (390, 844)], ids=["desk", "phone"])
-def test_the_page_fits_and_is_reached_by_keyboard_and_read(visit, size):
-    """No tab is wider than the window, nothing overlaps, text stands out from its ground."""
-    user = visit(size)
-    page = user.page
-    user.choose("sample", "meadow.png")
-    page.wait_for_selector("#reference >> text=1: meadow.png")
-    for name in ("Edit", "Steer", "Paint", "Look", "File"):
-        user.tab(name)
-        page.wait_for_timeout(300)
-        assert page.evaluate("document.documentElement.scrollWidth") <= size[0], name
-        assert page.evaluate(OVERLAPS) == [], name
-        assert page.evaluate(FAINT) == [], name
-    user.tab("Steer")
-    page.get_by_role("tab", name="Steer", exact=True).focus()
-    assert {"method-1", "options-1", "strength-1", "until-1", "remove-1", "add-stage"} <= reached(
-        page
-    )
-    user.tab("Edit")
-    page.get_by_role("tab", name="Edit", exact=True).focus()
-    assert {"source", "prompt", "steps", "seed", "run", "cancel"} <= reached(page)
-
-
-def reached(page):
-    """What the key Tab comes to, by the names of the nearest parts that have one."""
-    found = set()
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        found |= set(page.evaluate(FOCUSED))
-    return found
-
-
-FOCUSED = """() => {
-  const names = []; let it = document.activeElement;
-  while (it) { if (it.id) names.push(it.id); it = it.parentElement }
-  return names
-}"""
-OVERLAPS = """() => {
-  const shown = [...document.querySelectorAll('button, input, textarea')].filter(it => {
-    const box = it.getBoundingClientRect(), style = getComputedStyle(it)
-    return box.width > 4 && box.height > 4 && style.visibility != 'hidden'
-      && style.opacity != '0' && !it.closest('#painting') && it.type != 'file' && it.type != 'range'
-      && it.checkVisibility() && !it.querySelector('img') && !it.closest('.icon-button-wrapper')
-  })
-  const bad = []
-  shown.forEach((one, at) => shown.slice(at + 1).forEach(other => {
-    if (one.contains(other) || other.contains(one)) return
-    const a = one.getBoundingClientRect(), b = other.getBoundingClientRect()
-    const across = Math.min(a.right, b.right) - Math.max(a.left, b.left)
-    const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top)
-    if (across > 2 && down > 2) bad.push([one.outerHTML.slice(0, 90), other.outerHTML.slice(0, 90)])
-  }))
-  return bad
-}"""
-FAINT = """() => {
-  const parts = text => (text.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number)
-  const light = ([r, g, b]) => {
-    const [x, y, z] = [r, g, b].map(it => {
-      it /= 255
-      return it <= 0.03928 ? it / 12.92 : ((it + 0.055) / 1.055) ** 2.4
-    })
-    return 0.2126 * x + 0.7152 * y + 0.0722 * z
-  }
-  const ground = it => {
-    for (; it; it = it.parentElement) {
-      const colour = parts(getComputedStyle(it).backgroundColor)
-      if (colour.length == 3 || colour[3] > 0.9) return colour
-    }
-    return [255, 255, 255]
-  }
-  const bad = []
-  for (const it of document.querySelectorAll('label, span, p, h2, h4, button, input, textarea')) {
-    const own = [...it.childNodes].some(node => node.nodeType == 3 && node.textContent.trim())
-    if (!(own || it.value) || !it.checkVisibility() || it.disabled) continue
-    if (it.closest('#painting') || /radio|checkbox|range/.test(it.type)) continue
-    if (!/[\\p{L}\\d]/u.test(it.value || it.textContent)) continue
-    const a = light(parts(getComputedStyle(it).color)), b = light(ground(it))
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)
-    if (ratio < 4.5) bad.push([ratio.toFixed(2), (it.textContent || it.value).trim().slice(0, 40)])
-  }
-  return bad
-}"""
 
 
 def test_a_password_is_asked_for():

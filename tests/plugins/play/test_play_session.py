@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from pathlib import Path
 
 import attrs
 import pytest
@@ -11,6 +13,7 @@ from PIL import Image, ImageChops, ImageDraw
 
 import refhooks as rh
 from refhooks_play._cells import Cells
+from refhooks_play._grid import start_grid
 from refhooks_play._pictures import mask_of_layers, paintable, safe_name, shown, take_in
 from refhooks_play._running import Job, Runner
 from refhooks_play._session import Session, alert
@@ -60,7 +63,10 @@ def test_an_exported_strategy_opens_with_its_pictures(ready, runner, tmp_path, f
     other.open([path, files / "photo.png", files / "coat.png"])
 
     assert "cross_attn" in text
-    assert command.startswith("refhooks edit photo.png 'make it blue' --strategy strategy.toml")
+    assert command.text.startswith(
+        "refhooks edit photo.png 'make it blue' --strategy=strategy.toml"
+    )
+    assert command.files == ("strategy.toml", "photo.png", "coat.png")
     assert other.state.cards == ready.state.cards
     assert other.state.prompt == ""
 
@@ -106,6 +112,30 @@ def test_lanes_show_what_is_written_and_what_is_refused(ready, files):
     assert "inject, steps 1 to 2" in lanes
     ready.change(height=33)
     assert "height must be a multiple of" in ready.lanes()
+
+
+def test_a_grid_varies_the_stages_within_the_masks_of_the_source(ready):
+    """Its cells are what the edit makes of each method and strength, with the region as painted."""
+    mask = Image.new("L", (32, 24))
+    mask.paste(255, (0, 0, 16, 24))
+    mask.save(ready.folder / "mask-region-1.png")
+    ready.set_stages([Cells("inject", "", "0.4", "0.5"), Cells("default")])
+    region = {"image": "mask-region-1.png"}
+    ready.state = ready.state.with_card(0, ready.card.masked("region", region))
+
+    job = finished(start_grid(ready, ["default"], "0.5"))
+
+    assert job.state == "done", job.error
+    ready.set_stages([Cells("default", "", "0.5")])
+    alone = finished(ready.start_edit()).result
+    ((cell,),) = job.result.images
+    assert ImageChops.difference(cell, alone.image).getbbox() is None
+    for methods, strengths, says in (
+        ([], "1", "at least one"), (["default"], " , ", "at least one"),
+        (["default"], ",".join(["1"] * 37), "37 pictures are too many"),
+    ):  # fmt: skip
+        with pytest.raises(rh.InputError, match=says):
+            start_grid(ready, methods, strengths)
 
 
 def test_a_preset_fills_the_stages(ready):
@@ -257,6 +287,42 @@ def test_names_are_safe_and_no_file_replaces_another(tmp_path, files):
     assert take_in(files / "coat.png", tmp_path, "x.gif") == "x.png"
 
 
+def test_a_mask_takes_the_name_of_no_picture_and_of_no_other_mask(ready, files):
+    """Whatever pictures are called, and in whatever order references came and went."""
+    shutil.copy(files / "coat.png", files / "mask-region-1.png")
+    ready.add_reference(files / "mask-region-1.png")
+    assert ready.free_name("mask-region-1") == "mask-region-1-2.png"
+    card = ready.card.masked("region", {"kind": "region", "image": "mask-region-3.png"})
+    ready.state = ready.state.with_card(1, card)
+    assert ready.free_name("mask-region-3") == "mask-region-3-2.png"
+    assert ready.free_name("mask-region-3", "mask-region-3.png") == "mask-region-3.png"
+    ready.change(edit_mask={"image": "mask-region-3.png"})
+    assert ready.free_name("mask-region-3", "mask-region-3.png") == "mask-region-3-2.png"
+
+
+def test_what_the_page_makes_replaces_nothing_that_it_was_given(ready, files):
+    """A picture may be called as a result is."""
+    shutil.copy(files / "coat.png", files / "edited-1.png")
+    ready.set_source(files / "edited-1.png")
+    before = (ready.folder / "edited-1.png").read_bytes()
+
+    ready.saved(finished(ready.start_edit()).result)
+
+    assert (ready.folder / "edited-1.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "name", ["ä" * 300, "犬" * 300, "🐈" * 300, "a\ud800b", "-rf", "..", "CON"]
+)
+def test_any_name_is_one_that_a_file_can_have(files, tmp_path, name):
+    """Long in whatever letters, or none at all."""
+    called = take_in(files / "photo.png", tmp_path, f"{name}.png")
+
+    assert (tmp_path / called).is_file()
+    assert len(called.encode()) < 200
+    assert not called.startswith(("-", "."))
+
+
 def test_what_was_painted_is_the_mask():
     """The alpha of the layers, averaged down to a small picture."""
     layer = Image.new("RGBA", (320, 240))
@@ -288,6 +354,50 @@ def test_pictures_are_shown_large_enough_and_painted_on_at_a_size_that_goes():
 def test_words_of_a_user_are_no_markup():
     """In what the page says."""
     assert alert("<b>") == "<p role='alert' class='refused'>&lt;b&gt;</p>"
+
+
+def test_what_a_file_brings_and_no_field_shows_is_told_and_can_be_left_out(ready):
+    """Run plugins, and arguments that only a recipe holds; how much is computed needs a mask."""
+    ready.change(plugins=({"plugin": "origin", "center": "floor"},), more={"align": True})
+    assert ready.hidden() == 'run plugin { plugin = "origin", center = "floor" }; align = true'
+    ready.forget()
+    assert ready.hidden() == ""
+    ready.change(edit_mask={"image": "white.png"}, more={"compute": {"halo": 1, "near": None}})
+    assert ready.hidden() == "compute = { halo = 1 }"
+    ready.change(edit_mask=None)
+    assert ready.hidden() == ""
+
+
+def test_the_source_is_shown_from_a_file_that_is_made_once(ready, files):
+    """Scaled up where it is small; another source has another."""
+    with Image.open(ready.look()) as picture:
+        assert picture.size == (512, 384)
+    first = ready.look()
+    made = Path(first).stat().st_mtime_ns
+    assert ready.look() == first
+    assert Path(first).stat().st_mtime_ns == made
+    ready.set_source(files / "coat.png")
+    assert ready.look() != first
+    assert Session(ready.runner, files).look() is None
+
+
+def test_fields_that_a_browser_has_not_filled_yet_do_not_undo_an_action(ready, monkeypatch):
+    """While it fills them, it says some old ones; later, what it says is meant."""
+    ready.settle(["default", "", "1", None], ["inject", "0.5", "1", None])
+
+    assert ready.settled(["inject", "", "1", None]) == ["inject", "0.5", "1", None]
+    assert ready.settled(["default", "0.7", "1.5", 3]) == ["inject", "0.7", "1.5", 3]
+    later = time.monotonic() + 60
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert ready.settled(["default", "", "1", None]) == ["default", "", "1", None]
+
+
+def test_a_preset_is_chosen_by_its_name_alone(ready, files):
+    """A path of the machine is none, whatever a browser sends."""
+    (files / "own.toml").write_text('[[stage]]\nmethod = "inject"\n')
+
+    with pytest.raises(rh.InputError, match="there is no preset"):
+        ready.fill(str(files / "own.toml"))
 
 
 def test_a_state_without_a_card_stays(page):
