@@ -8,13 +8,11 @@ from pathlib import Path
 
 import attrs
 import pytest
-import tiny
-from PIL import Image, ImageChops, ImageDraw
+from PIL import Image, ImageChops
 
 import refhooks as rh
 from refhooks_play._cells import Cells
 from refhooks_play._grid import start_grid
-from refhooks_play._pictures import mask_of_layers, paintable, safe_name, shown, take_in
 from refhooks_play._running import Job, Runner
 from refhooks_play._session import Session, alert
 
@@ -253,40 +251,6 @@ def test_another_source_takes_its_masks_and_size_with_it(ready, files):
     assert (ready.state.edit_mask, ready.state.height) == (None, None)
 
 
-def test_what_is_no_picture_is_refused(tmp_path):
-    """By its name, in one sentence; nothing of it stays."""
-    bad = tmp_path / "evil.png"
-    bad.write_bytes(b"<script>alert(1)</script>")
-    session = tmp_path / "session"
-    session.mkdir()
-
-    with pytest.raises(rh.InputError, match=r"evil\.png"):
-        take_in(bad, session)
-
-    assert list(session.iterdir()) == []
-
-
-def test_a_very_large_picture_is_refused_by_its_size(tmp_path):
-    """From its head: none of its pixels is read."""
-    large = tmp_path / "large.png"
-    Image.new("1", (10000, 10000)).save(large)
-
-    with pytest.raises(rh.InputError, match=r"megapixels, and the page takes at most 40") as error:
-        take_in(large, tmp_path)
-
-    assert any(size in str(error.value) for size in ("10000x10000, 100", "more than 89"))
-
-
-def test_names_are_safe_and_no_file_replaces_another(tmp_path, files):
-    """The same picture keeps its name; another of that name gets a number."""
-    assert safe_name("../../etc/pass<wd>.png") == "pass-wd-.png"
-    assert safe_name("...") == "picture"
-    assert take_in(files / "photo.png", tmp_path) == "photo.png"
-    assert take_in(files / "photo.png", tmp_path) == "photo.png"
-    assert take_in(files / "coat.png", tmp_path, "photo.png") == "photo-2.png"
-    assert take_in(files / "coat.png", tmp_path, "x.gif") == "x.png"
-
-
 def test_a_mask_takes_the_name_of_no_picture_and_of_no_other_mask(ready, files):
     """Whatever pictures are called, and in whatever order references came and went."""
     shutil.copy(files / "coat.png", files / "mask-region-1.png")
@@ -309,46 +273,6 @@ def test_what_the_page_makes_replaces_nothing_that_it_was_given(ready, files):
     ready.saved(finished(ready.start_edit()).result)
 
     assert (ready.folder / "edited-1.png").read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    "name", ["ä" * 300, "犬" * 300, "🐈" * 300, "a\ud800b", "-rf", "..", "CON"]
-)
-def test_any_name_is_one_that_a_file_can_have(files, tmp_path, name):
-    """Long in whatever letters, or none at all."""
-    called = take_in(files / "photo.png", tmp_path, f"{name}.png")
-
-    assert (tmp_path / called).is_file()
-    assert len(called.encode()) < 200
-    assert not called.startswith(("-", "."))
-
-
-def test_what_was_painted_is_the_mask():
-    """The alpha of the layers, averaged down to a small picture."""
-    layer = Image.new("RGBA", (320, 240))
-    ImageDraw.Draw(layer).rectangle((80, 80, 239, 159), fill=(224, 0, 77, 255))
-    other = Image.new("RGBA", (320, 240))
-    ImageDraw.Draw(other).rectangle((0, 0, 9, 9), fill=(0, 0, 0, 255))
-
-    mask = mask_of_layers([layer, other], (32, 24))
-
-    assert mask.size == (32, 24)
-    assert mask.getpixel((0, 0)) == 255
-    assert mask.getpixel((10, 10)) == 255
-    assert mask.getpixel((5, 20)) == 0
-    for empty in ([], [Image.new("RGBA", (32, 24))]):
-        with pytest.raises(rh.InputError, match="nothing is painted yet"):
-            mask_of_layers(empty, (32, 24))
-
-
-def test_pictures_are_shown_large_enough_and_painted_on_at_a_size_that_goes():
-    """Small ones pixel by pixel, so that nothing is made up."""
-    small = tiny.picture(1, (32, 24))
-
-    assert shown(small).size == (512, 384)
-    assert shown(small).resize((32, 24), Image.Resampling.NEAREST).tobytes() == small.tobytes()
-    assert shown(Image.new("RGB", (600, 400))).size == (600, 400)
-    assert max(paintable(Image.new("RGB", (4000, 3000))).size) == 1024
 
 
 def test_words_of_a_user_are_no_markup():
