@@ -105,7 +105,7 @@ def test_the_flag_ends_a_chain(editor):
 
 def test_an_interrupted_cell_is_not_kept(editor, tmp_path):
     """Else it would pass for the finished one the next time."""
-    from refhooks._apps.grids.grid import Grid, fill, make_cells
+    from refhooks._apps.grids.grid import Grid, fill, make_cells, passes
 
     arguments = {"image": PICTURE, "prompt": "make it blue", "steps": 3, "strategy": None}
     grid = Grid(rows=None, columns=None, seeds=(1, 2))
@@ -115,7 +115,7 @@ def test_an_interrupted_cell_is_not_kept(editor, tmp_path):
         pytest.warns(rh.RefhooksWarning, match="interrupted after step 1 of 3"),
         pytest.raises(rh.RefhooksError, match="the grid was interrupted"),
     ):
-        fill(editor.edit, cells, "tiny", tmp_path, interrupting(editor.pipe, 1))
+        fill(editor.edit, passes(cells, 1), "tiny", tmp_path, interrupting(editor.pipe, 1))
 
     assert list(tmp_path.iterdir()) == []
 
