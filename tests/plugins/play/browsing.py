@@ -18,7 +18,7 @@ OPTIONS = [
     *["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
     *["--disable-background-networking", "--disable-component-update", "--disable-sync"],
 ]
-SECONDS = 30_000  # of patience, in milliseconds: a machine may be busy
+SECONDS = 120_000  # of patience, in milliseconds: a machine may be busy
 
 
 def browser_path():
