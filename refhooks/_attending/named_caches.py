@@ -52,6 +52,18 @@ class StepCache:
         """How it is written."""
         return f"{self.name}:{','.join(f'{name}={value!r}' for name, value in self.options)}"
 
+    def computes(self, step: int) -> bool | None:
+        """Return whether a step goes through the blocks; ``None``: that depends on the picture.
+
+        Args:
+            step: Counted from 0, since the cache was last emptied. As diffusers' TaylorSeer has it.
+        """
+        if self.name != "taylorseer":
+            return None
+        options = dict(self.options)
+        start = options["start"]
+        return step < start or (step - start - 1) % options["interval"] == 0
+
     def config(self) -> Any:
         """Return diffusers' configuration of it."""
         import torch  # noqa: PLC0415  edits are checked without it

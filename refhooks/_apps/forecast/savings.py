@@ -114,18 +114,16 @@ def _by_cache(
             f"cache={cache.name!r}: {shape.name} keeps keys and values itself, and takes no step"
             " cache; leave cache out"
         )
-    if cache.name != "taylorseer":
+    if cache.computes(0) is None:
         told = f"not counted: {cache.name}; {UNKNOWN}"
         return attrs.evolve(savings, remarks=(*savings.remarks, told))
-    passes = _computed(dict(cache.options), timetable, savings.passes)
+    passes = _computed(cache, timetable, savings.passes)
     told = f"{cache.name}: {sum(passes)} of {sum(savings.passes)} passes go through the blocks"
     return attrs.evolve(savings, passes=passes, remarks=(*savings.remarks, told))
 
 
-def _computed(
-    options: dict[str, float], timetable: Timetable, each: Sequence[int]
-) -> tuple[int, ...]:
-    """How many passes TaylorSeer computes at each step; it begins anew where caches are emptied."""
+def _computed(cache: StepCache, timetable: Timetable, each: Sequence[int]) -> tuple[int, ...]:
+    """How many passes a cache computes at each step; it begins anew where caches are emptied."""
     counts: dict[int, int] = {}  # steps of each pass since then
     last: dict[int, int] = {}
     computed, before = [], None
@@ -137,14 +135,8 @@ def _computed(
             if not emptied and (begins or last.get(place, index) < index - 1):
                 emptied = True
                 counts.clear()
-            done += _computes(counts.get(place, 0), options)
+            done += bool(cache.computes(counts.get(place, 0)))
             counts[place] = counts.get(place, 0) + 1
             last[place] = index
         computed.append(done)
     return tuple(computed)
-
-
-def _computes(step: int, options: dict[str, float]) -> bool:
-    """Whether a step, counted from 0, is computed; diffusers.hooks.TaylorSeerCacheConfig has it."""
-    start = options["start"]
-    return step < start or (step - start - 1) % options["interval"] == 0

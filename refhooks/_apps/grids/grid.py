@@ -140,10 +140,9 @@ def passes(cells: Sequence[Cell], batch: int) -> list[Pass]:
         cells: Of a grid, in its order.
         batch: How many of one row and column are in a pass, at most.
     """
-    alike: dict[Any, list[int]] = {}
+    alike: dict[tuple[str | None, str | None], list[int]] = {}
     for number, cell in enumerate(cells):
-        place = number if batch == 1 else (cell.row, cell.column)
-        alike.setdefault(place, []).append(number)
+        alike.setdefault((cell.row, cell.column), []).append(number)
     groups = [them[at : at + batch] for them in alike.values() for at in range(0, len(them), batch)]
     return [Pass({number: cells[number] for number in them}) for them in sorted(groups)]
 
