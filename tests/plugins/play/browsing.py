@@ -104,6 +104,11 @@ class User:
         self.upload("source", path)
         self.page.wait_for_selector(f"#reference >> text=1: {path.name}")
 
+    def sample(self, name):
+        """Take a sample as the source."""
+        self.choose("sample", name)
+        self.page.wait_for_selector(f"#reference >> text=1: {name}")
+
     def choose(self, where, option):
         """Choose from a dropdown."""
         self.page.click(f"#{where} input")

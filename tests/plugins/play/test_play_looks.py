@@ -16,8 +16,7 @@ def test_looks_are_made_on_the_page(visit):
     """A grid, the attention, and advice; drift says what it needs."""
     user = visit()
     page = user.page
-    user.choose("sample", "meadow.png")
-    page.wait_for_selector("#reference >> text=1: meadow.png")
+    user.sample("meadow.png")
     user.ask("make it night", steps=2, seed=1)
     user.tab("Look")
     page.fill("#grid-strengths input, #grid-strengths textarea", "0, 1")
@@ -40,8 +39,7 @@ def test_the_page_fits_and_is_read(visit, size):
     """No tab is wider than the window, nothing overlaps, text stands out from its ground."""
     user = visit(size)
     page = user.page
-    user.choose("sample", "meadow.png")
-    page.wait_for_selector("#reference >> text=1: meadow.png")
+    user.sample("meadow.png")
     for name in ("Edit", "Steer", "Paint", "Look", "File"):
         user.tab(name)
         fits(page, size, name)
@@ -52,8 +50,7 @@ def test_the_keyboard_reaches_everything(visit, size):
     """On each tab and each look, with a result there; what has the focus is outlined."""
     user = visit(size)
     page = user.page
-    user.choose("sample", "meadow.png")
-    page.wait_for_selector("#reference >> text=1: meadow.png")
+    user.sample("meadow.png")
     user.ask("make it night", steps=2, seed=1)
     user.tab("Steer")
     page.click("#add-stage")
@@ -106,8 +103,7 @@ def test_looks_and_files_fit_and_no_label_lies_on_a_picture(visit, size):
     """With what they make: a grid, plots, advice, a strategy file of long lines."""
     user = visit(size)
     page = user.page
-    user.choose("sample", "meadow.png")
-    page.wait_for_selector("#reference >> text=1: meadow.png")
+    user.sample("meadow.png")
     user.ask("make it night", steps=6, seed=1)
     user.tab("Steer")
     user.choose("method-1", "cross_attn")
